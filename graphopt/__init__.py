@@ -1,0 +1,68 @@
+"""An ahead-of-time optimizing compiler for neural-network graphs.
+
+The package root only names the public interface; each name is loaded from its module when first used,
+so that `import graphopt` stays fast. No module of the package imports from here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+# Run from the root of a checkout, this folder comes before the installed package, which holds the extension.
+__path__ = pkgutil.extend_path(__path__, __name__)
+
+if TYPE_CHECKING:
+    from graphopt import passes
+    from graphopt.compile import Result, optimize
+    from graphopt.cost import cost
+    from graphopt.execute import bench, check
+    from graphopt.io import load, save
+    from graphopt.pipeline import Pass, Pipeline
+
+    __version__: str
+
+__all__ = [
+    "Pass",
+    "Pipeline",
+    "Result",
+    "bench",
+    "check",
+    "cost",
+    "load",
+    "optimize",
+    "passes",
+    "save",
+]
+
+# Public name -> (module, attribute); no attribute: the module itself.
+_PUBLIC: dict[str, tuple[str, str | None]] = {
+    "Pass": ("graphopt.pipeline", "Pass"),
+    "Pipeline": ("graphopt.pipeline", "Pipeline"),
+    "Result": ("graphopt.compile", "Result"),
+    "bench": ("graphopt.execute", "bench"),
+    "check": ("graphopt.execute", "check"),
+    "cost": ("graphopt.cost", "cost"),
+    "load": ("graphopt.io", "load"),
+    "optimize": ("graphopt.compile", "optimize"),
+    "passes": ("graphopt.passes", None),
+    "save": ("graphopt.io", "save"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = importlib.import_module("importlib.metadata").version("graphopt")
+    elif name in _PUBLIC:
+        module_name, attribute = _PUBLIC[name]
+        module = importlib.import_module(module_name)
+        value = module if attribute is None else getattr(module, attribute)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC, "__version__"})

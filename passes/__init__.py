@@ -1,0 +1,1 @@
+"""The transformations: one file per pass, imported as `graphopt.passes`."""
