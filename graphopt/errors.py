@@ -1,0 +1,52 @@
+"""The errors graphopt raises on purpose; anything else that escapes is a bug.
+
+Each names the node, value or file, what was expected and what was found, and carries the next step as
+`hint`. This module imports nothing of graphopt.
+"""
+
+from __future__ import annotations
+
+
+class GraphoptError(Exception):
+    """Base of every deliberate error.
+
+    Args:
+        message: What went wrong, naming the node, value or file.
+        hint: What the user can do next, or None.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ModelError(GraphoptError):
+    """The model is malformed."""
+
+
+class VerificationError(ModelError):
+    """A structural rule of the IR does not hold."""
+
+
+class LoadError(GraphoptError):
+    """A file could not be read as a model."""
+
+
+class SaveError(GraphoptError):
+    """A model could not be written."""
+
+
+class UsageError(GraphoptError):
+    """An option, pipeline text, shape or pass name is wrong."""
+
+
+class ExecutionError(GraphoptError):
+    """The runtime could not load or run a model."""
+
+
+class PassError(GraphoptError):
+    """A pass raised, or left the graph in a state it must not leave it in."""

@@ -1,0 +1,90 @@
+"""The graph: `onnx_ir` plus what a compiler needs and it lacks.
+
+Op facts, safe shape inference, a structural verifier, patterns and the rewrite engine. This layer runs
+nothing and estimates nothing.
+"""
+
+from __future__ import annotations
+
+from graphopt.ir.changes import Changes
+from graphopt.ir.graphs import (
+    Names,
+    attribute_float,
+    attribute_int,
+    attribute_ints,
+    attribute_string,
+    constant,
+    constant_node_tensor,
+    constant_tensor,
+    count_nodes,
+    graph_and_bodies,
+    graphs,
+    ints,
+    is_constant_node,
+    nodes,
+    opset,
+    rank,
+    scalar,
+    static_shape,
+)
+from graphopt.ir.ops import OpFacts, facts, is_deterministic, op_facts, subgraphs
+from graphopt.ir.pattern import const, op, rest, var
+from graphopt.ir.rewrite import PROVENANCE_KEY, Reject, Rule, Tape, remove_node, replace_value, rewrite, rule
+from graphopt.ir.shapes import (
+    ShapeReport,
+    drop_false_shapes,
+    infer_node,
+    infer_shapes,
+    same_dim,
+    same_shape,
+    symbolic_value,
+)
+from graphopt.ir.verify import verify, violations
+
+__all__ = [
+    "PROVENANCE_KEY",
+    "Changes",
+    "Names",
+    "OpFacts",
+    "Reject",
+    "Rule",
+    "ShapeReport",
+    "Tape",
+    "attribute_float",
+    "attribute_int",
+    "attribute_ints",
+    "attribute_string",
+    "const",
+    "constant",
+    "constant_node_tensor",
+    "constant_tensor",
+    "count_nodes",
+    "drop_false_shapes",
+    "facts",
+    "graph_and_bodies",
+    "graphs",
+    "infer_node",
+    "infer_shapes",
+    "ints",
+    "is_constant_node",
+    "is_deterministic",
+    "nodes",
+    "op",
+    "op_facts",
+    "opset",
+    "rank",
+    "remove_node",
+    "replace_value",
+    "rest",
+    "rewrite",
+    "rule",
+    "same_dim",
+    "same_shape",
+    "scalar",
+    "static_shape",
+    "subgraphs",
+    "symbolic_value",
+    "var",
+    "verify",
+    "violations",
+]

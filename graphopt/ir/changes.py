@@ -1,0 +1,40 @@
+"""What a pass did and what it refused, with reasons; the record behind every report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+EXAMPLES_PER_REASON = 5
+
+
+@dataclasses.dataclass
+class Changes:
+    """Counts of one run of one pass.
+
+    Attributes:
+        hits: Changes by what was done (a rule's name, say).
+        refusals: Refused places by reason.
+        examples: For each reason the names of the first few nodes refused for it.
+    """
+
+    hits: Counter[str] = dataclasses.field(default_factory=Counter)
+    refusals: Counter[str] = dataclasses.field(default_factory=Counter)
+    examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Number of changes."""
+        return sum(self.hits.values())
+
+    def add(self, what: str, times: int = 1) -> None:
+        """Count `times` changes of one kind."""
+        if times:
+            self.hits[what] += times
+
+    def refuse(self, reason: str, node: str | None = None) -> None:
+        """Count a place that was left alone, and why."""
+        self.refusals[reason] += 1
+        named = self.examples.setdefault(reason, [])
+        if node and len(named) < EXAMPLES_PER_REASON:
+            named.append(node)

@@ -1,0 +1,176 @@
+"""Facts about operators: one table, each fact stated once.
+
+It says what an operator *is* (deterministic, commutative, a view ...), never what it costs or how a target
+runs it. Operators of unknown domains are opaque: never merged, folded or reordered, removed only when dead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import onnx_ir as ir
+
+KNOWN_DOMAINS = frozenset({"", "ai.onnx.ml"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OpFacts:
+    """What is true of every node of one operator.
+
+    Attributes:
+        known: The operator stands in the standard's schemas, so the other facts hold.
+        random: Two runs may differ, so that it is never folded or merged.
+        commutative: The two operands may change places.
+        elementwise: Each output element depends on the elements at its (broadcast) place alone.
+        monotone: Elementwise and non-decreasing in its single input.
+        idempotent: f(f(x)) = f(x).
+        view: The output holds the same elements in the same order; at most the shape differs.
+        moves: The output holds only elements of the data input, unchanged (views included).
+        reads_shape: Only the shape of the first input is read.
+        expands: The output may be larger than all inputs together, by what an input's values say.
+        shape_inputs: Inputs that hold shapes, axes, sizes, pads or indices rather than data.
+    """
+
+    known: bool = True
+    random: bool = False
+    commutative: bool = False
+    elementwise: bool = False
+    monotone: bool = False
+    idempotent: bool = False
+    view: bool = False
+    moves: bool = False
+    reads_shape: bool = False
+    expands: bool = False
+    shape_inputs: tuple[int, ...] = ()
+
+
+OPAQUE = OpFacts(known=False)
+PLAIN = OpFacts()
+
+_ELEMENTWISE = OpFacts(elementwise=True)
+_COMMUTATIVE = OpFacts(elementwise=True, commutative=True)
+_MONOTONE = OpFacts(elementwise=True, monotone=True)
+_ROUNDING = OpFacts(elementwise=True, monotone=True, idempotent=True)
+_RANDOM = OpFacts(random=True)
+
+_FACTS: dict[str, OpFacts] = {
+    **dict.fromkeys(("Add", "Mul", "And", "Or", "Xor", "Equal", "BitwiseAnd", "BitwiseOr", "BitwiseXor"), _COMMUTATIVE),
+    **dict.fromkeys(("Min", "Max", "Sum", "Mean"), _COMMUTATIVE),
+    **dict.fromkeys(
+        ("Sub", "Div", "Pow", "Mod", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "PRelu", "BitShift"),
+        _ELEMENTWISE,
+    ),
+    **dict.fromkeys(("Neg", "Reciprocal", "Cos", "Sin", "Tan", "Cosh", "Gelu", "Mish", "Swish"), _ELEMENTWISE),
+    **dict.fromkeys(("Not", "BitwiseNot", "IsNaN", "IsInf", "HardSwish", "Acos", "Cast", "CastLike"), _ELEMENTWISE),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "BitCast", "Shrink", "Celu", "Selu", "Elu"), _ELEMENTWISE),
+    **dict.fromkeys(("Exp", "Log", "Sqrt", "Sigmoid", "Tanh", "Erf", "Softplus", "Softsign", "HardSigmoid"), _MONOTONE),
+    **dict.fromkeys(("Asin", "Atan", "Sinh", "Asinh", "Acosh", "Atanh", "LeakyRelu", "ThresholdedRelu"), _MONOTONE),
+    **dict.fromkeys(("Relu", "Clip", "Floor", "Ceil", "Round", "Sign"), _ROUNDING),
+    "Abs": OpFacts(elementwise=True, idempotent=True),
+    "Identity": OpFacts(elementwise=True, monotone=True, idempotent=True, view=True, moves=True),
+    "Reshape": OpFacts(view=True, moves=True, shape_inputs=(1,)),
+    "Squeeze": OpFacts(view=True, moves=True, shape_inputs=(1,)),
+    "Unsqueeze": OpFacts(view=True, moves=True, shape_inputs=(1,)),
+    "Flatten": OpFacts(view=True, moves=True),
+    "Transpose": OpFacts(moves=True),
+    "Slice": OpFacts(moves=True, shape_inputs=(1, 2, 3, 4)),
+    "Split": OpFacts(moves=True, shape_inputs=(1,)),
+    "Gather": OpFacts(moves=True, shape_inputs=(1,)),
+    "GatherElements": OpFacts(moves=True, shape_inputs=(1,)),
+    "GatherND": OpFacts(moves=True, shape_inputs=(1,)),
+    "Concat": OpFacts(moves=True),
+    "DepthToSpace": OpFacts(moves=True),
+    "SpaceToDepth": OpFacts(moves=True),
+    "ReverseSequence": OpFacts(moves=True, shape_inputs=(1,)),
+    "Compress": OpFacts(moves=True, shape_inputs=(1,)),
+    "Expand": OpFacts(moves=True, expands=True, idempotent=True, shape_inputs=(1,)),
+    "Tile": OpFacts(moves=True, expands=True, shape_inputs=(1, 2)),
+    "Pad": OpFacts(expands=True, shape_inputs=(1, 3)),
+    "CenterCropPad": OpFacts(expands=True, shape_inputs=(1,)),
+    "Resize": OpFacts(expands=True, shape_inputs=(1, 2, 3)),
+    "Upsample": OpFacts(expands=True, shape_inputs=(1,)),
+    "ConstantOfShape": OpFacts(expands=True, shape_inputs=(0,)),
+    "Range": OpFacts(expands=True, shape_inputs=(0, 1, 2)),
+    "OneHot": OpFacts(expands=True, shape_inputs=(1,)),
+    "EyeLike": OpFacts(reads_shape=True),
+    "Shape": OpFacts(reads_shape=True),
+    "Size": OpFacts(reads_shape=True),
+    "AffineGrid": OpFacts(expands=True, shape_inputs=(1,)),
+    "BlackmanWindow": OpFacts(expands=True, shape_inputs=(0,)),
+    "HammingWindow": OpFacts(expands=True, shape_inputs=(0,)),
+    "HannWindow": OpFacts(expands=True, shape_inputs=(0,)),
+    "MelWeightMatrix": OpFacts(expands=True, shape_inputs=(0, 1, 2)),
+    "MaxUnpool": OpFacts(expands=True, shape_inputs=(1, 2)),
+    "Col2Im": OpFacts(expands=True, shape_inputs=(1, 2)),
+    "TopK": OpFacts(shape_inputs=(1,)),
+    "Trilu": OpFacts(shape_inputs=(1,)),
+    "CumSum": OpFacts(shape_inputs=(1,)),
+    "Bernoulli": _RANDOM,
+    "Multinomial": _RANDOM,
+    "RandomNormal": _RANDOM,
+    "RandomNormalLike": _RANDOM,
+    "RandomUniform": _RANDOM,
+    "RandomUniformLike": _RANDOM,
+    **{
+        name: OpFacts(shape_inputs=(1,))
+        for name in (
+            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+            "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+        )
+    },
+}  # fmt: skip
+
+
+@functools.cache
+def has_schema(domain: str, op_type: str, version: int) -> bool:
+    """Whether the installed ONNX standard defines the operator at this opset."""
+    import onnx.defs
+
+    return bool(onnx.defs.has(op_type, domain=domain, max_inclusive_version=version))
+
+
+def op_facts(domain: str, op_type: str, version: int = 1 << 20) -> OpFacts:
+    """Facts of an operator; `OPAQUE` where its domain or name is not in the standard."""
+    if domain not in KNOWN_DOMAINS or not has_schema(domain, op_type, version):
+        return OPAQUE
+    return _FACTS.get(op_type, PLAIN) if domain == "" else PLAIN
+
+
+def facts(node: ir.Node) -> OpFacts:
+    """Facts of the operator of `node`."""
+    return op_facts(node.domain, node.op_type)
+
+
+def is_deterministic(node: ir.Node) -> bool:
+    """Whether two runs of `node` on equal inputs give equal outputs, bodies of control flow included.
+
+    Opaque operators count as not deterministic, Dropout and BatchNormalization as random in training mode only.
+    """
+    known = facts(node)
+    if not known.known or known.random or _in_training_mode(node):
+        return False
+    return all(is_deterministic(inner) for graph in subgraphs(node) for inner in graph)
+
+
+def subgraphs(node: ir.Node) -> list[ir.Graph]:
+    """Bodies held by the attributes of `node`: If branches, Loop and Scan bodies."""
+    found: list[ir.Graph] = []
+    for attribute in node.attributes.values():
+        if attribute.is_ref():
+            continue
+        if attribute.type == ir.AttributeType.GRAPH:
+            found.append(attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            found.extend(attribute.as_graphs())
+    return found
+
+
+def _in_training_mode(node: ir.Node) -> bool:
+    if node.op_type == "BatchNormalization":
+        mode = node.attributes.get("training_mode")
+        return mode is not None and (mode.is_ref() or mode.as_int() != 0)
+    if node.op_type == "Dropout" and len(node.inputs) > 2 and node.inputs[2] is not None:
+        tensor = ir.convenience.get_const_tensor(node.inputs[2])
+        return tensor is None or node.inputs[2].is_graph_input() or bool(tensor.numpy().any())
+    return False

@@ -1,0 +1,332 @@
+"""The rewrite engine: applies rules to every graph of a model until none applies.
+
+Rules say what; everything else is here, once: the index by root operator, interior values used elsewhere,
+graph outputs, names, types, provenance, counts of hits and refusals, scopes, bounds. The engine never
+decides whether a rewrite is correct: that is the rule's part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir.changes import Changes
+from graphopt.ir.graphs import Names, graphs
+from graphopt.ir.pattern import Match, Op, match_node
+from graphopt.ir.shapes import infer_node
+
+PROVENANCE_KEY = "graphopt.from"
+VISITS_PER_NODE = 50
+
+Replacement = ir.Value | Sequence[ir.Value]
+
+
+class Reject(Exception):
+    """Raised by a rule that matched but must not apply; the text is the reason shown to users."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """A pattern and the function that builds its replacement.
+
+    Attributes:
+        name: The function's name with dashes.
+        patterns: Alternatives; the first that fits and is not rejected is used.
+        build: Called with a `Tape`, and the bindings it names; returns the value (or values, one for each
+            output of the root) that replace the root's, or raises `Reject`.
+        parameters: Names of the bindings that `build` asks for.
+    """
+
+    name: str
+    patterns: tuple[Op, ...]
+    build: Callable[..., Replacement]
+    parameters: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        """First line of the rule's docstring."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+
+def rule(*patterns: Op) -> Callable[[Callable[..., Replacement]], Rule]:
+    """Make a rule of a function: `@rule(op("Relu", op("Relu", var("x"))))`."""
+
+    def wrap(build: Callable[..., Replacement]) -> Rule:
+        names = tuple(inspect.signature(build).parameters)[1:]
+        return Rule(build.__name__.replace("_", "-"), patterns, build, names)
+
+    return wrap
+
+
+class Tape:
+    """Records the nodes and constants of one replacement.
+
+    Attributes:
+        model: The model being rewritten; rules only read it.
+        root: The node that is being replaced.
+    """
+
+    def __init__(self, model: ir.Model, root: ir.Node, names: Names) -> None:
+        self.model = model
+        self.root = root
+        self.nodes: list[ir.Node] = []
+        self.constants: list[ir.Value] = []
+        self._names = names
+
+    @property
+    def opset(self) -> int:
+        """Version of the standard operator set in force."""
+        return self.model.opset_imports.get("", 1)
+
+    def op(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        domain: str = "",
+    ) -> ir.Value:
+        """A node with one output; attributes are Python values or `onnx_ir.Attr`."""
+        return self.ops(op_type, inputs, attributes, outputs=1, domain=domain)[0]
+
+    def ops(
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Mapping[str, Any] | None = None,
+        *,
+        outputs: int,
+        domain: str = "",
+    ) -> tuple[ir.Value, ...]:
+        """A node with several outputs."""
+        converted = ir.convenience.convert_attributes(dict(attributes or {}))
+        base = self.root.outputs[0].name or self.root.op_type
+        made = [ir.Value(name=self._names.fresh(f"{base}/{op_type}")) for _ in range(outputs)]
+        node = ir.Node(domain, op_type, inputs, converted, outputs=made, name=made[0].name)
+        self.nodes.append(node)
+        infer_node(self.model, node)
+        return tuple(node.outputs)
+
+    def const(self, array: np.ndarray[Any, Any] | np.generic | ir.TensorProtocol, name: str = "constant") -> ir.Value:
+        """A constant of the graph; `name` is a hint."""
+        fresh = self._names.fresh(name)
+        if isinstance(array, (np.ndarray, np.generic)):
+            tensor: ir.TensorProtocol = ir.tensor(np.ascontiguousarray(array).reshape(np.shape(array)), name=fresh)
+        else:
+            tensor = array
+        value = ir.Value(
+            name=fresh, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape), const_value=tensor
+        )
+        self.constants.append(value)
+        return value
+
+    def ints(self, elements: Sequence[int], name: str = "constant") -> ir.Value:
+        """A constant vector of int64."""
+        return self.const(np.array(elements, dtype=np.int64).reshape(-1), name)
+
+
+def rewrite(model: ir.Model, rules: Sequence[Rule], changes: Changes) -> None:
+    """Apply `rules` everywhere in `model`, in place, until none applies, and count it in `changes`."""
+    _Engine(model, rules, changes).run()
+
+
+class _Engine:
+    def __init__(self, model: ir.Model, rules: Sequence[Rule], changes: Changes) -> None:
+        self._model = model
+        self._changes = changes
+        self._names = Names(model)
+        self._index: dict[tuple[str, str], list[tuple[Rule, Op]]] = {}
+        for each in rules:
+            for pattern in each.patterns:
+                for op_type in pattern.types:
+                    self._index.setdefault((pattern.domain, op_type), []).append((each, pattern))
+        self._functions = {id(function.graph) for function in model.functions.values()}
+        self._queue: deque[ir.Node] = deque()
+        self._queued: set[ir.Node] = set()
+        self._refused: dict[tuple[str, ir.Node], str] = {}
+
+    def run(self) -> None:
+        for graph in graphs(self._model):
+            for node in graph:
+                self._push(node)
+        budget = VISITS_PER_NODE * (len(self._queue) + 1)
+        while self._queue and budget:
+            budget -= 1
+            node = self._queue.popleft()
+            self._queued.discard(node)
+            if node.graph is not None:
+                self._visit(node)
+        for (_, node), reason in self._refused.items():
+            if node.graph is not None:
+                self._changes.refuse(reason, node.name)
+
+    def _push(self, node: ir.Node | None) -> None:
+        if node is not None and node not in self._queued and (node.domain, node.op_type) in self._index:
+            self._queue.append(node)
+            self._queued.add(node)
+
+    def _visit(self, root: ir.Node) -> None:
+        for each, pattern in self._index.get((root.domain, root.op_type), ()):
+            for match in match_node(pattern, root):
+                self._refused.pop((each.name, root), None)
+                if any(attribute.is_ref() for node in match.nodes for attribute in node.attributes.values()):
+                    continue
+                reason = self._apply(each, match)
+                if reason is None:
+                    self._changes.add(each.name)
+                    return
+                if reason:
+                    self._refused[each.name, root] = f"{each.name}: {reason}"
+
+    def _apply(self, each: Rule, match: Match) -> str | None:
+        """Apply one match; None if it was done, else the reason why not ("" for one not worth telling)."""
+        root = match.nodes[0]
+        used_elsewhere = _used_elsewhere(match)
+        if used_elsewhere is not None:
+            return f"the result of the {used_elsewhere} is also used elsewhere"
+        tape = Tape(self._model, root, self._names)
+        try:
+            built = each.build(tape, *(match.bindings.get(name) for name in each.parameters))
+            replacements = [built] if isinstance(built, ir.Value) else list(built)
+            _check_interface(root, replacements, tape)
+        except Reject as rejection:
+            for node in tape.nodes:
+                _detach(node)
+            return str(rejection)
+        self._commit(match, tape, replacements)
+        return None
+
+    def _commit(self, match: Match, tape: Tape, replacements: list[ir.Value]) -> None:
+        root = match.nodes[0]
+        graph = root.graph
+        assert graph is not None
+        origin = _provenance(match.nodes)
+        made = self._place_constants(graph, root, tape)
+        for node in tape.nodes:
+            node.metadata_props[PROVENANCE_KEY] = origin
+        graph.insert_before(root, tape.nodes)
+        made.update(output for node in tape.nodes for output in node.outputs)
+        for old, new in zip(root.outputs, replacements, strict=False):
+            _substitute(old, new, is_new=new in made)
+            for consumer in new.consumers():
+                self._push(consumer)
+        for node in tape.nodes:
+            self._push(node)
+        for value in root.inputs:
+            self._push(value.producer() if value is not None else None)
+        self._remove_dead(match.nodes)
+
+    def _place_constants(self, graph: ir.Graph, root: ir.Node, tape: Tape) -> set[ir.Value]:
+        made: set[ir.Value] = set()
+        for value in tape.constants:
+            if id(graph) in self._functions:  # functions hold no initializers
+                node = ir.Node("", "Constant", (), [ir.AttrTensor("value", value.const_value)], outputs=[value])  # type: ignore[arg-type]
+                graph.insert_before(root, node)
+            else:
+                graph.initializers.add(value)
+            made.add(value)
+        return made
+
+    def _remove_dead(self, candidates: Sequence[ir.Node]) -> None:
+        """Remove candidates nobody uses any more, and what they alone used."""
+        stack = list(reversed(candidates))
+        while stack:
+            node = stack.pop()
+            if node.graph is None or any(out.uses() or out.is_graph_output() for out in node.outputs):
+                self._push(node)
+                continue
+            producers = [value.producer() for value in node.inputs if value is not None]
+            remove_node(node)
+            stack.extend(producer for producer in producers if producer is not None)
+
+
+def remove_node(node: ir.Node) -> None:
+    """Take a node that nobody uses out of its graph."""
+    graph = node.graph
+    assert graph is not None
+    _detach(node)
+    graph.remove(node)
+
+
+def replace_value(old: ir.Value, new: ir.Value, *, is_new: bool = False) -> None:
+    """Let every user of `old`, graph outputs included, use `new`; an output keeps its name.
+
+    Args:
+        old: A node's output.
+        new: A value available wherever `old` is.
+        is_new: `new` was just made for this, so that it may take over the name of `old`.
+
+    Raises:
+        Reject: `old` is a graph output and `new` already is part of an interface.
+    """
+    if not is_new:
+        _check_free(old, new)
+    _substitute(old, new, is_new=is_new)
+
+
+def _substitute(old: ir.Value, new: ir.Value, *, is_new: bool) -> None:
+    if old is new:
+        return
+    is_output = old.is_graph_output()
+    if is_new:
+        if new.shape is None:
+            new.shape = old.shape
+        if new.type is None:
+            new.type = old.type
+    if is_new or is_output:
+        name = old.name
+        old.name = None
+        new.name = name
+        if new.const_value is not None and new.is_initializer():
+            new.const_value.name = name
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+def _check_interface(root: ir.Node, replacements: Sequence[ir.Value], tape: Tape) -> None:
+    made = {output for node in tape.nodes for output in node.outputs} | set(tape.constants)
+    for old, new in zip(root.outputs, replacements, strict=False):
+        if new not in made:
+            _check_free(old, new)
+    for old in root.outputs[len(replacements) :]:
+        if old.uses() or old.is_graph_output():
+            raise Reject("a further output is in use")
+
+
+def _check_free(old: ir.Value, new: ir.Value) -> None:
+    if not old.is_graph_output():
+        return
+    if new.producer() is None or new.is_graph_output() or new.graph is not old.graph:
+        raise Reject("both ends belong to the graph's interface")
+
+
+def _used_elsewhere(match: Match) -> str | None:
+    inside = set(match.nodes)
+    for node in match.nodes[1:]:
+        if id(node) in match.shared:
+            continue
+        for output in node.outputs:
+            if output.is_graph_output() or any(use.node not in inside for use in output.uses()):
+                return node.op_type
+    return None
+
+
+def _detach(node: ir.Node) -> None:
+    for index, value in enumerate(node.inputs):
+        if value is not None:
+            node.replace_input_with(index, None)
+
+
+def _provenance(matched: Sequence[ir.Node]) -> str:
+    """Names of the original nodes that a rewrite consumed, those of earlier rewrites expanded."""
+    names: dict[str, None] = {}
+    for node in reversed(matched):
+        text = node.metadata_props.get(PROVENANCE_KEY) or node.name or ""
+        names.update(dict.fromkeys(part for part in text.split(", ") if part))
+    return ", ".join(names)
+

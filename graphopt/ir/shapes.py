@@ -1,0 +1,266 @@
+"""Shapes, static and symbolic: onnx-shape-inference made safe for every model.
+
+An inferred shape is a claim: it may rest on declarations that lie. `drop_false_shapes` holds claims against
+a real execution. Nothing here changes what a graph computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+import onnx_ir as ir
+
+from graphopt.ir.graphs import graphs, is_constant_node
+from graphopt.ir.ops import subgraphs
+
+SYMBOLIC_VALUE_KEY = "pkg.onnx_shape_inference.sym_data"
+_CONTEXT_KEY = "graphopt.shape_context"
+
+Dim = int | ir.SymbolicDim
+
+
+@dataclasses.dataclass
+class ShapeReport:
+    """Outcome of shape inference.
+
+    Attributes:
+        values: Number of node outputs looked at.
+        unknown: Number of those without a shape afterwards.
+        errors: One message for each node whose inference failed.
+    """
+
+    values: int = 0
+    unknown: int = 0
+    errors: list[str] = dataclasses.field(default_factory=list)
+
+
+def infer_shapes(model: ir.Model) -> ShapeReport:
+    """Infer types and shapes of every value of `model` in place.
+
+    Declared shapes of graph inputs and of values made by opaque operators are the premises. All other
+    declared shapes are discarded first, since exporters write false ones. Dimensions that share a declared
+    name are equal; unnamed ones (`?`, `-1`, none) get names of their own.
+
+    Never raises on a model that the verifier accepts: a node whose inference fails is listed in the report.
+    """
+    from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
+
+    assert SYM_DATA_KEY == SYMBOLIC_VALUE_KEY
+    registry.collect()
+    context = ShapeInferenceContext(model.opset_imports)
+    forget_shapes(model)
+    context.reserve_symbol_names(_sanitize_inputs(model))
+    model.meta[_CONTEXT_KEY] = context
+    report = ShapeReport()
+    defaults = _hide_defaults(model)
+    try:
+        _infer_graph(context, model.graph, report)
+        for function in model.functions.values():
+            _infer_graph(context, function.graph, report)
+    finally:
+        for value, tensor in defaults:
+            value.const_value = tensor
+    return report
+
+
+def infer_node(model: ir.Model, node: ir.Node) -> None:
+    """Infer types and shapes of the outputs of a node just made, from those of its inputs."""
+    context = model.meta.get(_CONTEXT_KEY)
+    if context is None:
+        return
+    _infer_one(context, node, ShapeReport())
+
+
+def forget_shapes(model: ir.Model) -> None:
+    """Discard every shape that a node of a known operator gives its outputs, and symbolic values."""
+    for graph in graphs(model):
+        for node in graph:
+            opaque = _is_opaque(model, node)
+            for output in node.outputs:
+                output.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+                if not opaque:
+                    output.shape = None
+                    if not is_constant_node(node):
+                        output.const_value = None
+        if graph is not model.graph:
+            for value in graph.inputs:
+                value.shape = None
+
+
+def symbolic_value(value: ir.Value | None) -> list[Dim] | None:
+    """The elements of an integer scalar or vector as inference knows them, numbers or symbolic dimensions.
+
+    None where they are unknown. Numbers come with the same caution as shapes: they are claims.
+    """
+    if value is None:
+        return None
+    text = value.metadata_props.get(SYMBOLIC_VALUE_KEY)
+    if text is None:
+        return None
+    return [element if isinstance(element, int) else ir.SymbolicDim(element) for element in json.loads(text)]
+
+
+def same_dim(left: object, right: object) -> bool:
+    """Whether two dimensions are certainly equal: the same number or the same named expression."""
+    if isinstance(left, int) or isinstance(right, int):
+        return isinstance(left, int) and isinstance(right, int) and left == right
+    if not isinstance(left, ir.SymbolicDim) or not isinstance(right, ir.SymbolicDim):
+        return False
+    return left.value is not None and left.value == right.value
+
+
+def same_shape(left: ir.Shape | None, right: ir.Shape | None) -> bool:
+    """Whether two shapes are known and certainly equal."""
+    if left is None or right is None or len(left) != len(right):
+        return False
+    return all(same_dim(a, b) for a, b in zip(left.dims, right.dims, strict=True))
+
+
+def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ...]]]) -> list[str]:
+    """Hold the shapes of main-graph values against real ones and drop those that disagree.
+
+    Args:
+        model: A model with inferred shapes; changed in place.
+        real: Value name -> its real shape in each of several executions.
+
+    Returns:
+        One message for each value whose claimed shape was false.
+    """
+    messages = []
+    for node in model.graph:
+        for output in node.outputs:
+            claimed = output.shape
+            for found in real.get(output.name or "", ()):
+                if claimed is not None and not _agrees(claimed, found):
+                    messages.append(f"{output.name}: inferred shape {claimed}, real shape {list(found)}")
+                    output.shape = None
+                    output.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+                    output.const_value = None
+                    break
+    return messages
+
+
+def _agrees(claimed: ir.Shape, found: tuple[int, ...]) -> bool:
+    if len(claimed) != len(found):
+        return False
+    return all(not isinstance(dim, int) or dim == size for dim, size in zip(claimed.dims, found, strict=True))
+
+
+def _is_opaque(model: ir.Model, node: ir.Node) -> bool:
+    from onnx_shape_inference import registry
+
+    return registry.get(node.domain, node.op_type, version=model.opset_imports.get(node.domain, 1)) is None
+
+
+def _sanitize_inputs(model: ir.Model) -> list[str]:
+    """Give unnamed input dimensions names of their own; returns all names in use."""
+    declared = {
+        dim.value
+        for value in model.graph.inputs
+        if value.shape is not None
+        for dim in value.shape.dims
+        if isinstance(dim, ir.SymbolicDim) and dim.value
+    }
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for value in model.graph.inputs:
+        if value.shape is None:
+            continue
+        dims: list[int | str] = []
+        for index, dim in enumerate(value.shape.dims):
+            if isinstance(dim, int):
+                dims.append(dim if dim >= 0 else _unused(f"{_identifier(value.name)}_{index}", taken | declared))
+            else:
+                text = dim.value
+                if text is None or not any(letter.isalnum() for letter in text) or text.lstrip("-").isdigit():
+                    dims.append(_unused(f"{_identifier(value.name)}_{index}", taken | declared))
+                else:
+                    if text not in names:
+                        clean = _identifier(text)
+                        names[text] = clean if clean == text else _unused(clean, taken | declared)
+                    dims.append(names[text])
+            if isinstance(dims[-1], str):
+                taken.add(dims[-1])
+        value.shape = ir.Shape(dims)
+    return sorted(taken)
+
+
+def _identifier(text: str | None) -> str:
+    clean = "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in text or "dim")
+    return clean if clean[:1].isalpha() else f"d{clean}"
+
+
+def _unused(base: str, taken: set[str]) -> str:
+    name, number = base, 1
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name
+
+
+def _hide_defaults(model: ir.Model) -> list[tuple[ir.Value, ir.TensorProtocol]]:
+    """Hide initializers that a caller may override; a default is no fact about other calls."""
+    hidden = []
+    if model.ir_version is not None and model.ir_version >= 4:
+        for value in model.graph.inputs:
+            if value.const_value is not None:
+                hidden.append((value, value.const_value))
+                value.const_value = None
+    return hidden
+
+
+def _infer_graph(context: object, graph: ir.Graph, report: ShapeReport) -> None:
+    for value in graph.initializers.values():
+        if value.const_value is not None:
+            value.shape = ir.Shape(value.const_value.shape)
+            value.dtype = value.const_value.dtype
+    for value in graph.inputs:
+        context.name_anonymous_dims(value)  # type: ignore[attr-defined]
+    for node in graph:
+        _seed_bodies(node)
+        for body in subgraphs(node):
+            _infer_graph(context, body, report)
+        _infer_one(context, node, report)
+        for output in node.outputs:
+            report.values += 1
+            report.unknown += output.shape is None
+
+
+def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
+    from onnx_shape_inference import registry
+
+    if any(attribute.is_ref() for attribute in node.attributes.values()):
+        return
+    version = context.get_opset_version(node.domain)  # type: ignore[attr-defined]
+    infer = registry.get(node.domain, node.op_type, version=version)
+    for value in (*node.inputs, *([] if infer else node.outputs)):
+        if value is not None:
+            context.name_anonymous_dims(value)  # type: ignore[attr-defined]
+    if infer is None:
+        return
+    try:
+        infer(context, node)
+    except Exception as error:  # a third party's inference must not stop ours
+        report.errors.append(f"{node.op_type} {node.name!r}: {error}")
+
+
+def _seed_bodies(node: ir.Node) -> None:
+    """Give the inputs of Loop and Scan bodies what is known before the body has run.
+
+    Ranks and dtypes only for values that a body may change from one iteration to the next: their declared
+    shapes stand (nothing, after `forget_shapes`), since the first iteration's shape need not be the last's.
+    """
+    if node.domain or node.op_type not in ("Loop", "Scan"):
+        return
+    body = node.attributes["body"].as_graph()
+    if node.op_type == "Loop":
+        for value in body.inputs[:2]:
+            value.shape = ir.Shape(())
+        pairs: Iterator[tuple[ir.Value, ir.Value | None]] = zip(body.inputs[2:], node.inputs[2:], strict=False)
+    else:
+        pairs = zip(body.inputs, node.inputs, strict=False)
+    for inner, outer in pairs:
+        if outer is not None and inner.dtype is None and outer.dtype is not None:
+            inner.dtype = outer.dtype

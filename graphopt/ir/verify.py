@@ -1,0 +1,187 @@
+"""Structural verifier: a list of small named rules that hold before and after every pass.
+
+It looks at structure alone (names, scopes, order, schemas), never at shapes or numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.errors import VerificationError
+from graphopt.ir.graphs import graphs
+from graphopt.ir.ops import KNOWN_DOMAINS, subgraphs
+
+MESSAGES_SHOWN = 5
+
+
+class Scope:
+    """Values visible at one point of one graph, and the names taken in it and around it."""
+
+    def __init__(self, outer: Scope | None = None) -> None:
+        self.outer = outer
+        self.values: set[ir.Value] = set()
+        self.names: set[str] = set()
+
+    def sees(self, value: ir.Value) -> bool:
+        """Whether `value` is defined here or around here."""
+        scope: Scope | None = self
+        while scope is not None:
+            if value in scope.values:
+                return True
+            scope = scope.outer
+        return False
+
+    def takes(self, name: str) -> bool:
+        """Whether `name` is taken here or around here."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return True
+            scope = scope.outer
+        return False
+
+    def define(self, value: ir.Value) -> None:
+        """Make `value` visible."""
+        self.values.add(value)
+        if value.name:
+            self.names.add(value.name)
+
+
+NodeRule = Callable[[ir.Node, Scope, dict[str, int]], Iterator[str]]
+
+
+def single_definition(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+    """Every value has one name, and no other value of its scope or around it has the same."""
+    for output in node.outputs:
+        if output.name and scope.takes(output.name):
+            yield f"{_told(node)} defines {output.name!r} a second time"
+
+
+def inputs_defined(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+    """Every input is defined before its use, in the node's graph or around it."""
+    for value in node.inputs:
+        if value is not None and not scope.sees(value):
+            yield f"{_told(node)} reads {value.name!r}, which is not defined before it"
+
+
+def known_opset(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+    """The model imports the domain of every node."""
+    if node.domain not in opsets:
+        yield f"{_told(node)} is of the domain {node.domain!r}, which the model does not import"
+
+
+def fits_schema(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+    """Operators of the standard exist at the opset, with the arity and attributes it gives them."""
+    if node.domain not in KNOWN_DOMAINS or node.domain not in opsets:
+        return
+    schema = _schema(node.domain, node.op_type, opsets[node.domain])
+    if schema is None:
+        return
+    inputs = len(node.inputs)
+    while inputs and node.inputs[inputs - 1] is None:
+        inputs -= 1
+    if not schema.min_inputs <= inputs <= schema.max_inputs:
+        yield f"{_told(node)} has {inputs} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
+    if len(node.outputs) > schema.max_outputs:
+        yield f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
+    for name, attribute in node.attributes.items():
+        expected = schema.attributes.get(name)
+        if expected is None:
+            yield f"{_told(node)} has an attribute {name!r} that opset {opsets[node.domain]} does not know"
+        elif attribute.type.value != expected:
+            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {ir.AttributeType(expected).name}"
+    for name in schema.required:
+        if name not in node.attributes:
+            yield f"{_told(node)} lacks the attribute {name!r}"
+
+
+NODE_RULES: tuple[NodeRule, ...] = (single_definition, inputs_defined, known_opset, fits_schema)
+
+
+def violations(model: ir.Model) -> Iterator[str]:
+    """Every broken structural rule of `model`, in words."""
+    yield from _graph_violations(model.graph, None, model.graph.opset_imports)
+    calls = {(function.domain, function.name, function.overload) for function in model.functions.values()}
+    for function in model.functions.values():
+        opsets = {**model.opset_imports, **function.opset_imports}
+        yield from _graph_violations(function.graph, None, opsets)
+    for graph in graphs(model):
+        for node in graph:
+            if node.graph is not graph:
+                yield f"{_told(node)} stands in one graph and says it belongs to another"
+            if node.overload and node.op_identifier() not in calls:
+                yield f"{_told(node)} calls an overload {node.overload!r} that the model does not hold"
+
+
+def verify(model: ir.Model, *, after: str = "") -> None:
+    """Check every structural rule.
+
+    Args:
+        model: Looked at, never changed.
+        after: What was done last, for the message.
+
+    Raises:
+        VerificationError: A rule does not hold; the message names the first few nodes.
+    """
+    found = list(violations(model))
+    if found:
+        shown = "; ".join(found[:MESSAGES_SHOWN])
+        more = f" (and {len(found) - MESSAGES_SHOWN} more)" if len(found) > MESSAGES_SHOWN else ""
+        prefix = f"after {after}: " if after else ""
+        raise VerificationError(f"{prefix}the graph is not valid: {shown}{more}")
+
+
+def _graph_violations(graph: ir.Graph, outer: Scope | None, opsets: dict[str, int]) -> Iterator[str]:
+    scope = Scope(outer)
+    for value in graph.inputs:
+        if value.name and scope.takes(value.name):
+            yield f"the graph input {value.name!r} is defined a second time"
+        scope.define(value)
+    for name, value in graph.initializers.items():
+        if not value.is_graph_input() and scope.takes(name):
+            yield f"the initializer {name!r} is defined a second time"
+        if value.const_value is None:
+            yield f"the initializer {name!r} has no tensor"
+        scope.define(value)
+    for node in graph:
+        for rule in NODE_RULES:
+            yield from rule(node, scope, opsets)
+        if node.attributes:
+            for body in subgraphs(node):
+                yield from _graph_violations(body, scope, opsets)
+        for output in node.outputs:
+            scope.define(output)
+    for value in graph.outputs:
+        if value not in scope.values:
+            yield f"the graph output {value.name!r} is not defined in its graph"
+        if not value.name:
+            yield "a graph output has no name"
+
+
+class _Schema:
+    """The few facts of an ONNX schema that are checked, read once."""
+
+    def __init__(self, schema: Any) -> None:
+        self.min_inputs: int = schema.min_input
+        self.max_inputs: int = schema.max_input
+        self.max_outputs: int = schema.max_output
+        self.attributes = {name: attribute.type.value for name, attribute in schema.attributes.items()}
+        self.required = [name for name, attribute in schema.attributes.items() if attribute.required]
+
+
+@functools.cache
+def _schema(domain: str, op_type: str, version: int) -> _Schema | None:
+    import onnx.defs
+
+    try:
+        return _Schema(onnx.defs.get_schema(op_type, version, domain))
+    except onnx.defs.SchemaError:
+        return None
+
+
+def _told(node: ir.Node) -> str:
+    return f"{node.op_type} {node.name!r}"
