@@ -2,4 +2,7 @@
 
 import mmap
 
-def hash128(data: bytes | bytearray | memoryview | mmap.mmap) -> bytes: ...
+import numpy as np
+import numpy.typing as npt
+
+def hash128(data: bytes | bytearray | memoryview | mmap.mmap | npt.NDArray[np.uint8]) -> bytes: ...

@@ -60,11 +60,11 @@ inline std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) {
 }
 
 inline void absorb(std::uint64_t* acc, const unsigned char* stripe, const std::uint64_t* key) {
+  std::uint64_t word[kLanes];
+  for (std::size_t i = 0; i < kLanes; ++i) word[i] = load64(stripe + 8 * i);
   for (std::size_t i = 0; i < kLanes; ++i) {
-    const std::uint64_t word = load64(stripe + 8 * i);
-    const std::uint64_t keyed = word ^ key[i];
-    acc[i ^ 1] += word;
-    acc[i] += (keyed & 0xFFFFFFFF) * (keyed >> 32);
+    const std::uint64_t keyed = word[i] ^ key[i];
+    acc[i] += word[i ^ 1] + (keyed & 0xFFFFFFFF) * (keyed >> 32);
   }
 }
 

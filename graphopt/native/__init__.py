@@ -1,4 +1,4 @@
-"""The compiled side, as the rest of graphopt sees it: what `graphopt._native` computes, on tensors and arrays.
+"""The compiled side as the rest of graphopt sees it: what `graphopt._native` computes, on tensors and arrays.
 
 Loads the extension and says what to do where it is missing. Never changes a graph.
 """
@@ -10,7 +10,7 @@ try:
 except ImportError as error:
     raise ImportError(
         "graphopt's compiled extension, graphopt._native, is missing or was built for another Python: "
-        f"{error}\nhint: install graphopt again, from the root of its source tree with `python -m pip install .`"
+        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
     ) from error
 
 from graphopt.native.hash import hash_bytes, hash_tensor

@@ -35,7 +35,7 @@ def hash_bytes(data: Bytes) -> bytes:
     if data.dtype.hasobject:
         raise TypeError("an array of Python objects has no bytes of its own; hash its elements instead")
     # As bytes: the buffer protocol knows no bfloat16, float8 or int4.
-    return hash128(memoryview(np.ascontiguousarray(data).reshape(-1).view(np.uint8)))
+    return hash128(np.ascontiguousarray(data).reshape(-1).view(np.uint8))
 
 
 def hash_tensor(tensor: ir.TensorProtocol) -> bytes:
@@ -58,17 +58,26 @@ def _hash_elements(tensor: ir.TensorProtocol) -> bytes:
     if tensor.dtype == ir.DataType.STRING:
         return hash128(_joined_strings(tensor))
     if tensor.dtype.bitwidth < 8:
-        packed = io.BytesIO()
-        tensor.tofile(packed)
-        return hash128(packed.getbuffer())
+        return hash128(_packed(tensor))
     array = tensor.numpy()
     if sys.byteorder == "big":
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return hash_bytes(array)
 
 
+def _packed(tensor: ir.TensorProtocol) -> bytes | memoryview:
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor.tobytes()
+    # Asked for its bytes, an external tensor would unpack its elements and keep them for good.
+    packed = io.BytesIO()
+    tensor.tofile(packed)
+    return packed.getbuffer()
+
+
 def _joined_strings(tensor: ir.TensorProtocol) -> bytes:
     """Each string after its length: "ab", "c" and "a", "bc" differ."""
-    strings = tensor.string_data() if isinstance(tensor, ir.StringTensor) else tensor.numpy().reshape(-1).tolist()
+    strings = (
+        tensor.string_data() if isinstance(tensor, ir.StringTensor) else tensor.numpy().reshape(-1).tolist()
+    )
     encoded = [text.encode() if isinstance(text, str) else text for text in strings]
     return b"".join(struct.pack("<q", len(text)) + text for text in encoded)

@@ -1,0 +1,30 @@
+"""`import graphopt` stays light, and every name it offers can be loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import graphopt
+
+HEAVY = {"torch", "onnxruntime", "rich", "onnx", "onnx_ir", "sympy", "numpy"}
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import sys, graphopt; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(run.stdout.split())
+
+
+def test_every_public_name_loads() -> None:
+    for name in graphopt.__all__:
+        assert getattr(graphopt, name) is not None
+        assert name in dir(graphopt)
+
+
+def test_version_is_a_string_of_numbers() -> None:
+    assert all(part.isdigit() for part in graphopt.__version__.split(".")[:2])
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    assert not hasattr(graphopt, "no_such_name")
