@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 # Run from the root of a checkout, this folder comes before the installed package, which holds the extension.
@@ -66,3 +68,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_PUBLIC, "__version__"})
+
+
+class _Root(types.ModuleType):
+    """Keeps the import of a submodule from hiding the public function of the same name, as `cost` is both."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        _, attribute = _PUBLIC.get(name, (None, None))
+        if attribute is None or not isinstance(value, types.ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Root

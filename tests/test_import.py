@@ -22,6 +22,11 @@ def test_every_public_name_loads() -> None:
         assert name in dir(graphopt)
 
 
+def test_a_submodule_does_not_hide_the_function_of_its_name() -> None:
+    code = "import graphopt.cost, graphopt; assert graphopt.cost is graphopt.cost.__globals__['cost']"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_version_is_a_string_of_numbers() -> None:
     assert all(part.isdigit() for part in graphopt.__version__.split(".")[:2])
 
