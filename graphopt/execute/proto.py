@@ -1,0 +1,251 @@
+"""The form in which a model is handed to a runtime: a light ModelProto beside its large tensors.
+
+Weights are never copied into protobuf (2 GB limit, twice the memory); the caller gives them to the runtime
+as arrays. The `onnx_ir` model is only read: nothing in it is replaced, renamed or moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import onnx
+import onnx_ir as ir
+from onnx_ir import serde
+
+INLINE_BYTES = 1024
+"""Tensors up to this size stay in the proto: shape inference reads the small ones (shapes, axes, pads)."""
+
+SHAPE_PREFIX = "__graphopt_shape__"
+"""Prefix of the extra outputs that carry the shape of an intermediate value."""
+
+_HANDED_OVER = frozenset(
+    {
+        ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16,
+        ir.DataType.INT8, ir.DataType.INT16, ir.DataType.INT32, ir.DataType.INT64,
+        ir.DataType.UINT8, ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64, ir.DataType.BOOL,
+        ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ,
+        ir.DataType.FLOAT8E5M2, ir.DataType.FLOAT8E5M2FNUZ,
+    }
+)  # fmt: skip
+"""Types onnxruntime accepts as an OrtValue over a numpy array; packed 4-bit types and strings go inline."""
+
+_SEQUENCE_OPS = frozenset(
+    {"SequenceConstruct", "SequenceEmpty", "SequenceInsert", "SequenceErase", "SequenceMap",
+     "SplitToSequence", "Optional", "ZipMap"}
+)  # fmt: skip
+
+
+@dataclass
+class LightProto:
+    """A serialized model without its large tensors.
+
+    Attributes:
+        proto: The model; every node is named "#i".
+        tensors: Large initializers by name, declared external in `proto`.
+        nodes: The IR node behind the name "#i", in the order of serialization (subgraphs after their node).
+        weight_bytes: Size of `tensors` together.
+        shape_outputs: Name of the extra output that carries a value's shape, by value name.
+    """
+
+    proto: onnx.ModelProto
+    tensors: dict[str, ir.TensorProtocol] = field(default_factory=dict)
+    nodes: list[ir.Node] = field(default_factory=list)
+    weight_bytes: int = 0
+    shape_outputs: dict[str, str] = field(default_factory=dict)
+
+
+def light_proto(
+    model: ir.Model,
+    *,
+    extra_outputs: Sequence[str] = (),
+    observe_shapes: bool = False,
+    annotate: bool = False,
+    inline: bool = False,
+) -> LightProto:
+    """Serialize a model, leaving its large tensors out.
+
+    Args:
+        model: The model; it is only read.
+        extra_outputs: Main-graph values to add to the outputs.
+        observe_shapes: Add the shape (int64) of every tensor of the main graph as an output.
+        annotate: Write the declared types and shapes of intermediate values. Without them a runtime cannot be
+            misled by a false declaration.
+        inline: Keep every tensor in the proto (for a runtime that takes nothing else).
+
+    Raises:
+        NotImplementedError: an attribute that `onnx_ir` cannot serialize (sparse tensors).
+    """
+    light = LightProto(onnx.ModelProto(ir_version=model.ir_version))
+    for domain, version in sorted(model.opset_imports.items()):
+        light.proto.opset_import.add(domain=domain, version=version)
+    writer = _Writer(light, annotate=annotate, inline=inline, taken=_taken_names(model))
+    writer.graph(light.proto.graph, model.graph)
+    for function in model.functions.values():
+        writer.function(light.proto.functions.add(), function)
+    present = {output.name for output in light.proto.graph.output}
+    for name in extra_outputs:
+        if name not in present:
+            light.proto.graph.output.add(name=name)
+            present.add(name)
+    if observe_shapes:
+        _observe_shapes(light, model.graph)
+    return light
+
+
+def _taken_names(model: ir.Model) -> dict[str, int]:
+    """How many graphs define a large initializer of each name; only needed to lift those of subgraphs."""
+    counts: dict[str, int] = {}
+    for graph in model.graphs():
+        for name in graph.initializers:
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def tensor_values(graph: ir.Graph) -> Iterable[ir.Value]:
+    """Values of a graph's own nodes and inputs that hold one tensor (not a sequence, optional or map)."""
+    others: set[ir.Value] = set()
+
+    def is_tensor(value: ir.Value) -> bool:
+        if value.type is not None:
+            return isinstance(value.type, ir.TensorType)
+        return value not in others
+
+    for value in graph.inputs:
+        if is_tensor(value):
+            yield value
+    for node in graph:
+        opaque = node.op_type in _SEQUENCE_OPS or any(v is not None and not is_tensor(v) for v in node.inputs)
+        for value in node.outputs:
+            if opaque and value.type is None:
+                others.add(value)
+            elif value.name and is_tensor(value):
+                yield value
+
+
+def _observe_shapes(light: LightProto, graph: ir.Graph) -> None:
+    for index, value in enumerate(tensor_values(graph)):
+        assert value.name is not None
+        output = f"{SHAPE_PREFIX}{index}"
+        light.proto.graph.node.add(op_type="Shape", input=[value.name], output=[output], name=output)
+        light.proto.graph.output.add(name=output)
+        light.shape_outputs[value.name] = output
+
+
+class _Writer:
+    """Writes graphs recursively; the large tensors go to `light.tensors`."""
+
+    def __init__(self, light: LightProto, *, annotate: bool, inline: bool, taken: dict[str, int]) -> None:
+        self.light = light
+        self.annotate = annotate
+        self.inline = inline
+        self.taken = taken
+
+    def graph(self, proto: onnx.GraphProto, graph: ir.Graph) -> None:
+        proto.name = graph.name or "graph"
+        for value in graph.inputs:
+            serde.serialize_value_into(proto.input.add(), value)
+        for name, value in graph.initializers.items():
+            # onnxruntime drops an unused initializer before it looks for the array that replaces it.
+            needed = value.uses() or value.is_graph_output() or value.is_graph_input()
+            if value.const_value is not None and needed:
+                self.initializer(proto, name, value.const_value)
+        for node in graph:
+            tensor = self.lifted_constant(proto, node)
+            if tensor is not None:
+                self.initializer(proto, node.outputs[0].name or "", tensor)
+                continue
+            self.node(proto.node.add(), node)
+            if self.annotate:
+                for value in node.outputs:
+                    if value.type is not None and value.shape is not None and not value.is_graph_output():
+                        serde.serialize_value_into(proto.value_info.add(), value)
+        for value in graph.outputs:
+            serde.serialize_value_into(proto.output.add(), value)
+
+    def function(self, proto: onnx.FunctionProto, function: ir.Function) -> None:
+        proto.domain, proto.name = function.domain, function.name
+        if function.overload:
+            proto.overload = function.overload
+        for domain, version in sorted(function.opset_imports.items()):
+            proto.opset_import.add(domain=domain, version=version)
+        proto.input.extend(value.name or "" for value in function.inputs)
+        proto.output.extend(value.name or "" for value in function.outputs)
+        for attribute in function.attributes.values():
+            if attribute.value is None:
+                proto.attribute.append(attribute.name)
+            else:
+                serde.serialize_attribute_into(proto.attribute_proto.add(), attribute)
+        for node in function:
+            self.node(proto.node.add(), node)
+
+    def node(self, proto: onnx.NodeProto, node: ir.Node) -> None:
+        proto.name = f"#{len(self.light.nodes)}"
+        self.light.nodes.append(node)
+        proto.op_type, proto.domain = node.op_type, node.domain
+        if node.overload:
+            proto.overload = node.overload
+        proto.input.extend(("" if value is None else value.name or "") for value in node.inputs)
+        outputs = [value.name or "" for value in node.outputs]
+        while outputs and not outputs[-1]:
+            outputs.pop()
+        proto.output.extend(outputs)
+        for attribute in node.attributes.values():
+            self.attribute(proto.attribute.add(), attribute)
+
+    def attribute(self, proto: onnx.AttributeProto, attribute: ir.Attr) -> None:
+        if attribute.is_ref():
+            serde.serialize_reference_attribute_into(proto, attribute)
+        elif attribute.type == ir.AttributeType.GRAPH:
+            proto.name, proto.type = attribute.name, onnx.AttributeProto.GRAPH
+            self.graph(proto.g, attribute.as_graph())
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            proto.name, proto.type = attribute.name, onnx.AttributeProto.GRAPHS
+            for graph in attribute.as_graphs():
+                self.graph(proto.graphs.add(), graph)
+        elif attribute.type == ir.AttributeType.TENSOR:
+            proto.name, proto.type = attribute.name, onnx.AttributeProto.TENSOR
+            _inline(proto.t, attribute.as_tensor().name or "", attribute.as_tensor())
+        else:
+            serde.serialize_attribute_into(proto, attribute)
+
+    def lifted_constant(self, proto: onnx.GraphProto, node: ir.Node) -> ir.TensorProtocol | None:
+        """The tensor of a large Constant node of the main graph, which is written as an initializer."""
+        if self.inline or node.op_type != "Constant" or proto is not self.light.proto.graph:
+            return None
+        attribute = node.attributes.get("value")
+        if attribute is None or attribute.type != ir.AttributeType.TENSOR or not node.outputs[0].uses():
+            return None
+        tensor = attribute.as_tensor()
+        return tensor if _is_handed_over(tensor) else None
+
+    def initializer(self, proto: onnx.GraphProto, name: str, tensor: ir.TensorProtocol) -> None:
+        main = self.light.proto.graph
+        # onnxruntime replaces initializers of the main graph only. One of a subgraph is lifted there unless
+        # another graph has an initializer of the same name.
+        if self.inline or not _is_handed_over(tensor) or (proto is not main and self.taken[name] > 1):
+            _inline(proto.initializer.add(), name, tensor)
+            return
+        declared = main.initializer.add(name=name, data_type=tensor.dtype.value, dims=tensor.shape.numpy())
+        declared.data_location = onnx.TensorProto.EXTERNAL
+        declared.external_data.add(key="location", value="given-as-array")
+        declared.external_data.add(key="offset", value="0")
+        declared.external_data.add(key="length", value=str(tensor.nbytes))
+        self.light.tensors[name] = tensor
+        self.light.weight_bytes += tensor.nbytes
+
+
+def _is_handed_over(tensor: ir.TensorProtocol) -> bool:
+    return tensor.nbytes > INLINE_BYTES and tensor.dtype in _HANDED_OVER
+
+
+def _inline(proto: onnx.TensorProto, name: str, tensor: ir.TensorProtocol) -> None:
+    proto.name = name
+    proto.data_type = tensor.dtype.value
+    proto.dims.extend(tensor.shape.numpy())
+    if tensor.dtype == ir.DataType.STRING:
+        proto.string_data.extend(
+            item if isinstance(item, bytes) else str(item).encode() for item in tensor.numpy().ravel().tolist()
+        )
+    else:
+        proto.raw_data = tensor.tobytes()

@@ -1,0 +1,314 @@
+"""Run a graph on arrays: onnxruntime over memory-mapped weights, the ONNX reference evaluator as fallback.
+
+Never changes the model and never copies its large weights. onnxruntime is imported when the first session is
+made, not before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError, LoadError
+from graphopt.execute.proto import LightProto, light_proto
+
+ModelLike = ir.Model | str | os.PathLike[str]
+
+LARGE_WEIGHT_BYTES = 512 << 20
+"""Above this, weights are not prepacked (a second copy of each) and the growing CPU arena is off."""
+
+_PROTOBUF_BYTES = (1 << 31) - 1
+
+_FALLBACK_SIGNS = (
+    "NOT_IMPLEMENTED",
+    "No Op registered for",
+    "is under development and support for this is limited",
+    "is not currently registered or supported",
+)
+
+
+class NodeFailure(ExecutionError):
+    """A run stopped at a node.
+
+    Attributes:
+        position: Index of that node in the order of serialization, or None if the runtime did not say.
+    """
+
+    def __init__(self, message: str, *, position: int | None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.position = position
+
+
+def open_model(model: ModelLike) -> ir.Model:
+    """The model itself, or the file read with its external weights memory-mapped.
+
+    Raises:
+        LoadError: the file cannot be read as an ONNX model.
+    """
+    if isinstance(model, ir.Model):
+        return model
+    try:
+        return ir.load(model)
+    except Exception as error:
+        raise LoadError(f"cannot read {os.fspath(model)} as an ONNX model: {error}") from error
+
+
+class Session:
+    """A model ready to run.
+
+    Args:
+        model: An `onnx_ir.Model` (only read) or a path.
+        optimize: Let onnxruntime apply its own optimizations. False runs the graph as written: the oracle.
+        threads: Threads used inside an operator.
+        extra_outputs: Names of main-graph values returned beside the graph's outputs.
+        prepack: Let onnxruntime keep repacked copies of weights; ignored above `LARGE_WEIGHT_BYTES`.
+        observe_shapes: Make `run_observed` report the shape of every main-graph tensor.
+
+    Attributes:
+        input_names: Inputs that must be given (initializers that are also inputs need not be).
+        output_names: The graph's outputs, then `extra_outputs`.
+        backend: "onnxruntime" or "onnx.reference".
+
+    Raises:
+        ExecutionError: no runtime here can load the model.
+    """
+
+    def __init__(
+        self,
+        model: ModelLike,
+        *,
+        optimize: bool = False,
+        threads: int = 1,
+        extra_outputs: Sequence[str] = (),
+        prepack: bool = True,
+        observe_shapes: bool = False,
+    ) -> None:
+        model = open_model(model)
+        known = {value.name for value in _main_values(model.graph)} if extra_outputs else set()
+        if unknown := [name for name in extra_outputs if name not in known]:
+            raise ExecutionError(f"no value named {unknown[0]!r} in the main graph to return as an output")
+        try:
+            light = light_proto(
+                model, extra_outputs=extra_outputs, observe_shapes=observe_shapes, annotate=optimize
+            )
+        except (NotImplementedError, OSError, ValueError, TypeError) as error:
+            raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
+        self.backend = "onnxruntime"
+        self._nodes = light.nodes
+        self._shape_outputs = light.shape_outputs
+        self._keep_alive: list[Any] = []
+        self._reference: Any = None
+        self._session: Any = None
+        initializers = model.graph.initializers
+        self.input_names = [v.name or "" for v in model.graph.inputs if v.name not in initializers]
+        self.output_names = [
+            value.name for value in light.proto.graph.output if value.name not in set(light.shape_outputs.values())
+        ]
+        try:
+            self._session = self._open(light, optimize=optimize, threads=threads, prepack=prepack)
+        except ExecutionError as error:
+            if not _may_fall_back(error.message, light):
+                raise
+            self._reference = _reference_evaluator(model, extra_outputs, error)
+            self.backend = "onnx.reference"
+            self._shape_outputs = {}
+            return
+        by_ort_value = ("bfloat16", "float8", "int4", "float4")
+        self._types = {value.name: value.type for value in self._session.get_outputs()}
+        self._as_ort_values = any(sign in type_ for type_ in self._types.values() for sign in by_ort_value)
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Run once.
+
+        Args:
+            inputs: Arrays by input name; a list of arrays for a sequence, None for an empty optional.
+
+        Returns:
+            Arrays by output name; lists for sequences, None for empty optionals. bfloat16 and float8 come as
+            `ml_dtypes` arrays.
+
+        Raises:
+            ExecutionError: an input is missing or does not fit, or a node failed (`NodeFailure`).
+        """
+        return self._run(inputs, self.output_names)
+
+    def run_observed(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+        """Run once; also return the real shape of each main-graph tensor (needs `observe_shapes`)."""
+        results = self._run(inputs, [*self.output_names, *self._shape_outputs.values()])
+        shapes = {
+            name: tuple(int(size) for size in results.pop(output))
+            for name, output in self._shape_outputs.items()
+        }
+        return results, shapes
+
+    def _run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> dict[str, Any]:
+        if missing := [name for name in self.input_names if name not in inputs]:
+            raise ExecutionError(
+                f"input {missing[0]!r} was not given", hint=f"the inputs are {', '.join(self.input_names)}"
+            )
+        if self._reference is not None:
+            try:
+                return dict(zip(outputs, self._reference.run(list(outputs), dict(inputs)), strict=True))
+            except Exception as error:
+                raise NodeFailure(
+                    f"the ONNX reference evaluator failed: {_first_line(error)}", position=None
+                ) from error
+        feed = {name: _to_runtime(value) for name, value in inputs.items()}
+        try:
+            if not self._as_ort_values:
+                return dict(zip(outputs, self._session.run(list(outputs), feed), strict=True))
+            return dict(zip(outputs, self._run_ort_values(outputs, feed), strict=True))
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _run_ort_values(self, outputs: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
+        import onnxruntime as ort
+
+        values = {
+            name: value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
+            for name, value in feed.items()
+        }
+        return [_from_ort_value(v) for v in self._session.run_with_ort_values(list(outputs), values)]
+
+    def _open(self, light: LightProto, *, optimize: bool, threads: int, prepack: bool) -> Any:
+        import onnxruntime as ort
+
+        def options() -> Any:
+            level = ort.GraphOptimizationLevel
+            made = ort.SessionOptions()
+            made.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+            made.intra_op_num_threads = threads
+            made.inter_op_num_threads = 1
+            made.log_severity_level = 4
+            if light.weight_bytes > LARGE_WEIGHT_BYTES:
+                made.enable_cpu_mem_arena = False
+            if not prepack or light.weight_bytes > LARGE_WEIGHT_BYTES:
+                made.add_session_config_entry("session.disable_prepacking", "1")
+            if values:
+                made.add_external_initializers(list(light.tensors), values)
+            return made
+
+        try:
+            values = [
+                ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_plain_array(tensor), tensor.dtype.value)
+                for tensor in light.tensors.values()
+            ]
+        except (OSError, ValueError) as error:
+            raise ExecutionError(f"a weight of the model cannot be read: {error}") from error
+        self._keep_alive = values
+        for attempt in range(2):
+            try:
+                return ort.InferenceSession(
+                    light.proto.SerializeToString(), options(), providers=["CPUExecutionProvider"]
+                )
+            except Exception as error:
+                newest = re.search(r"max supported IR version: (\d+)", str(error))
+                # The IR version only says which fields may occur; onnxruntime refuses newer ones unread.
+                if attempt or newest is None:
+                    raise self._failure(error, loading=True) from error
+                light.proto.ir_version = int(newest[1])
+        raise AssertionError("unreachable: the second attempt returns or raises")
+
+    def _failure(self, error: Exception, *, loading: bool = False) -> NodeFailure:
+        text = str(error)
+        positions = [int(found) for found in re.findall(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)", text)]
+        position = positions[-1] if positions and positions[-1] < len(self._nodes) else None
+        message = _clean(text)
+        what = "load the model" if loading else "run the model"
+        if position is not None:
+            node = self._nodes[position]
+            label = repr(node.name) if node.name else f"writing {node.outputs[0].name!r}" if node.outputs else ""
+            message = f"onnxruntime could not {what}, at {node.op_type} node {label}: {message}"
+        else:
+            message = f"onnxruntime could not {what}: {message}"
+        hint = None
+        if "is not a registered function/op" in text:
+            hint = "the model uses operators of another runtime; it can be optimized only without running it"
+        elif not loading:
+            hint = "give sizes or data that fit the model"
+        return NodeFailure(message, position=position, hint=hint)
+
+
+def _main_values(graph: ir.Graph) -> list[ir.Value]:
+    return [*graph.inputs, *graph.initializers.values(), *(v for node in graph for v in node.outputs)]
+
+
+def _may_fall_back(message: str, light: LightProto) -> bool:
+    if light.weight_bytes + light.proto.ByteSize() > _PROTOBUF_BYTES:
+        return False
+    return any(sign in message for sign in _FALLBACK_SIGNS)
+
+
+def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: ExecutionError) -> Any:
+    from onnx.reference import ReferenceEvaluator
+
+    try:
+        return ReferenceEvaluator(light_proto(model, extra_outputs=extra_outputs, inline=True).proto)
+    except Exception as error:
+        raise ExecutionError(
+            f"{cause.message}; the ONNX reference evaluator could not load it either: {_first_line(error)}",
+            hint=cause.hint,
+        ) from error
+
+
+def _plain_array(tensor: ir.TensorProtocol) -> np.ndarray[Any, Any]:
+    array = tensor.numpy()
+    if array.flags.c_contiguous and array.flags.aligned:
+        return array
+    return np.ascontiguousarray(array).copy()
+
+
+def _to_runtime(value: Any) -> Any:
+    """Types numpy itself lacks (bfloat16, float8) travel as OrtValues; the rest as they are."""
+    if not isinstance(value, np.ndarray):
+        return value if value is None or isinstance(value, list) else np.asarray(value)
+    if value.dtype.kind not in "V" and value.dtype.isbuiltin == 1:
+        return value
+    if value.dtype.kind in "USO":
+        return value
+    import onnxruntime as ort
+
+    code = ir.DataType.from_numpy(value.dtype).value
+    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(value), code)
+
+
+def _from_ort_value(value: Any) -> Any:
+    if not value.has_value():
+        return None
+    if not value.is_tensor():
+        return value.numpy()
+    dtype = ir.DataType(value.element_type())
+    if dtype not in (ir.DataType.BFLOAT16, *_FLOAT8):
+        return value.numpy()
+    shape = tuple(value.shape())
+    numpy_dtype = dtype.numpy()
+    size = int(np.prod(shape, dtype=np.int64)) * numpy_dtype.itemsize
+    if not size:
+        return np.empty(shape, numpy_dtype)
+    return np.frombuffer(ctypes.string_at(value.data_ptr(), size), numpy_dtype).reshape(shape)
+
+
+_FLOAT8 = (
+    ir.DataType.FLOAT8E4M3FN,
+    ir.DataType.FLOAT8E4M3FNUZ,
+    ir.DataType.FLOAT8E5M2,
+    ir.DataType.FLOAT8E5M2FNUZ,
+)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _clean(text: str) -> str:
+    """onnxruntime's message without its error prefix, source paths, C++ signatures and our node numbers."""
+    text = text.split("Status Message: ")[-1]
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
+    text = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\)(?: const)? (?=[A-Z])", "", text)
+    return " ".join(text.split()).removeprefix("FAIL: ")
