@@ -1,0 +1,65 @@
+"""What a pass is: a frozen dataclass whose fields are its options, and an `onnx_ir` pass.
+
+A pass changes a model in place and says what it did and what it refused. It never checks numbers, measures
+or prints: the pipeline and the driver do.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import inspect
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from graphopt.ir import Changes, Rule, rewrite
+
+
+@dataclasses.dataclass
+class Outcome(ir.passes.PassResult):
+    """An `onnx_ir` pass result that also says what was done.
+
+    Attributes:
+        changes: Counts of changes and refusals.
+    """
+
+    changes: Changes = dataclasses.field(default_factory=Changes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pass(ir.passes.InPlacePass):
+    """Base of all passes; subclasses are frozen dataclasses that set `name` and implement `apply`.
+
+    Attributes:
+        name: Name on the command line, in pipelines, and of the file (with underscores).
+        exact: Every change leaves all outputs bit for bit as they were.
+    """
+
+    name: ClassVar[str]
+    exact: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        """Change `model` in place and count in `changes`; a second call must change nothing."""
+
+    def call(self, model: ir.Model) -> Outcome:
+        """Run the pass; the face that `onnx_ir` knows."""
+        changes = Changes()
+        self.apply(model, changes)
+        return Outcome(model, changes.count > 0, changes)
+
+    @classmethod
+    def summary(cls) -> str:
+        """First line of the docstring."""
+        return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class RewritePass(Pass):
+    """A pass that is nothing but rules for the rewrite engine."""
+
+    rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        rewrite(model, self.rules, changes)

@@ -1,0 +1,230 @@
+"""A pipeline runs passes in order, verifies the structure after each, and keeps a record of each run.
+
+It checks no numbers and knows no pass by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.errors import GraphoptError, PassError
+from graphopt.ir import Changes, count_nodes, infer_shapes, verify
+from graphopt.pipeline.base import Outcome, Pass
+from graphopt.pipeline.catalog import default_catalog
+from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
+
+
+@dataclasses.dataclass
+class Record:
+    """One run of one pass.
+
+    Attributes:
+        name: The pass as it stands in the pipeline's text.
+        changes: Number of changes.
+        hits: Changes by kind.
+        refusals: Refused places by reason.
+        examples: For each reason, names of the first few nodes.
+        nodes_before: Nodes of the model before, Constant not counted.
+        nodes_after: The same after.
+        seconds: Time spent in the pass.
+    """
+
+    name: str
+    changes: int
+    hits: dict[str, int]
+    refusals: dict[str, int]
+    examples: dict[str, list[str]]
+    nodes_before: int
+    nodes_after: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-able values."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass
+class PipelineResult:
+    """What a pipeline made.
+
+    Attributes:
+        model: The model, the same object unless a foreign pass returned another.
+        records: One a pass run, in order.
+    """
+
+    model: ir.Model
+    records: list[Record]
+
+
+Observer = Callable[[Record, ir.Model], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """An ordered set of passes and groups of passes.
+
+    Attributes:
+        items: Passes (ours or any `onnx_ir` pass) and groups that run to a fixed point.
+    """
+
+    items: tuple[Item, ...]
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        object.__setattr__(self, "items", tuple(items))
+
+    @classmethod
+    def parse(cls, text: str, catalog: Catalog | None = None) -> Pipeline:
+        """The pipeline that a text stands for: `Pipeline.parse(str(p)) == p`.
+
+        Args:
+            text: See `graphopt.pipeline.spec`.
+            catalog: Pass name -> class; by default every installed pass.
+
+        Raises:
+            UsageError: The text is malformed or names an unknown pass or option.
+        """
+        return cls(parse_items(text, default_catalog() if catalog is None else catalog))
+
+    def __str__(self) -> str:
+        return format_items(self.items)
+
+    def without(self, *texts: str) -> Pipeline:
+        """The pipeline with the passes of these names or texts left out, wherever they stand."""
+        return Pipeline(_without(self.items, set(texts)))
+
+    def passes(self) -> Iterator[ir.passes.PassBase]:
+        """Every pass, groups opened."""
+        yield from _flatten(self.items)
+
+    def run(
+        self, model: ir.Model, *, observer: Observer | None = None, limit: int | None = None
+    ) -> PipelineResult:
+        """Run on `model`, changing it in place.
+
+        Args:
+            model: A valid model.
+            observer: Called after each pass with its record and the model.
+            limit: Stop after so many pass runs (for bisecting); None for all.
+
+        Raises:
+            PassError: A pass raised, or left a graph that the verifier refuses; `.name` is its text.
+        """
+        runner = _Runner(model, observer, limit)
+        infer_shapes(model)
+        runner.items(self.items)
+        return PipelineResult(runner.model, runner.records)
+
+
+class FailedPassError(PassError):
+    """A pass raised or broke the graph.
+
+    Attributes:
+        name: The pass as text.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"pass {name}: {reason}")
+        self.name = name
+
+
+class _Runner:
+    def __init__(self, model: ir.Model, observer: Observer | None, limit: int | None) -> None:
+        self.model = model
+        self.records: list[Record] = []
+        self._observer = observer
+        self._limit = limit
+        self._nodes = count_nodes(model)
+        self._version = 0
+        self._clean: dict[str, int] = {}
+
+    def items(self, items: Iterable[Item]) -> None:
+        for item in items:
+            if self._done():
+                return
+            if isinstance(item, Group):
+                self._group(item)
+            else:
+                self._pass(item)
+
+    def _group(self, group: Group) -> None:
+        for _ in range(group.rounds):
+            before = self._version
+            self.items(group.items)
+            if self._version == before or self._done():
+                return
+
+    def _pass(self, item: ir.passes.PassBase) -> None:
+        text = format_item(item)
+        if self._clean.get(text) == self._version:
+            return  # nothing has changed since this pass last found nothing to do
+        nodes_before = self._nodes
+        start = time.perf_counter()
+        try:
+            result = item(self.model)
+        except Exception as error:
+            cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
+            raise FailedPassError(text, f"{type(cause).__name__}: {cause}") from error
+        seconds = time.perf_counter() - start
+        changes = result.changes if isinstance(result, Outcome) else _foreign_changes(item, result)
+        self.model = result.model
+        if changes.count or not isinstance(item, Pass):
+            self._verify(text)
+            self._nodes = count_nodes(self.model)
+        if changes.count:
+            self._version += 1
+            if not isinstance(item, Pass):
+                infer_shapes(self.model)
+        else:
+            self._clean[text] = self._version
+        self._record(text, changes, nodes_before, seconds)
+
+    def _verify(self, text: str) -> None:
+        try:
+            verify(self.model)
+        except GraphoptError as error:
+            raise FailedPassError(text, str(error)) from error
+
+    def _record(self, text: str, changes: Changes, nodes_before: int, seconds: float) -> None:
+        record = Record(
+            name=text,
+            changes=changes.count,
+            hits=dict(changes.hits),
+            refusals=dict(changes.refusals),
+            examples=changes.examples,
+            nodes_before=nodes_before,
+            nodes_after=self._nodes,
+            seconds=seconds,
+        )
+        self.records.append(record)
+        if self._observer is not None:
+            self._observer(record, self.model)
+
+    def _done(self) -> bool:
+        return self._limit is not None and len(self.records) >= self._limit
+
+
+def _foreign_changes(item: ir.passes.PassBase, result: ir.passes.PassResult) -> Changes:
+    changes = Changes()
+    changes.add(type(item).__name__, int(result.modified))
+    return changes
+
+
+def _flatten(items: Iterable[Item]) -> Iterator[ir.passes.PassBase]:
+    for item in items:
+        if isinstance(item, Group):
+            yield from _flatten(item.items)
+        else:
+            yield item
+
+
+def _without(items: Iterable[Item], texts: set[str]) -> Iterator[Item]:
+    for item in items:
+        if isinstance(item, Group):
+            yield Group(tuple(_without(item.items, texts)), item.rounds)
+        elif format_item(item) not in texts and getattr(item, "name", None) not in texts:
+            yield item

@@ -1,0 +1,235 @@
+"""Pipelines as text: `fold,cse{min_bytes=16},{fuse-conv,dce}*` and back.
+
+An item is a pass name with options in braces, a class of an `onnx_ir` pass as `module:Class`, or a group in
+braces with a star behind, which runs to a fixed point. Text says nothing of what passes do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.pipeline.base import Pass
+
+_TOKEN = re.compile(r"\s*(?:([{}*,=\[\]])|\"((?:[^\"\\]|\\.)*)\"|([^\s{}*,=\[\]\"]+))")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Items that run again until a round changes nothing.
+
+    Attributes:
+        items: Passes and groups.
+        rounds: Bound on the number of rounds.
+    """
+
+    items: tuple[Item, ...]
+    rounds: int = 10
+
+
+Item = typing.Union[ir.passes.PassBase, Group]
+Catalog = Mapping[str, type[ir.passes.PassBase]]
+
+
+def format_items(items: Sequence[Item]) -> str:
+    """The text of a sequence of items."""
+    return ",".join(format_item(item) for item in items)
+
+
+def format_item(item: Item) -> str:
+    """The text of one pass or group."""
+    if isinstance(item, Group):
+        bound = "" if item.rounds == Group.rounds else str(item.rounds)
+        return f"{{{format_items(item.items)}}}*{bound}"
+    if not isinstance(item, Pass):
+        return f"{type(item).__module__}:{type(item).__qualname__}"
+    options = [
+        f"{field.name}={_format_value(getattr(item, field.name))}"
+        for field in dataclasses.fields(item)
+        if getattr(item, field.name) != field.default
+    ]
+    return item.name + (f"{{{','.join(options)}}}" if options else "")
+
+
+def parse_items(text: str, catalog: Catalog) -> tuple[Item, ...]:
+    """The items that a text stands for.
+
+    Args:
+        text: For example `inline,fold{max_growth=0},{fuse-conv,dce}*`.
+        catalog: Pass name -> class.
+
+    Raises:
+        UsageError: The text is malformed, a pass is unknown, or an option does not fit; it says where.
+    """
+    parser = _Parser(text, catalog)
+    items = parser.items(closing=None)
+    return tuple(items)
+
+
+class _Parser:
+    def __init__(self, text: str, catalog: Catalog) -> None:
+        self._text = text
+        self._catalog = catalog
+        self._tokens = list(self._tokenize(text))
+        self._at = 0
+
+    def _tokenize(self, text: str) -> typing.Iterator[tuple[str, str]]:
+        position = 0
+        end = len(text.rstrip())
+        while position < end:
+            match = _TOKEN.match(text, position)
+            if match is None:
+                raise UsageError(f"pipeline {text!r}: cannot read from {text[position : position + 20]!r} on")
+            position = match.end()
+            sign, quoted, word = match.groups()
+            yield ("sign", sign) if sign else ("text", json.loads(f'"{quoted}"')) if word is None else ("word", word)
+
+    def items(self, closing: str | None) -> list[Item]:
+        found: list[Item] = []
+        while self._peek() not in (None, ("sign", closing)):
+            found.append(self._item())
+            if self._peek() == ("sign", ","):
+                self._next()
+            elif self._peek() not in (None, ("sign", closing)):
+                raise self._error("expected a comma")
+        return found
+
+    def _item(self) -> Item:
+        kind, text = self._next()
+        if (kind, text) == ("sign", "{"):
+            inner = tuple(self.items(closing="}"))
+            self._expect("}")
+            self._expect("*")
+            following = self._peek()
+            if following is not None and following[0] == "word" and following[1].isdigit():
+                return Group(inner, int(self._next()[1]))
+            return Group(inner)
+        if kind != "word":
+            raise self._error(f"expected a pass name, found {text!r}")
+        options: dict[str, Any] = {}
+        if self._peek() == ("sign", "{"):
+            self._next()
+            options = self._options()
+        return make_pass(text, options, self._catalog)
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        while self._peek() != ("sign", "}"):
+            _, name = self._next()
+            self._expect("=")
+            options[name] = self._value()
+            if self._peek() == ("sign", ","):
+                self._next()
+        self._expect("}")
+        return options
+
+    def _value(self) -> str | list[str]:
+        kind, text = self._next()
+        if (kind, text) != ("sign", "["):
+            return text
+        elements = []
+        while self._peek() != ("sign", "]"):
+            elements.append(self._next()[1])
+            if self._peek() == ("sign", ","):
+                self._next()
+        self._expect("]")
+        return elements
+
+    def _peek(self) -> tuple[str, str] | None:
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    def _next(self) -> tuple[str, str]:
+        token = self._peek()
+        if token is None:
+            raise self._error("it ends too early")
+        self._at += 1
+        return token
+
+    def _expect(self, sign: str) -> None:
+        if self._peek() != ("sign", sign):
+            raise self._error(f"expected {sign!r}")
+        self._at += 1
+
+    def _error(self, what: str) -> UsageError:
+        return UsageError(
+            f"pipeline {self._text!r}: {what} at item {self._at + 1}",
+            hint="write it as NAME{option=value},{NAME,NAME}*; `graphopt passes` lists the names",
+        )
+
+
+def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.passes.PassBase:
+    """A pass from its name and its options as text or values.
+
+    Raises:
+        UsageError: The name or an option is unknown, or a value does not fit.
+    """
+    found = catalog.get(name) or _foreign(name)
+    if found is None:
+        raise UsageError(f"there is no pass {name!r}{_nearest(name, catalog)}", hint="`graphopt passes` lists them")
+    if not issubclass(found, Pass):
+        if options:
+            raise UsageError(f"pass {name!r} takes no options here")
+        return found()
+    types = typing.get_type_hints(found)
+    fields = {field.name for field in dataclasses.fields(found)}
+    for option in options:
+        if option not in fields:
+            known = ", ".join(sorted(fields)) or "none"
+            raise UsageError(f"pass {name!r} has no option {option!r}; it has: {known}")
+    values = {option: _parse_value(name, option, value, types[option]) for option, value in options.items()}
+    return found(**values)
+
+
+def _foreign(name: str) -> type[ir.passes.PassBase] | None:
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return None
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"cannot load the pass {name!r}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, ir.passes.PassBase)):
+        raise UsageError(f"{name!r} is not an onnx_ir pass")
+    return found
+
+
+def _nearest(name: str, catalog: Catalog) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, list(catalog), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _format_value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{','.join(_format_value(element) for element in value)}]"
+    if isinstance(value, str):
+        plain = _TOKEN.fullmatch(value)
+        return value if plain is not None and plain.group(3) == value else json.dumps(value)
+    return repr(value)
+
+
+def _parse_value(name: str, option: str, value: Any, kind: Any) -> Any:
+    origin = typing.get_origin(kind)
+    try:
+        if origin is tuple:
+            elements = value if isinstance(value, (list, tuple)) else [value]
+            return tuple(_parse_value(name, option, element, typing.get_args(kind)[0]) for element in elements)
+        if not isinstance(value, str) or kind is str:
+            return value
+        if kind is bool:
+            return {"true": True, "false": False, "1": True, "0": False}[value.lower()]
+        return kind(value)
+    except (KeyError, ValueError, TypeError) as error:
+        expected = getattr(kind, "__name__", str(kind))
+        raise UsageError(f"pass {name!r}: option {option!r} is {value!r}, expected {expected}") from error

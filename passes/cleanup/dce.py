@@ -1,0 +1,91 @@
+"""Remove what no output needs: nodes, unused node outputs, initializers and functions.
+
+Graph inputs stay: they are the interface. A node of an unknown operator goes only when nothing uses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from graphopt.ir import Changes, graphs, remove_node
+from graphopt.pipeline import Pass
+
+
+@dataclass(frozen=True)
+class DeadCodeElimination(Pass):
+    """Remove nodes, outputs, initializers and functions that no output needs."""
+
+    name: ClassVar[str] = "dce"
+    exact: ClassVar[bool] = True
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        all_graphs = list(graphs(model))
+        for graph in reversed(all_graphs):  # bodies first: they may be the last users of outer values
+            _remove_dead_nodes(graph, changes)
+        for graph in all_graphs:
+            _trim_outputs(graph, changes)
+            _remove_dead_initializers(graph, changes)
+        _remove_dead_functions(model, changes)
+
+
+def _remove_dead_nodes(graph: ir.Graph, changes: Changes) -> None:
+    for node in reversed(graph):
+        if not any(output.uses() or output.is_graph_output() for output in node.outputs):
+            _release_bodies(node)
+            remove_node(node)
+            changes.add("dead node")
+
+
+def _release_bodies(node: ir.Node) -> None:
+    """Let the nodes in the bodies of a dead node no longer count as users of outer values."""
+    for inner in ir.traversal.RecursiveGraphIterator(ir.GraphView((), (), nodes=(node,))):
+        if inner is not node:
+            for index in range(len(inner.inputs)):
+                inner.replace_input_with(index, None)
+
+
+def _trim_outputs(graph: ir.Graph, changes: Changes) -> None:
+    """Drop trailing optional outputs that nobody uses; a runtime need not compute them."""
+    for node in graph:
+        used = len(node.outputs)
+        while used > 1 and _is_unused(node.outputs[used - 1]) and _may_trim(node):
+            used -= 1
+        if used < len(node.outputs):
+            changes.add("unused output", len(node.outputs) - used)
+            node.resize_outputs(used)
+
+
+_OPTIONAL_TAIL = frozenset({"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool", "GRU", "LSTM", "RNN"})
+
+
+def _may_trim(node: ir.Node) -> bool:
+    return node.domain == "" and node.op_type in _OPTIONAL_TAIL
+
+
+def _is_unused(output: ir.Value) -> bool:
+    return not output.uses() and not output.is_graph_output()
+
+
+def _remove_dead_initializers(graph: ir.Graph, changes: Changes) -> None:
+    for name, value in list(graph.initializers.items()):
+        if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
+            del graph.initializers[name]
+            changes.add("dead initializer")
+
+
+def _remove_dead_functions(model: ir.Model, changes: Changes) -> None:
+    reached: set[ir.OperatorIdentifier] = set()
+    stack = [node.op_identifier() for node in model.graph.all_nodes()]
+    while stack:
+        key = stack.pop()
+        if key in reached or key not in model.functions:
+            continue
+        reached.add(key)
+        stack.extend(node.op_identifier() for node in model.functions[key].all_nodes())
+    for key in [key for key in model.functions if key not in reached]:
+        del model.functions[key]
+        changes.add("dead function")
+
