@@ -19,8 +19,9 @@ LAYERS = (
     ("pipeline",),
     ("passes",),
     ("io",),
+    ("report",),
     ("compile",),
-    ("report", "testing"),
+    ("testing",),
     ("cli",),
     ("__main__", "__init__"),
 )

@@ -1,0 +1,122 @@
+"""The report of one optimization, as data: what was done, what it cost, what was left and why.
+
+It holds results of the layers below and renders as JSON; tables and HTML stand in their own files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from graphopt.pipeline import Record
+
+if TYPE_CHECKING:
+    from graphopt.cost import ModelCost
+    from graphopt.execute import BenchResult, CheckResult
+
+
+@dataclasses.dataclass
+class Summary:
+    """Size of a model.
+
+    Attributes:
+        nodes: Nodes that compute, Constant not counted, bodies and functions counted.
+        ops: Nodes by operator, most frequent first.
+        initializers: Number of initializers.
+        parameter_bytes: Bytes of all initializers and Constant nodes.
+        file_bytes: Bytes of the serialized model with its weights; None before it is written.
+    """
+
+    nodes: int
+    ops: dict[str, int]
+    initializers: int
+    parameter_bytes: int
+    file_bytes: int | None = None
+
+
+@dataclasses.dataclass
+class LeftOut:
+    """A pass that was left out because it broke the model.
+
+    Attributes:
+        name: The pass as text.
+        reason: What went wrong: it raised, broke the structure, or changed the numbers.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass
+class Candidate:
+    """One of the models among which the emitted one was chosen.
+
+    Attributes:
+        name: "original", or the level or pipeline it came from.
+        nodes: Nodes that compute.
+        speedup: Median latency of the original over this one's, paired; None if not measured.
+        chosen: Whether it is the emitted one.
+    """
+
+    name: str
+    nodes: int
+    speedup: float | None = None
+    chosen: bool = False
+
+
+@dataclasses.dataclass
+class Report:
+    """Everything that is known about one optimization.
+
+    Attributes:
+        version: Of graphopt.
+        source: File or "in memory".
+        target: Name of the target.
+        pipeline: The text that ran, passes left out removed.
+        notes: What a user should know: repairs, corrected declarations, assumptions, hints.
+        before: Size of the model as it came.
+        after: Size of the emitted model.
+        cost_before: Cost estimate of the model as it came.
+        cost_after: Cost estimate of the emitted model.
+        records: One for each pass run.
+        left_out: Passes that broke the model.
+        check: The comparison with the original; None if it was not asked for.
+        bench: The measurement; None if it was not asked for.
+        candidates: What the emitted model was chosen among.
+        seconds: Time by stage: load, oracle, passes, check, measure, save.
+    """
+
+    version: str
+    source: str
+    target: str
+    pipeline: str
+    before: Summary
+    after: Summary
+    notes: list[str] = dataclasses.field(default_factory=list)
+    cost_before: ModelCost | None = None
+    cost_after: ModelCost | None = None
+    records: list[Record] = dataclasses.field(default_factory=list)
+    left_out: list[LeftOut] = dataclasses.field(default_factory=list)
+    check: CheckResult | None = None
+    bench: BenchResult | None = None
+    candidates: list[Candidate] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report as JSON-able values."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def _repr_html_(self) -> str:
+        from graphopt.report.html import render
+
+        return render(self)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
+    return value
