@@ -25,6 +25,9 @@ LARGE_WEIGHT_BYTES = 512 << 20
 
 _PROTOBUF_BYTES = (1 << 31) - 1
 
+_NODE_NUMBER = re.compile(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)")
+"""How onnxruntime's messages name a node of ours; the last one is the innermost."""
+
 _FALLBACK_SIGNS = (
     "NOT_IMPLEMENTED",
     "No Op registered for",
@@ -107,9 +110,8 @@ class Session:
         self._session: Any = None
         initializers = model.graph.initializers
         self.input_names = [v.name or "" for v in model.graph.inputs if v.name not in initializers]
-        self.output_names = [
-            value.name for value in light.proto.graph.output if value.name not in set(light.shape_outputs.values())
-        ]
+        hidden = set(light.shape_outputs.values())
+        self.output_names = [v.name for v in light.proto.graph.output if v.name not in hidden]
         try:
             self._session = self._open(light, optimize=optimize, threads=threads, prepack=prepack)
         except ExecutionError as error:
@@ -217,14 +219,13 @@ class Session:
 
     def _failure(self, error: Exception, *, loading: bool = False) -> NodeFailure:
         text = str(error)
-        positions = [int(found) for found in re.findall(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)", text)]
+        positions = [int(found) for found in _NODE_NUMBER.findall(text)]
         position = positions[-1] if positions and positions[-1] < len(self._nodes) else None
         message = _clean(text)
         what = "load the model" if loading else "run the model"
         if position is not None:
             node = self._nodes[position]
-            label = repr(node.name) if node.name else f"writing {node.outputs[0].name!r}" if node.outputs else ""
-            message = f"onnxruntime could not {what}, at {node.op_type} node {label}: {message}"
+            message = f"onnxruntime could not {what}, at {_label(node)}: {message}"
         else:
             message = f"onnxruntime could not {what}: {message}"
         hint = None
@@ -233,6 +234,12 @@ class Session:
         elif not loading:
             hint = "give sizes or data that fit the model"
         return NodeFailure(message, position=position, hint=hint)
+
+
+def _label(node: ir.Node) -> str:
+    if node.name:
+        return f"{node.op_type} node {node.name!r}"
+    return f"{node.op_type} node writing {', '.join(repr(value.name) for value in node.outputs)}"
 
 
 def _main_values(graph: ir.Graph) -> list[ir.Value]:
