@@ -32,7 +32,9 @@ from graphopt.ir.pattern import const, op, rest, var
 from graphopt.ir.rewrite import PROVENANCE_KEY, Reject, Rule, Tape, remove_node, replace_value, rewrite, rule
 from graphopt.ir.shapes import (
     ShapeReport,
+    adopt_shapes,
     drop_false_shapes,
+    has_shapes,
     infer_node,
     infer_shapes,
     same_dim,
@@ -50,6 +52,7 @@ __all__ = [
     "Rule",
     "ShapeReport",
     "Tape",
+    "adopt_shapes",
     "attribute_float",
     "attribute_int",
     "attribute_ints",
@@ -63,6 +66,7 @@ __all__ = [
     "facts",
     "graph_and_bodies",
     "graphs",
+    "has_shapes",
     "infer_node",
     "infer_shapes",
     "ints",

@@ -83,7 +83,9 @@ def constant_node_tensor(node: ir.Node) -> ir.TensorProtocol | None:
         case "value_float" | "value_floats":
             return ir.tensor(np.array(attribute.value, dtype=np.float32), name=name)
         case "value_string":
-            return ir.StringTensor(np.array(attribute.as_string().encode(), dtype=object), shape=ir.Shape(()), name=name)
+            return ir.StringTensor(
+                np.array(attribute.as_string().encode(), dtype=object), shape=ir.Shape(()), name=name
+            )
         case "value_strings":
             strings = [text.encode() for text in attribute.as_strings()]
             return ir.StringTensor(strings, shape=ir.Shape((len(strings),)), name=name)

@@ -77,7 +77,9 @@ def rest(name: str) -> Rest:
     return Rest(name)
 
 
-def op(types: str | tuple[str, ...], *inputs: Pattern, name: str = "", shared: bool = False, domain: str = "") -> Op:
+def op(
+    types: str | tuple[str, ...], *inputs: Pattern, name: str = "", shared: bool = False, domain: str = ""
+) -> Op:
     """A node of one of `types`; without input patterns its inputs are not looked at."""
     return Op((types,) if isinstance(types, str) else types, inputs or (Rest(""),), name, shared, domain)
 
@@ -106,7 +108,12 @@ def _match_op(pattern: Op, node: ir.Node, so_far: Match, graph: object) -> Itera
     start = Match(bindings, (*so_far.nodes, node), shared)
     inputs = node.inputs
     yield from _match_inputs(pattern.inputs, inputs, 0, start, graph)
-    if len(inputs) == 2 and len(pattern.inputs) == 2 and pattern.inputs[0] != pattern.inputs[1] and facts(node).commutative:
+    if (
+        len(inputs) == 2
+        and len(pattern.inputs) == 2
+        and pattern.inputs[0] != pattern.inputs[1]
+        and facts(node).commutative
+    ):
         yield from _match_inputs(pattern.inputs, (inputs[1], inputs[0]), 0, start, graph)
 
 
@@ -124,14 +131,20 @@ def _match_inputs(
     pattern = patterns[index]
     if isinstance(pattern, Rest):
         taken = tuple(values[index:])
-        yield Match({**so_far.bindings, pattern.name: taken}, so_far.nodes, so_far.shared) if pattern.name else so_far
+        yield (
+            Match({**so_far.bindings, pattern.name: taken}, so_far.nodes, so_far.shared)
+            if pattern.name
+            else so_far
+        )
         return
     value = values[index] if index < len(values) else None
     for match in _match_value(pattern, value, so_far, graph):
         yield from _match_inputs(patterns, values, index + 1, match, graph)
 
 
-def _match_value(pattern: Var | Const | Op, value: ir.Value | None, so_far: Match, graph: object) -> Iterator[Match]:
+def _match_value(
+    pattern: Var | Const | Op, value: ir.Value | None, so_far: Match, graph: object
+) -> Iterator[Match]:
     if isinstance(pattern, Op):
         producer = None if value is None or value.index() else value.producer()
         if producer is not None:

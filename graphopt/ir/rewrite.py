@@ -113,11 +113,15 @@ class Tape:
         infer_node(self.model, node)
         return tuple(node.outputs)
 
-    def const(self, array: np.ndarray[Any, Any] | np.generic | ir.TensorProtocol, name: str = "constant") -> ir.Value:
+    def const(
+        self, array: np.ndarray[Any, Any] | np.generic | ir.TensorProtocol, name: str = "constant"
+    ) -> ir.Value:
         """A constant of the graph; `name` is a hint."""
         fresh = self._names.fresh(name)
         if isinstance(array, (np.ndarray, np.generic)):
-            tensor: ir.TensorProtocol = ir.tensor(np.ascontiguousarray(array).reshape(np.shape(array)), name=fresh)
+            tensor: ir.TensorProtocol = ir.tensor(
+                np.ascontiguousarray(array).reshape(np.shape(array)), name=fresh
+            )
         else:
             tensor = array
         value = ir.Value(
@@ -226,7 +230,9 @@ class _Engine:
         made: set[ir.Value] = set()
         for value in tape.constants:
             if id(graph) in self._functions:  # functions hold no initializers
-                node = ir.Node("", "Constant", (), [ir.AttrTensor("value", value.const_value)], outputs=[value])  # type: ignore[arg-type]
+                node = ir.Node(
+                    "", "Constant", (), [ir.AttrTensor("value", value.const_value)], outputs=[value]
+                )  # type: ignore[arg-type]
                 graph.insert_before(root, node)
             else:
                 graph.initializers.add(value)
@@ -329,4 +335,3 @@ def _provenance(matched: Sequence[ir.Node]) -> str:
         text = node.metadata_props.get(PROVENANCE_KEY) or node.name or ""
         names.update(dict.fromkeys(part for part in text.split(", ") if part))
     return ", ".join(names)
-

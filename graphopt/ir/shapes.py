@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
@@ -63,6 +64,28 @@ def infer_shapes(model: ir.Model) -> ShapeReport:
         for value, tensor in defaults:
             value.const_value = tensor
     return report
+
+
+def has_shapes(model: ir.Model) -> bool:
+    """Whether shapes were inferred on this very object (a clone needs `adopt_shapes`)."""
+    return _CONTEXT_KEY in model.meta
+
+
+def adopt_shapes(model: ir.Model) -> None:
+    """Go on with the shapes that a clone has inherited, instead of inferring them again."""
+    from onnx_shape_inference import ShapeInferenceContext
+
+    context = ShapeInferenceContext(model.opset_imports)
+    symbols: dict[str, None] = {}
+    for graph in graphs(model):
+        for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
+            if value.shape is not None:
+                symbols.update(dict.fromkeys(_symbols(value.shape)))
+            known = symbolic_value(value)
+            if known is not None:
+                context.set_symbolic_value(value, known)
+    context.reserve_symbol_names(symbols)
+    model.meta[_CONTEXT_KEY] = context
 
 
 def infer_node(model: ir.Model, node: ir.Node) -> None:
@@ -121,6 +144,9 @@ def same_shape(left: ir.Shape | None, right: ir.Shape | None) -> bool:
 def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ...]]]) -> list[str]:
     """Hold the shapes of main-graph values against real ones and drop those that disagree.
 
+    A number that is another number in truth is dropped with its value's whole shape. A symbolic dimension
+    that has two sizes within one execution is dropped wherever it stands.
+
     Args:
         model: A model with inferred shapes; changed in place.
         real: Value name -> its real shape in each of several executions.
@@ -129,23 +155,48 @@ def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ..
         One message for each value whose claimed shape was false.
     """
     messages = []
-    for node in model.graph:
-        for output in node.outputs:
-            claimed = output.shape
-            for found in real.get(output.name or "", ()):
-                if claimed is not None and not _agrees(claimed, found):
-                    messages.append(f"{output.name}: inferred shape {claimed}, real shape {list(found)}")
-                    output.shape = None
-                    output.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
-                    output.const_value = None
-                    break
+    sizes: dict[tuple[str, int], int] = {}
+    torn: set[str] = set()
+    for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs)):
+        for run, found in enumerate(real.get(value.name or "", ())):
+            claimed = value.shape
+            if claimed is None:
+                break
+            if not _agrees(claimed, found):
+                messages.append(f"{value.name}: inferred shape {claimed}, real shape {list(found)}")
+                _forget_claims(value)
+                break
+            for dim, size in zip(claimed.dims, found, strict=True):
+                if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
+                    if sizes.setdefault((dim.value, run), size) != size:
+                        torn.add(dim.value)
+    if torn:
+        messages.extend(f"dimension {name}: has two sizes in one run" for name in sorted(torn))
+        for graph in graphs(model):
+            for node in graph:
+                for output in node.outputs:
+                    if output.shape is not None and any(str(dim) in torn for dim in output.shape.dims):
+                        _forget_claims(output)
     return messages
+
+
+def _forget_claims(value: ir.Value) -> None:
+    value.shape = None
+    value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+    value.const_value = None
 
 
 def _agrees(claimed: ir.Shape, found: tuple[int, ...]) -> bool:
     if len(claimed) != len(found):
         return False
     return all(not isinstance(dim, int) or dim == size for dim, size in zip(claimed.dims, found, strict=True))
+
+
+def _symbols(shape: ir.Shape) -> Iterator[str]:
+    """Names in the symbolic dimensions of a shape, found without parsing the expressions."""
+    for dim in shape.dims:
+        if isinstance(dim, ir.SymbolicDim) and dim.value:
+            yield from re.findall(r"[A-Za-z_]\w*", dim.value)
 
 
 def _is_opaque(model: ir.Model, node: ir.Node) -> bool:
@@ -171,7 +222,9 @@ def _sanitize_inputs(model: ir.Model) -> list[str]:
         dims: list[int | str] = []
         for index, dim in enumerate(value.shape.dims):
             if isinstance(dim, int):
-                dims.append(dim if dim >= 0 else _unused(f"{_identifier(value.name)}_{index}", taken | declared))
+                dims.append(
+                    dim if dim >= 0 else _unused(f"{_identifier(value.name)}_{index}", taken | declared)
+                )
             else:
                 text = dim.value
                 if text is None or not any(letter.isalnum() for letter in text) or text.lstrip("-").isdigit():
@@ -258,7 +311,9 @@ def _seed_bodies(node: ir.Node) -> None:
     if node.op_type == "Loop":
         for value in body.inputs[:2]:
             value.shape = ir.Shape(())
-        pairs: Iterator[tuple[ir.Value, ir.Value | None]] = zip(body.inputs[2:], node.inputs[2:], strict=False)
+        pairs: Iterator[tuple[ir.Value, ir.Value | None]] = zip(
+            body.inputs[2:], node.inputs[2:], strict=False
+        )
     else:
         pairs = zip(body.inputs, node.inputs, strict=False)
     for inner, outer in pairs:

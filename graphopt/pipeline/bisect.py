@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from graphopt.ir import infer_shapes
 from graphopt.pipeline.pipeline import Pipeline, Record
 
 
@@ -26,25 +27,32 @@ class Guilty:
     record: Record
 
 
-def bisect(model: ir.Model, pipeline: Pipeline, is_good: Callable[[ir.Model], bool]) -> Guilty | None:
+def bisect(
+    model: ir.Model,
+    pipeline: Pipeline,
+    is_good: Callable[[ir.Model], bool],
+    *,
+    infer: Callable[[ir.Model], object] = infer_shapes,
+) -> Guilty | None:
     """Binary search for the first pass run that makes `is_good` false.
 
     Args:
         model: The model before the pipeline; it is cloned, never changed.
         pipeline: Must be deterministic.
         is_good: Whether a model passes; should hold before any pass.
+        infer: See `Pipeline.run`.
 
     Returns:
         The guilty run, or None if the whole pipeline leaves a good model.
     """
-    records = pipeline.run(model.clone()).records
-    if is_good(pipeline.run(model.clone()).model):
+    whole = pipeline.run(model.clone(), infer=infer)
+    if is_good(whole.model):
         return None
-    good, bad = 0, len(records)
+    good, bad = 0, len(whole.records)
     while bad - good > 1:
         middle = (good + bad) // 2
-        if is_good(pipeline.run(model.clone(), limit=middle).model):
+        if is_good(pipeline.run(model.clone(), infer=infer, limit=middle).model):
             good = middle
         else:
             bad = middle
-    return Guilty(bad - 1, records[bad - 1])
+    return Guilty(bad - 1, whole.records[bad - 1])

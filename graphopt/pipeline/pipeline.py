@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, PassError
-from graphopt.ir import Changes, count_nodes, infer_shapes, verify
+from graphopt.ir import Changes, count_nodes, has_shapes, infer_shapes, verify
 from graphopt.pipeline.base import Outcome, Pass
 from graphopt.pipeline.catalog import default_catalog
 from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
@@ -102,20 +102,27 @@ class Pipeline:
         yield from _flatten(self.items)
 
     def run(
-        self, model: ir.Model, *, observer: Observer | None = None, limit: int | None = None
+        self,
+        model: ir.Model,
+        *,
+        infer: Callable[[ir.Model], object] = infer_shapes,
+        observer: Observer | None = None,
+        limit: int | None = None,
     ) -> PipelineResult:
         """Run on `model`, changing it in place.
 
         Args:
             model: A valid model.
+            infer: Gives it shapes, at the start if it has none, and after passes of other projects.
             observer: Called after each pass with its record and the model.
             limit: Stop after so many pass runs (for bisecting); None for all.
 
         Raises:
             PassError: A pass raised, or left a graph that the verifier refuses; `.name` is its text.
         """
-        runner = _Runner(model, observer, limit)
-        infer_shapes(model)
+        runner = _Runner(model, infer, observer, limit)
+        if not has_shapes(model):
+            infer(model)
         runner.items(self.items)
         return PipelineResult(runner.model, runner.records)
 
@@ -133,8 +140,15 @@ class FailedPassError(PassError):
 
 
 class _Runner:
-    def __init__(self, model: ir.Model, observer: Observer | None, limit: int | None) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        infer: Callable[[ir.Model], object],
+        observer: Observer | None,
+        limit: int | None,
+    ) -> None:
         self.model = model
+        self._infer = infer
         self.records: list[Record] = []
         self._observer = observer
         self._limit = limit
@@ -178,7 +192,7 @@ class _Runner:
         if changes.count:
             self._version += 1
             if not isinstance(item, Pass):
-                infer_shapes(self.model)
+                self._infer(self.model)
         else:
             self._clean[text] = self._version
         self._record(text, changes, nodes_before, seconds)

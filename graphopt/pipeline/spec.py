@@ -90,7 +90,13 @@ class _Parser:
                 raise UsageError(f"pipeline {text!r}: cannot read from {text[position : position + 20]!r} on")
             position = match.end()
             sign, quoted, word = match.groups()
-            yield ("sign", sign) if sign else ("text", json.loads(f'"{quoted}"')) if word is None else ("word", word)
+            yield (
+                ("sign", sign)
+                if sign
+                else ("text", json.loads(f'"{quoted}"'))
+                if word is None
+                else ("word", word)
+            )
 
     def items(self, closing: str | None) -> list[Item]:
         found: list[Item] = []
@@ -173,7 +179,9 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
     """
     found = catalog.get(name) or _foreign(name)
     if found is None:
-        raise UsageError(f"there is no pass {name!r}{_nearest(name, catalog)}", hint="`graphopt passes` lists them")
+        raise UsageError(
+            f"there is no pass {name!r}{_nearest(name, catalog)}", hint="`graphopt passes` lists them"
+        )
     if not issubclass(found, Pass):
         if options:
             raise UsageError(f"pass {name!r} takes no options here")
@@ -224,7 +232,9 @@ def _parse_value(name: str, option: str, value: Any, kind: Any) -> Any:
     try:
         if origin is tuple:
             elements = value if isinstance(value, (list, tuple)) else [value]
-            return tuple(_parse_value(name, option, element, typing.get_args(kind)[0]) for element in elements)
+            return tuple(
+                _parse_value(name, option, element, typing.get_args(kind)[0]) for element in elements
+            )
         if not isinstance(value, str) or kind is str:
             return value
         if kind is bool:

@@ -58,7 +58,9 @@ def _trim_outputs(graph: ir.Graph, changes: Changes) -> None:
             node.resize_outputs(used)
 
 
-_OPTIONAL_TAIL = frozenset({"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool", "GRU", "LSTM", "RNN"})
+_OPTIONAL_TAIL = frozenset(
+    {"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool", "GRU", "LSTM", "RNN"}
+)
 
 
 def _may_trim(node: ir.Node) -> bool:
@@ -88,4 +90,3 @@ def _remove_dead_functions(model: ir.Model, changes: Changes) -> None:
     for key in [key for key in model.functions if key not in reached]:
         del model.functions[key]
         changes.add("dead function")
-
