@@ -118,7 +118,7 @@ def run_pass(
     after = result.model
     changed = _content(before) != _content(after)
     counted = sum(record.changes for record in result.records)
-    assert changed == (counted > 0), f"{counted} changes counted, the model {'changed' if changed else 'is the same'}"
+    assert changed == (counted > 0), f"{counted} changes counted, model changed: {changed}"
     _assert_valid(after, full_check)
     assert _interface(before) == _interface(after)
     sets = model_inputs(before, special=exact) if inputs is None else inputs
