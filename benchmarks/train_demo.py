@@ -60,7 +60,8 @@ class DigitNet(nn.Module):  # type: ignore[misc]  # torch is untyped to mypy
 
 def train(images: np.ndarray, labels: np.ndarray) -> DigitNet:
     """Train on images float32 [N, 1, 8, 8] and labels int64 [N], shifting them by up to one pixel."""
-    network = DigitNet().train()
+    network = DigitNet()
+    network.train()
     x, target = torch.from_numpy(images), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
