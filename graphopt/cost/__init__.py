@@ -1,0 +1,27 @@
+"""What a model costs: parameters, MACs, FLOPs, traffic, activation memory and time by roofline.
+
+Pure analysis: nothing here changes a graph. Times are estimates unless something says measured.
+"""
+
+from __future__ import annotations
+
+from graphopt.cost.estimate import cost, estimate
+from graphopt.cost.machine import load_rates, measure_rates
+from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
+from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
+from graphopt.cost.target import Target
+
+__all__ = [
+    "GENERIC",
+    "Bandwidth",
+    "Interval",
+    "MachineRates",
+    "ModelCost",
+    "NodeCost",
+    "Parameters",
+    "Target",
+    "cost",
+    "estimate",
+    "load_rates",
+    "measure_rates",
+]

@@ -1,0 +1,95 @@
+"""Targets: what the emitted model may contain and how fast its machine is assumed to be, read from TOML.
+
+A target is data; this module only reads and checks it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from graphopt.cost.rates import GENERIC, MachineRates
+from graphopt.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FOLDER = Path(__file__).parents[1] / "targets"
+_KEYS = frozenset({"name", "description", "domains", "fused_forms", "rates"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a model is going to run.
+
+    Attributes:
+        name: Its name.
+        description: One line.
+        domains: Operator domains that passes may add nodes of.
+        fused_forms: Fused operators that passes may make, as `domain.Operator` or, in the standard's domain,
+            `Operator`.
+        rates: Rates assumed where the machine was not measured.
+    """
+
+    name: str
+    description: str
+    domains: tuple[str, ...]
+    fused_forms: tuple[str, ...]
+    rates: MachineRates
+
+    @classmethod
+    def load(cls, name: str) -> Target:
+        """Read a target that ships with graphopt, or a TOML file.
+
+        Args:
+            name: A name from `known_targets()`, or a path that ends in `.toml`.
+
+        Raises:
+            UsageError: There is no such target, or its file is not one.
+        """
+        if name.endswith(".toml"):
+            return _parse(Path(name))
+        known = known_targets()
+        if name not in known:
+            raise UsageError(
+                f"unknown target {name!r}",
+                hint=f"known targets: {', '.join(known)}; or the path of a .toml file",
+            )
+        return _parse(_FOLDER / f"{name}.toml")
+
+
+def known_targets() -> list[str]:
+    """Names of the targets that ship with graphopt."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+def _parse(path: Path) -> Target:
+    try:
+        plain = tomllib.loads(path.read_text("utf-8"))
+        unknown = sorted(plain.keys() - _KEYS)
+        if unknown:
+            raise UsageError(
+                f"{path}: unknown key {unknown[0]!r}", hint=f"known keys: {', '.join(sorted(_KEYS))}"
+            )
+        return Target(
+            name=_text(plain["name"]),
+            description=_text(plain["description"]),
+            domains=tuple(_text(item) for item in plain["domains"]),
+            fused_forms=tuple(_text(item) for item in plain.get("fused_forms", ())),
+            rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
+        )
+    except OSError as error:
+        raise UsageError(f"target file {path} cannot be read: {error.strerror}") from error
+    except KeyError as error:
+        raise UsageError(f"{path}: key {error} is missing") from error
+    except (TypeError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise UsageError(f"{path} is not a target file: {error}") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, found {value!r}")
+    return value
