@@ -18,8 +18,7 @@ __path__ = pkgutil.extend_path(__path__, __name__)
 if TYPE_CHECKING:
     from graphopt import passes
     from graphopt.compile import Result, optimize
-    from graphopt.cost import cost
-    from graphopt.execute import bench, check
+    from graphopt.compile.api import bench, check, cost
     from graphopt.io import load, save
     from graphopt.pipeline import Pass, Pipeline
 
@@ -43,9 +42,9 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Pass": ("graphopt.pipeline", "Pass"),
     "Pipeline": ("graphopt.pipeline", "Pipeline"),
     "Result": ("graphopt.compile", "Result"),
-    "bench": ("graphopt.execute", "bench"),
-    "check": ("graphopt.execute", "check"),
-    "cost": ("graphopt.cost", "cost"),
+    "bench": ("graphopt.compile.api", "bench"),
+    "check": ("graphopt.compile.api", "check"),
+    "cost": ("graphopt.compile.api", "cost"),
     "load": ("graphopt.io", "load"),
     "optimize": ("graphopt.compile", "optimize"),
     "passes": ("graphopt.passes", None),

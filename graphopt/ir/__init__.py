@@ -31,6 +31,7 @@ from graphopt.ir.ops import OpFacts, facts, is_deterministic, op_facts, subgraph
 from graphopt.ir.pattern import const, op, rest, var
 from graphopt.ir.rewrite import PROVENANCE_KEY, Reject, Rule, Tape, remove_node, replace_value, rewrite, rule
 from graphopt.ir.shapes import (
+    SYMBOLIC_VALUE_KEY,
     ShapeReport,
     adopt_shapes,
     drop_false_shapes,
@@ -45,6 +46,7 @@ from graphopt.ir.verify import verify, violations
 
 __all__ = [
     "PROVENANCE_KEY",
+    "SYMBOLIC_VALUE_KEY",
     "Changes",
     "Names",
     "OpFacts",

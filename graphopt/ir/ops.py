@@ -53,20 +53,22 @@ _COMMUTATIVE = OpFacts(elementwise=True, commutative=True)
 _MONOTONE = OpFacts(elementwise=True, monotone=True)
 _ROUNDING = OpFacts(elementwise=True, monotone=True, idempotent=True)
 _RANDOM = OpFacts(random=True)
+_REDUCTION = OpFacts(shape_inputs=(1,))
+
+
+def _each(names: str, facts: OpFacts) -> dict[str, OpFacts]:
+    return dict.fromkeys(names.split(), facts)
+
 
 _FACTS: dict[str, OpFacts] = {
-    **dict.fromkeys(("Add", "Mul", "And", "Or", "Xor", "Equal", "BitwiseAnd", "BitwiseOr", "BitwiseXor"), _COMMUTATIVE),
-    **dict.fromkeys(("Min", "Max", "Sum", "Mean"), _COMMUTATIVE),
-    **dict.fromkeys(
-        ("Sub", "Div", "Pow", "Mod", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Where", "PRelu", "BitShift"),
-        _ELEMENTWISE,
-    ),
-    **dict.fromkeys(("Neg", "Reciprocal", "Cos", "Sin", "Tan", "Cosh", "Gelu", "Mish", "Swish"), _ELEMENTWISE),
-    **dict.fromkeys(("Not", "BitwiseNot", "IsNaN", "IsInf", "HardSwish", "Acos", "Cast", "CastLike"), _ELEMENTWISE),
-    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear", "BitCast", "Shrink", "Celu", "Selu", "Elu"), _ELEMENTWISE),
-    **dict.fromkeys(("Exp", "Log", "Sqrt", "Sigmoid", "Tanh", "Erf", "Softplus", "Softsign", "HardSigmoid"), _MONOTONE),
-    **dict.fromkeys(("Asin", "Atan", "Sinh", "Asinh", "Acosh", "Atanh", "LeakyRelu", "ThresholdedRelu"), _MONOTONE),
-    **dict.fromkeys(("Relu", "Clip", "Floor", "Ceil", "Round", "Sign"), _ROUNDING),
+    **_each("Add Mul And Or Xor Equal BitwiseAnd BitwiseOr BitwiseXor Min Max Sum Mean", _COMMUTATIVE),
+    **_each("Sub Div Pow Mod Less LessOrEqual Greater GreaterOrEqual Where PRelu BitShift", _ELEMENTWISE),
+    **_each("Neg Reciprocal Cos Sin Tan Cosh Acos Gelu Mish Swish HardSwish", _ELEMENTWISE),
+    **_each("Not BitwiseNot IsNaN IsInf Cast CastLike BitCast QuantizeLinear DequantizeLinear", _ELEMENTWISE),
+    **_each("Shrink Celu Selu Elu", _ELEMENTWISE),
+    **_each("Exp Log Sqrt Sigmoid Tanh Erf Softplus Softsign HardSigmoid LeakyRelu", _MONOTONE),
+    **_each("Asin Atan Sinh Asinh Acosh Atanh ThresholdedRelu", _MONOTONE),
+    **_each("Relu Clip Floor Ceil Round Sign", _ROUNDING),
     "Abs": OpFacts(elementwise=True, idempotent=True),
     "Identity": OpFacts(elementwise=True, monotone=True, idempotent=True, view=True, moves=True),
     "Reshape": OpFacts(view=True, moves=True, shape_inputs=(1,)),
@@ -112,14 +114,9 @@ _FACTS: dict[str, OpFacts] = {
     "RandomNormalLike": _RANDOM,
     "RandomUniform": _RANDOM,
     "RandomUniformLike": _RANDOM,
-    **{
-        name: OpFacts(shape_inputs=(1,))
-        for name in (
-            "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
-            "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
-        )
-    },
-}  # fmt: skip
+    **_each("ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean", _REDUCTION),
+    **_each("ReduceMin ReduceProd ReduceSum ReduceSumSquare", _REDUCTION),
+}
 
 
 @functools.cache
@@ -145,7 +142,7 @@ def facts(node: ir.Node) -> OpFacts:
 def is_deterministic(node: ir.Node) -> bool:
     """Whether two runs of `node` on equal inputs give equal outputs, bodies of control flow included.
 
-    Opaque operators count as not deterministic, Dropout and BatchNormalization as random in training mode only.
+    Opaque operators count as not deterministic; Dropout and BatchNormalization do so in training mode only.
     """
     known = facts(node)
     if not known.known or known.random or _in_training_mode(node):

@@ -6,15 +6,14 @@ Patterns are data. They know nothing of what a rule makes of a match.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from typing import Union
+from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
 from graphopt.ir.graphs import constant_tensor
 from graphopt.ir.ops import facts
 
-Bound = Union[ir.Value, ir.Node, tuple["ir.Value | None", ...], None]
+Bound = ir.Value | ir.Node | tuple[ir.Value | None, ...] | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Op:
     domain: str = ""
 
 
-Pattern = Union[Var, Const, Rest, Op]
+Pattern = Var | Const | Rest | Op
 
 
 def var(name: str, *, optional: bool = False) -> Var:
@@ -108,18 +107,14 @@ def _match_op(pattern: Op, node: ir.Node, so_far: Match, graph: object) -> Itera
     start = Match(bindings, (*so_far.nodes, node), shared)
     inputs = node.inputs
     yield from _match_inputs(pattern.inputs, inputs, 0, start, graph)
-    if (
-        len(inputs) == 2
-        and len(pattern.inputs) == 2
-        and pattern.inputs[0] != pattern.inputs[1]
-        and facts(node).commutative
-    ):
+    two = len(inputs) == 2 and len(pattern.inputs) == 2
+    if two and pattern.inputs[0] != pattern.inputs[1] and facts(node).commutative:
         yield from _match_inputs(pattern.inputs, (inputs[1], inputs[0]), 0, start, graph)
 
 
 def _match_inputs(
     patterns: tuple[Pattern, ...],
-    values: tuple[ir.Value | None, ...] | list[ir.Value | None],
+    values: Sequence[ir.Value | None],
     index: int,
     so_far: Match,
     graph: object,

@@ -125,7 +125,10 @@ class Tape:
         else:
             tensor = array
         value = ir.Value(
-            name=fresh, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape), const_value=tensor
+            name=fresh,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape.numpy()),
+            const_value=tensor,
         )
         self.constants.append(value)
         return value
@@ -230,9 +233,9 @@ class _Engine:
         made: set[ir.Value] = set()
         for value in tape.constants:
             if id(graph) in self._functions:  # functions hold no initializers
-                node = ir.Node(
-                    "", "Constant", (), [ir.AttrTensor("value", value.const_value)], outputs=[value]
-                )  # type: ignore[arg-type]
+                assert value.const_value is not None
+                tensor = ir.AttrTensor("value", value.const_value)
+                node = ir.Node("", "Constant", (), [tensor], outputs=[value])
                 graph.insert_before(root, node)
             else:
                 graph.initializers.add(value)

@@ -167,9 +167,9 @@ def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ..
                 _forget_claims(value)
                 break
             for dim, size in zip(claimed.dims, found, strict=True):
-                if isinstance(dim, ir.SymbolicDim) and dim.value is not None:
-                    if sizes.setdefault((dim.value, run), size) != size:
-                        torn.add(dim.value)
+                name = dim.value if isinstance(dim, ir.SymbolicDim) else None
+                if name is not None and sizes.setdefault((name, run), size) != size:
+                    torn.add(name)
     if torn:
         messages.extend(f"dimension {name}: has two sizes in one run" for name in sorted(torn))
         for graph in graphs(model):
@@ -221,21 +221,19 @@ def _sanitize_inputs(model: ir.Model) -> list[str]:
             continue
         dims: list[int | str] = []
         for index, dim in enumerate(value.shape.dims):
-            if isinstance(dim, int):
-                dims.append(
-                    dim if dim >= 0 else _unused(f"{_identifier(value.name)}_{index}", taken | declared)
-                )
+            text = str(dim) if isinstance(dim, int) else dim.value
+            if isinstance(dim, int) and dim >= 0:
+                dims.append(dim)
+            elif text is None or not any(letter.isalpha() for letter in text):
+                name = _unused(f"{_identifier(value.name)}_{index}", taken | declared)
+                taken.add(name)
+                dims.append(name)
             else:
-                text = dim.value
-                if text is None or not any(letter.isalnum() for letter in text) or text.lstrip("-").isdigit():
-                    dims.append(_unused(f"{_identifier(value.name)}_{index}", taken | declared))
-                else:
-                    if text not in names:
-                        clean = _identifier(text)
-                        names[text] = clean if clean == text else _unused(clean, taken | declared)
-                    dims.append(names[text])
-            if isinstance(dims[-1], str):
-                taken.add(dims[-1])
+                if text not in names:
+                    clean = _identifier(text)
+                    names[text] = clean if clean == text else _unused(clean, taken | declared)
+                taken.add(names[text])
+                dims.append(names[text])
         value.shape = ir.Shape(dims)
     return sorted(taken)
 
@@ -267,7 +265,7 @@ def _hide_defaults(model: ir.Model) -> list[tuple[ir.Value, ir.TensorProtocol]]:
 def _infer_graph(context: object, graph: ir.Graph, report: ShapeReport) -> None:
     for value in graph.initializers.values():
         if value.const_value is not None:
-            value.shape = ir.Shape(value.const_value.shape)
+            value.shape = ir.Shape(value.const_value.shape.numpy())
             value.dtype = value.const_value.dtype
     for value in graph.inputs:
         context.name_anonymous_dims(value)  # type: ignore[attr-defined]
@@ -311,11 +309,7 @@ def _seed_bodies(node: ir.Node) -> None:
     if node.op_type == "Loop":
         for value in body.inputs[:2]:
             value.shape = ir.Shape(())
-        pairs: Iterator[tuple[ir.Value, ir.Value | None]] = zip(
-            body.inputs[2:], node.inputs[2:], strict=False
-        )
-    else:
-        pairs = zip(body.inputs, node.inputs, strict=False)
-    for inner, outer in pairs:
+    carried = 2 if node.op_type == "Loop" else 0
+    for inner, outer in zip(body.inputs[carried:], node.inputs[carried:], strict=False):
         if outer is not None and inner.dtype is None and outer.dtype is not None:
             inner.dtype = outer.dtype

@@ -93,7 +93,8 @@ def fits_schema(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator
         if expected is None:
             yield f"{_told(node)} has an attribute {name!r} that opset {opsets[node.domain]} does not know"
         elif attribute.type.value != expected:
-            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {ir.AttributeType(expected).name}"
+            kind = ir.AttributeType(expected).name
+            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {kind}"
     for name in schema.required:
         if name not in node.attributes:
             yield f"{_told(node)} lacks the attribute {name!r}"

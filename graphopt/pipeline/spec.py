@@ -35,7 +35,7 @@ class Group:
     rounds: int = 10
 
 
-Item = typing.Union[ir.passes.PassBase, Group]
+Item = ir.passes.PassBase | Group
 Catalog = Mapping[str, type[ir.passes.PassBase]]
 
 

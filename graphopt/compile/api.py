@@ -1,0 +1,67 @@
+"""The public functions that take models in any form: check, cost, bench."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from graphopt.cost import ModelCost, estimate
+from graphopt.io import load
+from graphopt.ir import infer_shapes
+
+if TYPE_CHECKING:
+    import onnx
+
+    from graphopt.execute import BenchResult, CheckResult
+
+
+def check(
+    original: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    other: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    *,
+    inputs: Any = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    exact: bool = False,
+) -> CheckResult:
+    """Compare two models on inputs that fit the first; see `graphopt.execute.check`."""
+    from graphopt import execute
+
+    return execute.check(
+        load(original), load(other), inputs=inputs, shapes=shapes, rtol=rtol, atol=atol, exact=exact
+    )
+
+
+def cost(
+    model: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> ModelCost:
+    """Estimate what a model costs, node by node; see `graphopt.cost.estimate`.
+
+    Args:
+        model: Not changed.
+        shapes: Input name -> shape, for dynamic inputs.
+    """
+    loaded = load(model)
+    infer_shapes(loaded)
+    return estimate(loaded, shapes=shapes)
+
+
+def bench(
+    *models: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    inputs: Any = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    threads: int = 1,
+    seconds: float = 2.0,
+) -> BenchResult:
+    """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`."""
+    from graphopt import execute
+
+    return execute.bench(
+        [load(model) for model in models], inputs=inputs, shapes=shapes, threads=threads, seconds=seconds
+    )
