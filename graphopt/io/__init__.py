@@ -1,0 +1,11 @@
+"""Models in and out: loading with checks and repairs, saving whole or not at all, the interface between."""
+
+from __future__ import annotations
+
+from graphopt.io.atomic import ensure_writable
+from graphopt.io.interface import Interface, Port, restore
+from graphopt.io.load import load, load_with_notes
+from graphopt.io.save import save
+from graphopt.io.serialize import to_proto
+
+__all__ = ["Interface", "Port", "ensure_writable", "load", "load_with_notes", "restore", "save", "to_proto"]

@@ -1,0 +1,113 @@
+"""Loading: from a path, a `ModelProto` or an `onnx_ir.Model` to a checked `onnx_ir.Model`.
+
+Whatever is wrong with a model is found here and said in words. Weights are not converted, and external data
+is not read: it stays in its file, mapped into memory where a pass asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TypeAlias
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import LoadError, ModelError, UsageError
+from graphopt.io.beyond import take_beyond_ir
+from graphopt.io.read import read_model
+from graphopt.io.repair import repair_model
+from graphopt.io.tensors import TensorChecker
+from graphopt.io.versions import NEWEST_OPSET, check_ir_version, check_opset, check_versions
+from graphopt.io.weights import stored_tensors
+from graphopt.ir import verify
+
+Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+
+
+def load(source: Source) -> ir.Model:
+    """Load a model; the first half of `load_with_notes`."""
+    return load_with_notes(source)[0]
+
+
+def load_with_notes(source: Source) -> tuple[ir.Model, list[str]]:
+    """Load and check a model, and repair what has one meaning only.
+
+    Args:
+        source: A file (`.onnx`, or ONNX's text, textproto and JSON forms by suffix), a `ModelProto` or an
+            `onnx_ir.Model`. The latter two are copied, never changed.
+
+    Returns:
+        The model, and a line for each repair that was made to it.
+
+    Raises:
+        LoadError: The file, or external data that it names, cannot be read.
+        ModelError: The model is malformed in a way that leaves its meaning open.
+    """
+    if isinstance(source, ir.Model):
+        return _copy(source)
+    path = None
+    if isinstance(source, onnx.ModelProto):
+        proto = onnx.ModelProto()
+        proto.CopyFrom(source)
+    else:
+        path = _path(source)
+        proto = read_model(path)
+    if not proto.HasField("graph"):
+        raise LoadError(
+            f"{path or 'the protobuf'!r} holds no graph, so that it is not an ONNX model",
+            hint="the file may be truncated or of another protobuf format",
+        )
+    notes: list[str] = []
+    try:
+        check_versions(proto, notes)
+        tensors = TensorChecker(path)
+        repair_model(proto, tensors, notes)
+        return _convert(proto, tensors), notes
+    except UnicodeDecodeError as error:
+        raise ModelError(f"the model holds names that are not UTF-8 text: {error.object[:40]!r}") from error
+
+
+def _convert(proto: onnx.ModelProto, tensors: TensorChecker) -> ir.Model:
+    """The `onnx_ir` form of a checked model."""
+    beyond = take_beyond_ir(proto)
+    try:
+        model = ir.from_proto(proto)
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"the model cannot be read: {_root(error)}") from error
+    model.graph.meta.update(beyond)
+    if tensors.data_folders:
+        for tensor in stored_tensors(model):
+            if isinstance(tensor, ir.ExternalTensor):
+                tensor.base_dir = tensors.data_folders[os.fspath(tensor.location)]
+    return model
+
+
+def _path(source: object) -> str:
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(f"expected a path, a ModelProto or an onnx_ir.Model, found {type(source).__name__}")
+    return os.fsdecode(source)
+
+
+def _copy(source: ir.Model) -> tuple[ir.Model, list[str]]:
+    """A checked copy of a model that is in memory already; its tensors are shared."""
+    from onnx_ir.passes.common import NameFixPass
+
+    check_ir_version(source.ir_version)
+    check_opset(source.opset_imports.get("", NEWEST_OPSET), "the model")
+    notes = []
+    try:
+        model = source.clone()
+        if NameFixPass()(model).modified:
+            notes.append("values or nodes without a name or sharing one are named apart")
+        for graph in (model.graph, *(function.graph for function in model.functions.values())):
+            graph.sort()
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"the model is malformed: {_root(error)}") from error
+    verify(model)
+    return model, notes
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
