@@ -1,0 +1,1 @@
+"""Passes that fuse neighbouring nodes into one: linear arithmetic, pads, biases, normalizations."""
