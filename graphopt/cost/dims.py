@@ -41,7 +41,7 @@ class Dims:
 
     A dimension that neither `bindings` nor `shapes` fixes is assumed. For a graph input it is 1 on axis 0
     (batch); 3 on axis 1 and 224 further on for rank 4 and 5 (an image); 128 on axis 1 for rank 2 and 3 (a
-    sequence); else 1. A size that only the data decide is 1.
+    sequence); else 1. A size that does not follow from the inputs is guessed as 1.
 
     Args:
         model: The model, with inferred shapes.
@@ -50,7 +50,9 @@ class Dims:
             values, taken from an execution, replace what was inferred.
 
     Attributes:
-        assumed: Each name that had no binding, or `value[axis]` for a dimension without a name, and its size.
+        assumed: Each name of an input's dimension that had no binding, or `value[axis]` where it has no name, and
+            the size taken.
+        guessed: The same for dimensions inside the graph.
 
     Raises:
         UsageError: A binding is negative, or a given shape contradicts the declared one of its input.
@@ -65,6 +67,7 @@ class Dims:
         self._shapes = {name: tuple(shape) for name, shape in (shapes or {}).items()}
         self._sizes: dict[str, int] = {}
         self.assumed: dict[str, int] = {}
+        self.guessed: dict[str, int] = {}
         for name, size in (bindings or {}).items():
             if size < 0:
                 raise UsageError(f"dimension {name!r} is bound to {size}; a size is 0 or more")
@@ -94,7 +97,8 @@ class Dims:
         if isinstance(dim, int):
             return max(dim, 0)
         if dim.value is None:
-            return self.assumed.setdefault(f"{value.name}[{axis}]", OTHER)
+            name = f"{value.name}[{axis}]"
+            return self.assumed[name] if name in self.assumed else self.guessed.setdefault(name, OTHER)
         size = self._sizes.get(dim.value)
         if size is None:
             size = self._sizes[dim.value] = self._evaluate(dim.value)
@@ -103,11 +107,11 @@ class Dims:
     def _evaluate(self, text: str) -> int:
         unbound = [name for name in _names(text) if name not in self._sizes]
         if len(unbound) == 1 and unbound[0] == text:
-            return self.assumed.setdefault(text, OTHER)
+            return self.guessed.setdefault(text, OTHER)
         for name in unbound:
-            self._sizes[name] = self.assumed[name] = OTHER
+            self._sizes[name] = self.guessed[name] = OTHER
         size = evaluate(text, self._sizes)
-        return self.assumed.setdefault(text, OTHER) if size is None else size
+        return self.guessed.setdefault(text, OTHER) if size is None else size
 
     def _bind(self, value: ir.Value) -> None:
         given = self._shapes.get(value.name or "")

@@ -82,6 +82,7 @@ def estimate(
         activation_peak_bytes=peak,
         rates=estimator.rates,
         assumed=estimator.dims.assumed,
+        guessed=estimator.dims.guessed,
         unknown_ops=estimator.unknown_ops,
         unknown_shapes=estimator.unknown_shapes,
         notes=estimator.notes,

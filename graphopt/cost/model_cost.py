@@ -126,7 +126,9 @@ class ModelCost:
         generated: Constants that ConstantOfShape makes of a constant shape: weights that are not in the file.
         activation_peak_bytes: Most bytes of activations alive at one time, constants apart.
         rates: The rates behind the times.
-        assumed: Dimensions that nobody bound, and the size taken for each.
+        assumed: Dimensions of inputs that nobody bound, and the size taken for each.
+        guessed: Dimensions inside the graph that do not follow from its inputs, and the size taken for each;
+            shapes from an execution replace them.
         unknown_ops: Operators that were not counted, and why.
         unknown_shapes: Nodes that were not counted because a shape is not known.
         notes: Other assumptions, one sentence each.
@@ -138,6 +140,7 @@ class ModelCost:
     activation_peak_bytes: int
     rates: MachineRates
     assumed: dict[str, int] = field(default_factory=dict)
+    guessed: dict[str, int] = field(default_factory=dict)
     unknown_ops: dict[str, str] = field(default_factory=dict)
     unknown_shapes: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -173,14 +176,15 @@ class ModelCost:
 
     @property
     def complete(self) -> bool:
-        """Whether every node was counted."""
-        return not self.unknown_ops and not self.unknown_shapes
+        """Whether every node was counted, with no size inside the graph guessed."""
+        return not (self.unknown_ops or self.unknown_shapes or self.guessed)
 
     @property
     def time(self) -> Interval:
         """Estimated seconds of one run, of the nodes that could be counted."""
         seconds = float(_sums(self.nodes)["seconds"])
-        return Interval(seconds / self.rates.spread, seconds, seconds * self.rates.spread)
+        low, high = self.rates.interval
+        return Interval(seconds * low, seconds, seconds * high)
 
     def metadata(self) -> dict[str, str]:
         """Totals for `metadata_props`: the same for the same model on every machine."""
@@ -209,6 +213,7 @@ class ModelCost:
             "estimated_seconds": self.time._asdict(),
             "rates": self.rates.to_dict(),
             "assumed": self.assumed,
+            "guessed": self.guessed,
             "unknown_ops": self.unknown_ops,
             "unknown_shapes": self.unknown_shapes,
             "notes": self.notes,

@@ -38,7 +38,8 @@ class MachineRates:
         threads: Threads inside an operator.
         cpu: The processor's name.
         onnxruntime: Version of the runtime that was measured, "" for assumed rates.
-        spread: Half-width of the interval as a factor: an estimate t stands for t / spread .. t * spread.
+        interval: Factors that bound the real time of an estimate. A roofline leaves out cold caches and
+            layout changes, so that real times are mostly longer.
     """
 
     flops_per_second: dict[str, float] = field(hash=False)
@@ -47,7 +48,7 @@ class MachineRates:
     threads: int = 1
     cpu: str = "generic"
     onnxruntime: str = ""
-    spread: float = 1.7
+    interval: tuple[float, float] = (0.2, 5.0)
 
     @property
     def measured(self) -> bool:
@@ -91,6 +92,7 @@ class MachineRates:
             for level in plain["bandwidths"]
         )
         flops = {str(kind): float(rate) for kind, rate in plain["flops_per_second"].items()}
+        low, high = plain["interval"]
         positive = [
             *flops.values(),
             *(level.bytes_per_second for level in levels),
@@ -107,7 +109,7 @@ class MachineRates:
             threads=int(plain["threads"]),
             cpu=str(plain["cpu"]),
             onnxruntime=str(plain["onnxruntime"]),
-            spread=float(plain["spread"]),
+            interval=(float(low), float(high)),
         )
 
 
@@ -122,6 +124,5 @@ GENERIC = MachineRates(
     },
     bandwidths=(Bandwidth(1 << 20, 40e9), Bandwidth(16 << 20, 20e9), Bandwidth(math.inf, 10e9)),
     node_overhead=2e-6,
-    spread=4.0,
 )
 """One core of a common x86-64 server with AVX2 at about 2.5 GHz: assumed, where nothing was measured."""
