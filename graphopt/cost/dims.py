@@ -50,8 +50,8 @@ class Dims:
             values, taken from an execution, replace what was inferred.
 
     Attributes:
-        assumed: Each name of an input's dimension that had no binding, or `value[axis]` where it has no name, and
-            the size taken.
+        assumed: Each name of an input's dimension that had no binding, or `value[axis]` where it has no name,
+            and the size taken.
         guessed: The same for dimensions inside the graph.
 
     Raises:
