@@ -23,7 +23,7 @@ from graphopt.compile.opset import convert_opset
 from graphopt.compile.result import Result
 from graphopt.cost import Target, estimate
 from graphopt.io import Interface, ensure_writable, load_with_notes, restore, save
-from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
+from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes, paused_collector
 from graphopt.pipeline import FailedPassError, Observer, Pipeline, Record, bisect
 from graphopt.report import Candidate, LeftOut, Report
 
@@ -86,20 +86,21 @@ def optimize(
     if output is not None:
         ensure_writable(output)
     driver = _Driver(shapes, inputs, threads, observer, progress)
-    with driver.stage("load"):
-        original, notes = load_with_notes(model)
-        interface = Interface.of(original)
-        start = convert_opset(original, opset, notes)
-    driver.begin(original, start, interface, notes, check=check)
-    made = driver.candidate(f"-O{level}" if passes is None else "pipeline", pipeline)
-    chosen, bench = driver.fastest(made, level if passes is None else 0) if measure else (made, None)
-    report = driver.report(chosen, bench, _describe(model), chosen_target.name)
-    with driver.stage("save"):
-        if output is not None:
-            save(chosen.model, output)
-            report.after.file_bytes = _file_bytes(output)
-        if isinstance(model, (str, os.PathLike)):
-            report.before.file_bytes = _file_bytes(model)
+    with paused_collector():
+        with driver.stage("load"):
+            original, notes = load_with_notes(model)
+            interface = Interface.of(original)
+            start = convert_opset(original, opset, notes)
+        driver.begin(original, start, interface, notes, check=check)
+        made = driver.candidate(f"-O{level}" if passes is None else "pipeline", pipeline)
+        chosen, bench = driver.fastest(made, level if passes is None else 0) if measure else (made, None)
+        report = driver.report(chosen, bench, _describe(model), chosen_target.name)
+        with driver.stage("save"):
+            if output is not None:
+                save(chosen.model, output)
+                report.after.file_bytes = _file_bytes(output)
+            if isinstance(model, (str, os.PathLike)):
+                report.before.file_bytes = _file_bytes(model)
     return Result(chosen.model, report)
 
 

@@ -7,6 +7,7 @@ nothing and estimates nothing.
 from __future__ import annotations
 
 from graphopt.ir.changes import Changes
+from graphopt.ir.collector import paused_collector
 from graphopt.ir.graphs import (
     Names,
     attribute_float,
@@ -78,6 +79,7 @@ __all__ = [
     "op",
     "op_facts",
     "opset",
+    "paused_collector",
     "rank",
     "remove_node",
     "replace_value",

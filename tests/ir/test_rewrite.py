@@ -1,0 +1,181 @@
+"""The engine: where rules apply, what keeps them from applying, and what it guarantees either way."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.ir import (
+    PROVENANCE_KEY,
+    Changes,
+    Reject,
+    Rule,
+    Tape,
+    const,
+    constant,
+    infer_shapes,
+    nodes,
+    op,
+    rest,
+    rewrite,
+    rule,
+    scalar,
+    var,
+    verify,
+)
+from graphopt.testing import parse_model
+
+
+@rule(op("Relu", op("Relu", var("x"))))
+def merge_relu(tape: Tape, x: ir.Value) -> ir.Value:
+    """Relu(Relu(x)) -> Relu(x)."""
+    return tape.op("Relu", [x])
+
+
+@rule(op("Identity", var("x")))
+def drop_identity(tape: Tape, x: ir.Value) -> ir.Value:
+    """Identity(x) -> x."""
+    return x
+
+
+@rule(op("Add", op("Mul", var("x"), const("a")), const("b"), name="add"))
+def swap_affine(tape: Tape, add: ir.Node, x: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
+    """x * a + b  ->  (x + b/a) * a."""
+    if scalar(a) is None:
+        raise Reject("the factor is not one value")
+    quotient = tape.const(np.asarray(constant(b) / constant(a)), "shift")
+    return tape.op("Mul", [tape.op("Add", [x, quotient]), a])
+
+
+def run(text: str, *rules: Rule) -> tuple[ir.Model, Changes]:
+    model = parse_model(text)
+    infer_shapes(model)
+    changes = Changes()
+    rewrite(model, rules, changes)
+    verify(model)
+    again = Changes()
+    rewrite(model, rules, again)
+    assert again.count == 0
+    return model, changes
+
+
+def ops(model: ir.Model) -> list[str]:
+    return [node.op_type for node in nodes(model)]
+
+
+def test_a_chain_of_any_length_merges_in_one_run() -> None:
+    relus = "\n".join(f"t{i + 1} = Relu(t{i})" for i in range(50))
+    model, changes = run(
+        f"g (float[2] x) => (float[2] y) {{ t0 = Neg(x)\n{relus}\ny = Neg(t50) }}", merge_relu
+    )
+    assert ops(model) == ["Neg", "Relu", "Neg"]
+    assert changes.count == 49
+
+
+def test_an_output_keeps_its_name_type_and_shape() -> None:
+    model, _ = run("g (float[N] x) => (float[N] y) { t = Relu(x) y = Relu(t) }", merge_relu)
+    (output,) = model.graph.outputs
+    assert output.name == "y"
+    assert str(output.shape) == "[N]"
+    assert output.dtype == ir.DataType.FLOAT
+
+
+def test_operands_of_commutative_operators_match_in_either_order() -> None:
+    text = "g (float[2] x) => (float[2] y) <float a = {2.0}, float b = {3.0}> { t = Mul(a, x) y = Add(b, t) }"
+    model, changes = run(text, swap_affine)
+    assert changes.hits == {"swap-affine": 1}
+    assert ops(model) == ["Add", "Mul"]
+
+
+def test_a_refusal_states_its_reason_and_leaves_no_trace() -> None:
+    text = """g (float[2] x) => (float[2] y) <float[2] a = {2.0, 1.0}, float b = {3.0}>
+    { t = Mul(x, a) y = Add(t, b) }"""
+    model, changes = run(text, swap_affine)
+    assert changes.refusals == {"swap-affine: the factor is not one value": 1}
+    assert ops(model) == ["Mul", "Add"]
+    assert len(model.graph.initializers) == 2
+    assert len(model.graph.inputs[0].uses()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "g (float[2] x) => (float[2] y, float[2] t) { t = Relu(x) y = Relu(t) }",
+        "g (float[2] x) => (float[2] y, float[2] z) { t = Relu(x) y = Relu(t) z = Neg(t) }",
+    ],
+    ids=["an output of the graph", "another user"],
+)
+def test_interior_values_with_other_users_stay(text: str) -> None:
+    model, changes = run(text, merge_relu)
+    assert changes.refusals == {"merge-relu: the result of the Relu is also used elsewhere": 1}
+    assert ops(model).count("Relu") == 2
+
+
+def test_a_value_used_only_in_a_body_counts_as_used() -> None:
+    text = """g (float[2] x, bool c) => (float[2] y, float[2] z) { t = Relu(x) y = Relu(t)
+    z = If(c) <then_branch = a () => (float[2] p) { p = Neg(t) },
+               else_branch = b () => (float[2] q) { q = Abs(t) }> }"""
+    _, changes = run(text, merge_relu)
+    assert changes.count == 0
+
+
+def test_bodies_are_rewritten_but_never_pull_outer_nodes_in() -> None:
+    text = """g (float[2] x, bool c) => (float[2] z) { t = Relu(x)
+    z = If(c) <then_branch = a () => (float[2] p) { u = Relu(t) v = Relu(u) p = Neg(v) },
+               else_branch = b () => (float[2] q) { q = Abs(x) }> }"""
+    model, changes = run(text, merge_relu)
+    assert changes.hits == {"merge-relu": 1}
+    assert [node.op_type for node in model.graph] == ["Relu", "If"]
+
+
+def test_an_identity_between_input_and_output_stays() -> None:
+    model, changes = run("g (float[2] x) => (float[2] y) { y = Identity(x) }", drop_identity)
+    assert ops(model) == ["Identity"]
+    assert changes.refusals == {"drop-identity: both ends belong to the graph's interface": 1}
+
+
+def test_an_identity_into_an_output_hands_its_name_over() -> None:
+    model, _ = run("g (float[2] x) => (float[2] y) { t = Neg(x) y = Identity(t) }", drop_identity)
+    assert ops(model) == ["Neg"]
+    assert [value.name for value in model.graph.outputs] == ["y"]
+
+
+def test_provenance_names_every_original_node() -> None:
+    model = parse_model("g (float[2] x) => (float[2] y) { [a] t = Relu(x) [b] u = Relu(t) [c] y = Relu(u) }")
+    rewrite(model, [merge_relu], Changes())
+    (node,) = model.graph
+    assert node.metadata_props[PROVENANCE_KEY] == "a, b, c"
+
+
+def test_rest_binds_all_remaining_inputs() -> None:
+    @rule(op("Concat", rest("parts"), name="concat"))
+    def unwrap(tape: Tape, concat: ir.Node, parts: tuple[ir.Value, ...]) -> ir.Value:
+        if len(parts) > 1:
+            raise Reject("several parts")
+        return parts[0]
+
+    text = "g (float[2] x) => (float[2] y) { t = Neg(x) u = Concat<axis = 0>(t) y = Neg(u) }"
+    model, _ = run(text, unwrap)
+    assert ops(model) == ["Neg", "Neg"]
+
+
+def test_a_default_that_callers_may_override_is_no_constant() -> None:
+    text = """g (float[2] x, float a, float b) => (float[2] y) <float a = {2.0}, float b = {3.0}>
+    { t = Mul(x, a) y = Add(t, b) }"""
+    _, changes = run(text, swap_affine)
+    assert changes.count == 0
+
+
+def test_constants_in_functions_are_nodes() -> None:
+    model = parse_model("""<ir_version: 9, opset_import: ["" : 18, "local" : 1]>
+    g (float[2] x) => (float[2] y) { y = local.f(x) }
+    <domain: "local", opset_import: ["" : 18]> f (x) => (y)
+    { a = Constant<value = float {2.0}>() t = Mul(x, a)
+      b = Constant<value = float {3.0}>() y = Add(t, b) }""")
+    changes = Changes()
+    rewrite(model, [swap_affine], changes)
+    verify(model)
+    assert changes.count == 1
+    (function,) = model.functions.values()
+    assert [node.op_type for node in function].count("Constant") == 2

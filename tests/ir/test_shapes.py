@@ -1,0 +1,97 @@
+"""Shape inference: premises, odd names, and claims that a real run refutes."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from graphopt.ir import (
+    adopt_shapes,
+    drop_false_shapes,
+    infer_node,
+    infer_shapes,
+    same_shape,
+    static_shape,
+    symbolic_value,
+)
+from graphopt.testing import parse_model
+
+
+def values(model: ir.Model) -> dict[str, ir.Value]:
+    return {value.name: value for node in model.graph for value in node.outputs if value.name}
+
+
+@pytest.mark.parametrize("name", ["?", "-1", "", "p2o.Dim.0", "a b", "1"])
+def test_odd_dimension_names_do_no_harm(name: str) -> None:
+    model = parse_model("g (float[N,3] x) => (y) { y = Relu(x) }")
+    model.graph.inputs[0].shape = ir.Shape([name or None, 3])
+    assert infer_shapes(model).errors == []
+    assert same_shape(model.graph.inputs[0].shape, model.graph.outputs[0].shape)
+
+
+def test_unnamed_dimensions_are_independent_and_named_ones_equal() -> None:
+    model = parse_model("g (float[N] a, float[N] b, float[M] c) => (y) { t = Neg(a) u = Neg(b) y = Neg(c) }")
+    infer_shapes(model)
+    found = values(model)
+    assert same_shape(found["t"].shape, found["u"].shape)
+    assert not same_shape(found["t"].shape, found["y"].shape)
+    model.graph.inputs[0].shape = ir.Shape([None])
+    model.graph.inputs[1].shape = ir.Shape([None])
+    infer_shapes(model)
+    assert not same_shape(found["t"].shape, found["u"].shape)
+
+
+def test_declared_shapes_of_inner_values_and_outputs_are_not_believed() -> None:
+    model = parse_model("g (float[N,3] x) => (float[1] y) { y = Relu(x) }")
+    infer_shapes(model)
+    assert str(model.graph.outputs[0].shape) == "[N,3]"
+
+
+def test_elements_of_shape_vectors_are_known() -> None:
+    model = parse_model("g (float[N,3] x) => (int64[2] s) { s = Shape(x) }")
+    infer_shapes(model)
+    assert [str(element) for element in symbolic_value(model.graph.outputs[0]) or []] == ["N", "3"]
+
+
+def test_a_default_is_no_fact_about_shapes() -> None:
+    text = "g (float[N,3] x, int64[1] s) => (y) <int64[1] s = {6}> { y = Reshape(x, s) }"
+    model = parse_model(text)
+    infer_shapes(model)
+    assert static_shape(model.graph.outputs[0]) is None
+    assert model.graph.inputs[1].const_value is not None
+
+
+def test_claims_that_a_run_refutes_are_dropped() -> None:
+    model = parse_model("g (float[2,3] x) => (y) { t = Relu(x) y = Neg(t) }")
+    infer_shapes(model)
+    messages = drop_false_shapes(model, {"t": [(2, 3)], "y": [(4, 3)]})
+    assert messages == ["y: inferred shape [2,3], real shape [4, 3]"]
+    found = values(model)
+    assert found["y"].shape is None
+    assert static_shape(found["t"]) == (2, 3)
+
+
+def test_a_dimension_with_two_sizes_in_one_run_is_dropped_everywhere() -> None:
+    model = parse_model("g (float[N] x, float[N] z) => (y) { t = Relu(x) y = Neg(z) }")
+    infer_shapes(model)
+    drop_false_shapes(model, {"t": [(2,), (3,)], "y": [(2,), (4,)]})
+    assert values(model)["t"].shape is None
+
+
+def test_a_clone_goes_on_with_inherited_shapes() -> None:
+    model = parse_model("g (float[N,3] x) => (y) { s = Shape(x) y = Neg(x) }")
+    infer_shapes(model)
+    clone = model.clone()
+    adopt_shapes(clone)
+    one = ir.val("one", dtype=ir.DataType.FLOAT, shape=[1])
+    made = ir.node("Expand", [one, clone.graph[0].outputs[0]])
+    infer_node(clone, made)
+    assert str(made.outputs[0].shape) == "[N,3]"
+
+
+def test_a_loop_carried_value_may_change_its_shape() -> None:
+    model = parse_model("""g (int64 n, bool c, float[2] x) => (y) {
+    y = Loop(n, c, x) <body = b (int64 i, bool go, float[2] acc) => (bool more, float[K] grown) {
+        more = Identity(go) grown = Concat<axis = 0>(acc, x) }> }""")
+    assert infer_shapes(model).errors == []
+    assert static_shape(model.graph.outputs[0]) is None

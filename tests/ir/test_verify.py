@@ -1,0 +1,82 @@
+"""The structural verifier: each rule has a model that breaks it, and the message names the place."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from graphopt.errors import VerificationError
+from graphopt.ir import verify, violations
+from graphopt.testing import parse_model
+
+CHAIN = "g (float[2] x) => (float[2] y) { [first] t = Relu(x) [second] y = Neg(t) }"
+
+
+def only_violation(model: ir.Model) -> str:
+    (found,) = violations(model)
+    return found
+
+
+def test_a_sound_model_has_no_violations() -> None:
+    verify(parse_model(CHAIN))
+
+
+def test_use_before_definition() -> None:
+    model = parse_model(CHAIN)
+    first, second = model.graph
+    model.graph.remove(first)
+    model.graph.insert_after(second, first)
+    assert only_violation(model) == "Neg 'second' reads 't', which is not defined before it"
+
+
+def test_two_values_of_one_name() -> None:
+    model = parse_model(CHAIN)
+    model.graph[0].outputs[0].name = "x"
+    assert only_violation(model) == "Relu 'first' defines 'x' a second time"
+
+
+def test_a_body_must_not_take_an_outer_name() -> None:
+    model = parse_model("""g (float[2] x, bool c) => (float[2] z) { t = Relu(x)
+    z = If(c) <then_branch = a () => (float[2] p) { p = Neg(t) },
+               else_branch = b () => (float[2] q) { q = Abs(x) }> }""")
+    verify(model)
+    model.graph[1].attributes["then_branch"].as_graph()[0].outputs[0].name = "t"
+    assert "defines 't' a second time" in only_violation(model)
+
+
+def test_an_output_of_another_graph() -> None:
+    model = parse_model(CHAIN)
+    stray = ir.node("Relu", [model.graph.inputs[0]])
+    stray.outputs[0].name = "stray"
+    model.graph.outputs[0] = stray.outputs[0]
+    assert "the graph output 'stray' is not defined in its graph" in list(violations(model))
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (
+            {"op_type": "Relu", "domain": "com.example"},
+            "of the domain 'com.example', which the model does not import",
+        ),
+        (
+            {"op_type": "Softmax", "attributes": {"axes": 1}},
+            "has an attribute 'axes' that opset 18 does not know",
+        ),
+        ({"op_type": "Softmax", "attributes": {"axis": 1.5}}, "has 'axis' of type FLOAT, expected INT"),
+        ({"op_type": "Concat"}, "lacks the attribute 'axis'"),
+        ({"op_type": "Add"}, "has 1 inputs, expected 2 to 2"),
+    ],
+)
+def test_a_node_that_does_not_fit_its_schema(node: dict[str, object], expected: str) -> None:
+    model = parse_model(CHAIN)
+    extra = ir.node(inputs=[model.graph.inputs[0]], name="extra", **node)  # type: ignore[arg-type]
+    model.graph.append(extra)
+    assert expected in only_violation(model)
+
+
+def test_the_message_names_what_was_done_last() -> None:
+    model = parse_model(CHAIN)
+    model.graph[0].outputs[0].name = "x"
+    with pytest.raises(VerificationError, match="^after some-pass: the graph is not valid: Relu 'first'"):
+        verify(model, after="some-pass")

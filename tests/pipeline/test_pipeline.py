@@ -1,0 +1,157 @@
+"""Running pipelines: order, fixed points, records, guilty passes, and passes of other projects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+import pytest
+from onnx_ir.passes.common.identity_elimination import IdentityEliminationPass
+
+from graphopt.ir import Changes, Rule, count_nodes, op, rule, var
+from graphopt.ir.rewrite import Tape
+from graphopt.pipeline import FailedPassError, Group, Pass, Pipeline, RewritePass, bisect, default_catalog
+from graphopt.testing import parse_model
+
+CHAIN = "g (float[2] x) => (float[2] y) { a = Relu(x) b = Relu(a) c = Identity(b) d = Relu(c) y = Neg(d) }"
+
+
+@rule(op("Relu", op("Relu", var("x"))))
+def merge_relu(tape: Tape, x: ir.Value) -> ir.Value:
+    """Relu(Relu(x)) -> Relu(x)."""
+    return tape.op("Relu", [x])
+
+
+@rule(op("Identity", var("x")))
+def drop_identity(tape: Tape, x: ir.Value) -> ir.Value:
+    """Identity(x) -> x."""
+    return x
+
+
+@dataclass(frozen=True)
+class MergeRelu(RewritePass):
+    """Merge Relus."""
+
+    name: ClassVar[str] = "merge-relu"
+    rules: ClassVar[tuple[Rule, ...]] = (merge_relu,)
+
+
+@dataclass(frozen=True)
+class DropIdentity(RewritePass):
+    """Drop identities."""
+
+    name: ClassVar[str] = "drop-identity"
+    rules: ClassVar[tuple[Rule, ...]] = (drop_identity,)
+
+
+@dataclass(frozen=True)
+class Raises(Pass):
+    """Raise."""
+
+    name: ClassVar[str] = "raises"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        raise ZeroDivisionError("by nothing")
+
+
+@dataclass(frozen=True)
+class BreaksTheGraph(Pass):
+    """Give two values one name."""
+
+    name: ClassVar[str] = "breaks-the-graph"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        model.graph[0].outputs[0].name = "x"
+        changes.add("renamed")
+
+
+@dataclass(frozen=True)
+class NegBecomesAbs(Pass):
+    """Change the numbers."""
+
+    name: ClassVar[str] = "neg-becomes-abs"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        for node in model.graph:
+            if node.op_type == "Neg":
+                node.op_type = "Abs"
+                changes.add("changed")
+
+
+def test_a_group_runs_to_a_fixed_point_and_skips_what_found_nothing() -> None:
+    model = parse_model(CHAIN)
+    result = Pipeline([Group((MergeRelu(), DropIdentity()))]).run(model)
+    assert [node.op_type for node in model.graph] == ["Relu", "Neg"]
+    assert [(record.name, record.changes) for record in result.records] == [
+        ("merge-relu", 1), ("drop-identity", 1), ("merge-relu", 1), ("drop-identity", 0), ("merge-relu", 0),
+    ]  # fmt: skip
+
+
+def test_records_say_what_was_done_and_refused() -> None:
+    model = parse_model("g (float[2] x) => (float[2] y) { [only] y = Identity(x) }")
+    (record,) = Pipeline([DropIdentity()]).run(model).records
+    assert record.changes == 0
+    reason = "drop-identity: both ends belong to the graph's interface"
+    assert record.refusals == {reason: 1}
+    assert record.examples == {reason: ["only"]}
+    assert (record.nodes_before, record.nodes_after) == (1, 1)
+
+
+def test_an_observer_sees_every_run() -> None:
+    seen = []
+    pipeline = Pipeline([MergeRelu(), DropIdentity()])
+    pipeline.run(
+        parse_model(CHAIN), observer=lambda record, model: seen.append((record.name, count_nodes(model)))
+    )
+    assert seen == [("merge-relu", 4), ("drop-identity", 3)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Raises(), "pass raises: ZeroDivisionError: by nothing"),
+        (
+            BreaksTheGraph(),
+            "pass breaks-the-graph: the graph is not valid: Relu .* defines 'x' a second time",
+        ),
+    ],
+)
+def test_a_failing_pass_is_named(broken: Pass, message: str) -> None:
+    with pytest.raises(FailedPassError, match=message) as failure:
+        Pipeline([MergeRelu(), broken]).run(parse_model(CHAIN))
+    assert failure.value.name == broken.name
+
+
+def test_a_pass_of_another_project_runs_as_it_is() -> None:
+    model = parse_model(CHAIN)
+    pipeline = Pipeline([IdentityEliminationPass(), MergeRelu()])
+    result = pipeline.run(model)
+    assert [node.op_type for node in result.model.graph] == ["Relu", "Neg"]
+    assert [record.changes for record in result.records] == [1, 2]
+
+
+def test_our_passes_run_in_pipelines_of_other_projects() -> None:
+    model = parse_model(CHAIN)
+    result = ir.passes.Sequential(DropIdentity(), MergeRelu())(model)
+    assert result.modified
+    assert [node.op_type for node in model.graph] == ["Relu", "Neg"]
+
+
+def test_bisecting_finds_the_guilty_run() -> None:
+    pipeline = Pipeline([MergeRelu(), DropIdentity(), NegBecomesAbs(), MergeRelu()])
+    model = parse_model(CHAIN)
+    guilty = bisect(model, pipeline, lambda found: any(node.op_type == "Neg" for node in found.graph))
+    assert guilty is not None
+    assert (guilty.step, guilty.record.name) == (2, "neg-becomes-abs")
+    assert count_nodes(model) == 5
+
+
+def test_bisecting_a_sound_pipeline_finds_nobody() -> None:
+    assert bisect(parse_model(CHAIN), Pipeline([MergeRelu()]), lambda found: True) is None
+
+
+def test_the_catalog_holds_the_built_in_passes_by_name() -> None:
+    catalog = default_catalog()
+    assert "dce" in catalog
+    assert all(name == found.name for name, found in catalog.items() if issubclass(found, Pass))
