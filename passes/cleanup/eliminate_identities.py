@@ -1,0 +1,175 @@
+"""Remove nodes that hand their input on unchanged, whatever operator spells it.
+
+Bit for bit: identities that hold only up to the sign of zero or at infinity belong to `fast-math`.
+Arithmetic with neutral elements is `simplify-algebra`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import (
+    Reject,
+    Rule,
+    Tape,
+    attribute_int,
+    attribute_ints,
+    attribute_string,
+    const,
+    constant,
+    is_deterministic,
+    op,
+    rank,
+    rest,
+    rule,
+    var,
+)
+from graphopt.passes.operands import is_filled_with, keep, keeps_shape, node_ints, static_dim
+from graphopt.pipeline import RewritePass
+
+
+@rule(op("Identity", var("x")))
+def identity(tape: Tape, x: ir.Value) -> ir.Value:
+    """Identity."""
+    return x
+
+
+@rule(op(("Concat", "Sum", "Mean", "Max", "Min", "Split"), var("x"), rest("_"), name="node"))
+def only_one(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Concat, Sum, Mean, Max or Min of one value; Split into one part."""
+    parts = node.outputs if node.op_type == "Split" else node.inputs
+    return keep(x, len(parts) == 1)
+
+
+@rule(op("Dropout", var("x"), rest("_"), name="node"))
+def dropout(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Dropout outside training."""
+    if tape.opset < 7:
+        raise Reject(f"Dropout of opset {tape.opset} may be in training mode")
+    return keep(x, is_deterministic(node), "it is or may be in training mode")
+
+
+@rule(op("Cast", var("x"), name="node"))
+def cast_to_own_type(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Cast to the dtype the value has."""
+    return keep(x, x.dtype is not None and x.dtype == attribute_int(node, "to", 0))
+
+
+@rule(op("CastLike", var("x"), var("like"), name="node"))
+def cast_like_of_known_type(tape: Tape, node: ir.Node, x: ir.Value, like: ir.Value) -> ir.Value:
+    """CastLike: nothing where the dtypes are equal, else a Cast that no longer needs the second value."""
+    if like.dtype is None or x.dtype is None:
+        raise Reject("a dtype is not known")
+    if x.dtype == like.dtype:
+        return x
+    return tape.op("Cast", [x], {**node.attributes, "to": int(like.dtype)})
+
+
+VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile")
+
+
+@rule(op(VIEWS, var("x"), rest("_"), name="node"))
+def to_own_shape(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Reshape, Flatten, Squeeze, Unsqueeze, Expand or Tile to the shape the value has."""
+    return keep(x, keeps_shape(x, node.outputs[0]))
+
+
+@rule(op("Transpose", var("x"), name="node"))
+def transpose_in_order(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Transpose that leaves every axis where it is."""
+    perm = attribute_ints(node, "perm")
+    if perm is None:  # reverses the axes
+        return keep(x, rank(x) in (0, 1))
+    return keep(x, perm == sorted(perm))
+
+
+@rule(op("Slice", var("x"), rest("_"), name="node"))
+def slice_of_everything(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Slice with positive steps that is as large as its input."""
+    if not keeps_shape(x, node.outputs[0]):
+        raise Reject("")
+    steps = node_ints(node, "steps", 4)
+    return keep(x, steps is None or min(steps, default=1) > 0, "a negative step reverses the order")
+
+
+@rule(op("Pad", var("x"), rest("_"), name="node"))
+def pad_of_nothing(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Pad by zero elements everywhere."""
+    return keep(x, not any(node_ints(node, "pads", 1) or ()))
+
+
+@rule(op(("Resize", "Upsample"), var("x"), rest("_"), name="node"))
+def resize_by_one(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Resize or Upsample to the size the value has."""
+    if not keeps_shape(x, node.outputs[0]):
+        raise Reject("")
+    if attribute_string(node, "coordinate_transformation_mode", "") == "tf_crop_and_resize":
+        raise Reject("it crops")
+    size = node.inputs[-1]  # scales, or sizes
+    by_scales = len(node.inputs) == 1 or size is None or size.dtype == ir.DataType.FLOAT
+    if by_scales and not (size is not x and size is not None and is_filled_with(size, 1.0)):
+        raise Reject("its scales are not known to be 1")
+    return x
+
+
+@rule(op("Gather", var("x"), const("indices"), name="node"))
+def gather_in_order(tape: Tape, node: ir.Node, x: ir.Value, indices: ir.Value) -> ir.Value:
+    """Gather of every index in order."""
+    size = static_dim(x, attribute_int(node, "axis", 0))
+    if size is None or indices.shape is None or indices.shape.dims != (size,):
+        raise Reject("")
+    return keep(x, np.array_equal(constant(indices), np.arange(size)))  # type: ignore[arg-type]
+
+
+REDUCTIONS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
+
+
+@rule(op((*REDUCTIONS, "GlobalAveragePool"), var("x"), rest("_"), name="node"))
+def reduction_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Sum, mean, maximum, minimum or product over no axis, or over axes of size 1."""
+    return keep(x, keeps_shape(x, node.outputs[0]))
+
+
+@rule(op("AveragePool", var("x"), name="node"))
+def pool_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """AveragePool with a window of one element, stride 1 and no padding (MaxPool would drop NaN)."""
+    windows = attribute_ints(node, "kernel_shape") or [0]
+    strides, pads = attribute_ints(node, "strides") or [], attribute_ints(node, "pads") or []
+    return keep(x, {*windows, *strides} == {1} and not any(pads) and keeps_shape(x, node.outputs[0]))
+
+
+@rule(op("Where", const("condition"), var("x"), var("y"), name="node"))
+def where_of_one_side(tape: Tape, node: ir.Node, condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
+    """Where with a condition that is true everywhere, or nowhere."""
+    for truth, side in ((True, x), (False, y)):
+        if is_filled_with(condition, truth):
+            return keep(side, keeps_shape(side, node.outputs[0]), "the side taken is broadcast")
+    raise Reject("")
+
+
+@dataclass(frozen=True)
+class EliminateIdentities(RewritePass):
+    """Remove nodes that hand their input on unchanged."""
+
+    name: ClassVar[str] = "eliminate-identities"
+    exact: ClassVar[bool] = True
+    rules: ClassVar[tuple[Rule, ...]] = (
+        identity,
+        only_one,
+        dropout,
+        cast_to_own_type,
+        cast_like_of_known_type,
+        to_own_shape,
+        transpose_in_order,
+        slice_of_everything,
+        pad_of_nothing,
+        resize_by_one,
+        gather_in_order,
+        reduction_of_single_elements,
+        pool_of_single_elements,
+        where_of_one_side,
+    )

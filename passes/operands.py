@@ -1,0 +1,105 @@
+"""What rules of several passes ask of their operands: shapes, constants, axes. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import Reject, attribute_ints, constant, constant_tensor, ints, rank, same_shape
+
+
+def keep(value: ir.Value, holds: object, reason: str = "") -> ir.Value:
+    """`value` as the replacement if the guard holds.
+
+    Raises:
+        Reject: It does not; with the reason, or with none where no user would expect the rule to apply.
+    """
+    if not holds:
+        raise Reject(reason)
+    return value
+
+
+def keeps_shape(value: ir.Value, output: ir.Value) -> bool:
+    """Whether `output` certainly has the shape and dtype of `value`."""
+    return value.dtype == output.dtype and same_shape(value.shape, output.shape)
+
+
+def broadcasts_into(shape: Sequence[int], value: ir.Value) -> bool:
+    """Whether an operand of `shape` certainly leaves the shape of `value` as it is under broadcasting."""
+    if len(shape) == 0:
+        return True
+    if value.shape is None or len(shape) > len(value.shape):
+        return False
+    dims = value.shape.dims[len(value.shape) - len(shape) :]
+    return all(size in (1, dim) for size, dim in zip(shape, dims, strict=True))
+
+
+def is_filled_with(value: ir.Value, element: float, *, sign: bool = False) -> bool:
+    """Whether a constant holds nothing but `element`; with `sign`, also its sign (-0.0 is not 0.0)."""
+    tensor = constant_tensor(value)
+    if tensor is None or tensor.size == 0 or tensor.dtype == ir.DataType.STRING:
+        return False
+    elements = tensor.numpy().reshape(-1)
+    if elements[0] != element or not np.all(elements == element):
+        return False
+    if not sign or elements.dtype.kind in "iub":
+        return True
+    return bool(np.all(np.signbit(elements.astype(np.float32)) == np.signbit(element)))
+
+
+def node_ints(node: ir.Node, attribute: str, index: int) -> list[int] | None:
+    """Integers that older opsets keep in an attribute and newer ones in a constant input; None if absent.
+
+    Raises:
+        Reject: The input is there and not constant.
+    """
+    if attribute in node.attributes:
+        return attribute_ints(node, attribute)
+    value = node.inputs[index] if index < len(node.inputs) else None
+    if value is None:
+        return None
+    found = ints(value)
+    if found is None:
+        raise Reject(f"the {attribute} of the {node.op_type} are not constant")
+    return found
+
+
+def normalized_axes(axes: Sequence[int], of_rank: int) -> list[int]:
+    """Axes counted from the front."""
+    return [axis + of_rank if axis < 0 else axis for axis in axes]
+
+
+def known_rank(value: ir.Value) -> int:
+    """The rank of a value.
+
+    Raises:
+        Reject: It is not known.
+    """
+    found = rank(value)
+    if found is None:
+        raise Reject(f"the rank of {value.name!r} is not known")
+    return found
+
+
+def static_dim(value: ir.Value, axis: int) -> int | None:
+    """Size of one dimension, None where it is not a known number."""
+    if value.shape is None or not -len(value.shape) <= axis < len(value.shape):
+        return None
+    dim = value.shape.dims[axis]
+    return dim if isinstance(dim, int) else None
+
+
+def constant_or_reject(value: ir.Value | None, what: str) -> np.ndarray[Any, Any]:
+    """The array of a constant.
+
+    Raises:
+        Reject: It is none; `what` names it.
+    """
+    array = constant(value)
+    if array is None:
+        raise Reject(f"{what} not constant")
+    return array
+
