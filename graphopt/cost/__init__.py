@@ -5,7 +5,7 @@ Pure analysis: nothing here changes a graph. Times are estimates unless somethin
 
 from __future__ import annotations
 
-from graphopt.cost.estimate import cost, estimate
+from graphopt.cost.estimate import estimate
 from graphopt.cost.machine import load_rates, measure_rates
 from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
 from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
@@ -20,7 +20,6 @@ __all__ = [
     "NodeCost",
     "Parameters",
     "Target",
-    "cost",
     "estimate",
     "load_rates",
     "measure_rates",

@@ -42,6 +42,7 @@ class Work:
         macs: Multiply-accumulates among them.
         bytes_read: Bytes read, or None for every input once.
         bytes_written: Bytes written, or None for every output once.
+        working_set: Distinct bytes touched, or None where each byte is touched once.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Work:
     macs: int = 0
     bytes_read: int | None = None
     bytes_written: int | None = None
+    working_set: int | None = None
 
 
 class UnknownShapeError(Exception):

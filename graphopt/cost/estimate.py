@@ -6,10 +6,8 @@ It never changes the model and runs nothing; shapes must have been inferred or b
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 
-import onnx
 import onnx_ir as ir
 
 from graphopt.cost.call import Call, Kind, Shape, UnknownShapeError, tensor_bytes
@@ -19,35 +17,7 @@ from graphopt.cost.model_cost import ModelCost, NodeCost, body_cost
 from graphopt.cost.parameters import count_parameters, is_constant, is_generated, is_parameter
 from graphopt.cost.rates import GENERIC, MachineRates
 from graphopt.cost.rules import CONTROL_FLOW, UNCOUNTED, rule_for
-from graphopt.execute.session import open_model
-from graphopt.ir import attribute_int, attribute_ints, infer_shapes, is_constant_node, scalar, subgraphs
-
-
-def cost(
-    model: ir.Model | onnx.ModelProto | str | os.PathLike[str],
-    *,
-    bindings: Mapping[str, int] | None = None,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    rates: MachineRates | None = None,
-) -> ModelCost:
-    """Estimate what a model costs, inferring its shapes first; the model given stays as it is.
-
-    Args:
-        model: A path, an `onnx.ModelProto` or an `onnx_ir.Model`.
-        bindings: Dimension name -> size.
-        shapes: Input name -> shape.
-        rates: Rates of the machine to estimate time for; generic ones by default.
-
-    Raises:
-        LoadError: The file cannot be read.
-        UsageError: A binding or shape does not fit the model.
-    """
-    if isinstance(model, onnx.ModelProto):
-        copy = ir.from_proto(model)
-    else:
-        copy = model.clone() if isinstance(model, ir.Model) else open_model(model)
-    infer_shapes(copy)
-    return estimate(copy, bindings=bindings, shapes=shapes, rates=rates)
+from graphopt.ir import attribute_int, attribute_ints, is_constant_node, scalar, subgraphs
 
 
 def estimate(
@@ -179,7 +149,7 @@ class _Estimator:
             written = sum(call.out_bytes(index) for index in range(len(outputs)))
         if unknown := call.unknown_bytes:
             self.unknown_shapes.append(f"{operator} {name}: {', '.join(unknown)}; its bytes are not counted")
-        seconds = self.rates.seconds(work.kind, work.flops, read + written)
+        seconds = self.rates.seconds(work.kind, work.flops, read + written, work.working_set)
         return NodeCost(name, operator, params, work.kind, work.macs, work.flops, read, written, seconds)
 
 

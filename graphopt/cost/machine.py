@@ -13,7 +13,6 @@ import os
 import platform
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def load_rates(threads: int = 1) -> MachineRates | None:
     known = (rates.cpu, rates.threads, rates.onnxruntime) == (
         cpu_name(),
         threads,
-        metadata.version("onnxruntime"),
+        _runtime_version(),
     )
     return rates if known else None
 
@@ -79,7 +78,7 @@ def _measure(threads: int, seconds: float) -> MachineRates:
         overhead,
         threads=threads,
         cpu=cpu_name(),
-        onnxruntime=metadata.version("onnxruntime"),
+        onnxruntime=_runtime_version(),
         interval=INTERVAL,
     )
     with contextlib.suppress(OSError):  # a cache that cannot be written costs a second next time
@@ -169,6 +168,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
+def _runtime_version() -> str:
+    from importlib import metadata  # slow to import, and only measuring needs it
+
+    return metadata.version("onnxruntime")
+
+
 def _cache_file(threads: int) -> Path:
     """$GRAPHOPT_CACHE, or graphopt in $XDG_CACHE_HOME, or the platform's own cache folder."""
     if given := os.environ.get("GRAPHOPT_CACHE"):
@@ -183,7 +188,7 @@ def _cache_file(threads: int) -> Path:
         folder = Path.home() / "Library" / "Caches" / "graphopt"
     else:
         folder = Path.home() / ".cache" / "graphopt"
-    key = f"{cpu_name()}, {threads}, {metadata.version('onnxruntime')}"
+    key = f"{cpu_name()}, {threads}, {_runtime_version()}"
     return folder / f"rates-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 

@@ -164,6 +164,7 @@ def recurrent(cell: str) -> Rule:
             2 * macs + biases + units * CELL[cell],
             macs,
             bytes_read=others + call.in_bytes(2) * max(1, steps),
+            working_set=call.in_bytes(2),
         )
 
     return rule

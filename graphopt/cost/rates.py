@@ -55,17 +55,19 @@ class MachineRates:
         """Whether the rates were measured rather than assumed."""
         return bool(self.onnxruntime)
 
-    def seconds(self, kind: Kind, flops: int, moved: int) -> float:
+    def seconds(self, kind: Kind, flops: int, moved: int, working_set: int | None = None) -> float:
         """Time of one node: the roof that binds, plus the overhead of dispatch.
 
         Args:
             kind: The arithmetic it does.
             flops: Its weighted FLOPs.
             moved: Bytes it reads and writes.
+            working_set: Distinct bytes among them, which decide the level; by default all.
         """
         rate = self.flops_per_second.get(kind.value)
         compute = flops / rate if rate else 0.0
-        level = next(level for level in self.bandwidths if moved <= level.capacity)
+        resident = moved if working_set is None else working_set
+        level = next(level for level in self.bandwidths if resident <= level.capacity)
         return max(compute, moved / level.bytes_per_second) + self.node_overhead
 
     def to_dict(self) -> dict[str, Any]:
