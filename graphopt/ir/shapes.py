@@ -17,6 +17,8 @@ from graphopt.ir.graphs import graphs, is_constant_node
 from graphopt.ir.ops import subgraphs
 
 SYMBOLIC_VALUE_KEY = "pkg.onnx_shape_inference.sym_data"
+FALSE_SHAPE_KEY = "graphopt.false_shape"
+"""Set in `Value.meta` where an execution has shown an inferred shape to be false."""
 _CONTEXT_KEY = "graphopt.shape_context"
 
 Dim = int | ir.SymbolicDim
@@ -46,11 +48,13 @@ def infer_shapes(model: ir.Model) -> ShapeReport:
 
     Never raises on a model that the verifier accepts: a node whose inference fails is listed in the report.
     """
-    from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
+    from onnx_shape_inference import SYM_DATA_KEY, registry
+
+    from graphopt.ir.inference import Context
 
     assert SYM_DATA_KEY == SYMBOLIC_VALUE_KEY
     registry.collect()
-    context = ShapeInferenceContext(model.opset_imports)
+    context = Context(model.opset_imports)
     forget_shapes(model)
     context.reserve_symbol_names(_sanitize_inputs(model))
     model.meta[_CONTEXT_KEY] = context
@@ -280,19 +284,17 @@ def _infer_graph(context: object, graph: ir.Graph, report: ShapeReport) -> None:
 
 
 def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
-    from onnx_shape_inference import registry
+    from graphopt.ir.inference import infer
 
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return
-    version = context.get_opset_version(node.domain)  # type: ignore[attr-defined]
-    infer = registry.get(node.domain, node.op_type, version=version)
-    for value in (*node.inputs, *([] if infer else node.outputs)):
+    for value in node.inputs:
         if value is not None:
             context.name_anonymous_dims(value)  # type: ignore[attr-defined]
-    if infer is None:
-        return
     try:
-        infer(context, node)
+        if not infer(context, node):  # type: ignore[arg-type]
+            for value in node.outputs:
+                context.name_anonymous_dims(value)  # type: ignore[attr-defined]
     except Exception as error:  # a third party's inference must not stop ours
         report.errors.append(f"{node.op_type} {node.name!r}: {error}")
 

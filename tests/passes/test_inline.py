@@ -110,6 +110,7 @@ def test_an_output_that_is_an_input() -> None:
         f (p, r) => (p, r) {{ }}
         """,
         "inline",
+        inputs=(),  # onnxruntime does not load such a function
         full_check=False,
     )
     assert run.ops == ["Identity", "Identity"]
