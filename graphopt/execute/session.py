@@ -72,6 +72,7 @@ class Session:
         extra_outputs: Names of main-graph values returned beside the graph's outputs.
         prepack: Let onnxruntime keep repacked copies of weights; ignored above `LARGE_WEIGHT_BYTES`.
         observe_shapes: Make `run_observed` report the shape of every main-graph tensor.
+        fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
 
     Attributes:
         input_names: Inputs that must be given (initializers that are also inputs need not be).
@@ -91,6 +92,7 @@ class Session:
         extra_outputs: Sequence[str] = (),
         prepack: bool = True,
         observe_shapes: bool = False,
+        fallback: bool = True,
     ) -> None:
         model = open_model(model)
         known = {value.name for value in _main_values(model.graph)} if extra_outputs else set()
@@ -115,7 +117,7 @@ class Session:
         try:
             self._session = self._open(light, optimize=optimize, threads=threads, prepack=prepack)
         except ExecutionError as error:
-            if not _may_fall_back(error.message, light):
+            if not fallback or not _may_fall_back(error.message, light):
                 raise
             self._reference = _reference_evaluator(model, extra_outputs, error)
             self.backend = "onnx.reference"
@@ -317,5 +319,5 @@ def _clean(text: str) -> str:
     """onnxruntime's message without its error prefix, source paths, C++ signatures and our node numbers."""
     text = text.split("Status Message: ")[-1]
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
-    text = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\)(?: const)? (?=[A-Z])", "", text)
+    text = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\)(?: const)? (?=\w)", "", text)
     return " ".join(text.split()).removeprefix("FAIL: ")
