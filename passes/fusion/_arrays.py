@@ -44,6 +44,12 @@ def exact(value: ir.Value) -> Array:
     return wide
 
 
+def dtype_of(value: ir.Value) -> np.dtype[Any]:
+    """NumPy's type of the elements of a constant."""
+    assert value.dtype is not None
+    return np.dtype(value.dtype.numpy())
+
+
 def rounded(wide: Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     """`wide` in `dtype`, rounded once.
 

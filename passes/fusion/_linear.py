@@ -30,6 +30,7 @@ from graphopt.passes.fusion._arrays import (
     Array,
     along_axis,
     conv_of_constant,
+    dtype_of,
     exact,
     rounded,
     scale_conv,
@@ -56,6 +57,7 @@ class Linear:
         in_scale: Shape () or [inputs].
         out_scale: Shape () or [outputs].
         rebiased: The bias is no longer that of the node.
+        op_type: What the node is to become.
     """
 
     node: ir.Node
@@ -65,6 +67,16 @@ class Linear:
     in_scale: Array = dataclasses.field(default_factory=lambda: ONE)
     out_scale: Array = dataclasses.field(default_factory=lambda: ONE)
     rebiased: bool = False
+    op_type: str = ""
+
+    def as_gemm(self) -> Linear:
+        """The view of a MatMul of two dimensions as the Gemm that it also is."""
+        return dataclasses.replace(self, op_type="Gemm")
+
+    def matrix(self) -> Array:
+        """The weight of a Gemm or MatMul as [inputs, outputs], alpha in it."""
+        wide = exact(self.weight) * attribute_float(self.node, "alpha", 1.0)
+        return wide.T if attribute_int(self.node, "transB", 0) else wide
 
     @property
     def is_conv(self) -> bool:
@@ -130,18 +142,25 @@ class Linear:
         Raises:
             Reject: Its padding or overlap makes the response vary from place to place.
         """
-        weight = exact(self.weight)
         if self.node.op_type == "ConvTranspose":
             raise Reject("a bias before a ConvTranspose does not fold")
         if self.node.op_type == "Conv":
             if not is_unpadded(self.node):
                 raise Reject("a bias before a padded Conv does not fold")
-            made = conv_of_constant(weight, self.in_scale * shift, attribute_int(self.node, "group", 1))
+            made = conv_of_constant(exact(self.weight), self.in_scale * shift, attribute_int(self.node, "group", 1))
         else:
-            matrix = weight.T if attribute_int(self.node, "transB", 0) else weight
-            made = np.broadcast_to(self.in_scale * shift, (self.inputs,)) @ matrix
-            made = made * attribute_float(self.node, "alpha", 1.0)
+            made = np.broadcast_to(self.in_scale * shift, (self.inputs,)) @ self.matrix()
         return made * self.out_scale
+
+    def behind(self, first: Linear) -> Linear:
+        """The view with the bias of `first`, whose output it reads, taken over."""
+        self._require_constant_weight()
+        first._require_constant_weight()
+        first._require_constant_bias()
+        if first.bias is None:
+            return self
+        bias = np.broadcast_to(first.bias, np.broadcast_shapes(first.bias.shape, (self.inputs,))) @ self.matrix()
+        return dataclasses.replace(self.as_gemm(), bias=self.as_gemm()._shifted(self.bias, bias), rebiased=True)
 
     def new_weight(self) -> npt.NDArray[Any] | None:
         """The weight with both scales in it, in its own dtype; None if it stays as it is."""
@@ -158,21 +177,20 @@ class Linear:
             rows, columns = self.in_scale, self.out_scale
             if attribute_int(self.node, "transB", 0):
                 rows, columns = columns, rows
-            wide = scale_matrix(wide, rows, columns)
-            wide = wide * attribute_float(self.node, "alpha", 1.0)
-        return rounded(wide, self._dtype)
+            wide = scale_matrix(wide, rows, columns) * attribute_float(self.node, "alpha", 1.0)
+        return rounded(wide, self.dtype)
 
     def new_bias(self) -> npt.NDArray[Any] | None:
         """The bias in the weight's dtype; None if it stays as it is."""
         if not self.rebiased or self.bias is None:
             return None
         shape = np.broadcast_shapes(self.bias.shape, (self.outputs,))
-        return rounded(np.broadcast_to(self.bias, shape), self._dtype)
+        return rounded(np.broadcast_to(self.bias, shape), self.dtype)
 
     def attributes(self, *, scaled: bool) -> dict[str, ir.Attr]:
         """Attributes that go with the new weight and bias."""
         kept = dict(self.node.attributes)
-        if self.node.op_type == "Gemm":
+        if self.op_type == "Gemm":
             if scaled:
                 kept["alpha"] = ir.AttrFloat32("alpha", 1.0)
             if self.rebiased:
@@ -190,16 +208,15 @@ class Linear:
         ]
         while inputs[-1] is None:
             inputs.pop()
-        return tape.op(self.node.op_type, inputs, self.attributes(scaled=weight is not None))
+        return tape.op(self.op_type, inputs, self.attributes(scaled=weight is not None))
 
     @property
-    def _dtype(self) -> np.dtype[Any]:
-        dtype = self.weight.dtype
-        assert dtype is not None
-        return dtype.numpy()
+    def dtype(self) -> np.dtype[Any]:
+        """NumPy's type of the weight."""
+        return dtype_of(self.weight)
 
     def _shifted(self, bias: Array | None, shift: Array) -> Array:
-        if self.node.op_type == "MatMul":
+        if self.op_type == "MatMul":
             raise Reject("a MatMul has no bias")
         self._require_constant_bias()
         return shift if bias is None else bias + shift
@@ -242,7 +259,7 @@ def linear(node: ir.Node) -> Linear:
         outputs *= factor
     else:
         inputs *= factor
-    return Linear(node, inputs, outputs, _bias(node))
+    return Linear(node, inputs, outputs, _bias(node), op_type=node.op_type)
 
 
 def _bias(node: ir.Node) -> Array | None:
