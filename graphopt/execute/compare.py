@@ -2,11 +2,11 @@
 
 The definition of "equal" and the tolerances of each type stand here and nowhere else; nothing is run here.
 
-Float criterion, per element: |actual - expected| <= max(atol, rtol * max(|expected|, rms(expected))), where rms
-is the root mean square of the finite expected elements of that output. Rounding error of a reordered sum grows
-with the size of its terms, not of its result, so an element near zero is measured against the typical element
-of its tensor; the rms is a stricter scale than the maximum. NaN must meet NaN, an infinity the same infinity.
-Integers, booleans and strings must be equal.
+Float criterion, per element: |actual - expected| <= max(atol, rtol * max(|expected|, rms(expected))), where
+rms is the root mean square of the finite expected elements of that output. Rounding error of a reordered sum
+grows with the size of its terms, not of its result, so an element near zero is measured against the typical
+element of its tensor; the rms is a stricter scale than the maximum. NaN must meet NaN, an infinity the same
+infinity. Integers, booleans and strings must be equal.
 """
 
 from __future__ import annotations
