@@ -51,11 +51,16 @@ def compare(expected: list[Any], found: list[Any]) -> tuple[float, str]:
     worst = 0.0
     for one, other in zip(expected, found, strict=True):
         if one.shape != other.shape:
-            return float("inf"), f"wrong shape {list(other.shape)} for {list(one.shape)}"
+            return float("inf"), f"wrong shape: {list(other.shape)} for {list(one.shape)}"
         if one.dtype != other.dtype:
-            return float("inf"), f"wrong type {other.dtype} for {one.dtype}"
+            return float("inf"), f"wrong type: {other.dtype} for {one.dtype}"
         worst = max(worst, relative_error(one, other))
     return worst, ""
+
+
+def interface(session: Any) -> list[str]:
+    """The names of a session's inputs and outputs, in order."""
+    return [value.name for value in (*session.get_inputs(), *session.get_outputs())]
 
 
 def first_line(error: Exception) -> str:
@@ -79,6 +84,9 @@ def quality(entry: zoo.Entry, candidate: str) -> dict[str, Any]:
     try:
         session = open_session(candidate)
         oracle = open_session(str(entry.path()), "ORT_DISABLE_ALL")
+        if interface(session) != interface(oracle):
+            names = ", ".join(interface(session))
+            return {**verdict, "difference": f"wrong interface: {names}"}
         runs: list[Arrays] = entry.inputs()
         results = [compare(oracle.run(None, feed), session.run(None, feed)) for feed in runs]
     except Exception as error:

@@ -66,9 +66,8 @@ def failure(done: subprocess.CompletedProcess[str] | None) -> str:
 def judge(model: str, candidate: Path) -> Record:
     """What `peer_checks.py quality` says of a file, or why it could not say anything."""
     _, done = run("peer_checks.py", "quality", model, str(candidate))
-    reason = failure(done)
-    if done is None or reason:
-        return {"fails": reason}
+    if done is None or failure(done):
+        return {"fails": failure(done)}
     verdict: Record = json.loads(done.stdout.splitlines()[-1])
     return verdict
 
@@ -86,7 +85,7 @@ def try_tool(tool: str, model: str, source: Path, target: Path) -> Record:
 
 def measure(entry: zoo.Entry, files: dict[str, Path], records: dict[str, Record]) -> float | None:
     """Add `latency_ratio` to the records whose file runs; return the base's milliseconds."""
-    names = [name for name in files if not records[name]["fails"]]
+    names = [name for name in files if not (records[name]["fails"] or records[name]["difference"])]
     base = zoo.BASELINES.get(entry.name, entry).path()
     _, done = run("peer_checks.py", "latency", entry.name, str(base), *(str(files[name]) for name in names))
     if done is None or failure(done):
@@ -120,7 +119,7 @@ def flaw(record: Record) -> str:
     if record["fails"]:
         return "does not run"
     if record["difference"]:
-        return " ".join(record["difference"].split()[:2])
+        return record["difference"].partition(":")[0]
     error = record["relative_error"]
     return "wrong" if error is None or error > TOLERANCE else ""
 
@@ -149,7 +148,6 @@ def figure(key: str, digits: int) -> Any:
 def render(results: dict[str, Record], versions: dict[str, str]) -> str:
     """The Markdown between the README's markers."""
     tools = [name for name in TOOLS if any(name in result["tools"] for result in results.values())]
-    raw = ", ".join(f"{model} with its `optimize=True` export" for model in zoo.BASELINES if model in results)
     stated = ", ".join(f"{name} {version}" for name, version in versions.items())
     parts = [
         "Nodes (Constant not counted, subgraphs counted); *invalid*: refused by `onnx.checker` with full",
@@ -158,10 +156,15 @@ def render(results: dict[str, Record], versions: dict[str, str]) -> str:
         *table(results, [ORIGINAL, *tools], summary),
         "",
         "Latency in stock onnxruntime, one thread, as a ratio to the original (below 1 is faster;",
-        "the first column is the original against itself, which shows the noise"
-        + (f"; {raw} as the base):" if raw else "):"),
+        "the first column is the original against itself, which shows the noise):",
         "",
         *table(results, [ORIGINAL, *tools], figure("latency_ratio", 2)),
+        "",
+        *(
+            f"The base of {model} is its `optimize=True` export."
+            for model in zoo.BASELINES
+            if model in results
+        ),
         "",
         "Seconds for the whole process:",
         "",
