@@ -196,7 +196,7 @@ def test_a_node_that_fails_costs_only_itself_and_its_kind() -> None:
     run = run_pass(
         """
         agraph (float[2] x) => (float[2] y)
-        <float[2] a = {1.0, 2.0}, int64[2] outside = {0, 7}, float16[2] w = {1.0, 2.0}>
+        <float[2] a = {1.0, 2.0}, int64[2] outside = {0, 7}>
         {
             b = Neg(a)
             c = Gather(a, outside)

@@ -1,0 +1,345 @@
+"""Ifs and Loops whose course is known become plain nodes; names, outputs and numbers stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from graphopt.testing import run_pass
+
+PASS = "simplify-control-flow"
+
+
+@pytest.mark.parametrize(("condition", "op_type"), [(1, "Neg"), (0, "Relu")])
+def test_a_constant_condition(condition: int, op_type: str) -> None:
+    run = run_pass(
+        f"""
+        agraph (float[2] x) => (float[2] y)
+        <bool c = {{{condition}}}>
+        {{
+            y = If(c) <
+                then_branch = t () => (float[2] p) {{ p = Neg(x) }},
+                else_branch = e () => (float[2] q) {{ q = Relu(x) }}
+            >
+        }}
+        """,
+        PASS,
+    )
+    assert run.ops == [op_type]
+
+
+def test_a_condition_that_inference_knows() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3] x) => (float[N, 3] y)
+        <int64 two = {2}>
+        {
+            s = Shape(x)
+            r = Size(s)
+            d = Equal(r, two)
+            c = Not(d)
+            y = If(c) <
+                then_branch = t () => (float[N, 3] p) { p = Neg(x) },
+                else_branch = e () => (float[N, 3] q) { q = Relu(x) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.ops[-1] == "Relu"
+    assert run.hits == {"If of a known condition": 1}
+
+
+def test_an_input_decides_at_run_time() -> None:
+    run = run_pass(
+        """
+        agraph (bool c, float[2] x) => (float[2] y)
+        {
+            y = If(c) <
+                then_branch = t () => (float[2] p) { p = Neg(x) },
+                else_branch = e () => (float[2] q) { q = Relu(x) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.changes == 0
+
+
+def test_a_default_of_an_input_is_no_known_condition() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x, bool c) => (float[2] y)
+        <bool c = {1}>
+        {
+            y = If(c) <
+                then_branch = t () => (float[2] p) { p = Neg(x) },
+                else_branch = e () => (float[2] q) { q = Relu(x) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.changes == 0
+
+
+def test_names_in_a_branch_clash_with_those_outside() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x) => (float[2] y, float[2] z)
+        <bool c = {1}>
+        {
+            a = If(c) <
+                then_branch = t () => (float[2] p) <float[2] k = {1.0, 2.0}> { m = Add(x, k)  p = Neg(m) },
+                else_branch = e () => (float[2] p) { p = Relu(x) }
+            >
+            b = If(c) <
+                then_branch = t () => (float[2] p) <float[2] k = {3.0, 4.0}> { m = Mul(a, k)  p = Exp(m) },
+                else_branch = e () => (float[2] p) { p = Relu(x) }
+            >
+            m = Abs(b)
+            y = Identity(m)
+            z = Add(a, m)
+        }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Add", "Neg", "Mul", "Exp", "Abs", "Identity", "Add"]
+
+
+def test_nested_ifs_and_outer_values() -> None:
+    run = run_pass(
+        """
+        agraph (bool d, float[2] x) => (float[2] y)
+        <bool yes = {1}, bool no = {0}>
+        {
+            a = Neg(x)
+            y = If(d) <
+                then_branch = t () => (float[2] p)
+                {
+                    b = Exp(a)
+                    p = If(yes) <
+                        then_branch = t2 () => (float[2] p2)
+                        {
+                            p2 = If(no) <
+                                then_branch = t3 () => (float[2] p3) { p3 = Sqrt(b) },
+                                else_branch = e3 () => (float[2] q3) { q3 = Add(a, b) }
+                            >
+                        },
+                        else_branch = e2 () => (float[2] q2) { q2 = Relu(b) }
+                    >
+                },
+                else_branch = e () => (float[2] q) { q = Relu(a) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Neg", "If", "Exp", "Add", "Relu"]
+
+
+def test_branches_that_return_outer_values_and_initializers() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x) => (float[2] y, float[2] z, float[2] w)
+        <bool c = {1}>
+        {
+            a = Neg(x)
+            y, z, w = If(c) <
+                then_branch = t () => (float[2] p, float[2] q, float[2] r)
+                    <float[2] k = {1.0, 2.0}>
+                    { p = Identity(a)  q = Identity(k)  r = Identity(x) },
+                else_branch = e () => (float[2] p, float[2] q, float[2] r)
+                    { p = Relu(x)  q = Relu(x)  r = Relu(x) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert "If" not in run.ops
+    assert [value.name for value in run.model.graph.outputs] == ["y", "z", "w"]
+
+
+def test_equal_branches() -> None:
+    run = run_pass(
+        """
+        agraph (bool c, float[2] x) => (float[2] y)
+        {
+            y = If(c) <
+                then_branch = t () => (float[2] p) { m = LeakyRelu <alpha = 0.5> (x)  p = Neg(m) },
+                else_branch = e () => (float[2] q) { n = LeakyRelu <alpha = 0.5> (x)  q = Neg(n) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.hits == {"If of equal branches": 1}
+
+
+def test_branches_that_differ_in_an_attribute() -> None:
+    run = run_pass(
+        """
+        agraph (bool c, float[2] x) => (float[2] y)
+        {
+            y = If(c) <
+                then_branch = t () => (float[2] p) { p = LeakyRelu <alpha = 0.5> (x) },
+                else_branch = e () => (float[2] q) { q = LeakyRelu <alpha = 0.25> (x) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.changes == 0
+
+
+def test_a_branch_after_which_a_node_must_fail() -> None:
+    """Unsqueezed, the result has rank 3 after the one branch and rank 4 after the other."""
+    run = run_pass(
+        """
+        agraph (float[N, 4, L] x) => (float[P, Q, R] y)
+        <int64[1] last = {-1}, int64[1] zero = {0}, int64[1] one = {1},
+         float[1, 4, 4] w = {1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1}, float[1, 4, 1] r = {1,1,1,1}>
+        {
+            s = Shape(x)
+            d = Gather(s, last)
+            c = Equal(d, one)
+            a = If(c) <
+                then_branch = t () => (float[K, 4] p) { p = Squeeze(x, last) },
+                else_branch = e () => (float[I, J, K] q) { q = Identity(x) }
+            >
+            u = Unsqueeze(a, zero)
+            h, y, l = LSTM <hidden_size = 1> (u, w, r)
+        }
+        """,
+        PASS,
+        inputs=(),
+        full_check=False,
+    )
+    assert run.hits == {"If of one possible branch": 1}
+    assert "Squeeze" in run.ops and "Identity" not in run.ops
+
+
+def test_both_branches_stay_where_neither_fails() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 4, L] x) => (float y)
+        <int64[1] last = {-1}, int64[1] one = {1}>
+        {
+            s = Shape(x)
+            d = Gather(s, last)
+            c = Equal(d, one)
+            a = If(c) <
+                then_branch = t () => (float[K, 4] p) { p = Squeeze(x, last) },
+                else_branch = e () => (float[I, J, K] q) { q = Identity(x) }
+            >
+            y = ReduceMax <keepdims = 0> (a)
+        }
+        """,
+        PASS,
+        full_check=False,
+    )
+    assert run.changes == 0
+
+
+LOOP = """
+agraph (float[2] x) => (float[2] y)
+<int64 n = {{{count}}}, bool go = {{{go}}}>
+{{
+    y = Loop(n, go, x) <
+        body = b (int64 i, bool c, float[2] a) => (bool d, float[2] e)
+        {{ f = Cast <to = 1> (i)  g = Add(a, f)  e = Mul(g, x)  d = Identity(c) }}
+    >
+}}
+"""
+
+
+@pytest.mark.parametrize(("count", "go", "nodes"), [(3, 1, 12), (1, 1, 4), (0, 1, 1), (-2, 1, 1), (3, 0, 1)])
+def test_a_loop_of_known_trip_count(count: int, go: int, nodes: int) -> None:
+    run = run_pass(LOOP.format(count=count, go=go), PASS)
+    assert "Loop" not in run.ops
+    assert len(run.ops) == nodes
+
+
+def test_a_long_loop_stays() -> None:
+    run = run_pass(LOOP.format(count=1000, go=1), PASS)
+    assert run.ops[0] == "Loop"
+    assert run.refusals == {"unrolled it would be more than 64 nodes": 1}
+
+
+def test_a_loop_that_may_stop_early_stays() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x, bool stop) => (float[2] y)
+        <int64 n = {3}, bool go = {1}>
+        {
+            y = Loop(n, go, x) <
+                body = b (int64 i, bool c, float[2] a) => (bool d, float[2] e)
+                { e = Neg(a)  d = Not(stop) }
+            >
+        }
+        """,
+        PASS,
+    )
+    assert run.changes == 0
+
+
+@pytest.mark.parametrize("opset", [11, 13, 18])
+def test_scan_outputs_are_stacked(opset: int) -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x) => (float[2] y, float[3, 2] z)
+        <int64 n = {3}, bool go = {1}>
+        {
+            y, z = Loop(n, go, x) <
+                body = b (int64 i, bool c, float[2] a) => (bool d, float[2] e, float[2] s)
+                { e = Neg(a)  s = Exp(e)  d = Identity(c) }
+            >
+        }
+        """,
+        PASS,
+        opset=opset,
+    )
+    assert run.ops.count("Unsqueeze") == 3
+
+
+def test_carried_values_that_change_nothing() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x, int64 n) => (float[2] y)
+        <bool go = {1}, float[2] k = {1.0, 2.0}>
+        {
+            y, u, v = Loop(n, go, x, k, k) <
+                body = b (int64 i, bool c, float[2] a, float[2] same, float[2] unread)
+                    => (bool d, float[2] e, float[2] f, float[2] g)
+                { e = Add(a, same)  f = Identity(same)  g = Neg(a)  d = Identity(c) }
+            >
+        }
+        """,
+        PASS,
+        inputs=(),
+    )
+    assert run.hits == {"value carried for nothing": 2}
+    assert len(run.node("Loop").inputs) == 3
+
+
+def test_an_if_inside_a_loop() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x, int64 n) => (float[2] y)
+        <bool go = {1}>
+        {
+            y = Loop(n, go, x) <
+                body = b (int64 i, bool c, float[2] a) => (bool d, float[2] e)
+                {
+                    e = If(go) <
+                        then_branch = t () => (float[2] p) { p = Neg(a) },
+                        else_branch = f () => (float[2] q) { q = Relu(a) }
+                    >
+                    d = Identity(c)
+                }
+            >
+        }
+        """,
+        PASS,
+        inputs=(),
+    )
+    assert run.ops == ["Loop", "Neg", "Identity"]
