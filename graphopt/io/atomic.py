@@ -57,9 +57,10 @@ class StagedFile:
 
     def __enter__(self) -> StagedFile:
         with told_as_save_error(self.path):
+            mode = stat.S_IMODE(os.stat(self.path).st_mode) if os.path.lexists(self.path) else None
             self.file: BinaryIO = open(self.temporary, "xb")
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(self.temporary, stat.S_IMODE(os.stat(self.path).st_mode))
+            if mode is not None:
+                os.chmod(self.temporary, mode)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -118,6 +119,8 @@ def _checked(path: str | os.PathLike[str]) -> str:
     text = os.fsdecode(path)
     if not text or "\0" in text:
         raise SaveError(f"{text!r} is not a file name")
+    with told_as_save_error(text), contextlib.suppress(FileNotFoundError):
+        os.stat(text)
     folder = os.path.dirname(os.path.abspath(text))
     if not os.path.isdir(folder):
         raise SaveError(

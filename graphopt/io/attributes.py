@@ -9,7 +9,7 @@ import onnx
 import onnx.defs
 
 from graphopt.errors import ModelError
-from graphopt.io.names import told
+from graphopt.io.names import check_text, told
 from graphopt.io.tensors import TensorChecker
 from graphopt.io.versions import READABLE_TYPES
 
@@ -60,6 +60,7 @@ class AttributeChecker:
             what = f"the attribute {attribute.name!r} of {told(node)}"
             if not attribute.name or attribute.name in seen:
                 raise ModelError(f"{told(node)} has an attribute without a name or twice: {attribute.name!r}")
+            check_text(attribute.name, f"the name of an attribute of {told(node)}")
             seen.add(attribute.name)
             if attribute.type == _Kind.UNDEFINED:
                 attribute.type = _guess_type(node, attribute, opset)

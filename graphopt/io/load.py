@@ -11,14 +11,16 @@ from typing import TypeAlias
 
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from graphopt.errors import LoadError, ModelError, UsageError
 from graphopt.io.beyond import take_beyond_ir
+from graphopt.io.collector import collector_paused
 from graphopt.io.read import read_model
 from graphopt.io.repair import repair_model
 from graphopt.io.tensors import TensorChecker
 from graphopt.io.versions import NEWEST_OPSET, check_ir_version, check_opset, check_versions
-from graphopt.io.weights import stored_tensors
+from graphopt.io.weights import slots
 from graphopt.ir import verify
 
 Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
@@ -43,24 +45,26 @@ def load_with_notes(source: Source) -> tuple[ir.Model, list[str]]:
         LoadError: The file, or external data that it names, cannot be read.
         ModelError: The model is malformed in a way that leaves its meaning open.
     """
-    if isinstance(source, ir.Model):
-        return _copy(source)
-    path = None
-    if isinstance(source, onnx.ModelProto):
-        proto = onnx.ModelProto()
-        proto.CopyFrom(source)
-    else:
+    with collector_paused():
+        if isinstance(source, ir.Model):
+            return _copy_model(source)
+        if isinstance(source, onnx.ModelProto):
+            return _check(_copy_proto(source), None)
         path = _path(source)
-        proto = read_model(path)
+        return _check(read_model(path), path)
+
+
+def _check(proto: onnx.ModelProto, path: str | None) -> tuple[ir.Model, list[str]]:
+    """Check, repair and convert `proto`, which is changed."""
     if not proto.HasField("graph"):
         raise LoadError(
-            f"{path or 'the protobuf'!r} holds no graph, so that it is not an ONNX model",
+            f"{'the protobuf' if path is None else repr(path)} holds no graph: it is not an ONNX model",
             hint="the file may be truncated or of another protobuf format",
         )
     notes: list[str] = []
+    tensors = TensorChecker(path)
     try:
         check_versions(proto, notes)
-        tensors = TensorChecker(path)
         repair_model(proto, tensors, notes)
         return _convert(proto, tensors), notes
     except UnicodeDecodeError as error:
@@ -76,9 +80,9 @@ def _convert(proto: onnx.ModelProto, tensors: TensorChecker) -> ir.Model:
         raise ModelError(f"the model cannot be read: {_root(error)}") from error
     model.graph.meta.update(beyond)
     if tensors.data_folders:
-        for tensor in stored_tensors(model):
-            if isinstance(tensor, ir.ExternalTensor):
-                tensor.base_dir = tensors.data_folders[os.fspath(tensor.location)]
+        for slot in slots(model):
+            if isinstance(slot.tensor, ir.ExternalTensor):
+                slot.tensor.base_dir = tensors.data_folders[os.fspath(slot.tensor.location)]
     return model
 
 
@@ -88,21 +92,30 @@ def _path(source: object) -> str:
     return os.fsdecode(source)
 
 
-def _copy(source: ir.Model) -> tuple[ir.Model, list[str]]:
+def _copy_proto(source: onnx.ModelProto) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    try:
+        proto.CopyFrom(source)
+    except DecodeError as error:
+        raise ModelError("the model is nested more deeply than protobuf allows (100 levels)") from error
+    return proto
+
+
+def _copy_model(source: ir.Model) -> tuple[ir.Model, list[str]]:
     """A checked copy of a model that is in memory already; its tensors are shared."""
     from onnx_ir.passes.common import NameFixPass
 
     check_ir_version(source.ir_version)
     check_opset(source.opset_imports.get("", NEWEST_OPSET), "the model")
-    notes = []
     try:
         model = source.clone()
-        if NameFixPass()(model).modified:
-            notes.append("values or nodes without a name or sharing one are named apart")
-        for graph in (model.graph, *(function.graph for function in model.functions.values())):
-            graph.sort()
     except (RuntimeError, ValueError) as error:
+        # Only a graph in order can be cloned; the verifier says what is wrong better than the cloner does.
+        verify(source)
         raise ModelError(f"the model is malformed: {_root(error)}") from error
+    notes = []
+    if NameFixPass()(model).modified:
+        notes.append("values or nodes without a name or sharing one are named apart")
     verify(model)
     return model, notes
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import onnx
 
+from graphopt.errors import ModelError
+
 
 class FreshNames:
     """Hands out names that are not taken.
@@ -29,6 +31,16 @@ class FreshNames:
         self._next[base] = number + 1
         self._taken.add(name)
         return name
+
+
+def check_text(text: str, what: str) -> None:
+    """Check that protobuf could decode a name; it leaves one that is not UTF-8 as bytes.
+
+    Raises:
+        ModelError: It could not.
+    """
+    if not isinstance(text, str):
+        raise ModelError(f"{what} is not UTF-8 text: {text!r}", hint="the file may be damaged")
 
 
 def told(node: onnx.NodeProto) -> str:

@@ -48,7 +48,7 @@ def sort_nodes(nodes: Any, where: str) -> None:
                 heapq.heappush(ready, reader)
     if len(order) < len(given):
         cycle = find_cycle({index: reads[index] for index, count in enumerate(waiting) if count})
-        steps = [told(given[index]) for index in reversed(cycle)]
+        steps = [told(given[index]) for index in (cycle[0], *reversed(cycle[1:]))]
         shown = steps if len(steps) <= NODES_SHOWN else [*steps[:NODES_SHOWN], "..."]
         raise ModelError(f"{where} has a cycle of {len(steps)} nodes: {' -> '.join([*shown, steps[0]])}")
     del nodes[:]

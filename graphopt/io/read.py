@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import stat
+import warnings
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -111,7 +112,10 @@ def _read_text(path: str) -> onnx.ModelProto:
     with open(path, "rb") as file:
         data = file.read()
     try:
-        return onnx.load_model_from_string(data, format=kind)
+        # onnx warns that its text form is experimental; whoever names a file so knows.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return onnx.load_model_from_string(data, format=kind)
     except Exception as error:  # each format has parser errors of its own
         raise LoadError(f"{path!r} is not a model in the {kind} format: {_first_line(error)}") from error
 

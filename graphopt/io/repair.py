@@ -14,7 +14,7 @@ import onnx
 
 from graphopt.errors import ModelError
 from graphopt.io.attributes import AttributeChecker
-from graphopt.io.names import FreshNames, bodies, listed, nested_nodes, told, value_names
+from graphopt.io.names import FreshNames, bodies, check_text, listed, nested_nodes, told, value_names
 from graphopt.io.order import find_cycle, sort_nodes
 from graphopt.io.scopes import Scope
 from graphopt.io.tensors import TensorChecker
@@ -172,6 +172,9 @@ class _Walk:
         for node in nodes:
             if node.domain == "ai.onnx":
                 node.domain = ""
+            check_text(node.op_type, f"the operator of a node of {scope.where}")
+            check_text(node.domain, f"the domain of {told(node)}")
+            check_text(node.name, f"the name of {told(node)}")
             if not node.op_type:
                 raise ModelError(f"a node of {scope.where} has no operator: {told(node)}")
             self._calls[node.domain, node.op_type, node.overload] = None

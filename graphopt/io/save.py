@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 
 import onnx_ir as ir
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
@@ -15,6 +16,7 @@ from onnx import serialization
 
 from graphopt.errors import SaveError
 from graphopt.io.atomic import StagedFile, ensure_writable, termination_as_exit, told_as_save_error
+from graphopt.io.collector import collector_paused
 from graphopt.io.datafile import DataFile, data_files_of
 from graphopt.io.read import format_of
 from graphopt.io.serialize import to_proto
@@ -62,7 +64,7 @@ def save(
     moved = [slot for slot in places if external_data and _may_move(slot, size_threshold)]
     kept = {id(slot) for slot in moved}
     changes = [in_memory(slot) for slot in places if is_external(slot.tensor) and id(slot) not in kept]
-    with termination_as_exit(), contextlib.ExitStack() as files:
+    with collector_paused(), termination_as_exit(), contextlib.ExitStack() as files:
         staged = files.enter_context(StagedFile(path))
         old_data = data_files_of(staged.path)
         if moved:
@@ -90,7 +92,10 @@ def _write(model: ir.Model, changes: list[Change], staged: StagedFile) -> None:
     with replaced(changes):
         proto = to_proto(model)
     try:
-        data = serialization.registry.get(format_of(staged.path)).serialize_proto(proto)
+        # onnx warns that its text form is experimental; whoever names a file so knows.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            data = serialization.registry.get(format_of(staged.path)).serialize_proto(proto)
     except (ValueError, EncodeError) as error:
         raise SaveError(
             f"the model does not fit into one message: {error}",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import onnx
 
 from graphopt.errors import ModelError
-from graphopt.io.names import FreshNames, listed, told
+from graphopt.io.names import FreshNames, check_text, listed, told
 
 
 class Scope:
@@ -65,6 +65,7 @@ class Scope:
         kept_first = frozenset(inputs)
         coming: dict[str, list[str]] = {}
         for name, count in counts.items():
+            check_text(name, f"the name of a value of {self.where}")
             if self.outer is not None and self.outer.declares(name):
                 self._hiding.append(name)
                 coming[name] = [fresh.like(name) for _ in range(count)]

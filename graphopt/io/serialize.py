@@ -36,6 +36,7 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
         raise SaveError(f"the model cannot be written as ONNX: {error}") from error
     for graph in _graph_protos(proto):
         _drop_repeated_claims(graph)
+        _drop_repeated_metadata(graph)
         if proto.ir_version < _FREE_INITIALIZERS_IR_VERSION:
             _initializers_to_constants(graph)
     for function in proto.functions:
@@ -62,6 +63,17 @@ def _drop_repeated_claims(graph: onnx.GraphProto) -> None:
     if len(kept) < len(graph.value_info):
         del graph.value_info[:]
         graph.value_info.extend(kept)
+
+
+def _drop_repeated_metadata(graph: onnx.GraphProto) -> None:
+    """`onnx_ir` writes the metadata of a tensor that it took over unread a second time."""
+    attributes = (attribute for node in graph.node for attribute in node.attribute if attribute.HasField("t"))
+    for tensor in (*graph.initializer, *(attribute.t for attribute in attributes)):
+        if len(tensor.metadata_props) > 1:
+            entries = {entry.key: entry.value for entry in tensor.metadata_props}
+            del tensor.metadata_props[:]
+            for key, value in entries.items():
+                tensor.metadata_props.add(key=key, value=value)
 
 
 def _drop_analysis(info: onnx.ValueInfoProto) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 
 import onnx_ir as ir
 
@@ -22,25 +22,39 @@ _PAGE = 4096
 _CACHE_LINE = 64
 
 
-@dataclasses.dataclass(frozen=True)
-class Slot:
-    """A place of the model that holds a tensor."""
+class Slot(NamedTuple):
+    """A place of the model that holds a tensor: an initializer, or a tensor attribute of a node."""
 
     tensor: ir.TensorProtocol
-    put: Callable[[ir.TensorProtocol], None]
-    is_initializer: bool
+    holder: ir.Value | ir.Node
+    attribute: str = ""
+
+    @property
+    def is_initializer(self) -> bool:
+        """Whether the place is an initializer."""
+        return isinstance(self.holder, ir.Value)
+
+    def put(self, tensor: ir.TensorProtocol) -> None:
+        """Put another tensor there."""
+        if isinstance(self.holder, ir.Value):
+            self.holder.const_value = tensor
+        else:
+            old = self.holder.attributes[self.attribute]
+            self.holder.attributes[self.attribute] = ir.AttrTensor(
+                old.name, tensor, doc_string=old.doc_string
+            )
 
 
 def slots(model: ir.Model) -> Iterator[Slot]:
-    """Every place of the model that holds a tensor: initializers and tensor attributes, in a fixed order."""
+    """Every place of the model that holds a tensor, in a fixed order."""
     for graph in graphs(model):
         for value in graph.initializers.values():
             if value.const_value is not None:
-                yield Slot(value.const_value, _initializer_setter(value), True)
+                yield Slot(value.const_value, value)
         for node in graph:
             for attribute in node.attributes.values():
                 if attribute.type == ir.AttributeType.TENSOR and not attribute.is_ref():
-                    yield Slot(attribute.as_tensor(), _attribute_setter(node, attribute), False)
+                    yield Slot(attribute.as_tensor(), node, attribute.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,24 +177,3 @@ def _identity(tensor: ir.TensorProtocol) -> tuple[object, ...]:
     if isinstance(tensor, ir.ExternalTensor):
         return tensor.path, tensor.offset or 0, tensor.nbytes
     return (id(tensor),)
-
-
-def stored_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    """Every tensor of the model, in the order of `slots`."""
-    return (slot.tensor for slot in slots(model))
-
-
-def _initializer_setter(value: ir.Value) -> Callable[[ir.TensorProtocol], None]:
-    def put(tensor: ir.TensorProtocol) -> None:
-        value.const_value = tensor
-
-    return put
-
-
-def _attribute_setter(node: ir.Node, attribute: ir.Attr) -> Callable[[ir.TensorProtocol], None]:
-    def put(tensor: ir.TensorProtocol) -> None:
-        node.attributes[attribute.name] = ir.AttrTensor(
-            attribute.name, tensor, doc_string=attribute.doc_string
-        )
-
-    return put
