@@ -119,7 +119,7 @@ def flaw(record: Record) -> str:
     if record["fails"]:
         return "does not run"
     if record["difference"]:
-        return record["difference"].partition(":")[0]
+        return str(record["difference"]).partition(":")[0]
     error = record["relative_error"]
     return "wrong" if error is None or error > TOLERANCE else ""
 
@@ -148,6 +148,9 @@ def figure(key: str, digits: int) -> Any:
 def render(results: dict[str, Record], versions: dict[str, str]) -> str:
     """The Markdown between the README's markers."""
     tools = [name for name in TOOLS if any(name in result["tools"] for result in results.values())]
+    bases = [
+        f"The base of {model} is its `optimize=True` export." for model in zoo.BASELINES if model in results
+    ]
     stated = ", ".join(f"{name} {version}" for name, version in versions.items())
     parts = [
         "Nodes (Constant not counted, subgraphs counted); *invalid*: refused by `onnx.checker` with full",
@@ -160,12 +163,7 @@ def render(results: dict[str, Record], versions: dict[str, str]) -> str:
         "",
         *table(results, [ORIGINAL, *tools], figure("latency_ratio", 2)),
         "",
-        *(
-            f"The base of {model} is its `optimize=True` export."
-            for model in zoo.BASELINES
-            if model in results
-        ),
-        "",
+        *(base + "\n" for base in bases),
         "Seconds for the whole process:",
         "",
         *table(results, tools, figure("seconds", 1)),
