@@ -207,10 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text)
     if options.model or options.tool:
         return 0
-    write_readme(text)
     RESULTS.parent.mkdir(exist_ok=True)
     everything = {"versions": versions, "machine": platform.machine(), "models": results}
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    write_readme(text)
     return 0
 
 
