@@ -1,7 +1,7 @@
 """Inputs that fit a model, found by looking at the graph and by cheap trial runs.
 
-Never changes the model. One session serves all trials; a failed trial says at which node it stopped, and sizes
-that get further are kept.
+Never changes the model. One session serves all trials; a failed trial says at which node it stopped, and
+sizes that get further are kept.
 """
 
 from __future__ import annotations
@@ -116,15 +116,15 @@ def find_trials(
     prober = _Prober(model, session, shapes, seed)
     first = prober.search(prober.space.start, 0)
     trials = [first]
-    failed_choices: list[str] = []
-    for name, value in prober.other_choices(first.inputs.bindings):
+    unreached: list[str] = []
+    for name, values in prober.other_choices(first.inputs.bindings):
         if len(trials) >= (count or _MOST_SETS):
             break
-        try:
-            found = prober.search({**first.inputs.bindings, name: value}, len(trials), frozenset({name}))
-            trials.append(found)
-        except ExecutionError:
-            failed_choices.append(f"{name}{value}: not run, the model refuses it")
+        trial = prober.reach(first.inputs.bindings, name, values, len(trials))
+        if trial is None:
+            unreached.append(f"{name}{' or '.join(map(str, values))}: no sizes were found for which it runs")
+        else:
+            trials.append(trial)
     if count is None or len(trials) < count:
         varied, stuck = prober.vary(first.inputs.bindings, len(trials))
         if varied is not None:
@@ -133,7 +133,7 @@ def find_trials(
             trials[0].inputs.notes.append(
                 f"dimension {name}: no size but {first.inputs.bindings[name]} was found to run"
             )
-    trials[0].inputs.notes.extend(failed_choices)
+    trials[0].inputs.notes.extend(unreached)
     while len(trials) < (count or DEFAULT_SETS):
         again = prober.run(first.inputs.bindings, len(trials))
         trials.append(again)
@@ -148,18 +148,28 @@ def representative_inputs(
     best = prober.search(prober.space.start, 0)
     for kind, sizes in REPRESENTATIVE.items():
         names = [name for name, variable in prober.space.variables.items() if variable.kind == kind]
-        for moved in ([names] if len(names) < 2 else [names, *[[name] for name in names]]):
-            for size in sizes if moved else ():
-                grown = {**best.inputs.bindings, **dict.fromkeys(moved, size)}
-                if grown == best.inputs.bindings or best.seconds * 2 > _REPRESENTATIVE_SECONDS:
-                    continue
-                try:
-                    trial = prober.run(grown, 0)
-                except ExecutionError:
-                    continue
-                if trial.seconds <= _REPRESENTATIVE_SECONDS or kind == "batch":
-                    best = trial
+        for moved in [names] if len(names) < 2 else [names, *[[name] for name in names]]:
+            best = _grow(prober, best, moved, sizes)
     return best.inputs
+
+
+def _grow(prober: _Prober, best: Trial, names: Sequence[str], sizes: Sequence[int]) -> Trial:
+    """The largest of `sizes` for some dimensions with which a run is short enough."""
+    for size in sizes if names else ():
+        grown = {**best.inputs.bindings, **dict.fromkeys(names, size)}
+        if grown == best.inputs.bindings:
+            continue
+        larger = prober.elements(grown) > prober.elements(best.inputs.bindings)
+        if larger and best.seconds * 2 > _REPRESENTATIVE_SECONDS:
+            break
+        try:
+            trial = prober.run(grown, 0)
+        except ExecutionError:
+            break
+        if larger and trial.seconds > _REPRESENTATIVE_SECONDS:
+            break
+        best = trial
+    return best
 
 
 class _Prober:
@@ -213,14 +223,30 @@ class _Prober:
             found.append(f"{len(defaults)} inputs with defaults were left at them")
         return found
 
-    def other_choices(self, bindings: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    def other_choices(self, bindings: Mapping[str, int]) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """For each branch a scalar input can choose beside the present one, the values that choose it."""
         for name, variable in self.space.variables.items():
-            if variable.kind == "choice":
-                yield from ((name, value) for value in variable.candidates if value != bindings[name])
+            if variable.kind != "choice":
+                continue
+            for value in variable.candidates[: variable.branches]:
+                if value != bindings[name]:
+                    yield name, (value,)
+            others = variable.candidates[variable.branches :]
+            if others and bindings[name] not in others:
+                yield name, others
 
-    def search(
-        self, start: Mapping[str, int], index: int, fixed: frozenset[str] = frozenset()
-    ) -> Trial:
+    def reach(
+        self, bindings: Mapping[str, int], name: str, values: Sequence[int], index: int
+    ) -> Trial | None:
+        """A trial with `name` set to the first of `values` that runs."""
+        for value in values:
+            try:
+                return self.search({**bindings, name: value}, index, frozenset({name}))
+            except ExecutionError:
+                continue
+        return None
+
+    def search(self, start: Mapping[str, int], index: int, fixed: frozenset[str] = frozenset()) -> Trial:
         """Bindings that run, by coordinate descent on how far a run gets.
 
         Raises:
@@ -267,11 +293,11 @@ class _Prober:
         for names in kinds.values():
             if len(names) > 1:
                 changes.append([dict.fromkeys(names, size) for size in sizes[names[0]].candidates])
-        changes.append([dict.fromkeys(sizes, size) for size in (1, 2, 4, 8)])
         # Round-robin over the variables, so that no one is exhausted before another was touched.
         moves = [
             {**bindings, **change} for row in zip_longest(*changes) for change in row if change is not None
         ]
+        moves.extend({**bindings, **dict.fromkeys(sizes, size)} for size in (2, 1, 4, 8))
         usual = _GROWTH * self.elements(self.space.start)
         return sorted(moves, key=lambda move: self.elements(move) > usual)
 
@@ -326,7 +352,8 @@ class _Prober:
         variable = self.space.variables[names[0]]
         current = bindings[names[0]]
         nearby = sorted(
-            (size for size in variable.candidates if 4 * size >= current), key=lambda size: abs(size - current)
+            (size for size in variable.candidates if 4 * size >= current),
+            key=lambda size: abs(size - current),
         )
         ordered = dict.fromkeys((variable.alternative, *variable.candidates[:2], *nearby))
         return [size for size in ordered if size != current][:_MOST_ALTERNATIVES]
@@ -341,20 +368,20 @@ def _add_choice(space: Space, value: ir.Value, usage: Usage) -> None:
     name = value.name or ""
     key = choice_key(name)
     if isinstance(value.type, ir.OptionalType):
-        space.add(Variable(key, "choice", (1, 0), 0), 1)
+        space.add(Variable(key, "choice", (1, 0), 0, branches=2), 1)
         return
     scalar = space.dims[name] is not None and all(dim == 1 for dim in space.dims[name] or ())
     if not scalar or not usage.decides or value.dtype is None:
         return
     if value.dtype == ir.DataType.BOOL:
-        space.add(Variable(key, "choice", (1, 0), 0), 1)
+        space.add(Variable(key, "choice", (1, 0), 0, branches=2), 1)
         return
-    compared = [int(number) for number in usage.constants if float(number).is_integer()][:3]
+    compared = tuple(int(number) for number in usage.constants if float(number).is_integer())[:3]
     if not compared:
         return
-    others = [compared[0] // 2, compared[0] + 1, compared[0] - 1]
-    candidates = tuple(dict.fromkeys([*compared, *others[:2], others[2]]))
-    space.add(Variable(key, "choice", candidates[: len(compared) + 2], candidates[1]), candidates[0])
+    others = (compared[0] // 2, compared[0] + 1, compared[0] - 1)
+    candidates = tuple(dict.fromkeys((*compared, *others)))
+    space.add(Variable(key, "choice", candidates, candidates[1], branches=len(compared)), compared[0])
 
 
 def _unprobed(

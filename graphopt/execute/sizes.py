@@ -17,8 +17,10 @@ from graphopt.execute.usage import Strides, Usage, downsampling
 
 _IMAGE = (32, 48, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 416, 448, 512, 640, 1024)
 _BATCHES = (2, 1, 3, 4, 5, 6, 8, 10, 16, 32)
+# fmt: off
 GENERIC = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 100, 128, 160, 192, 224, 256,
-           257, 288, 320, 384, 416, 512, 576, 640, 768, 1024, 1280, 1536, 2048, 3000, 4096, 8000, 16000)  # fmt: skip
+           257, 288, 320, 384, 416, 512, 576, 640, 768, 1024, 1280, 1536, 2048, 3000, 4096, 8000, 16000)
+# fmt: on
 """Sizes tried after the preferred ones: small ones first, then what published models are built for."""
 
 REPRESENTATIVE = {
@@ -42,12 +44,15 @@ class Variable:
         kind: "batch", "image", "signal", "length", "size", "rank", or "choice".
         candidates: Values in order of preference.
         alternative: The value preferred for a second binding.
+        branches: For a choice, how many leading candidates reach branches of their own; of the rest, which
+            stand for "anything else", one is enough.
     """
 
     name: str
     kind: str
     candidates: tuple[int, ...]
     alternative: int
+    branches: int = 0
 
 
 @dataclass
@@ -174,7 +179,7 @@ def _variable(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> 
     elif kind == "signal":
         step = granularity[1]
         preferred = (step + step // 8, step)
-        others = (2 * step, 3 * step, *GENERIC)
+        others = (step // 2 + step // 16, step // 2, 2 * step, 3 * step, *GENERIC)
     else:
         preferred = (10, 7) if kind == "length" else (4, 6)
         others = GENERIC
@@ -186,6 +191,8 @@ def _kind(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> str:
     floating = value.dtype is None or value.dtype.is_floating_point()
     if _BATCH.search(symbol) or (axis == 0 and rank >= 2 and not _LENGTH.search(symbol)):
         return "batch"
+    if rank == 3 and axis == 1 and value.shape is not None and _static(value.shape[0]) and not symbol:
+        return "batch"  # the state of a recurrent layer: layers x batch x features
     if floating and rank >= 4 and axis >= 1:
         return "image"
     if _LENGTH.search(symbol) and not (floating and granularity[1] >= 16):

@@ -246,5 +246,5 @@ def _steps(node: ir.Node) -> Strides:
         return block, block
     if node.op_type not in ("Conv", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool"):
         return 1, 1
-    steps = list(node.attributes.get_ints("strides", None) or ())
+    steps = node.attributes.get_ints("strides", ())
     return (1, steps[-1]) if len(steps) == 1 else (steps[-2], steps[-1]) if steps else (1, 1)

@@ -1,0 +1,34 @@
+"""Run a graph on arrays, make inputs that fit it, compare outputs, check and measure models.
+
+This layer reads models and never changes them. onnxruntime is imported when the first session is made.
+"""
+
+from __future__ import annotations
+
+from graphopt.execute.bench import BenchResult, Ratio, bench
+from graphopt.execute.check import CheckResult, Oracle, check, interface_differences
+from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
+from graphopt.execute.inputs import InputSet, make_inputs
+from graphopt.execute.session import ModelLike, NodeFailure, Session
+from graphopt.execute.userdata import fit_inputs, load_inputs
+
+__all__ = [
+    "BenchResult",
+    "CheckResult",
+    "InputSet",
+    "ModelLike",
+    "NodeFailure",
+    "Oracle",
+    "OutputDifference",
+    "Ratio",
+    "Session",
+    "Tolerance",
+    "bench",
+    "check",
+    "compare",
+    "default_tolerance",
+    "fit_inputs",
+    "interface_differences",
+    "load_inputs",
+    "make_inputs",
+]
