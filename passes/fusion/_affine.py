@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, attribute_float, attribute_int, constant_tensor
-from graphopt.passes.fusion._arrays import ONE, ZERO, Array, aligned, batch_norm, exact
+from graphopt.passes.fusion._arrays import ONE, ZERO, Array, aligned, batch_norm, exact, inverse
 
 BINARY = ("Mul", "Div", "Add", "Sub")
 AFFINE = (*BINARY, "Neg")
@@ -73,9 +73,7 @@ def affine(node: ir.Node) -> Affine:
         case "Sub", _:
             scale, shift = -ONE, number
         case "Div", 1:
-            if not number.all():
-                raise Reject("a division by zero")
-            scale, shift = 1 / number, ZERO
+            scale, shift = inverse(number), ZERO
         case _:
             raise Reject("")
     return Affine(data, scale, shift, number.shape)
@@ -86,7 +84,7 @@ def norm_affine(node: ir.Node, version: int) -> tuple[Array, Array]:
 
     Args:
         node: The node.
-        version: Opset in force: from 14 on the mode is an attribute, before it shows in the number of outputs.
+        version: Opset; from 14 on the mode is an attribute, before it shows in the number of outputs.
 
     Raises:
         Reject: It is in training mode, not per channel, or its parameters are not constant.

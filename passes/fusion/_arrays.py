@@ -61,9 +61,17 @@ def rounded(wide: Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         back = narrow.astype(np.float64)
     if not np.isfinite(back).all():
         raise Reject(f"the folded constant overflows {dtype}")
-    if wide.size and np.abs(back - wide).max() > float(ml_dtypes.finfo(dtype).eps) * np.abs(wide).max():
+    epsilon = float(ml_dtypes.finfo(dtype).eps)  # type: ignore[no-untyped-call]
+    if wide.size and np.abs(back - wide).max() > epsilon * np.abs(wide).max():
         raise Reject(f"the folded constant underflows {dtype}")
     return narrow
+
+
+def inverse(array: Array) -> Array:
+    """1 / array; Reject of a zero."""
+    if not array.all():
+        raise Reject("a scale of zero")
+    return 1 / array
 
 
 def aligned(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
@@ -75,18 +83,22 @@ def along_axis(array: Array, rank: int, axis: int, size: int) -> Array:
     """A constant that broadcasts against `rank` dimensions, as shape () or, one per channel, [size].
 
     Raises:
-        Reject: It varies along another axis, as a plain [C] does along the *last* axis, or has more dimensions.
+        Reject: It varies along another axis, as a plain [C] does along the *last*, or has more dimensions.
     """
     if array.size == 1 and array.ndim <= rank:
         return array.reshape(())
     dims = aligned(array.shape, rank)
-    if array.ndim > rank or any(dim != 1 for index, dim in enumerate(dims) if index != axis) or dims[axis] != size:
+    if array.ndim > rank or dims[axis] != size or array.size != size:
         raise Reject(f"a constant of shape {list(array.shape)} is not one per channel")
     return array.reshape(-1)
 
 
-def batch_norm(scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float) -> tuple[Array, Array]:
-    """BatchNormalization in inference as (scale, shift) per channel: scale * (x - mean) / sqrt(variance + epsilon) + bias.
+def batch_norm(
+    scale: Array, bias: Array, mean: Array, variance: Array, epsilon: float
+) -> tuple[Array, Array]:
+    """Scale and shift per channel that make up a BatchNormalization in inference.
+
+    It is scale * (x - mean) / sqrt(variance + epsilon) + bias, as the standard defines it; all [C].
 
     Raises:
         Reject: variance + epsilon is not positive somewhere.
@@ -120,7 +132,7 @@ def scale_conv(weight: Array, inputs: Array, outputs: Array, group: int) -> Arra
 
 
 def scale_conv_transpose(weight: Array, inputs: Array, outputs: Array, group: int) -> Array:
-    """Weight [I, O/group, k...] of a ConvTranspose with scaled inputs, shape () or [I], and outputs, () or [O]."""
+    """Weight [I, O/group, k...] of a ConvTranspose, its inputs, () or [I], and outputs, () or [O], scaled."""
     scaled = weight * _shaped(inputs, weight.ndim, 0)
     if outputs.ndim == 0:
         return scaled * outputs
@@ -135,7 +147,7 @@ def scale_matrix(matrix: Array, rows: Array, columns: Array) -> Array:
 
 
 def conv_of_constant(weight: Array, inputs: Array, group: int) -> Array:
-    """What an unpadded Conv, weight [O, I/group, k...], makes of an input constant per channel, () or [I]: [O]."""
+    """What an unpadded Conv, weight [O, I/group, k...], makes of a constant input, () or [I]: [O]."""
     taps = weight.reshape(*weight.shape[:2], -1).sum(axis=2)
     per_input = np.broadcast_to(inputs, (weight.shape[1] * group,)).reshape(group, 1, -1)
     sums: Array = (taps.reshape(group, -1, weight.shape[1]) * per_input).sum(axis=2)

@@ -1,7 +1,7 @@
-"""Which operators a constant scale or shift passes through unchanged, and what becomes of it on the other side.
+"""Which operators a constant scale or shift passes, and what it is on the other side; it changes nothing.
 
-T(s * x) = s' * T(x) and T(x + t) = T(x) + t': pure look-up, nothing here changes a graph. A scale or shift is an
-array that broadcasts against the value it belongs to.
+T(s * x) = s' * T(x) and T(x + t) = T(x) + t'. A scale or shift is an array that broadcasts against the value
+it belongs to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ import enum
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, attribute_float, attribute_int, attribute_ints, attribute_string, facts, rank, scalar
+from graphopt.ir import (
+    Reject,
+    attribute_float,
+    attribute_int,
+    attribute_ints,
+    attribute_string,
+    facts,
+    rank,
+    scalar,
+)
 from graphopt.passes.fusion._arrays import Array, aligned
 
 
@@ -22,68 +31,114 @@ class Kind(enum.Enum):
     SHIFT = "shift"
 
 
-POSITIVE_SCALE = frozenset({"Relu", "LeakyRelu", "PRelu", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin"})
-ANY_SCALE = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Pad", "Resize", "Upsample", "Neg"})
-ANY_SHIFT = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin", "AveragePool", "GlobalAveragePool"}) | {
-    "ReduceMean",
-    "Resize",
-}
-CHANNELWISE = frozenset({"Relu", "LeakyRelu", "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Neg"})
-SHIFT_KEEPING_MODES = ("nearest", "linear")
+_POOLS = frozenset({"MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool"})
+_ELEMENTWISE = frozenset({"Relu", "LeakyRelu", "Neg"})
+POSITIVE_SCALE = frozenset(
+    {"Relu", "LeakyRelu", "PRelu", "MaxPool", "GlobalMaxPool", "ReduceMax", "ReduceMin"}
+)
+ANY_SCALE = frozenset(
+    {"Neg", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Pad", "Resize", "Upsample"}
+)
+ANY_SHIFT = _POOLS | {"ReduceMax", "ReduceMin", "ReduceMean", "Resize"}
+SUMS = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum"})
+"""They add up many elements, which may overflow a narrow type sooner without a scale before them."""
 
 
-def through(node: ir.Node, array: Array, kind: Kind, *, forward: bool) -> Array:
+def through(node: ir.Node, array: Array, kind: Kind, *, forward: bool, narrow: bool) -> Array:
     """The array on the other side of `node`, seen from its data input (forward) or from its output.
+
+    Args:
+        node: A node with one data input, its first.
+        array: The scale or shift.
+        kind: Which of the two.
+        forward: From input to output.
+        narrow: Values are float16.
 
     Raises:
         Reject: It does not pass.
     """
-    known = facts(node)
     if node.op_type == "Transpose":
         return _transposed(node, array, forward)
-    if known.moves and node.op_type != "Concat":
-        return _single(node, array)
+    if facts(node).moves:
+        return one_value(node, array)
     if kind is Kind.SHIFT:
-        if node.op_type not in ANY_SHIFT or not _keeps_shift(node):
-            raise Reject(f"a shift does not pass a {node.op_type}")
+        passes = node.op_type in ANY_SHIFT and _keeps_shift(node)
     elif node.op_type in POSITIVE_SCALE:
-        if not (array > 0).all():
-            raise Reject(f"a scale that is not positive does not pass a {node.op_type}")
-    elif node.op_type not in ANY_SCALE or not _keeps_scale(node):
-        raise Reject(f"a scale does not pass a {node.op_type}")
-    if len(node.outputs) > 1:
-        raise Reject(f"a {node.op_type} with further outputs")
-    return _per_channel(node, array) if node.op_type in CHANNELWISE else _single(node, array)
+        passes = bool((array > 0).all())
+    else:
+        passes = node.op_type in ANY_SCALE and _keeps_scale(node)
+    if not passes or (narrow and node.op_type in SUMS):
+        raise Reject(f"a {kind.value} does not pass a {node.op_type}")
+    if node.op_type in _ELEMENTWISE:
+        return array
+    return _per_channel(node, array) if node.op_type in _POOLS else one_value(node, array)
 
 
-def _transposed(node: ir.Node, array: Array, forward: bool) -> Array:
-    if array.size == 1:
-        return array.reshape(())
-    perm = attribute_ints(node, "perm")
-    dims = rank(node.inputs[0])
-    if dims is None or array.ndim > dims:
-        raise Reject("the rank of a transposed value is not known")
-    perm = perm or list(reversed(range(dims)))
-    order = perm if forward else [int(index) for index in np.argsort(perm)]
-    return array.reshape(aligned(array.shape, dims)).transpose(order)
-
-
-def _single(node: ir.Node, array: Array) -> Array:
+def one_value(node: ir.Node, array: Array) -> Array:
+    """A single element as a scalar."""
     if array.size != 1:
         raise Reject(f"more than one value does not pass a {node.op_type}")
     return array.reshape(())
 
 
-def _per_channel(node: ir.Node, array: Array) -> Array:
-    """One value, or one per channel (axis 1)."""
-    dims = rank(node.inputs[0])
+def concatenated(node: ir.Node, index: int, array: Array, kind: Kind) -> Array:
+    """What belongs to the output of a Concat, of an array that belongs to its input `index` alone."""
+    dims, axis, sizes = _concat(node)
+    wide = _aligned(array, dims)
+    if wide.size != wide.shape[axis]:
+        raise Reject("more than one value per channel does not pass a Concat")
+    neutral = np.array(1.0 if kind is Kind.SCALE else 0.0)
+    shapes = [tuple(size if each == axis else 1 for each in range(dims)) for size in sizes]
+    parts = [np.broadcast_to(wide if at == index else neutral, shape) for at, shape in enumerate(shapes)]
+    return np.concatenate(parts, axis=axis)
+
+
+def split(node: ir.Node, array: Array) -> list[Array]:
+    """What belongs to each input of a Concat, of an array that belongs to its output."""
+    if array.size == 1:
+        return [array.reshape(())] * len(node.inputs)
+    dims, axis, sizes = _concat(node)
+    wide = _aligned(array, dims)
+    if wide.shape[axis] == 1:
+        return [wide] * len(node.inputs)
+    return np.split(wide, np.cumsum(sizes)[:-1], axis=axis)
+
+
+def _concat(node: ir.Node) -> tuple[int, int, list[int]]:
+    """Rank, axis, and how much of the axis each input makes up."""
+    dims = rank(node.outputs[0])
+    if dims is None:
+        raise Reject("the rank of a Concat is not known")
+    axis = attribute_int(node, "axis", 0) % dims
+    shapes = [value.shape for value in node.inputs if value is not None]
+    known = [size for shape in shapes if shape is not None and isinstance(size := shape.dims[axis], int)]
+    if len(known) != len(node.inputs):
+        raise Reject("the sizes of the inputs of a Concat are not known")
+    return dims, axis, known
+
+
+def _aligned(array: Array, dims: int) -> Array:
+    if array.ndim > dims:
+        raise Reject("a constant of more dimensions than the value")
+    return array.reshape(aligned(array.shape, dims))
+
+
+def _transposed(node: ir.Node, array: Array, forward: bool) -> Array:
     if array.size == 1:
         return array.reshape(())
-    if node.op_type in ("Relu", "LeakyRelu", "Neg"):
-        return array
-    if dims is None or array.ndim > dims or any(
-        size != 1 for axis, size in enumerate(aligned(array.shape, dims)) if axis != 1
-    ):
+    dims = rank(node.inputs[0])
+    if dims is None:
+        raise Reject("the rank of a transposed value is not known")
+    perm = attribute_ints(node, "perm") or list(reversed(range(dims)))
+    order = perm if forward else [int(axis) for axis in np.argsort(perm)]
+    return _aligned(array, dims).transpose(order)
+
+
+def _per_channel(node: ir.Node, array: Array) -> Array:
+    if array.size == 1:
+        return array.reshape(())
+    dims = rank(node.inputs[0])
+    if dims is None or _aligned(array, dims).shape[1] != array.size:
         raise Reject(f"more than one value per channel does not pass a {node.op_type}")
     return array
 
@@ -98,11 +153,9 @@ def _keeps_scale(node: ir.Node) -> bool:
 
 
 def _keeps_shift(node: ir.Node) -> bool:
-    if node.op_type == "AveragePool":
-        counted = attribute_int(node, "count_include_pad", 0)
-        padded = any(attribute_ints(node, "pads") or []) or attribute_string(node, "auto_pad", "NOTSET").startswith("SAME")
-        return not counted or not (padded or attribute_int(node, "ceil_mode", 0))
+    if node.op_type == "AveragePool" and attribute_int(node, "count_include_pad", 0):
+        unpadded = not any(attribute_ints(node, "pads") or []) and not attribute_int(node, "ceil_mode", 0)
+        return unpadded and attribute_string(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
     if node.op_type == "Resize":
-        mode = attribute_string(node, "mode", "nearest")
-        return mode in SHIFT_KEEPING_MODES and _keeps_scale(node)
+        return attribute_string(node, "mode", "nearest") in ("nearest", "linear") and _keeps_scale(node)
     return True

@@ -1,4 +1,4 @@
-"""One view of the nodes that are linear in their data: Conv, ConvTranspose, Gemm, and MatMul by a constant matrix.
+"""One view of the nodes that are linear in their data: Conv, ConvTranspose, Gemm, MatMul by a matrix.
 
 A view takes up scales and shifts of its input and output channels one by one and rounds once when its new
 weight and bias are asked for. It never changes a graph.
@@ -119,8 +119,8 @@ class Linear:
     def then(self, scale: Array, shift: Array) -> Linear:
         """The view with `scale * y + shift` after it, each () or [outputs]."""
         if not is_one(scale):
-            self._require_constant_weight()
-            self._require_constant_bias()
+            self.require_constant_weight()
+            self.require_constant_bias()
         bias, rebiased = self.bias, self.rebiased
         if bias is not None and not is_one(scale):
             bias, rebiased = bias * scale, True
@@ -130,7 +130,7 @@ class Linear:
 
     def after(self, scale: Array, shift: Array) -> Linear:
         """The view with `scale * x + shift` before it, each () or [inputs]."""
-        self._require_constant_weight()
+        self.require_constant_weight()
         bias, rebiased = self.bias, self.rebiased
         if not is_zero(shift):
             bias, rebiased = self._shifted(bias, self.response(shift)), True
@@ -147,20 +147,19 @@ class Linear:
         if self.node.op_type == "Conv":
             if not is_unpadded(self.node):
                 raise Reject("a bias before a padded Conv does not fold")
-            made = conv_of_constant(exact(self.weight), self.in_scale * shift, attribute_int(self.node, "group", 1))
-        else:
-            made = np.broadcast_to(self.in_scale * shift, (self.inputs,)) @ self.matrix()
+            group = attribute_int(self.node, "group", 1)
+            return conv_of_constant(exact(self.weight), self.in_scale * shift, group) * self.out_scale
+        made: Array = np.broadcast_to(self.in_scale * shift, (self.inputs,)) @ self.matrix()
         return made * self.out_scale
 
     def behind(self, first: Linear) -> Linear:
         """The view with the bias of `first`, whose output it reads, taken over."""
-        self._require_constant_weight()
-        first._require_constant_weight()
-        first._require_constant_bias()
         if first.bias is None:
             return self
-        bias = np.broadcast_to(first.bias, np.broadcast_shapes(first.bias.shape, (self.inputs,))) @ self.matrix()
-        return dataclasses.replace(self.as_gemm(), bias=self.as_gemm()._shifted(self.bias, bias), rebiased=True)
+        shape = np.broadcast_shapes(first.bias.shape, (self.inputs,))
+        gemm = self.as_gemm()
+        bias = gemm._shifted(self.bias, np.broadcast_to(first.bias, shape) @ self.matrix())
+        return dataclasses.replace(gemm, bias=bias, rebiased=True)
 
     def new_weight(self) -> npt.NDArray[Any] | None:
         """The weight with both scales in it, in its own dtype; None if it stays as it is."""
@@ -187,11 +186,11 @@ class Linear:
         shape = np.broadcast_shapes(self.bias.shape, (self.outputs,))
         return rounded(np.broadcast_to(self.bias, shape), self.dtype)
 
-    def attributes(self, *, scaled: bool) -> dict[str, ir.Attr]:
-        """Attributes that go with the new weight and bias."""
+    def attributes(self) -> dict[str, ir.Attr]:
+        """Attributes that go with the new weight and bias, which hold alpha and beta of a Gemm."""
         kept = dict(self.node.attributes)
         if self.op_type == "Gemm":
-            if scaled:
+            if not (is_one(self.in_scale) and is_one(self.out_scale)):
                 kept["alpha"] = ir.AttrFloat32("alpha", 1.0)
             if self.rebiased:
                 kept["beta"] = ir.AttrFloat32("beta", 1.0)
@@ -208,7 +207,7 @@ class Linear:
         ]
         while inputs[-1] is None:
             inputs.pop()
-        return tape.op(self.op_type, inputs, self.attributes(scaled=weight is not None))
+        return tape.op(self.op_type, inputs, self.attributes())
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -218,15 +217,16 @@ class Linear:
     def _shifted(self, bias: Array | None, shift: Array) -> Array:
         if self.op_type == "MatMul":
             raise Reject("a MatMul has no bias")
-        self._require_constant_bias()
+        self.require_constant_bias()
         return shift if bias is None else bias + shift
 
-    def _require_constant_weight(self) -> None:
-        tensor = constant_tensor(self.weight)
-        if tensor is None:
+    def require_constant_weight(self) -> None:
+        """Reject a weight that is not known at compile time."""
+        if constant_tensor(self.weight) is None:
             raise Reject("the weight is not constant")
 
-    def _require_constant_bias(self) -> None:
+    def require_constant_bias(self) -> None:
+        """Reject a bias that there is but that is not known at compile time."""
         if self.bias is None and len(self.node.inputs) > 2 and self.node.inputs[2] is not None:
             raise Reject("the bias is not constant")
 
@@ -252,7 +252,9 @@ def linear(node: ir.Node) -> Linear:
         case _ if len(dims) != 2:
             raise Reject("the weight is not a matrix")
         case _:
-            outputs, inputs, factor = *(reversed(dims) if not attribute_int(node, "transB", 0) else dims), 1
+            inputs, outputs, factor = dims[0], dims[1], 1
+            if attribute_int(node, "transB", 0):
+                inputs, outputs = outputs, inputs
     if not isinstance(outputs, int) or not isinstance(inputs, int):
         raise Reject("the number of channels is not known")
     if node.op_type == "ConvTranspose":
@@ -278,7 +280,7 @@ def is_unpadded(node: ir.Node) -> bool:
 
 
 def refuse_big_copy(value: ir.Value) -> None:
-    """Reject a change of a big constant that other nodes use as it is: the file would grow by a copy of it."""
+    """Reject a change of a big constant that other nodes use as it is: the file would grow by a copy."""
     tensor = constant_tensor(value)
     if tensor is not None and len(value.uses()) > 1 and tensor.nbytes > COPIED_WEIGHT_BYTES:
         raise Reject(f"a weight of {tensor.nbytes} bytes is used by {len(value.uses())} nodes")

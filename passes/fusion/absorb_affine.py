@@ -1,15 +1,16 @@
 """Let weights take up scales and shifts by constants that stand some nodes away from them.
 
 A scale passes Relu, pooling, Reshape, Transpose, Concat, Clip, an Add and more on its way, backwards to what
-makes the value or forwards to everything that reads it; a shift passes fewer. It goes only as a whole: one node
-less each time, never a node moved.
+makes the value or forwards to everything that reads it; a shift passes fewer. It goes only as a whole: one
+node less each time, never a node moved. Bodies of functions are left alone: they hold no initializers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.ir import (
@@ -23,8 +24,10 @@ from graphopt.ir import (
     replace_value,
 )
 from graphopt.passes.fusion._affine import AFFINE, affine, is_one, is_zero
+from graphopt.passes.fusion._backward import backward
 from graphopt.passes.fusion._carry import Kind
-from graphopt.passes.fusion._reach import Edit, Plan
+from graphopt.passes.fusion._forward import forward
+from graphopt.passes.fusion._plan import Plan
 from graphopt.pipeline import Pass
 
 MOST_ROUNDS = 16
@@ -61,18 +64,19 @@ def _absorb(
     if is_zero(read.shift) == is_one(read.scale) or not read.keeps_shape:
         return False
     kind, array = (Kind.SCALE, read.scale) if is_zero(read.shift) else (Kind.SHIFT, read.shift)
-    output = node.outputs[0]
+    array = array.reshape(()) if array.size == 1 else array
+    narrow = read.data.dtype == ir.DataType.FLOAT16
     try:
-        plan = Plan(graph, version)
-        plan.backward(read.data, array, kind, node, node.inputs.index(read.data))
+        plan = Plan(graph, version, narrow=narrow)
+        backward(plan, node, node.inputs.index(read.data), array, kind)
         _carry_out(node, read.data, plan, names)
         changes.add(f"{kind.value} into what makes the value")
         return True
     except Reject:
-        pass
+        pass  # the reason why what follows cannot take it up either is the one to tell
     try:
-        plan = Plan(graph, version)
-        plan.forward(output, array, kind)
+        plan = Plan(graph, version, narrow=narrow)
+        forward(plan, node.outputs[0], array, kind)
         _carry_out(node, read.data, plan, names)
         changes.add(f"{kind.value} into what reads the value")
         return True
@@ -82,24 +86,25 @@ def _absorb(
 
 
 def _carry_out(node: ir.Node, data: ir.Value, plan: Plan, names: Names) -> None:
-    edits = plan.edits()
+    """Let `data` stand for the output of `node`, with new constants in place; on Reject nothing is done."""
+    made = plan.new_constants()
     replace_value(node.outputs[0], data)
-    for edit in edits:
-        _replace_constant(edit, names)
+    for reader, index, array in made:
+        _set_constant(reader, index, array, names)
     for reader, view in plan.views.items():
-        reader.attributes.update(view.attributes(scaled=view.new_weight() is not None))
-    for reader in dict.fromkeys(edit[0] for edit in edits):
+        reader.attributes.update(view.attributes())
+    for reader in dict.fromkeys(reader for reader, _, _ in made):
         origin = (reader.metadata_props.get(PROVENANCE_KEY) or reader.name, node.name)
         reader.metadata_props[PROVENANCE_KEY] = ", ".join(filter(None, origin))
     remove_node(node)
 
 
-def _replace_constant(edit: Edit, names: Names) -> None:
-    node, index, array = edit
+def _set_constant(node: ir.Node, index: int, array: npt.NDArray[Any], names: Names) -> None:
     old = node.inputs[index] if index < len(node.inputs) else None
     name = names.fresh((old and old.name) or f"{node.name}/bias")
     tensor = ir.tensor(array, name=name)
-    value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape), const_value=tensor)
+    kind = ir.TensorType(tensor.dtype)
+    value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
     assert node.graph is not None
     node.graph.initializers.add(value)
     if index >= len(node.inputs):

@@ -37,7 +37,11 @@ def fold_batch_norm_into_conv(tape: Tape, conv: ir.Node, norm: ir.Node) -> ir.Va
     return view.then(*norm_affine(norm, tape.opset)).emit(tape)
 
 
-@rule(op(CONVS, op(BINARY, rest("operands"), name="node"), rest("weights"), name="conv"))
+@rule(
+    op(CONVS, op(BINARY, var("x"), const("constant"), name="node"), rest("weights"), name="conv"),
+    op(CONVS, op("Sub", const("constant"), var("x"), name="node"), rest("weights"), name="conv"),
+    op(CONVS, op("Neg", var("x"), name="node"), rest("weights"), name="conv"),
+)
 def fold_affine_before_conv(tape: Tape, conv: ir.Node, node: ir.Node) -> ir.Value:
     """Conv(s * x + t, w, b)  ->  Conv(x, s * w, b + w * t), s and t one value or one per input channel."""
     view, read = linear(conv), affine(node)
@@ -48,7 +52,7 @@ def fold_affine_before_conv(tape: Tape, conv: ir.Node, node: ir.Node) -> ir.Valu
 
 @rule(op(CONVS, op("BatchNormalization", var("x"), *_NORM, name="norm"), rest("weights"), name="conv"))
 def fold_batch_norm_before_conv(tape: Tape, conv: ir.Node, norm: ir.Node, x: ir.Value) -> ir.Value:
-    """Conv(BatchNormalization(x), w, b)  ->  Conv(x, w', b'), where no padding puts zeros beside its shift."""
+    """Conv(BatchNormalization(x), w, b)  ->  Conv(x, w', b'), if no padding puts zeros beside its shift."""
     view = linear(conv)
     return view.after(*norm_affine(norm, tape.opset)).emit(tape, x)
 

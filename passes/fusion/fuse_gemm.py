@@ -1,7 +1,7 @@
-"""Fold scale, bias, BatchNormalization and Transpose into Gemm and MatMul, and join products of constant matrices.
+"""Fold scale, bias, BatchNormalization and Transpose into Gemm and MatMul, and join constant products.
 
-A MatMul of two dimensions and its bias become one Gemm. Of more dimensions they stay: Gemm has two. Two matrices
-in a row become one only where that takes fewer multiplications.
+A MatMul of two dimensions and its bias become one Gemm. Of more dimensions they stay: Gemm has two. Two
+matrices in a row become one only where that takes fewer multiplications.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ OPTIONAL_BIAS_OPSET = 11
     op("Neg", op(DENSE, name="dense"), name="node"),
 )
 def fold_affine_into_gemm(tape: Tape, dense: ir.Node, node: ir.Node) -> ir.Value:
-    """s * Gemm(x, w, b) + t  ->  Gemm(x, w * s, b * s + t), s and t one value or one per column; so MatMul(x, w) * s."""
+    """s * Gemm(x, w, b) + t  ->  Gemm(x, w * s, b * s + t), s and t one value or one per column."""
     view, read = linear(dense), affine(node)
     scale, shift = view.of_outputs(read.scale), view.of_outputs(read.shift)
     return _with_bias(view, shift).then(scale, shift).emit(tape)
 
 
-@rule(op(DENSE, op(BINARY, rest("operands"), name="node"), rest("weights"), name="dense"))
+@rule(
+    op(DENSE, op(BINARY, var("x"), const("constant"), name="node"), rest("weights"), name="dense"),
+    op(DENSE, op("Sub", const("constant"), var("x"), name="node"), rest("weights"), name="dense"),
+    op(DENSE, op("Neg", var("x"), name="node"), rest("weights"), name="dense"),
+)
 def fold_affine_before_gemm(tape: Tape, dense: ir.Node, node: ir.Node) -> ir.Value:
     """Gemm(s * x + t, w, b)  ->  Gemm(x, s * w, b + t @ w), s and t one value or one per row of w."""
     view, read = linear(dense), affine(node)
@@ -81,7 +85,9 @@ def fold_transpose_into_left(tape: Tape, x: ir.Value, transpose: ir.Node, gemm: 
 
 
 @rule(op("Gemm", var("a"), op("Transpose", var("x"), name="transpose"), rest("others"), name="gemm"))
-def fold_transpose_into_right(tape: Tape, a: ir.Value, x: ir.Value, transpose: ir.Node, gemm: ir.Node) -> ir.Value:
+def fold_transpose_into_right(
+    tape: Tape, a: ir.Value, x: ir.Value, transpose: ir.Node, gemm: ir.Node
+) -> ir.Value:
     """Gemm(a, Transpose(b), c)  ->  Gemm(a, b, c) with transB turned over."""
     return _turned(tape, gemm, "transB", [a, x, *gemm.inputs[2:]], transpose)
 
@@ -118,8 +124,9 @@ def join_products(tape: Tape, first: ir.Node, second: ir.Node) -> ir.Value:
         raise Reject("a product with a transposed operand")
     if left.inputs * right.outputs >= (left.inputs + right.outputs) * left.outputs:
         raise Reject("")
-    refuse_big_copy(left.weight)
-    refuse_big_copy(right.weight)
+    for view in (left, right):
+        view.require_constant_bias()
+        refuse_big_copy(view.weight)
     x = first.inputs[0]
     weight = tape.const(rounded(left.matrix() @ right.matrix(), right.dtype), right.weight.name or "weight")
     bias = right.behind(left).bias

@@ -1,7 +1,7 @@
-"""Fold a Pad of zeros into the pads of a Conv or AveragePool, and one of the lowest value into those of a MaxPool.
+"""Fold a Pad into the pads of a Conv, AveragePool or MaxPool.
 
-Only where the two mean the same: constant mode, the value that the operator's own padding has, spatial axes, no
-cropping. Pools take no padding as wide as their window.
+Only where the two mean the same: constant mode, the value that the operator's own padding has (zero, or the
+lowest for MaxPool), spatial axes, no cropping. Pools take no padding as wide as their window.
 """
 
 from __future__ import annotations
@@ -109,7 +109,8 @@ def _own_pads(window: ir.Node, spatial: int) -> list[int]:
 def _check_pool(window: ir.Node, own: Sequence[int], pads: Sequence[int]) -> None:
     if len(window.outputs) > 1:
         raise Reject("the indices of the MaxPool count its padded input")
-    if attribute_int(window, "ceil_mode", 0) or any(size != 1 for size in attribute_ints(window, "dilations") or []):
+    dilated = any(size != 1 for size in attribute_ints(window, "dilations") or [])
+    if attribute_int(window, "ceil_mode", 0) or dilated:
         raise Reject(f"a {window.op_type} with ceil_mode or dilations")
     if window.op_type == "AveragePool" and any(own) and not attribute_int(window, "count_include_pad", 0):
         raise Reject("the AveragePool does not count its own padding")

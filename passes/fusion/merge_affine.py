@@ -35,20 +35,19 @@ def merge_chain(tape: Tape, last: ir.Node) -> ir.Value:
     shapes = [step.shape for _, step in steps]
     if max(scale.size, shift.size) > max(int(np.prod(shape)) for shape in shapes):
         raise Reject("the merged constant would be larger")
-    kept_shapes = [array.shape for array, drop in ((scale, is_one(scale)), (shift, is_zero(shift))) if not drop]
-    if np.broadcast_shapes(*kept_shapes) != np.broadcast_shapes(*shapes) and not all(
-        step.keeps_shape for _, step in steps
-    ):
+    scales, shifts = not is_one(scale), not is_zero(shift)
+    left = [array.shape for array, used in ((scale, scales), (shift, shifts)) if used]
+    same_shape = np.broadcast_shapes(*left) == np.broadcast_shapes(*shapes)
+    if not same_shape and not all(step.keeps_shape for _, step in steps):
         raise Reject("the merged constants would broadcast to another shape")
     data, dtype = steps[-1][1].data, dtype_of(constants[0])
-    negated = scale.size == 1 and bool((scale == -1).all())
-    if (not is_one(scale)) + (not is_zero(shift)) - (negated and not is_zero(shift)) >= len(steps):
+    if shifts and scale.size == 1 and bool((scale == -1).all()):
+        return tape.op("Sub", [tape.const(rounded(shift, dtype), "shift"), data])
+    if scales + shifts >= len(steps):
         raise Reject("")
-    if negated:
-        return tape.op("Neg", [data]) if is_zero(shift) else tape.op("Sub", [tape.const(rounded(shift, dtype)), data])
-    if not is_one(scale):
+    if scales:
         data = tape.op("Mul", [data, tape.const(rounded(scale, dtype), "scale")])
-    if not is_zero(shift):
+    if shifts:
         data = tape.op("Add", [data, tape.const(rounded(shift, dtype), "shift")])
     return data
 

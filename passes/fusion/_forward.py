@@ -1,0 +1,97 @@
+"""Lets everything that reads a value take up a scale or shift that precedes it."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from graphopt.ir import Reject, constant_tensor, facts
+from graphopt.passes.fusion._affine import BINARY, constant_operand
+from graphopt.passes.fusion._arrays import ONE, ZERO, Array, inverse
+from graphopt.passes.fusion._backward import move_bounds, norm_channels
+from graphopt.passes.fusion._carry import Kind, concatenated, one_value, through
+from graphopt.passes.fusion._linear import LINEAR, linear
+from graphopt.passes.fusion._plan import Plan, refuse, require_fit
+
+
+def forward(plan: Plan, value: ir.Value, array: Array, kind: Kind) -> None:
+    """Plan for `value` to come without `array` on it; Reject if a reader cannot make up for it."""
+    require_fit(array, value)
+    if value.is_graph_output() or not value.uses():
+        raise Reject("it reaches an output of the graph")
+    for node, index in value.uses():
+        if node.graph is not plan.graph:
+            raise Reject("it is read in a body of control flow")
+        if facts(node).reads_shape:
+            continue
+        plan.visit(node)
+        _reader(plan, node, index, array, kind)
+
+
+def _reader(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> None:
+    if node.domain or len(node.outputs) > 1:
+        raise refuse(node, kind)
+    known = constant_operand(node) if node.op_type in BINARY else None
+    if node.op_type in LINEAR and index == 0 and constant_tensor(node.inputs[1]) is not None:
+        _linear(plan, node, array, kind)
+    elif known is not None:
+        _affine(plan, node, known, array, kind)
+    elif node.op_type == "Concat":
+        forward(plan, node.outputs[0], concatenated(node, index, array, kind), kind)
+    elif node.op_type in ("Mul", "MatMul") or (node.op_type == "Div" and index == 0):
+        _product(plan, node, array, kind)
+    elif index:
+        raise refuse(node, kind)
+    elif node.op_type == "BatchNormalization":
+        _batch_norm(plan, node, array, kind)
+    elif node.op_type == "Clip":
+        _clip(plan, node, array, kind)
+    else:
+        forward(plan, node.outputs[0], through(node, array, kind, forward=True, narrow=plan.narrow), kind)
+
+
+def _linear(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    view = linear(node)
+    channels = view.of_inputs(array)
+    if kind is Kind.SCALE:
+        plan.views[node] = view.after(channels, ZERO)
+    elif node.op_type == "MatMul":  # it has no bias of its own, but an Add may follow
+        forward(plan, node.outputs[0], view.response(channels), kind)
+    else:
+        plan.views[node] = view.after(ONE, channels)
+
+
+def _affine(plan: Plan, node: ir.Node, known: int, array: Array, kind: Kind) -> None:
+    """Mul and Div by a constant take up a scale, Add and Sub a shift; a scale passes Add and Sub."""
+    if node.op_type in ("Add", "Sub"):
+        if kind is Kind.SHIFT:
+            plan.edit(node, known, -array if node.op_type == "Sub" else array, kind)
+            return
+        if plan.narrow:
+            raise refuse(node, kind)
+        plan.edit(node, known, inverse(array), kind)
+        forward(plan, node.outputs[0], array, kind)
+    elif kind is Kind.SCALE:
+        plan.edit(node, known, array if node.op_type == "Mul" else inverse(array), kind)
+    else:
+        raise refuse(node, kind)
+
+
+def _product(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    if kind is Kind.SHIFT or plan.narrow:
+        raise refuse(node, kind)
+    forward(plan, node.outputs[0], one_value(node, array) if node.op_type == "MatMul" else array, kind)
+
+
+def _batch_norm(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    values = norm_channels(plan, node, array)
+    if kind is Kind.SCALE:
+        plan.edit(node, 1, values, kind)
+    plan.edit(node, 3, inverse(values) if kind is Kind.SCALE else -values, kind)
+
+
+def _clip(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    number = one_value(node, array)
+    if kind is Kind.SCALE and number <= 0:
+        raise refuse(node, kind)
+    move_bounds(plan, node, inverse(number) if kind is Kind.SCALE else -number, kind)
+    forward(plan, node.outputs[0], number, kind)
