@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.io import Interface
-from graphopt.ir import PROVENANCE_KEY, graphs, is_constant_node, nodes
+from graphopt.ir import PROVENANCE_KEY, constant_node_tensor, graphs, is_constant_node, nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Diff:
         removed: Nodes of the first that are in none of the second.
         new: Nodes of the second that come from none of the first.
         interface: Differences of inputs, outputs and opsets, a line each.
-        constants: Differences of initializers by name, "changed", "removed" and "new".
+        constants: Differences of initializers and Constant nodes by name, "changed", "removed" and "new".
     """
 
     nodes: tuple[int, int]
@@ -186,7 +186,7 @@ def _interface(before: ir.Model, after: ir.Model) -> Iterator[str]:
 
 
 def _constants(before: ir.Model, after: ir.Model) -> dict[str, tuple[str, ...]]:
-    old, new = _initializers(before), _initializers(after)
+    old, new = _tensors(before), _tensors(after)
     return {
         "changed": tuple(name for name in old if name in new and not _equal(old[name], new[name])),
         "removed": tuple(name for name in old if name not in new),
@@ -194,13 +194,18 @@ def _constants(before: ir.Model, after: ir.Model) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _initializers(model: ir.Model) -> Mapping[str, ir.TensorProtocol]:
-    return {
-        name: value.const_value
-        for graph in graphs(model)
-        for name, value in graph.initializers.items()
-        if value.const_value is not None
-    }
+def _tensors(model: ir.Model) -> Mapping[str, ir.TensorProtocol]:
+    """Initializers and Constant nodes by value name."""
+    found: dict[str, ir.TensorProtocol] = {}
+    for graph in graphs(model):
+        for name, value in graph.initializers.items():
+            if value.const_value is not None:
+                found[name] = value.const_value
+        for node in graph:
+            tensor = constant_node_tensor(node) if is_constant_node(node) else None
+            if tensor is not None:
+                found[node.outputs[0].name or ""] = tensor
+    return found
 
 
 def _equal(one: ir.TensorProtocol, other: ir.TensorProtocol) -> bool:

@@ -1,0 +1,62 @@
+"""The program `graphopt`: its commands, and `main`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from typing import Annotated
+
+import typer
+
+from graphopt.cli.bench import command as bench
+from graphopt.cli.bisect import command as bisect
+from graphopt.cli.check import command as check
+from graphopt.cli.console import make_safe
+from graphopt.cli.demo import command as demo
+from graphopt.cli.diff import command as diff
+from graphopt.cli.guard import INTERRUPTED
+from graphopt.cli.inspect import command as inspect
+from graphopt.cli.optimize import command as optimize
+from graphopt.cli.passes import command as passes
+
+app = typer.Typer(
+    name="graphopt",
+    help="Make neural-network graphs smaller and faster, and prove that they still compute the same.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+app.command("optimize")(optimize)
+app.command("inspect")(inspect)
+app.command("check")(check)
+app.command("bench")(bench)
+app.command("diff")(diff)
+app.command("passes")(passes)
+app.command("bisect")(bisect)
+app.command("demo")(demo)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"graphopt {importlib.metadata.version('graphopt')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        make_safe(stream)
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

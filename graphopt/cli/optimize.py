@@ -1,0 +1,125 @@
+"""`graphopt optimize MODEL`: make a model smaller and faster, check it, measure it, write it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphopt.cli.console import json_text, progress, show, show_json, tell
+from graphopt.cli.guard import OK, guarded
+from graphopt.cli.options import (
+    DebugOption,
+    InputsOption,
+    JsonOption,
+    LevelOption,
+    ModelArgument,
+    PassesOption,
+    ShapeOption,
+    SkipOption,
+    ThreadsOption,
+    parse_opset,
+    parse_shapes,
+)
+from graphopt.cli.watch import Watch
+
+if TYPE_CHECKING:
+    from graphopt.report import Report
+
+
+@guarded
+def command(
+    model: ModelArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="File to write; by default MODEL as .opt.onnx.",
+            show_default=False,
+        ),
+    ] = None,
+    level: LevelOption = 2,
+    passes: PassesOption = None,
+    skip: SkipOption = [],  # noqa: B006
+    target: Annotated[
+        str, typer.Option("--target", metavar="T", help="What the model will run on.")
+    ] = "portable",
+    opset: Annotated[
+        str, typer.Option("--opset", metavar="N|keep", help="Convert to this opset first.")
+    ] = "keep",
+    shape: ShapeOption = [],  # noqa: B006
+    inputs: InputsOption = None,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Compare the outputs with the original's.")
+    ] = True,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Compare latencies and emit the fastest.")
+    ] = True,
+    threads: ThreadsOption = 1,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="F", help="Write everything known as JSON.", show_default=False),
+    ] = None,
+    print_after: Annotated[
+        list[str],
+        typer.Option(
+            "--print-after", metavar="PASS", help="Print the graph after a pass to stderr; repeatable."
+        ),
+    ] = [],  # noqa: B006
+    dump_dir: Annotated[
+        Path | None,
+        typer.Option("--dump-dir", metavar="DIR", help="Save the model after each pass that changed it."),
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every pass and every refusal.")
+    ] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Make a model smaller and faster, and check it.
+
+    The outputs are compared with the original's, and no model is emitted that measures slower."""
+    shapes = parse_shapes(shape)
+    version = parse_opset(opset)
+    destination = model.with_suffix(".opt.onnx") if output is None else output
+    from graphopt.compile import optimize, pipeline_for
+    from graphopt.io import ensure_writable
+
+    if report is not None:
+        ensure_writable(report)
+    watch = Watch(pipeline_for(level, passes, skip), print_after, dump_dir)
+    with progress(f"optimizing {model.name}") as say:
+        result = optimize(
+            model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
+            opset=version, check=check, measure=measure, threads=threads, output=destination,
+            observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
+        )  # fmt: skip
+    if report is not None:
+        _write(report, json_text(result.report.to_dict()))
+    if json:
+        show_json(result.report.to_dict())
+        return OK
+    from graphopt.report.tables import optimization
+
+    show(*optimization(result.report, verbose=verbose))
+    _tell_where(result.report, destination, report)
+    return OK
+
+
+def _write(path: Path, text: str) -> None:
+    from graphopt.io.atomic import StagedFile
+
+    with StagedFile(path) as staged:
+        staged.file.write(text.encode())
+        staged.finish()
+        staged.commit()
+
+
+def _tell_where(report: Report, destination: Path, copy: Path | None) -> None:
+    from graphopt.report.units import duration
+
+    spent = duration(sum(report.seconds.values()))
+    tell(f"wrote {destination}{'' if copy is None else f' and {copy}'} in {spent}")

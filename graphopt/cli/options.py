@@ -1,0 +1,105 @@
+"""The arguments that commands share: their types, their help, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphopt.errors import UsageError
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+ShapeOption = Annotated[
+    list[str],
+    typer.Option(
+        "--shape", metavar="NAME=1x3x224x224", help="Shape of an input; repeatable.", show_default=False
+    ),
+]
+InputsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--inputs",
+        metavar="DATA",
+        help="Your own inputs: an .npz file or a folder of them.",
+        show_default=False,
+    ),
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", metavar="N", min=1, help="Threads of the runtime.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+LevelOption = Annotated[
+    int,
+    typer.Option(
+        "-O", metavar="LEVEL", min=0, max=2, help="0 normalizes, 1 is bit-exact, 2 within tolerance."
+    ),
+]
+PassesOption = Annotated[
+    str | None,
+    typer.Option("--passes", metavar="SPEC", help="A pipeline instead of a level.", show_default=False),
+]
+SkipOption = Annotated[
+    list[str],
+    typer.Option("--skip", metavar="PASS", help="Leave a pass out; repeatable.", show_default=False),
+]
+RtolOption = Annotated[
+    float | None,
+    typer.Option(
+        "--rtol",
+        metavar="R",
+        min=0.0,
+        help="Relative tolerance; by default that of each type.",
+        show_default=False,
+    ),
+]
+AtolOption = Annotated[
+    float | None,
+    typer.Option(
+        "--atol",
+        metavar="A",
+        min=0.0,
+        help="Absolute tolerance; by default that of each type.",
+        show_default=False,
+    ),
+]
+
+
+def parse_shapes(texts: Iterable[str]) -> dict[str, list[int]] | None:
+    """Input name -> shape from texts like `image=1x3x224x224`; `name=` is a scalar. None if there are none.
+
+    Raises:
+        UsageError: A text is not of that form, or names an input twice.
+    """
+    shapes: dict[str, list[int]] = {}
+    for text in texts:
+        name, equals, dims = text.rpartition("=")
+        if not equals or not name:
+            raise UsageError(
+                f"--shape {text}: expected NAME=SIZES", hint="for example --shape image=1x3x224x224"
+            )
+        if name in shapes:
+            raise UsageError(f"--shape {text}: the input {name!r} has a shape already")
+        shapes[name] = [_dimension(text, part) for part in dims.replace(",", "x").split("x")] if dims else []
+    return shapes or None
+
+
+def _dimension(text: str, part: str) -> int:
+    if not (part.isascii() and part.isdigit()):
+        raise UsageError(
+            f"--shape {text}: {part!r} is not a size", hint="for example --shape image=1x3x224x224"
+        )
+    return int(part)
+
+
+def parse_opset(text: str) -> int | str:
+    """`keep`, or an opset number.
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text == "keep":
+        return text
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise UsageError(f"--opset {text}: expected a number or 'keep'")
+    return int(text)
