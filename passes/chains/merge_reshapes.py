@@ -1,0 +1,80 @@
+"""Merge chains of Reshape, Flatten, Squeeze and Unsqueeze into one of them, or none.
+
+The elements stay in order, so only the last shape counts. It is kept as it is written where that can be, and
+else worked out from shape inference, with 0 and -1 for sizes that are not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, var
+from graphopt.passes.chains.views import reshaped
+from graphopt.passes.operands import keeps_shape, known_rank, node_ints, normalized_axes
+from graphopt.pipeline import RewritePass
+
+FIRST_OPSET_WITH_AXES_INPUT = 13
+VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+
+
+@rule(
+    *(
+        op(kind, op(kind, var("x"), rest("_"), shared=True, name="inner"), rest("__"), name="outer")
+        for kind in ("Squeeze", "Unsqueeze")
+    )
+)
+def squeeze_of_squeeze(tape: Tape, x: ir.Value, inner: ir.Node, outer: ir.Node) -> ir.Value:
+    """Squeeze(Squeeze(x)), Unsqueeze(Unsqueeze(x))  ->  one of them with all axes."""
+    first, second = node_ints(inner, "axes", 1), node_ints(outer, "axes", 1)
+    if first is None or second is None:
+        raise Reject("")
+    narrow = known_rank(x)
+    if outer.op_type == "Squeeze":
+        first = normalized_axes(first, narrow)
+        left = [axis for axis in range(narrow) if axis not in first]
+        axes = first + [left[axis] for axis in normalized_axes(second, len(left))]
+    else:
+        rank_after = narrow + len(first) + len(second)
+        second = normalized_axes(second, rank_after)
+        free = [axis for axis in range(rank_after) if axis not in second]
+        axes = second + [free[axis] for axis in normalized_axes(first, len(free))]
+    return with_axes(tape, outer.op_type, x, sorted(axes))
+
+
+@rule(op(VIEWS, op(VIEWS, var("x"), rest("_"), shared=True, name="inner"), rest("__"), name="outer"))
+def view_of_view(tape: Tape, x: ir.Value, outer: ir.Node) -> ir.Value:
+    """A view of a view  ->  Reshape, or nothing where the shape comes back."""
+    result = outer.outputs[0]
+    if keeps_shape(x, result):
+        return x
+    if outer.op_type == "Reshape" and _names_all_sizes(outer):
+        return tape.op("Reshape", [x, outer.inputs[1]], outer.attributes)
+    return reshaped(tape, x, result.shape)
+
+
+def with_axes(tape: Tape, op_type: str, x: ir.Value, axes: list[int]) -> ir.Value:
+    """Squeeze or Unsqueeze in the form that the opset has."""
+    if tape.opset < FIRST_OPSET_WITH_AXES_INPUT:
+        return tape.op(op_type, [x], {"axes": axes})
+    return tape.op(op_type, [x, tape.ints(axes, "axes")])
+
+
+def _names_all_sizes(node: ir.Node) -> bool:
+    """Whether the target of a Reshape copies no size of its input, so that it serves any other input too."""
+    target = constant(node.inputs[1])
+    if attribute_int(node, "allowzero", 0):
+        return True
+    return target is not None and not np.any(target == 0)
+
+
+@dataclass(frozen=True)
+class MergeReshapes(RewritePass):
+    """Merge chains of Reshape, Flatten, Squeeze and Unsqueeze."""
+
+    name: ClassVar[str] = "merge-reshapes"
+    exact: ClassVar[bool] = True
+    rules: ClassVar[tuple[Rule, ...]] = (squeeze_of_squeeze, view_of_view)

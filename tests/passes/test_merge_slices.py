@@ -1,0 +1,91 @@
+"""merge-slices: composition of constant ranges, checked against every small case."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from graphopt.ir import Reject
+from graphopt.passes.chains.ranges import END, Range, compose
+from graphopt.testing import run_pass
+
+
+def ints(name: str, *values: int) -> str:
+    return f"{name} = Constant<value_ints = [{', '.join(map(str, values))}]>() "
+
+
+def taken(size: int, range_: Range) -> list[int]:
+    return list(np.arange(size)[range_.start : range_.end : range_.step])
+
+
+BOUNDS = (-9, -3, -2, -1, 0, 1, 2, 4, 9, END)
+
+
+@pytest.mark.parametrize("steps", [(1, 1), (2, 1), (1, -1), (-1, 2), (-2, -1)])
+def test_composition_with_known_size(steps: tuple[int, int]) -> None:
+    for a, b, c, d in itertools.product(BOUNDS[1:8], repeat=4):
+        first, second = Range(a, b, steps[0]), Range(c, d, steps[1])
+        merged = compose(first, second, 5)
+        inner = np.arange(5)[a : b : steps[0]]
+        end = None if merged.end < -5 else merged.end
+        assert list(np.arange(5)[merged.start : end : merged.step]) == list(inner[c : d : steps[1]])
+
+
+def test_composition_with_unknown_size_holds_for_every_size() -> None:
+    merged_any = False
+    for a, b, c, d in itertools.product(BOUNDS, repeat=4):
+        try:
+            merged = compose(Range(a, b), Range(c, d), None)
+        except Reject:
+            continue
+        merged_any = True
+        for size in range(8):
+            assert taken(size, merged) == list(np.arange(size)[a:b][c:d]), (a, b, c, d, size)
+    assert merged_any
+
+
+def test_distinct_axes() -> None:
+    text = "g (float[N, 8, M] x) => (float[A, B, C] y) {" + ints("a", 1) + ints("b", 5) + ints("q", -1) + \
+        "s = Slice(x, a, b, a) t = Slice(s, a, b, q) y = Neg(t) }"  # fmt: skip
+    run = run_pass(text, "merge-slices")
+    assert run.ops == ["Slice", "Neg"]
+
+
+@pytest.mark.parametrize("opset", [9, 18])
+def test_both_opset_forms(opset: int) -> None:
+    old = """g (float[N, 8] x) => (float[A, B] y) {
+        s = Slice<starts = [1], ends = [7], axes = [1]>(x) y = Slice<starts = [1], ends = [-1], axes = [1]>(s)
+    }"""
+    new = "g (float[N, 8] x) => (float[A, B] y) {" + ints("a", 1) + ints("b", 7) + ints("c", -1) + \
+        "s = Slice(x, a, b, a) y = Slice(s, a, c, c) }"  # fmt: skip
+    assert run_pass(old if opset == 9 else new, "merge-slices", opset=opset).ops == ["Slice"]
+
+
+def test_ends_that_depend_on_an_unknown_size_are_refused() -> None:
+    text = "g (float[N] x) => (float[A] y) {" + ints("z", 0) + ints("b", 4) + ints("c", -1) + \
+        "s = Slice(x, z, b, z) y = Slice(s, z, c, z) }"  # fmt: skip
+    run = run_pass(text, "merge-slices")
+    assert run.changes == 0 and len(run.refusals) == 1
+
+
+def test_computed_bounds_are_refused() -> None:
+    text = "g (float[8] x, int64[1] e) => (float[A] y) {" + ints("z", 0) + ints("b", 4) + \
+        "s = Slice(x, z, e, z) y = Slice(s, z, b, z) }"  # fmt: skip
+    run = run_pass(text, "merge-slices", inputs=[{"x": np.ones(8, np.float32), "e": np.array([6])}])
+    assert run.changes == 0 and len(run.refusals) == 1
+
+
+def test_a_slice_of_a_concat_comes_from_its_part() -> None:
+    text = "g (float[N, 3] x, float[N, 4] w) => (float[A, B] y, float[C, D] z) {" + ints("o", 1) + \
+        ints("b", 3) + ints("c", 4) + ints("d", -1) + """k = Concat<axis = -1>(x, w)
+        s = Slice(k, b, d, o) y = Neg(s) t = Slice(k, b, c, o) z = Abs(t) }"""  # fmt: skip
+    run = run_pass(text, "merge-slices,dce")
+    assert "Concat" not in run.ops and run.ops.count("Slice") == 2
+
+
+def test_a_slice_across_parts_stays() -> None:
+    text = "g (float[N, 3] x, float[N, 4] w) => (float[A, B] y) {" + ints("o", 1) + ints("c", 5) + \
+        "k = Concat<axis = 1>(x, w) y = Slice(k, o, c, o) }"  # fmt: skip
+    assert run_pass(text, "merge-slices").changes == 0
