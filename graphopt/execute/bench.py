@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphopt.execute.inputs import InputSet, representative_inputs
 from graphopt.execute.session import ModelLike, Session, open_model
@@ -23,10 +24,12 @@ _SAMPLE_SECONDS = 0.002
 _WARM_UP_RUNS = 3
 _MOST_ROUNDS = 2000
 _FEWEST_ROUNDS = 3
+_EPOCHS = 4
+"""Sessions are made anew this often: where a session's buffers happen to lie is worth several percent."""
 _RESAMPLES = 1000
 _CONFIDENCE = 0.99
-_MARGIN = 0.005
-"""A difference below half a percent is no difference."""
+_MARGIN = 0.01
+"""A difference below one percent is no difference."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,16 @@ class BenchResult:
         seconds: Seconds per run of each model, one number per round.
         inputs: The inputs used.
         threads: Threads inside an operator.
-        repeats: Runs per sample of each model.
+        starts: Index of the first round of each epoch, at which the sessions were made anew.
+        repeats: Runs per sample.
         notes: What was assumed.
     """
 
     seconds: list[list[float]]
     inputs: InputSet
+    starts: list[int] = field(default_factory=lambda: [0])
     threads: int = 1
-    repeats: list[int] = field(default_factory=list)
+    repeats: int = 1
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -87,8 +92,13 @@ class BenchResult:
     def ratio(self, index: int, baseline: int = 0) -> Ratio:
         """Time of a model over the baseline's."""
         pairs = np.asarray(self.seconds[index]) / np.asarray(self.seconds[baseline])
-        draws = np.random.default_rng(0).integers(0, len(pairs), size=(_RESAMPLES, len(pairs)))
-        medians = np.median(pairs[draws], axis=1)
+        epochs = np.split(pairs, self.starts[1:])
+        rng = np.random.default_rng(0)
+        # Resampled in two stages, epochs and then pairs: pairs of one session pair are not independent.
+        medians = [
+            np.median(np.concatenate([rng.choice(epochs[e], len(epochs[e])) for e in drawn]))
+            for drawn in rng.integers(0, len(epochs), size=(_RESAMPLES, len(epochs)))
+        ]
         tail = 50 * (1 - _CONFIDENCE)
         low, high = np.percentile(medians, (tail, 100 - tail))
         first, third = np.percentile(pairs, (25, 75))
@@ -109,7 +119,7 @@ class BenchResult:
             "quartile_seconds": [list(self.quartiles(index)) for index in range(len(self.seconds))],
             "ratios": [self.ratio(index).to_dict() for index in range(len(self.seconds))],
             "rounds": self.rounds,
-            "repeats": list(self.repeats),
+            "repeats": self.repeats,
             "threads": self.threads,
             "inputs": self.inputs.to_dict(),
             "notes": list(self.notes),
@@ -142,14 +152,42 @@ def bench(
         UsageError: `inputs` or `shapes` do not fit the first model.
     """
     opened = [open_model(model) for model in models]
+    started = time.perf_counter()
     sessions = [Session(model, optimize=optimize, threads=threads) for model in opened]
+    loading = time.perf_counter() - started
     chosen = (
         fit_inputs(opened[0], inputs)[0]
         if inputs
         else representative_inputs(opened[0], sessions[0], shapes=shapes)
     )
-    repeats = [_warm_up(session, chosen.values) for session in sessions]
-    samples: list[list[float]] = [[] for _ in sessions]
+    repeats = _repeats(sessions, chosen.values)
+    epochs = _EPOCHS if loading < seconds else 1
+    samples: list[list[float]] = [[] for _ in opened]
+    starts = []
+    for epoch in range(epochs):
+        starts.append(len(samples[0]))
+        if epoch:
+            sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
+        _measure(sessions, chosen.values, repeats, samples, seconds / epochs, -(-min_rounds // epochs))
+    return BenchResult(samples, chosen, starts, threads, repeats, list(chosen.notes))
+
+
+def _reopen(models: Sequence[ir.Model], *, optimize: bool, threads: int, backwards: bool) -> list[Session]:
+    order = list(reversed(range(len(models)))) if backwards else list(range(len(models)))
+    made = {index: Session(models[index], optimize=optimize, threads=threads) for index in order}
+    return [made[index] for index in range(len(models))]
+
+
+def _measure(
+    sessions: Sequence[Session],
+    values: Mapping[str, Any],
+    repeats: int,
+    samples: Sequence[list[float]],
+    seconds: float,
+    min_rounds: int,
+) -> None:
+    """Add paired samples for some seconds, every second round in the opposite order."""
+    _repeats(sessions, values)
     started = time.perf_counter()
     for done in range(_MOST_ROUNDS):
         elapsed = time.perf_counter() - started
@@ -158,15 +196,12 @@ def bench(
             break
         order = range(len(sessions)) if done % 2 == 0 else reversed(range(len(sessions)))
         for index in order:
-            samples[index].append(_sample(sessions[index], chosen.values, repeats[index]))
-    return BenchResult(samples, chosen, threads, repeats, list(chosen.notes))
+            samples[index].append(_sample(sessions[index], values, repeats))
 
 
-def _warm_up(session: Session, values: Mapping[str, Any]) -> int:
-    """Run until caches and the allocator have settled; return the runs one sample needs."""
-    fastest = math.inf
-    for _ in range(_WARM_UP_RUNS):
-        fastest = min(fastest, _sample(session, values, 1))
+def _repeats(sessions: Sequence[Session], values: Mapping[str, Any]) -> int:
+    """Run until caches and the allocator have settled; return the runs a sample of the fastest needs."""
+    fastest = min(_sample(session, values, 1) for _ in range(_WARM_UP_RUNS) for session in sessions)
     return max(1, math.ceil(_SAMPLE_SECONDS / max(fastest, 1e-7)))
 
 

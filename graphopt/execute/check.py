@@ -356,7 +356,8 @@ def _draws(model: ir.Model, node: ir.Node) -> bool:
     bodies = subgraphs(node)
     if bodies:
         return any(_draws(model, inner) for body in bodies for inner in body)
-    return facts(node).known and not is_deterministic(node) and "seed" not in node.attributes
+    random = facts(node).random or (node.op_type == "Dropout" and not is_deterministic(node))
+    return random and "seed" not in node.attributes
 
 
 def _chooser(model: ir.Model, output: str) -> ir.Node | None:

@@ -133,7 +133,8 @@ def _top_k(node: ir.Node, count: int, shape_of: ShapeOf) -> Any:
 
 def _split(node: ir.Node, count: int, shape_of: ShapeOf) -> Any:
     if node.op_type == "SplitToSequence":
-        return 1
+        shape, axis = _input(node, 0, shape_of), node.attributes.get_int("axis", 0) or 0
+        return [*[1] * (count - 1), shape[axis] - count + 1] if shape and count > 1 else 1
     parts = [shape_of(value) for value in node.outputs]
     axis = node.attributes.get_int("axis", 0) or 0
     known = [part[axis] for part in parts if part]
@@ -172,6 +173,7 @@ _TABLE: Mapping[tuple[str, int], Maker] = {
     ("CenterCropPad", 1): _sizes,
     ("AffineGrid", 1): _sizes,
     ("Expand", 1): _expand,
+    ("Col2Im", 1): _sizes,
     ("Squeeze", 1): _axes,
     ("Unsqueeze", 1): _axes,
     ("CumSum", 1): _value(0),

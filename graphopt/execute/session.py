@@ -123,7 +123,7 @@ class Session:
             self.backend = "onnx.reference"
             self._shape_outputs = {}
             return
-        by_ort_value = ("bfloat16", "float8", "int4", "float4")
+        by_ort_value = ("bfloat16", "float8", "float4", "int4", "int2)")
         self._types = {value.name: value.type for value in self._session.get_outputs()}
         self._as_ort_values = any(sign in type_ for type_ in self._types.values() for sign in by_ort_value)
 
@@ -274,17 +274,21 @@ def _plain_array(tensor: ir.TensorProtocol) -> np.ndarray[Any, Any]:
 
 
 def _to_runtime(value: Any) -> Any:
-    """Types numpy itself lacks (bfloat16, float8) travel as OrtValues; the rest as they are."""
-    if not isinstance(value, np.ndarray):
-        return value if value is None or isinstance(value, list) else np.asarray(value)
-    if value.dtype.kind not in "V" and value.dtype.isbuiltin == 1:
+    """Types numpy itself lacks (bfloat16, float8, 4 bits) travel as OrtValues; the rest as they are."""
+    if value is None or isinstance(value, list):
         return value
-    if value.dtype.kind in "USO":
-        return value
+    array = np.asarray(value)
+    if array.dtype.kind in "USO" or (array.dtype.kind != "V" and array.dtype.isbuiltin == 1):
+        return array
     import onnxruntime as ort
 
-    code = ir.DataType.from_numpy(value.dtype).value
-    return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(value), code)
+    dtype = ir.DataType.from_numpy(array.dtype)
+    if dtype not in _PACKED:
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), dtype.value)
+    packed = ir.Tensor(array).tobytes()
+    made = ort.OrtValue.ortvalue_from_shape_and_type(list(array.shape), dtype.value)
+    ctypes.memmove(made.data_ptr(), packed, len(packed))
+    return made
 
 
 def _from_ort_value(value: Any) -> Any:
@@ -293,22 +297,37 @@ def _from_ort_value(value: Any) -> Any:
     if not value.is_tensor():
         return value.numpy()
     dtype = ir.DataType(value.element_type())
-    if dtype not in (ir.DataType.BFLOAT16, *_FLOAT8):
+    if dtype not in _PACKED and dtype not in _BYTES:
         return value.numpy()
     shape = tuple(value.shape())
+    count = int(np.prod(shape, dtype=np.int64))
     numpy_dtype = dtype.numpy()
-    size = int(np.prod(shape, dtype=np.int64)) * numpy_dtype.itemsize
-    if not size:
+    if not count:
         return np.empty(shape, numpy_dtype)
-    return np.frombuffer(ctypes.string_at(value.data_ptr(), size), numpy_dtype).reshape(shape)
+    if dtype not in _PACKED:
+        data = ctypes.string_at(value.data_ptr(), count * numpy_dtype.itemsize)
+        return np.frombuffer(data, numpy_dtype).reshape(shape)
+    data = ctypes.string_at(value.data_ptr(), (count * _PACKED[dtype] + 7) // 8)
+    return ir.PackedTensor(np.frombuffer(data, np.uint8), dtype, shape=ir.Shape(shape)).numpy()
 
 
-_FLOAT8 = (
-    ir.DataType.FLOAT8E4M3FN,
-    ir.DataType.FLOAT8E4M3FNUZ,
-    ir.DataType.FLOAT8E5M2,
-    ir.DataType.FLOAT8E5M2FNUZ,
+_BYTES = frozenset(
+    {
+        ir.DataType.BFLOAT16,
+        ir.DataType.FLOAT8E4M3FN,
+        ir.DataType.FLOAT8E4M3FNUZ,
+        ir.DataType.FLOAT8E5M2,
+        ir.DataType.FLOAT8E5M2FNUZ,
+    }
 )
+_PACKED = {
+    ir.DataType.INT4: 4,
+    ir.DataType.UINT4: 4,
+    ir.DataType.FLOAT4E2M1: 4,
+    ir.DataType.INT2: 2,
+    ir.DataType.UINT2: 2,
+}
+"""Bits per element of the types that share bytes."""
 
 
 def _first_line(error: Exception) -> str:

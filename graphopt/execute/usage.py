@@ -23,7 +23,7 @@ _INDEX_SLOTS = frozenset(
     {("Gather", 1), ("GatherElements", 1), ("GatherND", 1), ("ScatterElements", 1), ("Scatter", 1),
      ("ScatterND", 1), ("OneHot", 0), ("GatherBlockQuantized", 1), ("NegativeLogLikelihoodLoss", 1),
      ("SoftmaxCrossEntropyLoss", 1), ("SequenceAt", 1), ("SequenceInsert", 2), ("SequenceErase", 1),
-     ("ArrayFeatureExtractor", 1), ("TensorScatter", 2)}
+     ("ArrayFeatureExtractor", 1), ("RoiAlign", 2), ("TensorScatter", 2)}
 )  # fmt: skip
 
 _COMPARISONS = frozenset({"Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"})
