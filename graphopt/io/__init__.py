@@ -7,5 +7,16 @@ from graphopt.io.interface import Interface, Port, restore
 from graphopt.io.load import load, load_with_notes
 from graphopt.io.save import save
 from graphopt.io.serialize import to_proto
+from graphopt.io.size import stored_bytes
 
-__all__ = ["Interface", "Port", "ensure_writable", "load", "load_with_notes", "restore", "save", "to_proto"]
+__all__ = [
+    "Interface",
+    "Port",
+    "ensure_writable",
+    "load",
+    "load_with_notes",
+    "restore",
+    "save",
+    "stored_bytes",
+    "to_proto",
+]

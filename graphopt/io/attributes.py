@@ -73,6 +73,8 @@ class AttributeChecker:
     def check(self, attribute: onnx.AttributeProto, what: str) -> None:
         """Check the value of one attribute, which messages call `what`."""
         kind = attribute.type
+        if kind not in _FIELD_OF_TYPE:
+            raise ModelError(f"{what} has no type")
         if kind in _NUMBERS:
             if not attribute.HasField(_FIELD_OF_TYPE[kind]):
                 _refuse_other_value(attribute, what)

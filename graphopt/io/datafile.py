@@ -101,10 +101,10 @@ def data_files_of(model_path: str) -> set[str]:
                 f"cannot read {model_path!r}, which is to be replaced: {error.strerror}"
             ) from error
         return set()
-    return found & set(_locations(proto))
+    return found & set(locations(proto))
 
 
-def _locations(proto: onnx.ModelProto) -> list[str]:
+def locations(proto: onnx.ModelProto) -> list[str]:
     tensors = list(proto.graph.initializer)
     for nodes in (proto.graph.node, *(function.node for function in proto.functions)):
         for node in nested_nodes(nodes):

@@ -233,6 +233,19 @@ def test_function_that_returns_what_it_does_not_define() -> None:
         load(proto)
 
 
+def test_function_whose_default_has_no_type() -> None:
+    proto = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["" : 17, "local" : 1]>
+        agraph (float[2] x) => (float[2] y) { y = local.f(x) }
+        <domain: "local", opset_import: ["" : 17]> f <alpha: float = 1.0> (a) => (b) {
+            b = LeakyRelu <alpha: float = @alpha> (a)
+        }
+    """)
+    proto.functions[0].attribute_proto[0].ClearField("type")
+    with pytest.raises(ModelError, match="the default of 'alpha' of the function 'f' has no type"):
+        load(proto)
+
+
 def test_attribute_without_type_takes_the_schemas() -> None:
     proto = parse("y = Transpose <perm = [0]> (x)")
     proto.graph.node[0].attribute[0].ClearField("type")

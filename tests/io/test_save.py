@@ -267,3 +267,27 @@ def test_data_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(SaveError, match="'w' cannot be read"):
         save(loaded, tmp_path / "copy.onnx")
     assert files(tmp_path) == ["m.onnx"]
+
+
+def test_weights_are_streamed(tmp_path: Path) -> None:
+    """256 MB of external data are loaded and saved within 32 MB."""
+    elements = 64 * 2**20
+    proto = ir.to_proto(model())
+    weights = proto.graph.initializer[0]
+    weights.CopyFrom(onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[elements]))
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="w.bin")
+    (tmp_path / "m.onnx").write_bytes(proto.SerializeToString())
+    with open(tmp_path / "w.bin", "wb") as file:
+        file.truncate(4 * elements)
+    script = textwrap.dedent("""
+        import resource, sys
+        from graphopt.io import load, save
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        save(load(sys.argv[1]), sys.argv[2])
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """)
+    command = [sys.executable, "-c", script, tmp_path / "m.onnx", tmp_path / "out.onnx"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 32 * 1024  # kB
+    assert (tmp_path / "out.onnx.data").stat().st_size == 4 * elements
