@@ -9,20 +9,17 @@ from graphopt.pipeline import Pipeline
 
 NORMALIZE = "lift-constants"
 
-EXACT = (
-    "inline,lift-constants,dce,"
-    "{fold,simplify-shapes,simplify-control-flow,eliminate-identities,"
-    "merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,merge-pads,cse,dce}*,"
-    "dedup-initializers,dce"
+_START = "inline,lift-constants,dce"
+_EXACT = (
+    "fold,simplify-shapes,simplify-control-flow,fold-sequences,eliminate-identities,simplify-algebra,"
+    "merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,merge-pads,"
+    "merge-gathers,cse"
 )
+_WITHIN_TOLERANCE = "fast-math,merge-reduces,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad"
+_END = "dedup-initializers,dce"
 
-FULL = (
-    "inline,lift-constants,dce,"
-    "{fold,simplify-shapes,simplify-control-flow,eliminate-identities,"
-    "merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,merge-pads,cse,"
-    "merge-affine,fuse-conv,fuse-gemm,dce}*,"
-    "dedup-initializers,dce"
-)
+EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
+FULL = f"{_START},{{{_EXACT},{_WITHIN_TOLERANCE},dce}}*,{_END}"
 
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 

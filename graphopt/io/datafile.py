@@ -105,6 +105,7 @@ def data_files_of(model_path: str) -> set[str]:
 
 
 def locations(proto: onnx.ModelProto) -> list[str]:
+    """Where the external tensors of a model say that their data is, one entry a tensor."""
     tensors = list(proto.graph.initializer)
     for nodes in (proto.graph.node, *(function.node for function in proto.functions)):
         for node in nested_nodes(nodes):

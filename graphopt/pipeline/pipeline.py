@@ -132,11 +132,13 @@ class FailedPassError(PassError):
 
     Attributes:
         name: The pass as text.
+        reason: What it raised, or what is wrong with the graph.
     """
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"pass {name}: {reason}")
         self.name = name
+        self.reason = reason
 
 
 class _Runner:

@@ -1,0 +1,102 @@
+"""Choose what is emitted: the fastest candidate, and never one that measures slower than the original."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from graphopt.compile.candidates import Made, Stages, Workshop
+from graphopt.compile.levels import LEVELS, pipeline_for
+from graphopt.errors import ExecutionError
+from graphopt.execute import BenchResult, InputSet, bench
+from graphopt.ir import count_nodes
+from graphopt.report import Candidate
+
+LARGE_BYTES = 1 << 30
+"""Weights beyond which nothing is measured unasked: the runtime's packed copies would double the memory."""
+
+
+@dataclasses.dataclass
+class Choice:
+    """The candidate to emit and what it was chosen among.
+
+    Attributes:
+        made: The candidate.
+        bench: The measurement; None if there was none.
+        candidates: All that were measured, the original first.
+        notes: Why it was chosen, where that needs saying.
+    """
+
+    made: Made
+    bench: BenchResult | None = None
+    candidates: list[Candidate] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def fastest(
+    workshop: Workshop,
+    made: Made,
+    level: int,
+    *,
+    inputs: Sequence[InputSet] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+    threads: int,
+    stages: Stages,
+) -> Choice:
+    """Measure a candidate against the original; where it is slower, try lower levels, then keep the original.
+
+    Args:
+        workshop: Makes further candidates.
+        made: What was asked for.
+        level: Its level, or 0 for a pipeline of the user's.
+        inputs: Data to measure with; made to fit the model if None.
+        shapes: Input name -> shape to measure at.
+        threads: Threads of the runtime.
+        stages: Where time is accounted for.
+    """
+    if made.cost.parameter_bytes > LARGE_BYTES:
+        return Choice(
+            made, notes=["not measured, since the weights exceed 1 GiB: `graphopt bench` does it on request"]
+        )
+
+    def measure(tried: Sequence[Made]) -> BenchResult:
+        with stages("measure"):
+            models = [workshop.original, *(each.model for each in tried)]
+            return bench(models, inputs=inputs, shapes=shapes, threads=threads)
+
+    try:
+        measured = measure([made])
+        if not measured.slower(1):
+            return Choice(made, measured, _listed(workshop, [made], measured, made))
+        tried = [
+            made,
+            *(workshop.make(f"-O{lower}", pipeline_for(lower, None, ())) for lower in _lower(level)),
+        ]
+        measured = measure(tried)
+    except ExecutionError as error:
+        return Choice(made, notes=[f"not measured: {error.message}"])
+    standing = [index for index in range(1, len(tried) + 1) if not measured.slower(index)]
+    best = min(standing, key=lambda index: np.median(measured.seconds[index]), default=None)
+    winner = workshop.as_it_came() if best is None else tried[best - 1]
+    note = f"{made.name} measured slower than the original: emitted {winner.name}"
+    return Choice(winner, measured, _listed(workshop, tried, measured, winner), [note])
+
+
+def _lower(level: int) -> range:
+    """Levels below `level` that rewrite anything, best first."""
+    return range(level - 1, 0, -1) if level in LEVELS else range(0)
+
+
+def _listed(
+    workshop: Workshop, tried: Sequence[Made], measured: BenchResult, winner: Made
+) -> list[Candidate]:
+    original = Candidate("original", count_nodes(workshop.original), 1.0, winner not in tried)
+    return [
+        original,
+        *(
+            Candidate(each.name, count_nodes(each.model), 1 / measured.ratio(index).median, each is winner)
+            for index, each in enumerate(tried, 1)
+        ),
+    ]

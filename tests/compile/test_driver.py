@@ -1,0 +1,214 @@
+"""The driver: what it emits is right whatever the passes do, and the report says how it came about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from graphopt.compile import LEVELS, optimize, pipeline_for
+from graphopt.errors import SaveError, UsageError
+from graphopt.io import to_proto
+from graphopt.ir import Changes, nodes
+from graphopt.pipeline import Group, Pass, Pipeline
+from graphopt.testing import parse_model
+
+UNTIDY = """g (float[N,3] x) => (float[N,3] y) <float[3] two = {2.0, 2.0, 2.0}> {
+    a = Relu(x) b = Identity(a) c = Mul(b, two) d = Relu(x) dead = Neg(d) e = Add(c, d) y = Identity(e) }"""
+
+
+@dataclass(frozen=True)
+class Raises(Pass):
+    """Raise."""
+
+    name: ClassVar[str] = "raises"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        raise ZeroDivisionError("by nothing")
+
+
+@dataclass(frozen=True)
+class BreaksTheGraph(Pass):
+    """Give two values one name."""
+
+    name: ClassVar[str] = "breaks-the-graph"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        model.graph[0].outputs[0].name = "x"
+        changes.add("renamed")
+
+
+@dataclass(frozen=True)
+class ChangesNumbers(Pass):
+    """Replace Mul by Add."""
+
+    name: ClassVar[str] = "changes-numbers"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        for node in model.graph:
+            if node.op_type == "Mul":
+                node.op_type = "Add"
+                changes.add("changed")
+
+
+@dataclass(frozen=True)
+class DropsAnOutput(Pass):
+    """Rename the graph output."""
+
+    name: ClassVar[str] = "renames-output"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        if model.graph.outputs[0].name == "y":
+            model.graph.outputs[0].name = "z"
+            changes.add("renamed")
+
+
+def tidy(*extra: Pass) -> Pipeline:
+    return Pipeline(
+        [*Pipeline.parse("dce,eliminate-identities").items, *extra, *Pipeline.parse("cse,dce").items]
+    )
+
+
+@pytest.mark.parametrize("broken", [Raises(), BreaksTheGraph(), ChangesNumbers(), DropsAnOutput()])
+def test_a_broken_pass_is_left_out_and_named_and_the_rest_applies(broken: Pass) -> None:
+    result = optimize(parse_model(UNTIDY), passes=tidy(broken), measure=False)
+    assert [left.name for left in result.report.left_out] == [broken.name]
+    assert result.report.check is not None
+    assert result.report.check.equal
+    assert [node.op_type for node in result.model.graph] == ["Relu", "Mul", "Add"]
+    assert broken.name not in result.report.pipeline
+
+
+def test_two_broken_passes_in_a_group_are_both_found() -> None:
+    pipeline = Pipeline([Group((*tidy().items, ChangesNumbers(), Raises()))])
+    result = optimize(parse_model(UNTIDY), passes=pipeline, measure=False)
+    assert {left.name for left in result.report.left_out} == {"changes-numbers", "raises"}
+    assert len(result.model.graph) == 3
+
+
+@pytest.mark.parametrize("level", sorted(LEVELS))
+def test_levels_round_trip_as_text_and_emit_equal_models(level: int) -> None:
+    pipeline = pipeline_for(level, None, ())
+    assert Pipeline.parse(str(pipeline)) == pipeline
+    result = optimize(parse_model(UNTIDY), level=level, measure=False)
+    assert result.report.check is not None
+    assert result.report.check.equal
+    assert result.report.left_out == []
+
+
+def test_level_one_uses_exact_passes_only() -> None:
+    assert all(isinstance(item, Pass) and item.exact for item in pipeline_for(1, None, ()).passes())
+
+
+def test_the_source_is_not_changed() -> None:
+    model = parse_model(UNTIDY)
+    before = to_proto(model).SerializeToString(deterministic=True)
+    optimize(model, measure=False)
+    assert to_proto(model).SerializeToString(deterministic=True) == before
+
+
+def test_models_come_as_file_proto_or_ir(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    model = parse_model(UNTIDY)
+    proto = ir.to_proto(model)
+    onnx.save(proto, path)
+    emitted = [
+        to_proto(optimize(source, measure=False).model).SerializeToString(deterministic=True)
+        for source in (path, str(path), proto)
+    ]
+    assert len(set(emitted)) == 1
+    assert [node.op_type for node in optimize(model, measure=False).model.graph] == ["Relu", "Mul", "Add"]
+
+
+def test_equal_input_and_options_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        optimize(parse_model(UNTIDY), measure=False, output=tmp_path / name)
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_emitted_models_pass_the_full_checker_and_carry_their_totals(tmp_path: Path) -> None:
+    path = tmp_path / "out.onnx"
+    optimize(parse_model(UNTIDY), measure=False, output=path)
+    proto = onnx.load(path)
+    onnx.checker.check_model(proto, full_check=True)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    assert {"graphopt.version", "graphopt.pipeline", "graphopt.cost.macs"} <= metadata.keys()
+
+
+def test_optimizing_again_changes_nothing_more(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    optimize(parse_model(UNTIDY), measure=False, output=first)
+    result = optimize(first, measure=False, output=second)
+    assert sum(record.changes for record in result.report.records) == 0
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_false_declaration_is_corrected_and_noted() -> None:
+    model = parse_model("g (float[N,3] x) => (float[1] y) { t = Identity(x) y = Neg(t) }")
+    result = optimize(model, measure=False)
+    assert len(result.model.graph.outputs[0].shape or ()) == 2
+    assert any("'y' was declared [1]" in note for note in result.report.notes)
+
+
+def test_metadata_and_documentation_are_kept() -> None:
+    model = parse_model(UNTIDY)
+    model.metadata_props["author"] = "somebody"
+    model.doc_string = "what it is for"
+    model.graph.inputs[0].doc_string = "the input"
+    emitted = optimize(model, measure=False).model
+    assert emitted.metadata_props["author"] == "somebody"
+    assert emitted.doc_string == "what it is for"
+    assert emitted.graph.inputs[0].doc_string == "the input"
+
+
+def test_a_model_that_measures_slower_is_not_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphopt.execute import BenchResult
+
+    monkeypatch.setattr(BenchResult, "slower", lambda self, index, baseline=0: True)
+    result = optimize(parse_model(UNTIDY))
+    chosen = [candidate.name for candidate in result.report.candidates if candidate.chosen]
+    assert chosen == ["original"]
+    assert len(list(nodes(result.model))) == 7
+    assert any("slower" in note for note in result.report.notes)
+
+
+def test_the_report_is_json(tmp_path: Path) -> None:
+    result = optimize(parse_model(UNTIDY), output=tmp_path / "out.onnx")
+    report = json.loads(json.dumps(result.report.to_dict(), allow_nan=False))
+    assert report["before"]["nodes"] == 7
+    assert report["after"]["nodes"] == 3
+    assert {"pipeline", "records", "check", "bench", "candidates", "cost_before", "seconds"} <= report.keys()
+
+
+def test_given_data_is_what_is_checked_with() -> None:
+    data = {"x": np.ones((5, 3), dtype=np.float32)}
+    result = optimize(parse_model(UNTIDY), inputs=data, measure=False)
+    assert result.report.check is not None
+    assert len(result.report.check.input_sets) == 1
+
+
+def test_bad_options_are_refused_before_any_work(tmp_path: Path) -> None:
+    model = parse_model(UNTIDY)
+    with pytest.raises(UsageError, match="no level 9"):
+        optimize(model, level=9)
+    with pytest.raises(UsageError, match="cannot skip 'nothing'"):
+        optimize(model, skip=["nothing"])
+    with pytest.raises(UsageError, match="moon"):
+        optimize(model, target="moon")
+    with pytest.raises(UsageError, match="opset"):
+        optimize(model, opset="newest")
+    with pytest.raises(SaveError):
+        optimize(model, output=tmp_path / "no" / "such" / "folder" / "out.onnx")
+
+
+def test_the_opset_can_be_raised() -> None:
+    result = optimize(parse_model(UNTIDY), opset=21, measure=False)
+    assert result.model.opset_imports[""] == 21
+    assert result.report.check is not None
+    assert result.report.check.equal
