@@ -9,7 +9,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_int, op, rest, rule
-from graphopt.passes.chains.ranges import END, Range, ranges, sliced
+from graphopt.passes.chains._ranges import END, Range, ranges, sliced
 from graphopt.passes.operands import keep, known_rank, static_dim
 from graphopt.pipeline import RewritePass
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, var
-from graphopt.passes.chains.views import reshaped
+from graphopt.passes.chains._views import reshaped
 from graphopt.passes.operands import keeps_shape, known_rank, node_ints, normalized_axes
 from graphopt.pipeline import RewritePass
 

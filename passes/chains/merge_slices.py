@@ -8,7 +8,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_int, op, rest, rule, var
-from graphopt.passes.chains.ranges import Range, compose, ranges, sliced
+from graphopt.passes.chains._ranges import Range, compose, ranges, sliced
 from graphopt.passes.operands import known_rank, static_dim
 from graphopt.pipeline import RewritePass
 

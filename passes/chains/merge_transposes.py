@@ -11,7 +11,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_ints, constant_tensor, facts, op, rank, rule, var
-from graphopt.passes.chains.views import reshaped
+from graphopt.passes.chains._views import reshaped
 from graphopt.passes.operands import keep
 from graphopt.pipeline import RewritePass
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from graphopt.ir import Reject
-from graphopt.passes.chains.ranges import END, Range, compose
+from graphopt.passes.chains._ranges import END, Range, compose
 from graphopt.testing import run_pass
 
 
