@@ -1,6 +1,6 @@
 """Peak memory of loading and saving a model whose weights are larger than one protobuf message can be.
 
-Run `python benchmarks/memory_large.py [GIGABYTES]`: it makes a model with that much external data (3 by default)
+Run `python benchmarks/memory_large.py [GIGABYTES]`: it makes a model with so much external data (default 3)
 in a temporary folder, loads and saves it in a process of its own, and prints seconds and resident memory.
 """
 

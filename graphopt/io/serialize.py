@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.errors import SaveError
 from graphopt.io.beyond import put_back
+from graphopt.io.collector import collector_paused
 from graphopt.io.names import bodies, nested_nodes
 
 # From this IR version on an initializer need not be a graph input as well.
@@ -29,7 +30,8 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
         SaveError: It holds something that ONNX cannot say.
     """
     try:
-        proto = ir.to_proto(model)
+        with collector_paused():
+            proto = ir.to_proto(model)
     except (RuntimeError, ValueError, TypeError) as error:
         while error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]

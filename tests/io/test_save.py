@@ -287,7 +287,7 @@ def test_weights_are_streamed(tmp_path: Path) -> None:
         save(load(sys.argv[1]), sys.argv[2])
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """)
-    command = [sys.executable, "-c", script, tmp_path / "m.onnx", tmp_path / "out.onnx"]
+    command = [sys.executable, "-c", script, str(tmp_path / "m.onnx"), str(tmp_path / "out.onnx")]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(result.stdout) < 32 * 1024  # kB
     assert (tmp_path / "out.onnx.data").stat().st_size == 4 * elements
