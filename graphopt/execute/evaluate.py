@@ -25,11 +25,11 @@ class Evaluation:
 
     Attributes:
         tensors: Value -> its elements.
-        failures: Wanted value -> why it has none.
+        failures: Node that could not be run -> why.
     """
 
     tensors: dict[ir.Value, ir.TensorProtocol] = dataclasses.field(default_factory=dict)
-    failures: dict[ir.Value, str] = dataclasses.field(default_factory=dict)
+    failures: dict[ir.Node, str] = dataclasses.field(default_factory=dict)
 
 
 def evaluate(
@@ -59,13 +59,12 @@ def evaluate(
         if failed is None:
             break
         kind = _kind(failed)
-        unable = _dependents(left, {node for node in left if _kind(node) == kind})
+        alike = [node for node in left if _kind(node) == kind]
+        result.failures.update((node, reason) for node in alike)
+        unable = _dependents(left, set(alike))
         left = [node for node in left if node not in unable]
-        for value in targets:
-            if value.producer() in unable:
-                result.failures[value] = reason
         targets = [value for value in targets if value.producer() not in unable]
-    result.failures.update((value, reason) for value in targets)
+    result.failures.update((node, reason) for node in left)
     return result
 
 

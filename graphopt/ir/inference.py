@@ -19,6 +19,9 @@ from graphopt.ir.shapes import FALSE_SHAPE_KEY
 MAX_ELEMENTS = 128
 """Longer integer vectors are data, not shapes; their elements are not followed."""
 
+WHOLE = 10**9
+"""A Slice that ends here or later takes all: exporters write such ends, and no dimension is as long."""
+
 Dim = int | ir.SymbolicDim
 
 
@@ -35,8 +38,13 @@ class Context(ShapeInferenceContext):
         """Remember a shape, unless an execution has shown it to be false."""
         if FALSE_SHAPE_KEY in value.meta:
             return False
+        shape = ir.Shape([_plain(dim) for dim in shape.dims])
+        self.note_lengths(shape)
+        return bool(super().set_shape(value, shape))
+
+    def note_lengths(self, shape: ir.Shape) -> None:
+        """Know the names in a shape as names of lengths (see `is_length`)."""
         self._lengths.update(dim.value for dim in shape.dims if isinstance(dim, ir.SymbolicDim) and dim.value)
-        return super().set_shape(value, shape)
 
     def set_symbolic_value(self, value: ir.Value, data: list[Dim]) -> None:
         """Remember the elements of an integer or bool tensor if they are complete and fit the type."""
@@ -47,6 +55,7 @@ class Context(ShapeInferenceContext):
             data
         ):  # type: ignore[arg-type]
             return
+        data = [_plain(element) for element in data]
         if dtype == ir.DataType.BOOL:
             if not all(isinstance(element, int) for element in data):
                 return
@@ -115,6 +124,11 @@ def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     if after is not None:
         after(context, node)
     return True
+
+
+def _plain(dim: Dim) -> Dim:
+    """A number where the name of a dimension is one."""
+    return int(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value and dim.value.isdigit() else dim
 
 
 def _names(text: str) -> list[str]:
@@ -256,14 +270,72 @@ def _infer_reshape(context: Context, node: ir.Node) -> bool:
     """A target element of unknown value names no dimension: it may be 0 or -1."""
     data, target = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
     elements = None if target is None else context.get_symbolic_value(target)
-    if elements is None or data is None or all(context.is_length(e) or _same(e, -1) for e in elements):
+    if elements is None or data is None:
         return False
-    dims = [
-        element if context.is_length(element) and element != 0 else context.new_symbolic_dim()
-        for element in elements
-    ]
+    allow_zero = "allowzero" in node.attributes and node.attributes["allowzero"].as_int() != 0
+    dims: list[Dim] = []
+    for index, element in enumerate(elements):
+        if element == 0 and not allow_zero:
+            known = data.shape is not None and index < len(data.shape)
+            dims.append(data.shape[index] if known else context.new_symbolic_dim())  # type: ignore[index]
+        else:
+            dims.append(element if context.is_length(element) else context.new_symbolic_dim())
+    if elements.count(-1) == 1 and data.shape is not None:
+        place = elements.index(-1)
+        rest = _quotient(list(data.shape.dims), dims[:place] + dims[place + 1 :])
+        if rest is not None and all(_same(e, -1) or context.is_length(e) for e in elements):
+            dims[place] = rest
     context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
+    known_elements = context.get_symbolic_value(data)
+    if known_elements is not None:
+        context.set_symbolic_value(node.outputs[0], known_elements)
     return True
+
+
+def _quotient(whole: list[Dim], parts: list[Dim]) -> Dim | None:
+    """Product of `whole` over that of `parts` where it is plain to see, else None."""
+    above, below = 1, 1
+    named: list[ir.SymbolicDim] = []
+    for dim in whole:
+        if isinstance(dim, int):
+            above *= dim
+        else:
+            named.append(dim)
+    for dim in parts:
+        if isinstance(dim, int):
+            below *= dim
+            continue
+        same = next((each for each in named if _same(each, dim)), None)
+        if same is not None:
+            named.remove(same)
+            continue
+        found = _merged_factor(named, dim)
+        if found is None:
+            return None
+        named, factor = found
+        below *= factor
+    if below == 0 or above % below:
+        return None
+    number = above // below
+    if not named:
+        return number
+    product: Dim = named[0]
+    for dim in named[1:]:
+        product = product * dim
+    return product if number == 1 else product * number
+
+
+def _merged_factor(
+    named: list[ir.SymbolicDim], dim: ir.SymbolicDim
+) -> tuple[list[ir.SymbolicDim], int] | None:
+    """`named` without the dimension of which `dim` is a multiple, and the factor: 12*b over b."""
+    found = re.fullmatch(r"(\d+)\*(.+)", dim.value or "")
+    base = next((each for each in named if found and found[2] == each.value), None)
+    return (
+        None
+        if found is None or base is None
+        else ([each for each in named if each is not base], int(found[1]))
+    )
 
 
 def _infer_expand(context: Context, node: ir.Node) -> bool:
@@ -328,6 +400,17 @@ def _remember_whole(context: Context, data: ir.Value, output: ir.Value) -> None:
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16)
 
 
+def _remember_filling(context: Context, node: ir.Node) -> None:
+    """Elements of an integer ConstantOfShape."""
+    attribute, shape = node.attributes.get("value"), node.outputs[0].shape
+    if attribute is None or attribute.is_ref() or shape is None or not shape.is_static():
+        return
+    tensor = attribute.as_tensor()
+    size = math.prod(shape.numpy())
+    if tensor.dtype.is_integer() and size <= MAX_ELEMENTS:
+        context.set_symbolic_value(node.outputs[0], [int(tensor.numpy().reshape(-1)[0])] * size)
+
+
 def _infer_range(context: Context, node: ir.Node) -> bool:
     """Counting from 0 by 1 gives as many elements as the limit says."""
     elements = _elements(context, node)
@@ -376,12 +459,12 @@ def _correct_slice(context: Context, node: ir.Node) -> None:
     data, output = node.inputs[0], node.outputs[0]
     if data is None or data.shape is None or output.shape is None or len(data.shape) != len(output.shape):
         return
-    dims = [
-        context.new_symbolic_dim()
-        if isinstance(new, int) and new != 0 and isinstance(old, ir.SymbolicDim)
-        else new
-        for old, new in zip(data.shape.dims, output.shape.dims, strict=True)
-    ]
+    dims = []
+    for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
+        if not isinstance(old, ir.SymbolicDim) or not isinstance(new, int) or new == 0:
+            dims.append(new)
+        else:
+            dims.append(old if new >= WHOLE else context.new_symbolic_dim())
     if dims != list(output.shape.dims):
         output.shape = ir.Shape(dims)
 
@@ -472,4 +555,5 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Slice": _correct_slice,
     "Squeeze": _correct_squeeze,
     "Loop": _correct_loop,
+    "ConstantOfShape": _remember_filling,
 }

@@ -77,14 +77,15 @@ def has_shapes(model: ir.Model) -> bool:
 
 def adopt_shapes(model: ir.Model) -> None:
     """Go on with the shapes that a clone has inherited, instead of inferring them again."""
-    from onnx_shape_inference import ShapeInferenceContext
+    from graphopt.ir.inference import Context
 
-    context = ShapeInferenceContext(model.opset_imports)
+    context = Context(model.opset_imports)
     symbols: dict[str, None] = {}
     for graph in graphs(model):
         for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
             if value.shape is not None:
                 symbols.update(dict.fromkeys(_symbols(value.shape)))
+                context.note_lengths(value.shape)
             known = symbolic_value(value)
             if known is not None:
                 context.set_symbolic_value(value, known)

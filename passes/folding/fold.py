@@ -8,6 +8,7 @@ inference does not know, so nothing is allocated that is larger than `MAX_WORKIN
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from graphopt.ir import (
     constant_tensor,
     facts,
     graphs,
+    infer_node,
     is_constant_node,
     is_deterministic,
     remove_node,
@@ -78,16 +80,15 @@ class _Round:
         if not wanted:
             return False
         result = evaluate(self._nodes, wanted, self._model.opset_imports)
-        for value, reason in result.failures.items():
-            self._unable[_producer(value)] = reason
+        self._unable.update(result.failures)
         before = changes.count
-        for value, tensor in result.tensors.items():
-            make_constant(value, tensor)
+        made = [make_constant(value, tensor) for value, tensor in result.tensors.items()]
         for node in reversed(self._nodes):
             if not any(output.uses() or output.is_graph_output() for output in node.outputs):
                 remove_node(node)
                 changes.add(f"{node.op_type} of constants")
-        return changes.count > before
+        _refine_shapes(self._model, made)
+        return changes.count > before or bool(result.failures)
 
     def _collect(self) -> None:
         """Find the nodes that depend on constants alone, in topological order."""
@@ -185,10 +186,22 @@ class _Round:
         return None
 
 
-def _producer(value: ir.Value) -> ir.Node:
-    node = value.producer()
-    assert node is not None
-    return node
+def _refine_shapes(model: ir.Model, constants: list[ir.Value]) -> None:
+    """Infer again what follows from new constants: shapes that were known by name may now be numbers."""
+    queue = deque(node for value in constants for node in value.consumers())
+    seen: set[ir.Node] = set()
+    while queue:
+        node = queue.popleft()
+        if node in seen:
+            continue
+        seen.add(node)
+        before = [str(output.shape) for output in node.outputs]
+        if node.graph is None or all(static_shape(output) is not None for output in node.outputs):
+            continue
+        infer_node(model, node)
+        for output, shape in zip(node.outputs, before, strict=True):
+            if str(output.shape) != shape:
+                queue.extend(output.consumers())
 
 
 def _size(value: ir.Value) -> int | None:

@@ -209,7 +209,7 @@ def test_a_node_that_fails_costs_only_itself_and_its_kind() -> None:
         inputs=(),
     )
     assert run.ops == ["Gather", "Neg", "Add", "Add"]
-    assert any("out of bounds" in reason for reason in run.refusals)
+    assert any("out of data bounds" in reason for reason in run.refusals)
 
 
 def test_cast_like_reads_the_type_alone() -> None:

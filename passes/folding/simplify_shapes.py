@@ -1,0 +1,247 @@
+"""Shorten the arithmetic on shapes: what inference knows need not be computed in every run.
+
+Elements that are all known become a constant; elements that an earlier value holds too are read from there;
+a Reshape or Expand whose target is known but for copied or inferred dimensions gets a constant one, and goes
+if it changes nothing; Shape is asked of the earliest value that has the shape.
+
+Before: Shape - Gather - Unsqueeze - Concat(., 512) - Reshape. After: Reshape(x, [0, 512]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import (
+    SYMBOLIC_VALUE_KEY,
+    Changes,
+    Reject,
+    constant_tensor,
+    facts,
+    graphs,
+    infer_shapes,
+    ints,
+    is_constant_node,
+    is_deterministic,
+    remove_node,
+    replace_value,
+    same_dim,
+    same_shape,
+    static_shape,
+    subgraphs,
+    symbolic_value,
+)
+from graphopt.ir.edit import function_graphs, make_constant
+from graphopt.ir.graphs import Names
+from graphopt.pipeline import Pass
+
+Key = tuple[ir.DataType | None, tuple[int, ...], str]
+Known = dict[Key, ir.Value]
+
+
+@dataclass(frozen=True)
+class SimplifyShapes(Pass):
+    """Replace shape arithmetic by what inference knows of its results."""
+
+    name: ClassVar[str] = "simplify-shapes"
+    exact: ClassVar[bool] = True
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        if not _has_shape_arithmetic(model):
+            return
+        infer_shapes(model)
+        names = Names(model)
+        skipped = function_graphs(model)
+        _replace_known(model.graph, {}, changes)
+        for graph in graphs(model):
+            if graph not in skipped:
+                for node in list(graph):
+                    if node.graph is not None and node.domain == "":
+                        _simplify(node, names, changes)
+
+
+def _has_shape_arithmetic(model: ir.Model) -> bool:
+    for graph in graphs(model):
+        for node in graph:
+            known = facts(node)
+            if known.reads_shape:
+                return True
+            if any(
+                _is_computed(node.inputs[index]) for index in known.shape_inputs if index < len(node.inputs)
+            ):
+                return True
+    return False
+
+
+def _is_computed(value: ir.Value | None) -> bool:
+    return value is not None and value.producer() is not None and constant_tensor(value) is None
+
+
+def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
+    """Let constants and earlier values take the place of values with known elements, bodies included."""
+    known = dict(outer)
+    for node in list(graph):
+        for body in subgraphs(node):
+            _replace_known(body, known, changes)
+        if is_constant_node(node) or not facts(node).known:
+            continue
+        for output in node.outputs:
+            elements, shape = symbolic_value(output), static_shape(output)
+            if elements is None or shape is None or output.dtype is None or not _is_in_use(output):
+                continue
+            if all(isinstance(element, int) for element in elements):
+                if is_deterministic(node):
+                    array = np.array(elements, dtype=output.dtype.numpy()).reshape(shape)
+                    make_constant(output, ir.Tensor(array, dtype=output.dtype, name=output.name))
+                    changes.add("known elements")
+                continue
+            key = (output.dtype, shape, output.metadata_props[SYMBOLIC_VALUE_KEY])
+            first = known.setdefault(key, output)
+            if first is not output and _replace(output, first):
+                changes.add("elements of an earlier value")
+
+
+def _is_in_use(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
+
+
+def _replace(old: ir.Value, new: ir.Value) -> bool:
+    """Use `new` instead of `old` where both names need not stay; whether that was possible."""
+    try:
+        replace_value(old, new)
+    except Reject:
+        return False
+    return True
+
+
+def _simplify(node: ir.Node, names: Names, changes: Changes) -> None:
+    match node.op_type:
+        case "Reshape" | "Expand":
+            if not _remove_idle(node, changes):
+                _make_target_constant(node, names, changes)
+        case "Slice":
+            if _keeps_order(node):
+                _remove_idle(node, changes)
+        case "Shape" | "Size":
+            _ask_earlier(node, changes)
+
+
+def _remove_idle(node: ir.Node, changes: Changes) -> bool:
+    """Remove a node whose result has all the elements, and the shape, of its first input."""
+    data, output = node.inputs[0], node.outputs[0]
+    if data is None or not same_shape(data.shape, output.shape) or not _replace(output, data):
+        return False
+    remove_node(node)
+    changes.add(f"{node.op_type} to the same shape")
+    return True
+
+
+def _keeps_order(node: ir.Node) -> bool:
+    """Whether a Slice takes every element on its way; of equal length, it then takes all."""
+    if len(node.inputs) < 5 or node.inputs[4] is None:
+        return True
+    steps = ints(node.inputs[4])
+    return steps is not None and all(step == 1 for step in steps)
+
+
+def _make_target_constant(node: ir.Node, names: Names, changes: Changes) -> None:
+    data, target = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
+    output = node.outputs[0]
+    if (
+        data is None
+        or target is None
+        or not _is_computed(target)
+        or output.shape is None
+        or node.graph is None
+    ):
+        return
+    find = _reshape_target if node.op_type == "Reshape" else _expand_target
+    dims = find(data.shape, output.shape, symbolic_value(target))
+    if isinstance(dims, str):
+        changes.refuse(f"{node.op_type}: {dims}", node.name)
+        return
+    tensor = ir.tensor(np.array(dims, dtype=np.int64), name=names.fresh(f"{output.name}/shape"))
+    value = ir.Value(
+        name=tensor.name,
+        type=ir.TensorType(ir.DataType.INT64),
+        shape=ir.Shape(tensor.shape.numpy()),
+        const_value=tensor,
+    )
+    node.graph.initializers.add(value)
+    node.replace_input_with(1, value)
+    node.attributes.pop("allowzero", None)
+    changes.add(f"{node.op_type} to a constant shape")
+
+
+def _reshape_target(
+    data: ir.Shape | None, result: ir.Shape, elements: list[int | ir.SymbolicDim] | None
+) -> list[int] | str:
+    """The target in numbers: 0 copies a dimension of the same place, -1 is for one that is named only.
+
+    Beside a -1 no other dimension may be 0 in any run, unless the target had a -1 already.
+    """
+    dims: list[int] = []
+    for index, dim in enumerate(result.dims):
+        copies = data is not None and index < len(data) and same_dim(dim, data.dims[index])
+        if isinstance(dim, int) and (dim != 0 or copies):
+            dims.append(dim)
+        elif copies:
+            dims.append(0)
+        elif isinstance(dim, int):
+            return "a dimension of length 0 cannot be written as a constant"
+        else:
+            dims.append(-1)
+    if dims.count(-1) > 1:
+        return "more than one dimension depends on the input"
+    inferred_before = elements is not None and -1 in elements
+    if -1 in dims and 0 in dims and not inferred_before:
+        return "one dimension depends on the input, and another may be 0"
+    return dims
+
+
+def _expand_target(
+    data: ir.Shape | None, result: ir.Shape, elements: list[int | ir.SymbolicDim] | None
+) -> list[int] | str:
+    """The target in numbers: 1 keeps a dimension of the data."""
+    dims: list[int] = []
+    for place in range(len(result), 0, -1):
+        dim = result.dims[-place]
+        if isinstance(dim, int):
+            dims.append(dim)
+        elif data is not None and place <= len(data) and same_dim(dim, data.dims[-place]):
+            dims.append(1)
+        else:
+            return "a dimension depends on the input"
+    return dims
+
+
+def _ask_earlier(node: ir.Node, changes: Changes) -> None:
+    """Let Shape and Size read the earliest value on the way that has the same shape."""
+    value = node.inputs[0]
+    if value is None or value.shape is None:
+        return
+    earliest = value
+    for earlier in _same_shape_before(value):
+        earliest = earlier
+    if earliest is not value:
+        node.replace_input_with(0, earliest)
+        changes.add(f"{node.op_type} of an earlier value")
+
+
+def _same_shape_before(value: ir.Value) -> Iterator[ir.Value]:
+    current = value
+    while True:
+        node = current.producer()
+        if node is None or not facts(node).known or subgraphs(node) or node.graph is not value.graph:
+            return
+        found = next(
+            (each for each in node.inputs if each is not None and same_shape(each.shape, value.shape)), None
+        )
+        if found is None or constant_tensor(found) is not None:
+            return
+        yield found
+        current = found

@@ -1,0 +1,320 @@
+"""Shape arithmetic: what is known becomes constant, what is not stays; dimensions of length 0 stay right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphopt.testing import run_pass
+
+PASS = "{simplify-shapes,fold,dce}*"
+
+
+def test_the_shape_of_a_static_value() -> None:
+    run = run_pass(
+        """
+        agraph (float[2, 3] x, float[6] z) => (float[2, 3] y)
+        { s = Shape(x)  r = Reshape(z, s)  y = Add(x, r) }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Reshape", "Add"]
+
+
+def test_a_flattening_chain() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3, 4] x) => (float[N, 12] y)
+        <int64 zero = {0}, int64[1] axis = {0}, int64[1] rest = {12}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            u = Unsqueeze(n, axis)
+            t = Concat <axis = 0> (u, rest)
+            y = Reshape(x, t)
+        }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Reshape"]
+    target = run.node("Reshape").inputs[1]
+    assert target is not None and target.const_value is not None
+    assert target.const_value.numpy().tolist() == [0, 12]
+
+
+def test_one_inferred_dimension_beside_numbers() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, L, 4] x) => (float[M, 4] y)
+        <int64[1] zero = {0}, int64[1] one = {1}, int64[1] four = {4}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            l = Gather(s, one)
+            m = Mul(n, l)
+            t = Concat <axis = 0> (m, four)
+            y = Reshape(x, t)
+        }
+        """,
+        PASS,
+        full_check=False,
+    )
+    target = run.node("Reshape").inputs[1]
+    assert target is not None and target.const_value is not None
+    assert target.const_value.numpy().tolist() == [-1, 4]
+
+
+def test_an_inferred_dimension_beside_one_that_may_be_zero_is_refused() -> None:
+    empty = {"x": np.zeros((0, 5, 4), np.float32)}
+    full = {"x": np.ones((2, 5, 4), np.float32)}
+    run = run_pass(
+        """
+        agraph (float[N, L, 4] x) => (float[N, M] y)
+        <int64[1] zero = {0}, int64[1] one = {1}, int64[1] four = {4}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            l = Gather(s, one)
+            m = Mul(l, four)
+            t = Concat <axis = 0> (n, m)
+            y = Reshape(x, t)
+        }
+        """,
+        PASS,
+        inputs=[empty, full],
+        full_check=False,
+    )
+    assert "Reshape: one dimension depends on the input, and another may be 0" in run.refusals
+
+
+def test_zero_sized_inputs_of_a_copied_dimension() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3, 4] x) => (float[N, 12] y)
+        <int64[1] zero = {0}, int64[1] rest = {12}>
+        { s = Shape(x)  n = Gather(s, zero)  t = Concat <axis = 0> (n, rest)  y = Reshape(x, t) }
+        """,
+        PASS,
+        inputs=[{"x": np.zeros((0, 3, 4), np.float32)}],
+    )
+    assert run.ops == ["Reshape"]
+
+
+def test_two_dimensions_that_depend_on_the_input() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 2, L] x) => (float[M, L] y)
+        <int64[1] zero = {0}, int64[1] two = {2}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            l = Gather(s, two)
+            m = Mul(n, two)
+            t = Concat <axis = 0> (m, l)
+            y = Reshape(x, t)
+        }
+        """,
+        PASS,
+        full_check=False,
+    )
+    assert "Reshape: more than one dimension depends on the input" in run.refusals
+
+
+def test_reshape_and_expand_to_the_same_shape() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3] x) => (float[N, 3] y)
+        { s = Shape(x)  a = Neg(x)  b = Reshape(a, s)  c = Expand(b, s)  y = Exp(c) }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Neg", "Exp"]
+
+
+def test_an_expand_that_may_broadcast_stays() -> None:
+    run = run_pass(
+        "agraph (float[N, 3] x, float[M, 3] z) => (float[K, 3] y) { s = Shape(z)  y = Expand(x, s) }",
+        PASS,
+        inputs=[
+            {"x": np.ones((1, 3), np.float32), "z": np.ones((4, 3), np.float32)},
+            {"x": np.ones((4, 3), np.float32), "z": np.ones((1, 3), np.float32)},
+        ],
+        full_check=False,
+    )
+    assert run.ops == ["Shape", "Expand"]
+
+
+def test_sums_of_different_names_are_not_one_of_them() -> None:
+    """N + M broadcast: either may be 1, so the shape of the sum is not that of x."""
+    run = run_pass(
+        """
+        agraph (float[N] x, float[M] z, float[N] w) => (float[K] y)
+        { a = Add(x, z)  s = Shape(a)  y = Expand(w, s) }
+        """,
+        PASS,
+        inputs=[
+            {"x": np.ones(1, np.float32), "z": np.ones(4, np.float32), "w": np.ones(1, np.float32)},
+            {"x": np.ones(4, np.float32), "z": np.ones(1, np.float32), "w": np.ones(4, np.float32)},
+        ],
+        full_check=False,
+    )
+    assert "Expand" in run.ops
+
+
+def test_shape_of_the_earliest_value() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, M] x) => (int64[2] s, float[N, M] y)
+        { a = Relu(x)  b = Exp(a)  s = Shape(b)  y = Neg(b) }
+        """,
+        PASS,
+    )
+    assert run.node("Shape").inputs[0] is run.model.graph.inputs[0]
+
+
+def test_equal_elements_are_computed_once() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3] x, float[K] z) => (float[A, B] y)
+        <int64[1] zero = {0}, int64 z0 = {0}, int64[1] minus = {-1}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            m = Gather(s, z0)
+            u = Unsqueeze(m, zero)
+            c = Cast <to = 6> (n)
+            d = Cast <to = 7> (c)
+            t = Concat <axis = 0> (u, d)
+            y = ConstantOfShape(t)
+        }
+        """,
+        PASS,
+        full_check=False,
+    )
+    assert run.ops == ["Shape", "Gather", "Concat", "ConstantOfShape"]
+
+
+def test_a_slice_to_a_number_is_no_proof_of_length() -> None:
+    run = run_pass(
+        """
+        agraph (float[N] x) => (float[M] y)
+        <int64[1] zero = {0}, int64[1] three = {3}>
+        { a = Slice(x, zero, three)  s = Shape(a)  y = ConstantOfShape(s) }
+        """,
+        PASS,
+        inputs=[{"x": np.ones(2, np.float32)}, {"x": np.ones(5, np.float32)}],
+        full_check=False,
+    )
+    assert run.ops == ["Slice", "Shape", "ConstantOfShape"]
+
+
+def test_a_slice_of_everything() -> None:
+    run = run_pass(
+        """
+        agraph (float[N] x) => (float[N] y)
+        <int64[1] zero = {0}, int64[1] all = {9223372036854775807}>
+        { a = Slice(x, zero, all)  s = Shape(a)  b = Exp(a)  y = Reshape(b, s) }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Exp"] or run.ops == ["Exp", "Identity"]
+
+
+def test_the_division_of_floats_is_no_division_of_integers() -> None:
+    run = run_pass(
+        """
+        agraph (float[7] x) => (float[4] y)
+        <float two = {2.0}, int64[1] zero = {0}>
+        {
+            s = Shape(x)
+            f = Cast <to = 1> (s)
+            h = Div(f, two)
+            u = Ceil(h)
+            t = Cast <to = 7> (u)
+            y = ConstantOfShape(t)
+        }
+        """,
+        PASS,
+        full_check=False,
+    )
+    assert run.ops == []
+
+
+@pytest.mark.parametrize("unknown", ["n", "m"])
+def test_unknown_elements_name_no_dimension(unknown: str) -> None:
+    run = run_pass(
+        """
+        agraph (float[12] x, int64[1] n, int64[1] m) => (float[A, B] y, int64[2] s)
+        { t = Concat <axis = 0> (n, m)  y = Reshape(x, t)  s = Shape(y) }
+        """,
+        PASS,
+        inputs=[{"x": np.ones(12, np.float32), "n": np.array([3]), "m": np.array([-1])}],
+    )
+    assert run.ops == ["Concat", "Reshape", "Shape"]
+
+
+def test_expanding_as_exporters_write_it() -> None:
+    """Where(Equal(shape, -1), ones, shape) is the shape: a length is never -1."""
+    run = run_pass(
+        """
+        agraph (float[N, 1] x) => (float[N, 5] y)
+        <int64[1] zero = {0}, int64[1] five = {5}, int64 minus = {-1}, int64[1] two = {2}>
+        {
+            s = Shape(x)
+            n = Gather(s, zero)
+            t = Concat <axis = 0> (n, five)
+            o = ConstantOfShape <value = int64[1] {1}> (two)
+            e = Equal(t, minus)
+            w = Where(e, o, t)
+            y = Expand(x, w)
+        }
+        """,
+        PASS,
+    )
+    assert run.ops == ["Expand"]
+
+
+def test_carried_shapes_of_a_loop_are_not_known() -> None:
+    run = run_pass(
+        """
+        agraph (float[K] x, int64 n) => (float[L] y, int64[1] t)
+        <bool go = {1}>
+        {
+            y = Loop(n, go, x) <
+                body = b (int64 i, bool c, float[A] a) => (bool d, float[B] e)
+                { e = Concat <axis = 0> (a, a)  d = Identity(c) }
+            >
+            t = Shape(y)
+        }
+        """,
+        PASS,
+        inputs=[
+            {"x": np.ones(2, np.float32), "n": np.array(3)},
+            {"x": np.ones(2, np.float32), "n": np.array(0)},
+        ],
+        full_check=False,
+    )
+    assert "Shape" in run.ops
+
+
+def test_a_loop_that_may_not_run_keeps_its_first_shape_possible() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x, int64 n) => (float[L] y, int64[1] t)
+        <bool go = {1}, float[3] k = {1.0, 2.0, 3.0}>
+        {
+            y = Loop(n, go, x) <
+                body = b (int64 i, bool c, float[A] a) => (bool d, float[B] e)
+                { e = Identity(k)  d = Identity(c) }
+            >
+            t = Shape(y)
+        }
+        """,
+        PASS,
+        inputs=[
+            {"x": np.ones(2, np.float32), "n": np.array(1)},
+            {"x": np.ones(2, np.float32), "n": np.array(0)},
+        ],
+        full_check=False,
+    )
+    assert "Shape" in run.ops
