@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
-from graphopt.cli.console import progress, show, show_json
+from graphopt.cli.console import progress, show, show_json, tell_labelled
 from graphopt.cli.guard import NEGATIVE, OK, guarded
 from graphopt.cli.options import (
+    AtolOption,
     DebugOption,
     InputsOption,
     JsonOption,
     LevelOption,
     ModelArgument,
     PassesOption,
+    RtolOption,
     ShapeOption,
     SkipOption,
     parse_shapes,
 )
 
 if TYPE_CHECKING:
-    from graphopt.report import LeftOut
+    import onnx_ir as ir
+
+    from graphopt.execute import Oracle
+    from graphopt.pipeline import Pipeline
 
 
 @guarded
@@ -30,40 +36,84 @@ def command(
     skip: SkipOption = [],  # noqa: B006
     inputs: InputsOption = None,
     shape: ShapeOption = [],  # noqa: B006
+    rtol: RtolOption = None,
+    atol: AtolOption = None,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Find the passes that break a model.
+    """Find the pass that breaks a model.
 
-    A pass breaks it that raises, leaves it malformed, or changes its outputs. Each is left out before the
-    search goes on. Exits with 1 where there is one.
+    That is the first that raises, leaves the graph malformed, or after which an output is out of tolerance.
+    Exits with 1 where there is one.
     """
     shapes = parse_shapes(shape)
-    from graphopt.compile import optimize
+    from graphopt.compile import pipeline_for
+    from graphopt.execute import Oracle, load_inputs
+    from graphopt.io import load
 
-    with progress(f"bisecting {model.name}") as say:
-        report = optimize(
-            model,
-            level=level,
-            passes=passes,
-            skip=skip,
-            shapes=shapes,
-            inputs=inputs,
-            measure=False,
-            progress=lambda stage: say(f"{model.name}: {stage}"),
-        ).report
+    pipeline = pipeline_for(level, passes, skip)
+    loaded = load(model)
+    with progress(f"bisecting {model.name}"):
+        given = None if inputs is None else load_inputs(inputs, loaded)
+        oracle = Oracle(loaded, inputs=given, shapes=shapes, rtol=rtol, atol=atol, observe_shapes=True)
+        guilty = _search(loaded, pipeline, oracle)
     if json:
-        guilty = [{"pass": each.name, "reason": each.reason} for each in report.left_out]
-        show_json({"guilty": guilty, "pipeline": report.pipeline})
+        show_json({"guilty": None if guilty is None else vars(guilty), "pipeline": str(pipeline)})
+    elif guilty is None:
+        show("no pass breaks the model")
     else:
-        _show(report.left_out, len(report.records))
-    return NEGATIVE if report.left_out else OK
+        show(f"{guilty.name} breaks the model: {guilty.reason}", *_details(guilty))
+        tell_labelled(
+            "hint", f"graphopt optimize {model} --skip {guilty.name.partition('{')[0]}", "bold cyan"
+        )
+    return OK if guilty is None else NEGATIVE
 
 
-def _show(guilty: list[LeftOut], runs: int) -> None:
-    from graphopt.report.units import plural
+@dataclasses.dataclass
+class Verdict:
+    """The guilty pass.
 
-    if not guilty:
-        show(f"no pass breaks the model ({plural(runs, 'pass run')})")
-    for each in guilty:
-        show(f"{each.name}: {each.reason}")
+    Attributes:
+        name: As it stands in the pipeline.
+        reason: What it broke.
+        step: Its place among the pass runs, from 1; None where it could not run to its end.
+        hits: What it did in that run.
+    """
+
+    name: str
+    reason: str
+    step: int | None = None
+    hits: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+def _search(model: ir.Model, pipeline: Pipeline, oracle: Oracle) -> Verdict | None:
+    from graphopt.ir import drop_false_shapes, infer_shapes
+    from graphopt.pipeline import FailedPassError, bisect
+
+    reasons: list[str] = []
+
+    def is_good(candidate: ir.Model) -> bool:
+        result = oracle.compare(candidate)
+        if not result.equal:
+            reasons.append(result.reason)
+        return result.equal
+
+    def infer(candidate: ir.Model) -> object:
+        infer_shapes(candidate)
+        return drop_false_shapes(candidate, oracle.shapes)
+
+    try:
+        found = bisect(model, pipeline, is_good, infer=infer)
+    except FailedPassError as failure:
+        return Verdict(failure.name, failure.message)
+    if found is None:
+        return None
+    # The search ends at the shortest prefix seen to fail, and each failure seen was shorter than the last.
+    return Verdict(found.record.name, reasons[-1], found.step + 1, found.record.hits)
+
+
+def _details(guilty: Verdict) -> list[str]:
+    if guilty.step is None:
+        return []
+    did = ", ".join(f"{count} {what}" for what, count in guilty.hits.items())
+    return [f"in pass run {guilty.step}, where it did: {did}"]

@@ -38,7 +38,9 @@ def command(
 
     digits = load_demo()
     with progress("optimizing the digit classifier"):
-        result = optimize(digits.model, inputs={"image": digits.images}, output=output)
+        images = {"image": digits.images}
+        shapes = {"image": digits.images.shape}
+        result = optimize(digits.model, inputs=images, shapes=shapes, output=output)
         right = [_right(model, digits) for model in (load(digits.model), result.model)]
     if json:
         accuracy = {"images": len(digits.labels), "right_before": right[0], "right_after": right[1]}
@@ -66,7 +68,7 @@ def _show(report: Report, right: list[int], images: int) -> None:
 
     table = before_after(report)
     before, after = (f"{100 * each / images:.1f}%" for each in right)
-    table.add_row("accuracy", before, after, "", f"{images} images not seen in training")
+    table.add_row("accuracy", before, after, "", f"{images} images not seen in training, all at once")
     show(
         *sections(
             [heading("a classifier of handwritten digits, 8x8 pixels, before and after `graphopt optimize`")],

@@ -68,18 +68,19 @@ def _cost_rows(table: Table, before: ModelCost, after: ModelCost) -> None:
     uncounted = [len(cost.unknown_ops) + len(cost.unknown_shapes) for cost in (before, after)]
     alike = uncounted[0] == uncounted[1]
     remark = "" if alike else f"{uncounted[0]} nodes not counted before, {uncounted[1]} after"
-    _row(table, "MACs", before.macs, after.macs, amount, remark, alike=alike)
-    _row(table, "FLOPs", before.flops, after.flops, amount, alike=alike)
+    _row(table, "MACs", before.macs, after.macs, amount, remark, comparable=alike)
+    _row(table, "FLOPs", before.flops, after.flops, amount, comparable=alike)
     peaks = before.activation_peak_bytes, after.activation_peak_bytes
-    _row(table, "activations", *peaks, size, "peak memory", alike=alike)
+    _row(table, "activations", *peaks, size, "peak memory", comparable=alike)
     times = before.time.estimate, after.time.estimate
-    _row(table, "estimate", *times, duration, rates_remark(after), alike=alike)
+    _row(table, "estimate", *times, duration, rates_remark(after), comparable=alike)
 
 
 def _latency_row(table: Table, bench: BenchResult, chosen: int) -> None:
     before, after = bench.median(0), bench.median(chosen)
     remark = f"{speed(bench, chosen)}, {plural(bench.threads, 'thread')}" if chosen else ""
-    _row(table, "measured", before, after, duration, remark)
+    differs = bench.faster(chosen) or bench.slower(chosen)
+    _row(table, "measured", before, after, duration, remark, comparable=differs)
 
 
 def _chosen(report: Report) -> int:
@@ -95,20 +96,20 @@ def _row(
     text: Callable[[float], str],
     remark: str = "",
     *,
-    alike: bool = True,
+    comparable: bool = True,
 ) -> None:
-    """One line; `alike` says whether the two figures mean the same, so that their change means something."""
-    table.add_row(label, text(before), text(after), change(before, after) if alike else "", dim(remark))
+    """One line; `comparable` says whether the change from one figure to the other means anything."""
+    table.add_row(label, text(before), text(after), change(before, after) if comparable else "", dim(remark))
 
 
 def passes(records: Sequence[Record], *, verbose: bool = False) -> Iterator[RenderableType]:
     """What each pass did, its runs added up; passes without a change are only counted."""
     table = columns("pass", ">changes", ">nodes", ">time", "what")
-    idle: dict[str, None] = {}
+    idle: list[str] = []
     for name, runs in _runs(records).items():
         changes = sum(run.changes for run in runs)
         if not changes and not verbose:
-            idle[name] = None
+            idle.append(name)
             continue
         hits = sum((Counter(run.hits) for run in runs), Counter[str]())
         removed = sum(run.nodes_after - run.nodes_before for run in runs)
@@ -125,7 +126,7 @@ def passes(records: Sequence[Record], *, verbose: bool = False) -> Iterator[Rend
     if table.row_count:
         yield table
     if idle:
-        yield dim(f"nothing to do for {', '.join(idle)}")
+        yield dim(f"{plural(len(idle), 'pass')} found nothing to do")
 
 
 def _runs(records: Sequence[Record]) -> dict[str, list[Record]]:
