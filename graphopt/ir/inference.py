@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
 
+from graphopt.ir.graphs import static_shape
 from graphopt.ir.shapes import FALSE_SHAPE_KEY
 
 MAX_ELEMENTS = 128
@@ -25,7 +26,7 @@ WHOLE = 10**9
 Dim = int | ir.SymbolicDim
 
 
-class Context(ShapeInferenceContext):
+class Context(ShapeInferenceContext):  # type: ignore[misc]
     """Inference context that keeps element values only where they are certain."""
 
     def __init__(self, opset_imports: dict[str, int]) -> None:
@@ -49,11 +50,8 @@ class Context(ShapeInferenceContext):
     def set_symbolic_value(self, value: ir.Value, data: list[Dim]) -> None:
         """Remember the elements of an integer or bool tensor if they are complete and fit the type."""
         dtype = value.dtype
-        if dtype is None or value.shape is None or len(data) > MAX_ELEMENTS:
-            return
-        if not all(isinstance(dim, int) for dim in value.shape.dims) or math.prod(value.shape.dims) != len(
-            data
-        ):  # type: ignore[arg-type]
+        shape = static_shape(value)
+        if dtype is None or shape is None or len(data) > MAX_ELEMENTS or math.prod(shape) != len(data):
             return
         data = [_plain(element) for element in data]
         if dtype == ir.DataType.BOOL:
@@ -69,7 +67,8 @@ class Context(ShapeInferenceContext):
     def get_symbolic_value(self, value: ir.Value) -> list[Dim] | None:
         """The known elements of a value, those of short constants included."""
         if SYM_DATA_KEY in value.metadata_props:
-            return super().get_symbolic_value(value)
+            known: list[Dim] | None = super().get_symbolic_value(value)
+            return known
         tensor = ir.convenience.get_const_tensor(value)
         if tensor is None or tensor.size > MAX_ELEMENTS:
             return None
@@ -166,7 +165,7 @@ def _aligned(lists: Sequence[list[Dim]]) -> list[tuple[Dim, ...]] | None:
 
 
 def _infer_comparison(context: Context, node: ir.Node) -> bool:
-    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)  # type: ignore[misc]
+    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)
     _correct_broadcast(context, node)
     lists = _elements(context, node)
     pairs = None if lists is None else _aligned(lists)
@@ -209,7 +208,7 @@ _LOGIC: dict[str, Callable[..., int]] = {
 
 
 def _infer_logic(context: Context, node: ir.Node) -> bool:
-    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)  # type: ignore[misc]
+    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)
     _correct_broadcast(context, node)
     lists = _elements(context, node)
     rows = None if lists is None else _aligned(lists)
@@ -219,7 +218,7 @@ def _infer_logic(context: Context, node: ir.Node) -> bool:
 
 
 def _infer_where(context: Context, node: ir.Node) -> bool:
-    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)  # type: ignore[misc]
+    registry.get("", node.op_type, version=context.get_opset_version(""))(context, node)
     _correct_broadcast(context, node)
     lists = _elements(context, node)
     rows = None if lists is None else _aligned(lists)
@@ -348,22 +347,15 @@ def _infer_expand(context: Context, node: ir.Node) -> bool:
     if data.shape is None or (elements is None and not _known_length(target)):
         context.set_shape_and_dtype(output, None, data.dtype)
         return True
-    count = len(elements) if elements is not None else int(target.shape[0])  # type: ignore[index, call-overload]
-    wanted = [
-        element if context.is_length(element) else context.new_symbolic_dim()
-        for element in (elements if elements is not None else [-1] * count)
-    ]
+    if elements is None:
+        elements = [-1] * math.prod(static_shape(target) or ())
+    wanted = [element if context.is_length(element) else context.new_symbolic_dim() for element in elements]
     context.set_shape_and_dtype(output, _broadcast(context, [data.shape, ir.Shape(wanted)]), data.dtype)
     known = context.get_symbolic_value(data)
-    if (
-        known is not None
-        and output.shape is not None
-        and all(isinstance(dim, int) for dim in output.shape.dims)
-    ):
-        size = math.prod(output.shape.dims)  # type: ignore[arg-type]
-        context.set_symbolic_value(
-            output, known * size if len(known) == 1 and size <= MAX_ELEMENTS else known
-        )
+    shape = static_shape(output)
+    if known is not None and shape is not None:
+        repeats = math.prod(shape) if len(known) == 1 and math.prod(shape) <= MAX_ELEMENTS else 1
+        context.set_symbolic_value(output, known * repeats)
     return True
 
 
@@ -425,7 +417,7 @@ def _infer_range(context: Context, node: ir.Node) -> bool:
 
 
 def _known_length(vector: ir.Value) -> bool:
-    return vector.shape is not None and len(vector.shape) == 1 and isinstance(vector.shape[0], int)
+    return len(static_shape(vector) or ()) == 1
 
 
 def _correct_broadcast(context: Context, node: ir.Node) -> None:
@@ -471,18 +463,10 @@ def _correct_slice(context: Context, node: ir.Node) -> None:
 
 def _correct_squeeze(context: Context, node: ir.Node) -> None:
     """Without known axes, each named dimension might be 1 and go."""
-    data = node.inputs[0]
-    has_input = len(node.inputs) > 1 and node.inputs[1] is not None
-    if "axes" in node.attributes or (
-        has_input and ir.convenience.get_const_tensor(node.inputs[1]) is not None
-    ):  # type: ignore[arg-type]
+    axes = node.inputs[1] if len(node.inputs) > 1 else None
+    if "axes" in node.attributes or (axes is not None and ir.convenience.get_const_tensor(axes) is not None):
         return
-    if (
-        has_input
-        or data is None
-        or data.shape is None
-        or not all(isinstance(dim, int) for dim in data.shape.dims)
-    ):
+    if axes is not None or static_shape(node.inputs[0]) is None:
         node.outputs[0].shape = None
 
 

@@ -293,7 +293,7 @@ def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
         if value is not None:
             context.name_anonymous_dims(value)  # type: ignore[attr-defined]
     try:
-        if not infer(context, node):  # type: ignore[arg-type]
+        if not infer(context, node):
             for value in node.outputs:
                 context.name_anonymous_dims(value)  # type: ignore[attr-defined]
     except Exception as error:  # a third party's inference must not stop ours
