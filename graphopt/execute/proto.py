@@ -231,9 +231,6 @@ class _Writer:
             return
         declared = main.initializer.add(name=name, data_type=tensor.dtype.value, dims=tensor.shape.numpy())
         declared.data_location = onnx.TensorProto.EXTERNAL
-        declared.external_data.add(key="location", value="given-as-array")
-        declared.external_data.add(key="offset", value="0")
-        declared.external_data.add(key="length", value=str(tensor.nbytes))
         self.light.tensors[name] = tensor
         self.light.weight_bytes += tensor.nbytes
 

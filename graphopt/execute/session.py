@@ -17,11 +17,9 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, LoadError
 from graphopt.execute.proto import LightProto, light_proto
+from graphopt.execute.weights import LARGE_WEIGHT_BYTES, handed_over, ways
 
 ModelLike = ir.Model | str | os.PathLike[str]
-
-LARGE_WEIGHT_BYTES = 512 << 20
-"""Above this, weights are not prepacked (a second copy of each) and the growing CPU arena is off."""
 
 _PROTOBUF_BYTES = (1 << 31) - 1
 
@@ -183,41 +181,35 @@ class Session:
     def _open(self, light: LightProto, *, optimize: bool, threads: int, prepack: bool) -> Any:
         import onnxruntime as ort
 
-        def options() -> Any:
-            level = ort.GraphOptimizationLevel
-            made = ort.SessionOptions()
-            made.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
-            made.intra_op_num_threads = threads
-            made.inter_op_num_threads = 1
-            made.log_severity_level = 4
+        level = ort.GraphOptimizationLevel
+        failure: Exception | None = None
+        attempts = list(ways(light, optimize=optimize))
+        for way in attempts:
+            options = ort.SessionOptions()
+            options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 4
             if light.weight_bytes > LARGE_WEIGHT_BYTES:
-                made.enable_cpu_mem_arena = False
+                options.enable_cpu_mem_arena = False
             if not prepack or light.weight_bytes > LARGE_WEIGHT_BYTES:
-                made.add_session_config_entry("session.disable_prepacking", "1")
-            if values:
-                made.add_external_initializers(list(light.tensors), values)
-            return made
-
-        try:
-            values = [
-                ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_plain_array(tensor), tensor.dtype.value)
-                for tensor in light.tensors.values()
-            ]
-        except (OSError, ValueError) as error:
-            raise ExecutionError(f"a weight of the model cannot be read: {error}") from error
-        self._keep_alive = values
-        for attempt in range(2):
+                options.add_session_config_entry("session.disable_prepacking", "1")
             try:
-                return ort.InferenceSession(
-                    light.proto.SerializeToString(), options(), providers=["CPUExecutionProvider"]
-                )
+                with handed_over(light, options, way) as self._keep_alive:
+                    return ort.InferenceSession(
+                        light.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                    )
+            except (OSError, ValueError) as error:
+                raise ExecutionError(f"a weight of the model cannot be read: {error}") from error
             except Exception as error:
+                failure = error
                 newest = re.search(r"max supported IR version: (\d+)", str(error))
                 # The IR version only says which fields may occur; onnxruntime refuses newer ones unread.
-                if attempt or newest is None:
-                    raise self._failure(error, loading=True) from error
-                light.proto.ir_version = int(newest[1])
-        raise AssertionError("unreachable: the second attempt returns or raises")
+                if newest is not None and light.proto.ir_version > int(newest[1]):
+                    light.proto.ir_version = int(newest[1])
+                    attempts.append(way)
+        assert failure is not None
+        raise self._failure(failure, loading=True) from failure
 
     def _failure(self, error: Exception, *, loading: bool = False) -> NodeFailure:
         text = str(error)
@@ -264,13 +256,6 @@ def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: E
             f"{cause.message}; the ONNX reference evaluator could not load it either: {_first_line(error)}",
             hint=cause.hint,
         ) from error
-
-
-def _plain_array(tensor: ir.TensorProtocol) -> np.ndarray[Any, Any]:
-    array = tensor.numpy()
-    if array.flags.c_contiguous and array.flags.aligned:
-        return array
-    return np.ascontiguousarray(array).copy()
 
 
 def _to_runtime(value: Any) -> Any:
