@@ -67,7 +67,7 @@ def _cost_rows(table: Table, before: ModelCost, after: ModelCost) -> None:
     _row(table, "parameters", before.params, after.params, amount)
     uncounted = [len(cost.unknown_ops) + len(cost.unknown_shapes) for cost in (before, after)]
     alike = uncounted[0] == uncounted[1]
-    remark = "" if alike else f"{uncounted[0]} nodes not counted before, {uncounted[1]} after"
+    remark = "" if alike else f"{plural(uncounted[0], 'node')} not counted before, {uncounted[1]} after"
     _row(table, "MACs", before.macs, after.macs, amount, remark, comparable=alike)
     _row(table, "FLOPs", before.flops, after.flops, amount, comparable=alike)
     peaks = before.activation_peak_bytes, after.activation_peak_bytes
