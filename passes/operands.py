@@ -8,7 +8,20 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, attribute_ints, constant, constant_tensor, ints, rank, same_shape
+from graphopt.ir import (
+    Reject,
+    Tape,
+    attribute_int,
+    attribute_ints,
+    constant,
+    constant_tensor,
+    ints,
+    rank,
+    same_shape,
+)
+
+FIRST_OPSET_WITH_AXES_INPUT = 13
+"""From here on Squeeze and Unsqueeze take their axes as an input."""
 
 
 def keep(value: ir.Value, holds: object, reason: str = "") -> ir.Value:
@@ -70,6 +83,41 @@ def node_ints(node: ir.Node, attribute: str, index: int) -> list[int] | None:
 def normalized_axes(axes: Sequence[int], of_rank: int) -> list[int]:
     """Axes counted from the front."""
     return [axis + of_rank if axis < 0 else axis for axis in axes]
+
+
+def reduced_axes(node: ir.Node, axes: int) -> list[int]:
+    """The axes that a reduction of a value with so many `axes` reduces, counted from the front.
+
+    Raises:
+        Reject: They are not constant.
+    """
+    named = node_ints(node, "axes", 1)
+    if named:
+        return normalized_axes(named, axes)
+    return [] if attribute_int(node, "noop_with_empty_axes", 0) else list(range(axes))
+
+
+def with_axes(tape: Tape, op_type: str, x: ir.Value, axes: list[int]) -> ir.Value:
+    """Squeeze or Unsqueeze in the form that the opset has."""
+    if tape.opset < FIRST_OPSET_WITH_AXES_INPUT:
+        return tape.op(op_type, [x], {"axes": axes})
+    return tape.op(op_type, [x, tape.ints(axes, "axes")])
+
+
+def squeezed_reduction(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """What a reduction over axes of size 1 comes to where it makes nothing of single elements.
+
+    Raises:
+        Reject: An axis is not of size 1 or not known.
+    """
+    if keeps_shape(x, node.outputs[0]):
+        return x
+    if attribute_int(node, "keepdims", 1) or x.shape is None:
+        raise Reject("")
+    axes = reduced_axes(node, len(x.shape))
+    if any(x.shape.dims[axis] != 1 for axis in axes):
+        raise Reject("")
+    return with_axes(tape, "Squeeze", x, axes)
 
 
 def known_rank(value: ir.Value) -> int:

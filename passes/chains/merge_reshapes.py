@@ -1,4 +1,4 @@
-"""Merge chains of Reshape, Flatten, Squeeze and Unsqueeze into one of them, or none.
+"""Merge chains of Reshape, Flatten, Squeeze and Unsqueeze into one of them, or none, or into a reduction.
 
 The elements stay in order, so only the last shape counts. It is kept as it is written where that can be, and
 else worked out from shape inference, with 0 and -1 for sizes that are not known.
@@ -12,12 +12,22 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, var
+from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, same_shape, var
 from graphopt.passes.chains._views import reshaped
-from graphopt.passes.operands import keeps_shape, known_rank, node_ints, normalized_axes
+from graphopt.passes.operands import (
+    keeps_shape,
+    known_rank,
+    node_ints,
+    normalized_axes,
+    reduced_axes,
+    with_axes,
+)
 from graphopt.pipeline import RewritePass
 
-FIRST_OPSET_WITH_AXES_INPUT = 13
+REDUCTIONS = tuple(
+    f"Reduce{kind}"
+    for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
+)
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
@@ -56,11 +66,18 @@ def view_of_view(tape: Tape, x: ir.Value, outer: ir.Node) -> ir.Value:
     return reshaped(tape, x, result.shape)
 
 
-def with_axes(tape: Tape, op_type: str, x: ir.Value, axes: list[int]) -> ir.Value:
-    """Squeeze or Unsqueeze in the form that the opset has."""
-    if tape.opset < FIRST_OPSET_WITH_AXES_INPUT:
-        return tape.op(op_type, [x], {"axes": axes})
-    return tape.op(op_type, [x, tape.ints(axes, "axes")])
+@rule(op(VIEWS, op(REDUCTIONS, var("x"), rest("_"), name="inner"), rest("__"), name="outer"))
+def view_of_reduction(tape: Tape, x: ir.Value, inner: ir.Node, outer: ir.Node) -> ir.Value:
+    """Unsqueeze(Reduce(x))  ->  Reduce(x) that keeps its dimensions; Squeeze(Reduce(x)) the reverse."""
+    if x.shape is None:
+        raise Reject("the shape of the operand is not known")
+    axes = set(reduced_axes(inner, len(x.shape)))
+    keepdims = 1 - attribute_int(inner, "keepdims", 1)
+    dims = [1 if index in axes else dim for index, dim in enumerate(x.shape.dims)]
+    shape = ir.Shape(dims if keepdims else [dim for index, dim in enumerate(dims) if index not in axes])
+    if not same_shape(shape, outer.outputs[0].shape):
+        raise Reject("")
+    return tape.op(inner.op_type, inner.inputs, {**inner.attributes, "keepdims": keepdims})
 
 
 def _names_all_sizes(node: ir.Node) -> bool:
@@ -77,4 +94,8 @@ class MergeReshapes(RewritePass):
 
     name: ClassVar[str] = "merge-reshapes"
     exact: ClassVar[bool] = True
-    rules: ClassVar[tuple[Rule, ...]] = (squeeze_of_squeeze, view_of_view)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        squeeze_of_squeeze,
+        view_of_view,
+        view_of_reduction,
+    )

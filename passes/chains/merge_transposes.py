@@ -5,15 +5,32 @@ A Transpose that moves no axis but those of size 1 only changes the shape and be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Reject, Rule, Tape, attribute_ints, constant_tensor, facts, op, rank, rule, var
+from graphopt.ir import (
+    Reject,
+    Rule,
+    Tape,
+    attribute_ints,
+    constant_tensor,
+    facts,
+    op,
+    rank,
+    rest,
+    rule,
+    same_dim,
+    same_shape,
+    var,
+)
 from graphopt.passes.chains._views import reshaped
 from graphopt.passes.operands import keep
 from graphopt.pipeline import RewritePass
+
+Dim = int | ir.SymbolicDim
 
 LONGEST_CHAIN = 8
 """Elementwise nodes looked through between two transposes."""
@@ -53,6 +70,26 @@ def inverse_around_elementwise(tape: Tape, y: ir.Value, outer: ir.Node) -> ir.Va
     return x
 
 
+VIEW_OF_X = op("Reshape", var("x"), rest("_"), shared=True, name="first")
+
+
+@rule(op("Reshape", op("Transpose", VIEW_OF_X, name="middle"), rest("__"), name="last"))
+def transpose_between_reshapes(
+    tape: Tape, x: ir.Value, first: ir.Node, middle: ir.Node, last: ir.Node
+) -> ir.Value:
+    """Reshape to joined axes, Transpose, Reshape back  ->  Transpose of all axes."""
+    joined, result = first.outputs[0].shape, last.outputs[0].shape
+    if x.shape is None or joined is None or result is None:
+        raise Reject("a shape is not known")
+    groups = _groups(x.shape.dims, joined.dims)
+    if groups is None:
+        raise Reject("")
+    perm = [axis for group in permutation(middle) for axis in groups[group]]
+    if not same_shape(ir.Shape([x.shape.dims[axis] for axis in perm]), result):
+        raise Reject("")
+    return tape.op("Transpose", [x], {"perm": perm})
+
+
 @rule(op("Transpose", var("x"), name="node"))
 def transpose_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
     """Transpose that moves only axes of size 1  ->  Reshape."""
@@ -61,6 +98,23 @@ def transpose_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.V
     moved = [axis for axis in permutation(node) if x.shape.dims[axis] != 1]
     keep(x, moved == sorted(moved))
     return reshaped(tape, x, node.outputs[0].shape)
+
+
+def _groups(dims: Sequence[Dim], joined: Sequence[Dim]) -> list[list[int]] | None:
+    """For each joined dimension the consecutive axes whose product it is; None if there are none."""
+    groups: list[list[int]] = []
+    axis = 0
+    for whole in joined:
+        group: list[int] = []
+        product: Dim = 1
+        while axis < len(dims) and not (group and same_dim(product, whole)):
+            product = dims[axis] * product
+            group.append(axis)
+            axis += 1
+        if not same_dim(product, whole):
+            return None
+        groups.append(group)
+    return groups if axis == len(dims) else None
 
 
 def permutation(node: ir.Node) -> list[int]:
@@ -93,5 +147,6 @@ class MergeTransposes(RewritePass):
     rules: ClassVar[tuple[Rule, ...]] = (
         transpose_of_transpose,
         inverse_around_elementwise,
+        transpose_between_reshapes,
         transpose_of_single_elements,
     )

@@ -28,7 +28,14 @@ from graphopt.ir import (
     rule,
     var,
 )
-from graphopt.passes.operands import is_filled_with, keep, keeps_shape, node_ints, static_dim
+from graphopt.passes.operands import (
+    is_filled_with,
+    keep,
+    keeps_shape,
+    node_ints,
+    squeezed_reduction,
+    static_dim,
+)
 from graphopt.pipeline import RewritePass
 
 
@@ -125,30 +132,16 @@ def gather_in_order(tape: Tape, node: ir.Node, x: ir.Value, indices: ir.Value) -
     return keep(x, np.array_equal(constant(indices), np.arange(size)))  # type: ignore[arg-type]
 
 
-REDUCTIONS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd")
-
-
-@rule(op((*REDUCTIONS, "GlobalAveragePool"), var("x"), rest("_"), name="node"))
+@rule(op(("ReduceMax", "ReduceMin", "ReduceProd"), var("x"), rest("_"), name="node"))
 def reduction_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
-    """Sum, mean, maximum, minimum or product over no axis, or over axes of size 1."""
-    return keep(x, keeps_shape(x, node.outputs[0]))
+    """Maximum, minimum or product over axes of size 1, or none (a sum or mean makes 0.0 of -0.0)."""
+    return squeezed_reduction(tape, node, x)
 
 
-@rule(op("AveragePool", var("x"), name="node"))
-def pool_of_single_elements(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
-    """AveragePool with a window of one element, stride 1 and no padding (MaxPool would drop NaN)."""
-    windows = attribute_ints(node, "kernel_shape") or [0]
-    strides, pads = attribute_ints(node, "strides") or [], attribute_ints(node, "pads") or []
-    return keep(x, {*windows, *strides} == {1} and not any(pads) and keeps_shape(x, node.outputs[0]))
-
-
-@rule(op("Where", const("condition"), var("x"), var("y"), name="node"))
-def where_of_one_side(tape: Tape, node: ir.Node, condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
-    """Where with a condition that is true everywhere, or nowhere."""
-    for truth, side in ((True, x), (False, y)):
-        if is_filled_with(condition, truth):
-            return keep(side, keeps_shape(side, node.outputs[0]), "the side taken is broadcast")
-    raise Reject("")
+@rule(op(("ReduceSum", "ReduceMean"), var("x"), rest("_"), name="node"))
+def reduction_over_no_axis(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+    """Sum or mean over no axis at all."""
+    return keep(x, attribute_int(node, "noop_with_empty_axes", 0) and not node_ints(node, "axes", 1))
 
 
 @dataclass(frozen=True)
@@ -170,6 +163,5 @@ class EliminateIdentities(RewritePass):
         resize_by_one,
         gather_in_order,
         reduction_of_single_elements,
-        pool_of_single_elements,
-        where_of_one_side,
+        reduction_over_no_axis,
     )

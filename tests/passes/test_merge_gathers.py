@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from graphopt.ir import constant
 from graphopt.testing import run_pass
 
@@ -24,3 +26,29 @@ def test_other_axes_and_computed_indices_are_left_alone() -> None:
     run = run_pass(text, "merge-gathers", inputs=())
     assert run.changes == 0
     assert run.refusals["gather-of-gather: they gather along different axes"] == 1
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (2, 3), (-1, 9223372036854775807), (-3, -2)])
+def test_squeeze_of_one_element(start: int, end: int) -> None:
+    text = f"""g (float[3, N, 4] x) => (float[N, 4] z) <int64[1] s = {{{start}}}, int64[1] e = {{{end}}},
+        int64[1] a = {{0}}> {{
+        p = Slice(x, s, e, a) y = Squeeze(p, a) z = Neg(y)
+    }}"""
+    assert run_pass(text, "merge-gathers").ops == ["Gather", "Neg"]
+
+
+def test_squeeze_of_a_slice_along_more_axes_stays() -> None:
+    text = """g (float[3, N, 4] x) => (float[A, B] z)
+        <int64[2] s = {1, 0}, int64[2] e = {2, 1}, int64[1] a = {0}> {
+        p = Slice(x, s, e) y = Squeeze(p, a) z = Neg(y)
+    }"""
+    run = run_pass(text, "merge-gathers")
+    assert run.changes == 0 and len(run.refusals) == 1
+
+
+def test_unsqueeze_of_one_element() -> None:
+    text = """g (float[3, N, 4] x) => (float[A, B, C] y) <int64 i = {-1}, int64[1] a = {2}> {
+        p = Gather<axis = 2>(x, i) y = Unsqueeze(p, a)
+    }"""
+    assert run_pass(text, "merge-gathers").ops == ["Gather"]
+    assert run_pass(text.replace("a = {2}", "a = {1}"), "merge-gathers").changes == 0

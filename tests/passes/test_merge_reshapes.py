@@ -80,3 +80,26 @@ def test_a_view_with_other_users_stays_beside() -> None:
         a = Reshape(x, s) y = Reshape(a, t) z = Neg(a)
     }"""
     assert sorted(run_pass(text, "merge-reshapes").ops) == ["Neg", "Reshape", "Reshape"]
+
+
+@pytest.mark.parametrize(
+    ("body", "keepdims"),
+    [
+        ("a = ReduceSum<keepdims = 0>(x, k) y = Unsqueeze(a, k)", 1),
+        ("a = ReduceLogSumExp(x, k) y = Squeeze(a, k)", 0),
+        ("a = ReduceMax<keepdims = 0>(x) s = Constant<value_ints = [1, 1, 1]>() y = Reshape(a, s)", 1),
+    ],
+)
+def test_a_view_of_a_reduction_is_a_matter_of_keepdims(body: str, keepdims: int) -> None:
+    shape = "A, B, C" if keepdims else "A, B"
+    text = f"g (float[N, 3, M] x) => (float[{shape}] y) <int64[1] k = {{1}}> {{ {body} }}"
+    found = run_pass(text, "merge-reshapes,dce")
+    assert len(found.ops) == 1
+    assert next(iter(found.model.graph)).attributes["keepdims"].as_int() == keepdims
+
+
+def test_a_reduction_with_other_users_is_not_computed_twice() -> None:
+    text = """g (float[N, 3] x) => (float[A] a, float[B, C] y) <int64[1] k = {1}> {
+        a = ReduceSum<keepdims = 0>(x, k) y = Unsqueeze(a, k)
+    }"""
+    assert run_pass(text, "merge-reshapes").changes == 0

@@ -58,3 +58,22 @@ def test_unknown_sizes_that_a_reshape_cannot_name_are_refused() -> None:
     run = run_pass(text, "merge-transposes")
     assert run.ops == ["Transpose"]
     assert sum(run.refusals.values()) == 1
+
+
+def attention(back: str) -> str:
+    return f"""g (float[N, 12, L, 32] x) => (float[A, B, C, D] y)
+        <int64[1] m1 = {{-1}}, int64[1] d = {{32}}> {{
+        n = Shape<start = 0, end = 1>(x) h = Constant<value_ints = [12]>() l = Shape<start = 2, end = 3>(x)
+        s = Concat<axis = 0>(m1, l, d) a = Reshape(x, s) b = Transpose<perm = [0, 2, 1]>(a)
+        t = Concat<axis = 0>({back}) y = Reshape(b, t)
+    }}"""
+
+
+def test_axes_joined_transposed_and_taken_apart_again() -> None:
+    run = run_pass(attention("n, h, d, l"), "merge-transposes,dce")
+    assert run.ops == ["Transpose"]
+    assert list(run.node("Transpose").attributes["perm"].as_ints()) == [0, 1, 3, 2]
+
+
+def test_axes_taken_apart_in_another_way_stay() -> None:
+    assert run_pass(attention("h, n, d, l"), "merge-transposes").changes == 0
