@@ -1,7 +1,7 @@
 """Identities that hold for every finite value, but not for the sign of zero, at infinity or for NaN.
 
-x + 0.0 turns -0.0 into 0.0, as onnxruntime's Where, sums and means of one element do; a Clip without a bound stops at the largest
-finite number; MaxPool drops NaN. What holds bit for bit stands in `simplify-algebra` and
+x + 0.0 turns -0.0 into 0.0, as sums, means and onnxruntime's Where do; a Clip without a bound stops at the
+largest finite number; MaxPool drops NaN. What holds bit for bit stands in `simplify-algebra` and
 `eliminate-identities`.
 """
 
