@@ -21,6 +21,7 @@ from graphopt.execute.compare import (
     compare_signatures,
     default_tolerance,
 )
+from graphopt.execute.conditioning import rounding_noise
 from graphopt.execute.inputs import InputSet, Trial, find_trials
 from graphopt.execute.session import ModelLike, Session, open_model
 from graphopt.execute.sizes import required_inputs
@@ -28,6 +29,9 @@ from graphopt.execute.userdata import fit_inputs
 from graphopt.ir import facts, is_deterministic, subgraphs
 
 Shape = tuple[int, ...]
+
+NOISE_FACTOR = 4.0
+"""Where a tolerance is missed, a candidate may differ by so many times what rounding alone moves."""
 
 _LOW_PRECISION = (ir.DataType.BFLOAT16, ir.DataType.FLOAT16)
 """Coarsest first."""
@@ -126,6 +130,7 @@ class Oracle:
         self._rtol = rtol
         self._atol = atol
         self.notes: list[str] = []
+        self._noise: dict[int, dict[str, float]] = {}
         self._floor = _working_precision(self._model)
         if self._floor != EXACT and rtol is None:
             self.notes.append(f"computes in half precision: compared with rtol {self._floor.rtol:g}")
@@ -172,6 +177,7 @@ class Oracle:
         outputs: list[OutputDifference] = []
         for index, (expected, actual) in enumerate(zip(self.outputs, results, strict=True)):
             outputs.extend(self._compare_set(index, expected, actual, exact=exact))
+        outputs = [self._weigh(difference, notes) for difference in outputs]
         wrong = [difference for difference in outputs if not difference.equal]
         for difference in wrong:
             tie = self._near_ties(difference, results[difference.input_set])
@@ -226,6 +232,24 @@ class Oracle:
         if exact:
             found = [_demand_exact(difference) for difference in found]
         return [*found, *compare_signatures(random, actual, input_set=index)]
+
+    def _weigh(self, difference: OutputDifference, notes: list[str]) -> OutputDifference:
+        """Excuse a difference of the size that rounding alone makes in the original, and say so by name."""
+        if difference.equal or not difference.same_pattern or self._rtol is not None:
+            return difference
+        index = difference.input_set
+        if index not in self._noise:
+            self._noise[index] = rounding_noise(
+                self._model, self.input_sets[index].values, self.outputs[index]
+            )
+        noise = self._noise[index].get(difference.name, 0.0)
+        if not difference.max_abs <= NOISE_FACTOR * noise:
+            return difference
+        notes.append(
+            f"output {difference.name!r}: differs by up to {difference.max_abs:.1e}, looser than its "
+            f"tolerance; rounding alone moves it by {noise:.1e} in the original"
+        )
+        return replace(difference, equal=True, reason="")
 
     def _near_ties(self, difference: OutputDifference, actual: Mapping[str, Any]) -> str:
         """For an index output that differs: how many indices are chosen between nearly equal scores."""

@@ -62,6 +62,7 @@ class OutputDifference:
         max_ulp: Largest distance in units in the last place of the type; None for types without.
         mismatched: Elements outside the tolerance.
         elements: Elements of the expected output.
+        same_pattern: Float arrays of one shape and type, with NaN and infinities at the same places.
         reason: Why it is not equal, or "".
         input_set: Index of the input set.
     """
@@ -75,6 +76,7 @@ class OutputDifference:
     max_ulp: int | None = None
     mismatched: int = 0
     elements: int = 0
+    same_pattern: bool = False
     reason: str = ""
     input_set: int = 0
 
@@ -175,6 +177,7 @@ def _output(
         max_ulp=max(ulps) if ulps else None,
         mismatched=sum(part.mismatched for part in parts),
         elements=sum(part.elements for part in parts),
+        same_pattern=all(part.equal or part.same_pattern for part in parts),
         reason=reasons[0] if reasons else "",
         input_set=input_set,
     )
@@ -240,9 +243,16 @@ def _discrete(expected: Array, actual: Array) -> OutputDifference:
         max_rel = float(_ratio(distance, np.maximum(np.abs(e), scale)).max())
         max_rel_elementwise = float(_ratio(distance, np.abs(e)).max())
     return OutputDifference(
-        "", not count, not count, max_abs, max_rel, max_rel_elementwise, None, count, expected.size,
-        f"{count} of {expected.size} elements differ" if count else "",
-    )  # fmt: skip
+        "",
+        equal=not count,
+        exact=not count,
+        max_abs=max_abs,
+        max_rel=max_rel,
+        max_rel_elementwise=max_rel_elementwise,
+        mismatched=count,
+        elements=expected.size,
+        reason=f"{count} of {expected.size} elements differ" if count else "",
+    )
 
 
 def _inexact(expected: Array, actual: Array, tolerance: Tolerance) -> OutputDifference:
@@ -281,6 +291,7 @@ def _inexact(expected: Array, actual: Array, tolerance: Tolerance) -> OutputDiff
         max_ulp=_max_ulp(expected[finite], actual[finite]),
         mismatched=nans + infs + outside,
         elements=expected.size,
+        same_pattern=not (nans or infs),
         reason=reason,
     )
 

@@ -15,13 +15,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from graphopt.errors import LoadError, ModelError, UsageError
 from graphopt.io.beyond import take_beyond_ir
-from graphopt.io.collector import collector_paused
 from graphopt.io.read import read_model
 from graphopt.io.repair import repair_model
 from graphopt.io.tensors import TensorChecker
 from graphopt.io.versions import NEWEST_OPSET, check_ir_version, check_opset, check_versions
 from graphopt.io.weights import slots
-from graphopt.ir import verify
+from graphopt.ir import paused_collector, verify
 
 Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
 
@@ -45,7 +44,7 @@ def load_with_notes(source: Source) -> tuple[ir.Model, list[str]]:
         LoadError: The file, or external data that it names, cannot be read.
         ModelError: The model is malformed in a way that leaves its meaning open.
     """
-    with collector_paused():
+    with paused_collector():
         if isinstance(source, ir.Model):
             return _copy_model(source)
         if isinstance(source, onnx.ModelProto):

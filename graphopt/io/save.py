@@ -16,7 +16,6 @@ from onnx import serialization
 
 from graphopt.errors import SaveError
 from graphopt.io.atomic import StagedFile, ensure_writable, termination_as_exit, told_as_save_error
-from graphopt.io.collector import collector_paused
 from graphopt.io.datafile import DataFile, data_files_of
 from graphopt.io.read import format_of
 from graphopt.io.serialize import to_proto
@@ -31,6 +30,7 @@ from graphopt.io.weights import (
     replaced,
     slots,
 )
+from graphopt.ir import paused_collector
 
 # Protobuf ends at 2 GiB; well before, one message is slow to write and takes its size twice in memory.
 LARGEST_INLINE_BYTES = 1_500_000_000
@@ -64,7 +64,7 @@ def save(
     moved = [slot for slot in places if external_data and _may_move(slot, size_threshold)]
     kept = {id(slot) for slot in moved}
     changes = [in_memory(slot) for slot in places if is_external(slot.tensor) and id(slot) not in kept]
-    with collector_paused(), termination_as_exit(), contextlib.ExitStack() as files:
+    with paused_collector(), termination_as_exit(), contextlib.ExitStack() as files:
         staged = files.enter_context(StagedFile(path))
         old_data = data_files_of(staged.path)
         if moved:

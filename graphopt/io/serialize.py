@@ -14,8 +14,8 @@ import onnx_ir as ir
 
 from graphopt.errors import SaveError
 from graphopt.io.beyond import put_back
-from graphopt.io.collector import collector_paused
 from graphopt.io.names import bodies, nested_nodes
+from graphopt.ir import paused_collector
 
 # From this IR version on an initializer need not be a graph input as well.
 _FREE_INITIALIZERS_IR_VERSION = 4
@@ -30,7 +30,7 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
         SaveError: It holds something that ONNX cannot say.
     """
     try:
-        with collector_paused():
+        with paused_collector():
             proto = ir.to_proto(model)
     except (RuntimeError, ValueError, TypeError) as error:
         while error.__cause__ is not None:
