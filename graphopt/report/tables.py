@@ -15,7 +15,7 @@ from rich.text import Text
 from graphopt.report.check_tables import checked, speed
 from graphopt.report.cost_tables import cost_notes, rates_remark
 from graphopt.report.data import Report
-from graphopt.report.layout import NAME_WIDTH, columns, dim, note, sections
+from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections
 from graphopt.report.units import amount, change, duration, plural, ratio, shorten, size
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def refusals(records: Sequence[Record], *, verbose: bool = False) -> Iterator[Re
     shown = counted if verbose else counted[:REFUSALS_SHOWN]
     table = columns(">left", "by", "because", "for example")
     for count, name, reason, examples in shown:
-        example = shorten(examples[0], NAME_WIDTH) if examples else ""
+        example = shorten(examples[0], NODE_WIDTH) if examples else ""
         table.add_row(str(count), name, reason, ", ".join(examples) if verbose else example)
     yield table
     if len(counted) > len(shown):
