@@ -50,6 +50,16 @@ def make_constant(value: ir.Value, tensor: ir.TensorProtocol, *, as_node: bool =
     return constant
 
 
+def reason_against_constant(value: ir.Value) -> str | None:
+    """Why a value must stay computed although its elements are known; None where it need not."""
+    node = value.producer()
+    if value.is_graph_output() and node is not None and node.graph is not None:
+        opsets = node.graph.opset_imports
+        if opsets and "" not in opsets:
+            return "it is a graph output, and the model imports no operators to hold a constant"
+    return None
+
+
 def named_tensor(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
     """A new tensor of that name over the same elements; `tensor`, which clones of the model share, stays."""
     shape = ir.Shape(tensor.shape.numpy())

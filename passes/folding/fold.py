@@ -28,7 +28,8 @@ from graphopt.ir import (
     static_shape,
     subgraphs,
 )
-from graphopt.ir.edit import function_graphs, make_constant
+from graphopt.ir.edit import function_graphs, make_constant, reason_against_constant
+from graphopt.ir.graphs import Names
 from graphopt.pipeline import Pass
 
 MAX_WORKING_BYTES = 256 << 20
@@ -55,8 +56,10 @@ class Fold(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         _cast_likes_of_constants(model, changes)
         unable: dict[ir.Node, str] = {}
-        while _Round(model, self.max_growth, unable).run(changes):
-            pass
+        while True:
+            _give_ranges_scalars(model, changes)
+            if not _Round(model, self.max_growth, unable).run(changes):
+                break
         for node, reason in unable.items():
             changes.refuse(reason, node.name)
 
@@ -176,10 +179,12 @@ class _Round:
     def _reason_to_stay(self, needed: list[ir.Value]) -> str | None:
         growth = 0
         for value in needed:
-            if not isinstance(value.type, ir.TensorType):
+            if not isinstance(value.type, ir.TensorType) or value.dtype is None:
                 return "the result is no tensor"
-            if value.dtype is None or (value.dtype.bitwidth or 8) < 8:
-                return f"onnxruntime returns no {value.dtype} results"
+            if value.dtype != ir.DataType.STRING and value.dtype.bitwidth < 8:
+                return f"the result is of type {value.dtype}, which onnxruntime does not hand out"
+            if reason := reason_against_constant(value):
+                return reason
             growth += self._sizes[value] - self._sources[value]
         if growth > self._max_growth:
             return f"the result would grow the file by {_mebibytes(growth)}"
@@ -217,6 +222,30 @@ def _size(value: ir.Value) -> int | None:
 
 def _mebibytes(size: int) -> str:
     return f"{size / (1 << 20):.1f} MiB"
+
+
+def _give_ranges_scalars(model: ir.Model, changes: Changes) -> None:
+    """Constant vectors of one element that a Range reads become scalars, which is all that it may read.
+
+    onnxruntime lets computed ones pass, and refuses to load constant ones.
+    """
+    skipped = function_graphs(model)
+    for graph in graphs(model):
+        for node in graph:
+            if node.op_type != "Range" or node.domain or graph in skipped:
+                continue
+            for index, value in enumerate(node.inputs):
+                tensor = constant_tensor(value)
+                if value is None or tensor is None or len(tensor.shape) == 0 or tensor.size != 1:
+                    continue
+                number = ir.Tensor(tensor.numpy().reshape(()), dtype=tensor.dtype)
+                number.name = Names(model).fresh(f"{value.name}/scalar")
+                scalar = ir.Value(
+                    name=number.name, const_value=number, type=ir.TensorType(tensor.dtype), shape=ir.Shape(())
+                )
+                graph.initializers.add(scalar)
+                node.replace_input_with(index, scalar)
+                changes.add("constant of a Range to a scalar")
 
 
 def _cast_likes_of_constants(model: ir.Model, changes: Changes) -> None:

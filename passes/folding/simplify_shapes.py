@@ -35,7 +35,7 @@ from graphopt.ir import (
     subgraphs,
     symbolic_value,
 )
-from graphopt.ir.edit import function_graphs, make_constant
+from graphopt.ir.edit import function_graphs, make_constant, reason_against_constant
 from graphopt.ir.graphs import Names
 from graphopt.pipeline import Pass
 
@@ -94,7 +94,7 @@ def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
             if elements is None or shape is None or output.dtype is None or not _is_in_use(output):
                 continue
             if all(isinstance(element, int) for element in elements):
-                if is_deterministic(node):
+                if is_deterministic(node) and reason_against_constant(output) is None:
                     array = np.array(elements, dtype=output.dtype.numpy()).reshape(shape)
                     make_constant(output, ir.Tensor(array, dtype=output.dtype, name=output.name))
                     changes.add("known elements")

@@ -255,3 +255,30 @@ def test_strings_and_sequences() -> None:
         "fold",
     )
     assert run.ops == ["Add"]
+
+
+def test_ranges_read_scalars() -> None:
+    run = run_pass(
+        """
+        agraph (int64[1] n) => (int64[K] y)
+        <int64[1] a = {0}, int64[1] b = {1}, int64 c = {1}>
+        { start = Sub(b, b)  stop = Neg(n)  end = Neg(stop)  y = Range(start, end, c) }
+        """,
+        "fold",
+        inputs=[{"n": np.array([3])}],
+        full_check=False,
+    )
+    assert run.hits == {"Sub of constants": 1, "constant of a Range to a scalar": 1}
+
+
+def test_a_model_without_standard_operators_holds_no_constant_output() -> None:
+    run = run_pass(
+        """
+        <ir_version: 9, opset_import: ["ai.onnx.ml" : 3]>
+        agraph (float[1,1] unused) => (float[1,2] y)
+        <float[1,2] a = {1.0, -2.0}>
+        { y = ai.onnx.ml.Binarizer <threshold = 0.5> (a) }
+        """,
+        "fold",
+    )
+    assert run.changes == 0
