@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # From the ground up. Modules of one row never import each other.
 LAYERS = (
-    ("errors",),
+    ("errors", "demo"),
     ("ir",),
     ("execute",),
     ("cost", "quant", "memory", "native", "_native"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+import graphopt.execute as execute
 from graphopt.cost import ModelCost, estimate
 from graphopt.io import load
 from graphopt.ir import infer_shapes
@@ -29,10 +30,9 @@ def check(
     exact: bool = False,
 ) -> CheckResult:
     """Compare two models on inputs that fit the first; see `graphopt.execute.check`."""
-    from graphopt import execute
-
+    data = None if inputs is None else execute.load_inputs(inputs)
     return execute.check(
-        load(original), load(other), inputs=inputs, shapes=shapes, rtol=rtol, atol=atol, exact=exact
+        load(original), load(other), inputs=data, shapes=shapes, rtol=rtol, atol=atol, exact=exact
     )
 
 
@@ -60,8 +60,7 @@ def bench(
     seconds: float = 2.0,
 ) -> BenchResult:
     """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`."""
-    from graphopt import execute
-
+    data = None if inputs is None else execute.load_inputs(inputs)
     return execute.bench(
-        [load(model) for model in models], inputs=inputs, shapes=shapes, threads=threads, seconds=seconds
+        [load(model) for model in models], inputs=data, shapes=shapes, threads=threads, seconds=seconds
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from graphopt.compile.emit import forget_claims
-from graphopt.cost import ModelCost, estimate
+from graphopt.cost import ModelCost, estimate, load_rates
 from graphopt.errors import ExecutionError
 from graphopt.execute import CheckResult, InputSet, Oracle
 from graphopt.io import Interface, restore
@@ -173,7 +173,7 @@ class Workshop:
         return [] if self._oracle is None else drop_false_shapes(model, self._oracle.shapes)
 
     def _estimate(self, model: ir.Model) -> ModelCost:
-        return estimate(model, shapes=self._cost_shapes)
+        return estimate(model, shapes=self._cost_shapes, rates=load_rates())
 
     def _finish(self, model: ir.Model) -> list[str]:
         forget_claims(model)

@@ -13,6 +13,9 @@ import onnx_ir as ir
 
 KNOWN_DOMAINS = frozenset({"", "ai.onnx.ml"})
 
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+"""The operators of the standard domain that hold graphs."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OpFacts:
@@ -153,6 +156,8 @@ def is_deterministic(node: ir.Node) -> bool:
 def subgraphs(node: ir.Node) -> list[ir.Graph]:
     """Bodies held by the attributes of `node`: If branches, Loop and Scan bodies."""
     found: list[ir.Graph] = []
+    if node.domain == "" and node.op_type not in _CONTROL_FLOW:
+        return found
     for attribute in node.attributes.values():
         if attribute.is_ref():
             continue
