@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
@@ -127,7 +129,7 @@ class _Batch:
             dtype = value.dtype
             assert dtype is not None
             if dtype == ir.DataType.STRING:
-                tensors[value] = ir.StringTensor(array, shape=ir.Shape(array.shape), name=value.name)
+                tensors[value] = _string_tensor(array, value.name)
             else:
                 tensors[value] = ir.Tensor(array, dtype=dtype, name=value.name)
         return tensors
@@ -137,6 +139,13 @@ class _Batch:
         if not isinstance(error, NodeFailure) or error.position is None:
             return None
         return self._originals[self._copies[error.position]]
+
+
+def _string_tensor(array: np.ndarray[Any, Any], name: str | None) -> ir.StringTensor:
+    """Texts as ONNX stores them: UTF-8 bytes."""
+    texts = np.empty(array.size, dtype=object)
+    texts[:] = [str(text).encode() for text in array.reshape(-1)]
+    return ir.StringTensor(texts.reshape(array.shape), shape=ir.Shape(array.shape), name=name)
 
 
 def _kind(node: ir.Node) -> tuple[object, ...]:
