@@ -5,6 +5,7 @@ Nothing here changes a graph.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -168,11 +169,15 @@ def value_names(model: ir.Model) -> set[str]:
 
 
 class Names:
-    """Hands out value names that no scope of the model uses."""
+    """Hands out value names that no scope of the model uses; it looks at the model when first asked."""
 
     def __init__(self, model: ir.Model) -> None:
-        self._used = value_names(model)
+        self._model = model
         self._next: dict[str, int] = {}
+
+    @functools.cached_property
+    def _used(self) -> set[str]:
+        return value_names(self._model)
 
     def fresh(self, base: str) -> str:
         """`base`, or `base` with the smallest free number behind it."""
