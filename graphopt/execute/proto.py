@@ -236,7 +236,7 @@ class _Writer:
 
 
 def _is_handed_over(tensor: ir.TensorProtocol) -> bool:
-    return tensor.nbytes > INLINE_BYTES and tensor.dtype in _HANDED_OVER
+    return tensor.dtype in _HANDED_OVER and tensor.nbytes > INLINE_BYTES
 
 
 def _inline(proto: onnx.TensorProto, name: str, tensor: ir.TensorProtocol) -> None:

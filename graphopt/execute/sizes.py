@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
-from graphopt.execute.usage import Strides, Usage, downsampling
+from graphopt.execute.usage import Strides, Usage, downsampling, size_hints
 
 _IMAGE = (32, 48, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384, 416, 448, 512, 640, 1024)
 _BATCHES = (2, 1, 3, 4, 5, 6, 8, 10, 16, 32)
@@ -103,6 +103,7 @@ def make_space(
             hint=f"the inputs are {', '.join(value.name or '' for value in inputs) or 'none'}",
         )
     granularity = downsampling(model)
+    hints = size_hints(model)
     pinned = _pinned_symbols(inputs, fixed)
     for value in inputs:
         name = value.name or ""
@@ -131,7 +132,7 @@ def make_space(
             if wanted is not None:
                 dims.append(wanted)
                 continue
-            variable, start = _variable(value, axis, symbol, granularity)
+            variable, start = _variable(value, axis, symbol, granularity, hints)
             space.add(variable, start)
             dims.append(variable.name)
         space.dims[name] = tuple(dims)
@@ -163,7 +164,9 @@ def _symbol(dim: int | ir.SymbolicDim | None) -> str:
     return "" if text in _ANONYMOUS else text
 
 
-def _variable(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> tuple[Variable, int]:
+def _variable(
+    value: ir.Value, axis: int, symbol: str, granularity: Strides, hints: Sequence[int]
+) -> tuple[Variable, int]:
     """The variable of one free dimension and its first value."""
     name = symbol or f"{value.name}[{axis}]"
     kind = _kind(value, axis, symbol, granularity)
@@ -175,21 +178,21 @@ def _variable(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> 
         low = 2 * step if step >= 16 else -(-32 // step) * step
         preferred = (low, low + max(step, low // 2))
         preferred = preferred if first else preferred[::-1]
-        others: tuple[int, ...] = (*_IMAGE, *GENERIC)
+        others: tuple[int, ...] = (*_IMAGE, *hints, *GENERIC)
     elif kind == "signal":
         step = granularity[1]
         preferred = (step + step // 8, step)
-        others = (step // 2 + step // 16, step // 2, 2 * step, 3 * step, *GENERIC)
+        others = (step // 2 + step // 16, step // 2, 2 * step, 3 * step, *hints, *GENERIC)
     else:
         preferred = (10, 7) if kind == "length" else (4, 6)
-        others = GENERIC
+        others = (*hints, *GENERIC)
     return Variable(name, kind, tuple(dict.fromkeys((*preferred, *others))), preferred[1]), preferred[0]
 
 
 def _kind(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> str:
     rank = len(value.shape) if value.shape is not None else axis + 1
     floating = value.dtype is None or value.dtype.is_floating_point()
-    if _BATCH.search(symbol) or (axis == 0 and rank >= 2 and not _LENGTH.search(symbol)):
+    if rank >= 2 and (_BATCH.search(symbol) or (axis == 0 and not _LENGTH.search(symbol))):
         return "batch"
     if rank == 3 and axis == 1 and value.shape is not None and _static(value.shape[0]) and not symbol:
         return "batch"  # the state of a recurrent layer: layers x batch x features

@@ -6,6 +6,7 @@ makes no values.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import constant, facts
+from graphopt.ir import constant, constant_tensor, facts, nodes
 
 _MAX_STEPS = 2000
 """Uses followed per input; what lies further is left to trial runs."""
@@ -231,6 +232,36 @@ def downsampling(model: ir.Model) -> Strides:
 
     visit(model.graph)
     return _largest(strides.values())
+
+
+_MOST_HINTS = 24
+_LARGEST_HINT = 65536
+
+
+def size_hints(model: ir.Model) -> tuple[int, ...]:
+    """Sizes that constants of the graph speak of: Reshape targets, rows of matrices, parts of a Split."""
+    found: dict[int, None] = {}
+    for node in nodes(model):
+        found.update(dict.fromkeys(size for size in _hints_of(node) if 1 < size <= _LARGEST_HINT))
+        if len(found) >= _MOST_HINTS:
+            break
+    return tuple(found)[:_MOST_HINTS]
+
+
+def _hints_of(node: ir.Node) -> list[int]:
+    if node.op_type == "Reshape" and len(node.inputs) == 2:
+        target = constant(node.inputs[1])
+        sizes = [] if target is None else [int(size) for size in target.ravel() if size > 0]
+        return [math.prod(sizes), *sizes]
+    if node.op_type in ("MatMul", "Gemm") and len(node.inputs) > 1:
+        tensor = constant_tensor(node.inputs[1])
+        rows = () if tensor is None else tuple(tensor.shape.numpy())
+        transposed = node.op_type == "Gemm" and bool(node.attributes.get_int("transB", 0))
+        return [rows[-1 if transposed else -2]] if len(rows) >= 2 else []
+    if node.op_type == "Split" and len(node.inputs) > 1:
+        parts = constant(node.inputs[1])
+        return [] if parts is None else [int(parts.sum())]
+    return []
 
 
 def _largest(strides: Iterable[Strides]) -> Strides:

@@ -102,15 +102,23 @@ def _read_proto(path: Path) -> tuple[str, Any]:
     import onnx
     from onnx import numpy_helper
 
+    def tensor() -> tuple[str, Any]:
+        proto = onnx.TensorProto.FromString(data)
+        return proto.name, numpy_helper.to_array(proto)
+
+    def sequence() -> tuple[str, Any]:
+        proto = onnx.SequenceProto.FromString(data)
+        return proto.name, numpy_helper.to_list(proto)
+
     data = path.read_bytes()
-    try:
-        tensor = onnx.TensorProto.FromString(data)
-        if tensor.data_type:
-            return tensor.name, numpy_helper.to_array(tensor)
-        sequence = onnx.SequenceProto.FromString(data)
-        return sequence.name, numpy_helper.to_list(sequence)
-    except Exception as error:  # protobuf's DecodeError has no typed home; numpy raises several others
-        raise UsageError(f"cannot read {path} as an ONNX tensor: {error}") from error
+    # The file does not say which of the two it holds, and either may parse as the other.
+    failure: Exception | None = None
+    for read in (tensor, sequence):
+        try:
+            return read()
+        except Exception as error:  # protobuf's DecodeError has no typed home; numpy raises several others
+            failure = failure or error
+    raise UsageError(f"cannot read {path} as an ONNX tensor: {failure}") from failure
 
 
 def _fit(model: ir.Model, given: InputSet) -> InputSet:
