@@ -23,6 +23,9 @@ ModelLike = ir.Model | str | os.PathLike[str]
 
 _PROTOBUF_BYTES = (1 << 31) - 1
 
+MANY_NODES = 2000
+"""Beyond so many nodes a checking session plans no buffer reuse, which takes time quadratic in the nodes."""
+
 _NODE_NUMBER = re.compile(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)")
 """How onnxruntime's messages name a node of ours; the last one is the innermost."""
 
@@ -192,6 +195,9 @@ class Session:
             options.log_severity_level = 4
             if light.weight_bytes > LARGE_WEIGHT_BYTES:
                 options.enable_cpu_mem_arena = False
+            if not optimize and len(light.nodes) > MANY_NODES:
+                options.enable_mem_reuse = False
+                options.enable_mem_pattern = False
             if not prepack or light.weight_bytes > LARGE_WEIGHT_BYTES:
                 options.add_session_config_entry("session.disable_prepacking", "1")
             try:
