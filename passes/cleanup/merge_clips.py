@@ -50,8 +50,19 @@ def clip_of_clip(tape: Tape, x: ir.Value, inner: ir.Node, outer: ir.Node) -> ir.
     if tape.opset < FIRST_OPSET_WITH_INPUTS:
         named = zip(("min", "max"), given, strict=True)
         return tape.op("Clip", [x], {name: float(bound) for name, bound in named if bound is not None})
-    inputs = [None if bound is None else tape.const(np.asarray(bound), "bound") for bound in given]
-    return tape.op("Clip", [x, *inputs])
+    known = [value for node in (outer, inner) for value in node.inputs[1:] if value is not None]
+    return tape.op("Clip", [x, *(_as_input(tape, bound, known) for bound in given)])
+
+
+def _as_input(tape: Tape, bound: Any, known: list[ir.Value]) -> ir.Value | None:
+    """A bound as a constant: one that is there already, or a new one."""
+    if bound is None:
+        return None
+    for value in known:
+        found = scalar(value)
+        if found == bound and np.signbit(found) == np.signbit(bound):
+            return value
+    return tape.const(np.asarray(bound), "bound")
 
 
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16)
