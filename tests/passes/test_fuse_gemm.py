@@ -1,4 +1,4 @@
-"""Scale, bias, BatchNormalization and Transpose fold into Gemm and MatMul; products of constants are joined."""
+"""Scale, bias, BatchNormalization and Transpose fold into Gemm and MatMul; constant products are joined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ NORM = {"scale": (4,), "shift": (4,), "mean": (4,), "positive_var": (4,)}
 
 @pytest.mark.parametrize("op", ["Mul", "Div", "Add", "Sub"])
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (1, 4)])
-@pytest.mark.parametrize("attributes", ["", "<transB = 1>", "<alpha = 0.5, beta = 2.0>", "<transA = 1, transB = 1>"])
+@pytest.mark.parametrize(
+    "attributes", ["", "<transB = 1>", "<alpha = 0.5, beta = 2.0>", "<transA = 1, transB = 1>"]
+)
 @pytest.mark.parametrize("bias", [None, (), (4,), (1, 4), (5, 1), (5, 4)])
 def test_an_affine_after_a_gemm_folds(
     weights: Weights, op: str, shape: tuple[int, ...], attributes: str, bias: tuple[int, ...] | None
@@ -22,7 +24,8 @@ def test_an_affine_after_a_gemm_folds(
     w = (4, 3) if "transB" in attributes else (3, 4)
     x = "3,5" if "transA" in attributes else "5,3"
     run = run_pass(
-        f"""agraph (float[{x}] x) => (float[n,m] y) {weights(w=w, b=(4,) if bias is None else bias, c=shape)} {{
+        f"""agraph (float[{x}] x) => (float[n,m] y)
+        {weights(w=w, b=(4,) if bias is None else bias, c=shape)} {{
             a = Gemm {attributes} (x, w{"" if bias is None else ", b"})
             y = {op}(a, c)
         }}""",

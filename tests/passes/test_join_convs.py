@@ -66,10 +66,13 @@ def test_others_stay(weights: Weights, first: str, second: str, shapes: dict[str
     assert not run_pass(_convs(first, second, weights(**shapes)), "join-convs").changes
 
 
-@pytest.mark.parametrize(("first", "second"), [("Conv(x, v, d)", "Conv(a, w)"), ("Conv(x, v)", "Conv(a, w, d)")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("Conv(x, v, d)", "Conv(a, w)"), ("Conv(x, v)", "Conv(a, w, d)")]
+)
 def test_a_dynamic_bias_is_not_dropped(weights: Weights, first: str, second: str) -> None:
     run = run_pass(
-        f"""agraph (float[1,2,6,6] x, float[8] d) => (float[n,c,h,w] y) {weights(v=(8, 2, 1, 1), w=(8, 8, 1, 1))} {{
+        f"""agraph (float[1,2,6,6] x, float[8] d) => (float[n,c,h,w] y)
+        {weights(v=(8, 2, 1, 1), w=(8, 8, 1, 1))} {{
             a = {first}
             y = {second}
         }}""",

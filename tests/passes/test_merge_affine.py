@@ -51,7 +51,9 @@ def test_what_cancels_out_vanishes() -> None:
 
 def test_what_cancels_out_but_broadcasts_stays() -> None:
     run = run_pass(
-        """agraph (float[3] x) => (float[2,3] y) <float[2,1] c = {4.0, 2.0}> { a = Add(x, c)  y = Sub(a, c) }""",
+        """agraph (float[3] x) => (float[2,3] y) <float[2,1] c = {4.0, 2.0}> {
+            a = Add(x, c)  y = Sub(a, c)
+        }""",
         "merge-affine",
     )
     assert run.refusals == {"merge-chain: the merged constants would broadcast to another shape": 1}
@@ -59,7 +61,9 @@ def test_what_cancels_out_but_broadcasts_stays() -> None:
 
 def test_two_vectors_do_not_become_a_matrix(weights: Weights) -> None:
     run = run_pass(
-        f"""agraph (float[4,3] x) => (float[4,3] y) {weights(p=(4, 1), q=(3,))} {{ a = Mul(x, p)  y = Mul(a, q) }}""",
+        f"""agraph (float[4,3] x) => (float[4,3] y) {weights(p=(4, 1), q=(3,))} {{
+            a = Mul(x, p)  y = Mul(a, q)
+        }}""",
         "merge-affine",
     )
     assert run.refusals == {"merge-chain: the merged constant would be larger": 1}
@@ -87,7 +91,9 @@ def test_integers_stay() -> None:
 @pytest.mark.parametrize(("p", "q"), [("1e30", "1e30"), ("1e-30", "1e-30")])
 def test_constants_that_leave_the_range_stay(p: str, q: str) -> None:
     run = run_pass(
-        f"agraph (float[3] x) => (float[3] y) <float p = {{{p}}}, float q = {{{q}}}> {{ a = Mul(x, p)  y = Mul(a, q) }}",
+        f"""agraph (float[3] x) => (float[3] y) <float p = {{{p}}}, float q = {{{q}}}> {{
+            a = Mul(x, p)  y = Mul(a, q)
+        }}""",
         "merge-affine",
     )
     assert not run.changes
@@ -97,7 +103,9 @@ def test_constants_that_leave_the_range_stay(p: str, q: str) -> None:
 @pytest.mark.parametrize("number", ["inf", "-inf", "nan", "0.0"])
 def test_constants_that_are_no_numbers_stay(number: str) -> None:
     run = run_pass(
-        f"agraph (float[3] x) => (float[3] y) <float p = {{{number}}}, float q = {{2.0}}> {{ a = Div(x, p)  y = Mul(a, q) }}",
+        f"""agraph (float[3] x) => (float[3] y) <float p = {{{number}}}, float q = {{2.0}}> {{
+            a = Div(x, p)  y = Mul(a, q)
+        }}""",
         "merge-affine",
         inputs=(),
     )
