@@ -20,7 +20,7 @@ SIZES = "float[4] twice = {1,1,2,2}, int64[1] two = {2}, int64[1] zero = {0}"
 
 
 def _graph(
-    weights: Weights, body: str, *, outputs: str = "float[n,c,h,w] y", **shapes: tuple[int, ...]
+    weights: Weights, body: str, outputs: str = "float[n,c,h,w] y", **shapes: tuple[int, ...]
 ) -> str:
     text = weights(**{**CONV, **NORM, **shapes})
     return f"agraph (float[1,4,6,6] x) => ({outputs}) {text[:-1]}, {CONSTANTS}, {SIZES}> {{ {body} }}"
