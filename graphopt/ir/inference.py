@@ -20,6 +20,9 @@ from graphopt.ir.shapes import FALSE_SHAPE_KEY
 MAX_ELEMENTS = 128
 """Longer integer vectors are data, not shapes; their elements are not followed."""
 
+MAX_MEETING = 16
+"""Where more names broadcast together, the result is a new name each time."""
+
 WHOLE = 10**9
 """A Slice that ends here or later takes all: exporters write such ends, and no dimension is as long."""
 
@@ -88,7 +91,10 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
             if self._met.get(dim.value, {dim.value}) == parts:
                 return dim
         if parts not in self._meetings:
-            made = self._meetings[parts] = self.new_symbolic_dim()
+            made = self.new_symbolic_dim()
+            if len(parts) > MAX_MEETING:
+                return made
+            self._meetings[parts] = made
             self._met[made.value] = parts
         return self._meetings[parts]
 

@@ -9,7 +9,6 @@ Before: Shape - Gather - Unsqueeze - Concat(., 512) - Reshape. After: Reshape(x,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,13 +54,14 @@ class SimplifyShapes(Pass):
             return
         infer_shapes(model)
         names = Names(model)
+        earliest: dict[ir.Value, ir.Value] = {}
         skipped = function_graphs(model)
         _replace_known(model.graph, {}, changes)
         for graph in graphs(model):
             if graph not in skipped:
                 for node in list(graph):
-                    if node.graph is not None and node.domain == "":
-                        _simplify(node, names, changes)
+                    if node.domain == "" and any(_is_in_use(output) for output in node.outputs):
+                        _simplify(node, names, earliest, changes)
 
 
 def _has_shape_arithmetic(model: ir.Model) -> bool:
@@ -118,7 +118,7 @@ def _replace(old: ir.Value, new: ir.Value) -> bool:
     return True
 
 
-def _simplify(node: ir.Node, names: Names, changes: Changes) -> None:
+def _simplify(node: ir.Node, names: Names, earliest: dict[ir.Value, ir.Value], changes: Changes) -> None:
     match node.op_type:
         case "Reshape" | "Expand":
             if not _remove_idle(node, changes):
@@ -127,7 +127,7 @@ def _simplify(node: ir.Node, names: Names, changes: Changes) -> None:
             if _keeps_order(node):
                 _remove_idle(node, changes)
         case "Shape" | "Size":
-            _ask_earlier(node, changes)
+            _ask_earlier(node, earliest, changes)
 
 
 def _remove_idle(node: ir.Node, changes: Changes) -> bool:
@@ -219,29 +219,42 @@ def _expand_target(
     return dims
 
 
-def _ask_earlier(node: ir.Node, changes: Changes) -> None:
+def _ask_earlier(node: ir.Node, earliest: dict[ir.Value, ir.Value], changes: Changes) -> None:
     """Let Shape and Size read the earliest value on the way that has the same shape."""
     value = node.inputs[0]
     if value is None or value.shape is None:
         return
-    earliest = value
-    for earlier in _same_shape_before(value):
-        earliest = earlier
-    if earliest is not value:
-        node.replace_input_with(0, earliest)
+    found = _earliest(value, earliest)
+    if found is not value:
+        node.replace_input_with(0, found)
         changes.add(f"{node.op_type} of an earlier value")
 
 
-def _same_shape_before(value: ir.Value) -> Iterator[ir.Value]:
-    current = value
-    while True:
-        node = current.producer()
-        if node is None or not facts(node).known or subgraphs(node) or node.graph is not value.graph:
-            return
-        found = next(
-            (each for each in node.inputs if each is not None and same_shape(each.shape, value.shape)), None
-        )
-        if found is None or constant_tensor(found) is not None:
-            return
-        yield found
-        current = found
+def _earliest(value: ir.Value, earliest: dict[ir.Value, ir.Value]) -> ir.Value:
+    """The first of the values from which `value` is made, step by step in one graph, all of one shape.
+
+    Args:
+        value: Of a known shape.
+        earliest: What was found before; makes all look-ups of a model together linear.
+    """
+    way: list[ir.Value] = []
+    current: ir.Value | None = value
+    while current is not None and current not in earliest:
+        way.append(current)
+        current = _same_shape_before(current)
+    end = way[-1] if current is None else earliest[current]
+    earliest.update((each, end) for each in way)
+    return end
+
+
+def _same_shape_before(value: ir.Value) -> ir.Value | None:
+    node = value.producer()
+    if node is None or not facts(node).known or subgraphs(node):
+        return None
+    for each in node.inputs:
+        if each is None or not same_shape(each.shape, value.shape) or constant_tensor(each) is not None:
+            continue
+        producer = each.producer()
+        if producer is None or producer.graph is node.graph:
+            return each
+    return None
