@@ -91,7 +91,7 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
             if self._met.get(dim.value, {dim.value}) == parts:
                 return dim
         if parts not in self._meetings:
-            made = self.new_symbolic_dim()
+            made: ir.SymbolicDim = self.new_symbolic_dim()
             if len(parts) > MAX_MEETING:
                 return made
             self._meetings[parts] = made
