@@ -1,4 +1,4 @@
-"""A share of ONNX's own node tests at both levels, in both forms; benchmarks/backend_nodes.py runs all of them."""
+"""A share of ONNX's own node tests at both levels, in both forms; benchmarks/backend_nodes.py runs all."""
 
 from __future__ import annotations
 

@@ -415,8 +415,8 @@ def test_initializers_that_are_inputs_may_be_overridden(ir_version: int, level: 
         )
         np.testing.assert_allclose(actual[0], expected[0], rtol=1e-5, atol=1e-6)
     for feed in feeds:
-        outputs: list[Any] = [ReferenceEvaluator(each).run(None, feed)[0] for each in (before, after)]
-        np.testing.assert_allclose(outputs[1], outputs[0], rtol=1e-5, atol=1e-6)
+        outputs: list[Any] = [ReferenceEvaluator(each).run(None, feed) for each in (before, after)]
+        np.testing.assert_allclose(outputs[1][0], outputs[0][0], rtol=1e-5, atol=1e-6)
 
 
 @LEVELS
