@@ -115,6 +115,7 @@ class Workshop:
         if check:
             with stages("oracle"):
                 self._ask_oracle(inputs, shapes)
+        self._note_defaults()
         with stages("shapes"):
             self._note_false_shapes(self._infer(start))
             self.cost = self._estimate(start)
@@ -161,6 +162,14 @@ class Workshop:
         except ExecutionError as error:
             self._unchecked = CheckResult(False, False, reason=error.message)
             self.notes.append(f"not checked, since the original cannot be run: {error.message}")
+
+    def _note_defaults(self) -> None:
+        count = sum(port.has_default for port in self._interface.inputs)
+        if count:
+            self.notes.append(
+                f"{count} initializers are graph inputs too, which callers may override, so they are no "
+                "constants; if nobody does, `--passes freeze-initializers,-O2` makes them so"
+            )
 
     def _note_false_shapes(self, false: list[str]) -> None:
         if false:

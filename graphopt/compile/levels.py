@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from graphopt.errors import UsageError
@@ -15,7 +16,9 @@ _EXACT = (
     "merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,merge-pads,"
     "merge-gathers,cse"
 )
-_WITHIN_TOLERANCE = "fast-math,merge-reduces,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad"
+_WITHIN_TOLERANCE = (
+    "fast-math,merge-reduces,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad,join-convs"
+)
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
@@ -29,7 +32,7 @@ def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str])
 
     Args:
         level: 0 validates and normalizes, 1 adds bit-exact rewrites, 2 those within float tolerance.
-        passes: A pipeline or its text, in place of the level's.
+        passes: A pipeline or its text, in place of the level's; `-O1` in it stands for that level.
         skip: Names of passes to leave out.
 
     Raises:
@@ -40,7 +43,7 @@ def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str])
     if isinstance(passes, Pipeline):
         pipeline = passes
     else:
-        pipeline = Pipeline.parse(LEVELS[level] if passes is None else passes)
+        pipeline = Pipeline.parse(LEVELS[level] if passes is None else _with_levels(passes))
     for name in skip:
         shorter = pipeline.without(name)
         if shorter == pipeline:
@@ -49,3 +52,10 @@ def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str])
             )
         pipeline = shorter
     return pipeline
+
+
+def _with_levels(text: str) -> str:
+    """The text with `-O0` to `-O2` written out."""
+    return re.sub(
+        r"(?<![^,{\s])-O([0-9])(?![^,}\s])", lambda found: LEVELS.get(int(found[1]), found[0]), text
+    )

@@ -80,7 +80,8 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
     """Put types, shapes, documentation and metadata of inputs and outputs back as `interface` has them.
 
     Args:
-        model: Changed in place; its inputs and outputs must have the names of `interface`.
+        model: Changed in place; its inputs and outputs must have the names of `interface`, but for inputs with
+            a default, which may be gone.
         interface: Taken before the model was analysed and changed.
         real_shapes: For names of outputs the shapes seen in real runs. A declared shape that one of them
             contradicts is replaced: by the shape that analysis found, if they agree with it, else by their
@@ -91,7 +92,9 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
     """
     corrections = []
     seen = real_shapes or {}
-    ports = [*interface.inputs, *interface.outputs]
+    present = {value.name for value in model.graph.inputs}
+    inputs = [port for port in interface.inputs if port.name in present or not port.has_default]
+    ports = [*inputs, *interface.outputs]
     for port, value in zip(ports, [*model.graph.inputs, *model.graph.outputs], strict=True):
         inferred = value.shape
         value.type = copy.deepcopy(port.type)

@@ -10,8 +10,10 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, graphs, remove_node
+from graphopt.ir import Changes, graphs, opset, remove_node
 from graphopt.pipeline import Pass
+
+ANNOTATION_KEY = "quant_parameter_tensor_names"  # where onnx_ir keeps a value's quantization annotation
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class DeadCodeElimination(Pass):
         for graph in reversed(all_graphs):  # bodies first: they may be the last users of outer values
             _remove_dead_nodes(graph, changes)
         for graph in all_graphs:
-            _trim_outputs(graph, changes)
+            _trim_outputs(graph, opset(model), changes)
             _remove_dead_initializers(graph, changes)
         _remove_dead_functions(model, changes)
 
@@ -47,24 +49,22 @@ def _release_bodies(node: ir.Node) -> None:
                 inner.replace_input_with(index, None)
 
 
-def _trim_outputs(graph: ir.Graph, changes: Changes) -> None:
+# BatchNormalization: until opset 14 its further outputs are what puts it into training mode.
+_TRIMMED_SINCE = {"BatchNormalization": 14, "Dropout": 7, "LayerNormalization": 17, "MaxPool": 8}
+_TRIMMED_SINCE |= dict.fromkeys(("GRU", "LSTM", "RNN"), 7)
+
+
+def _trim_outputs(graph: ir.Graph, version: int, changes: Changes) -> None:
     """Drop trailing optional outputs that nobody uses; a runtime need not compute them."""
     for node in graph:
         used = len(node.outputs)
-        while used > 1 and _is_unused(node.outputs[used - 1]) and _may_trim(node):
+        if used == 1 or node.domain or version < _TRIMMED_SINCE.get(node.op_type, version + 1):
+            continue
+        while used > 1 and _is_unused(node.outputs[used - 1]):
             used -= 1
         if used < len(node.outputs):
             changes.add("unused output", len(node.outputs) - used)
             node.resize_outputs(used)
-
-
-_OPTIONAL_TAIL = frozenset(
-    {"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool", "GRU", "LSTM", "RNN"}
-)
-
-
-def _may_trim(node: ir.Node) -> bool:
-    return node.domain == "" and node.op_type in _OPTIONAL_TAIL
 
 
 def _is_unused(output: ir.Value) -> bool:
@@ -72,10 +72,17 @@ def _is_unused(output: ir.Value) -> bool:
 
 
 def _remove_dead_initializers(graph: ir.Graph, changes: Changes) -> None:
+    annotated = _named_in_annotations(graph)
     for name, value in list(graph.initializers.items()):
-        if not value.uses() and not value.is_graph_output() and not value.is_graph_input():
+        if _is_unused(value) and not value.is_graph_input() and name not in annotated:
             del graph.initializers[name]
             changes.add("dead initializer")
+
+
+def _named_in_annotations(graph: ir.Graph) -> set[str]:
+    """Initializers that quantization annotations name: no node needs to read them."""
+    values = (*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs))
+    return {name for value in values for name in value.meta.get(ANNOTATION_KEY, {}).values()}
 
 
 def _remove_dead_functions(model: ir.Model, changes: Changes) -> None:

@@ -212,3 +212,17 @@ def test_the_opset_can_be_raised() -> None:
     assert result.model.opset_imports[""] == 21
     assert result.report.check is not None
     assert result.report.check.equal
+
+
+def test_defaults_of_inputs_are_kept_and_noted_and_can_be_frozen() -> None:
+    model = parse_model("""g (float[N,3] x, float[3] w) => (float[N,3] y) <float[3] w = {1.0, 1.0, 1.0}>
+    { t = Mul(x, w) y = Neg(t) }""")
+    kept = optimize(model, measure=False)
+    assert [value.name for value in kept.model.graph.inputs] == ["x", "w"]
+    assert len(kept.model.graph) == 2
+    assert any("freeze-initializers" in note for note in kept.report.notes)
+    frozen = optimize(model, passes="freeze-initializers,-O2", measure=False)
+    assert [value.name for value in frozen.model.graph.inputs] == ["x"]
+    assert [node.op_type for node in frozen.model.graph] == ["Neg"]
+    assert frozen.report.check is not None
+    assert frozen.report.check.equal
