@@ -1,7 +1,8 @@
-"""Peak memory of loading and saving a model whose weights are larger than one protobuf message can be.
+"""Peak memory of optimizing a model whose weights are larger than one protobuf message can be.
 
 Run `python benchmarks/memory_large.py [GIGABYTES]`: it makes a model with so much external data (default 3)
-in a temporary folder, loads and saves it in a process of its own, and prints seconds and resident memory.
+in a temporary folder, loads and saves it, then optimizes it with its check, each in a process of its own, and
+prints seconds and peak resident memory as a share of the weights.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ WIDTH = 4096
 
 
 def make_model(path: Path, gigabytes: float) -> int:
-    """A chain of MatMuls over `gigabytes` of external weights; the bytes written."""
+    """A chain of MatMul and Relu over `gigabytes` of external weights; the bytes written."""
     layers = round(gigabytes * 2**30 / LAYER_BYTES)
-    weights = np.random.default_rng(0).standard_normal((WIDTH, WIDTH), dtype=np.float32)
+    weights = np.random.default_rng(0).standard_normal((WIDTH, WIDTH), dtype=np.float32) / np.sqrt(WIDTH / 2)
+    step = np.float32(1e-6)  # no two layers alike
     nodes, tensors = [], []
     with open(path.with_suffix(".weights"), "wb") as file:
         for layer in range(layers):
@@ -34,8 +36,9 @@ def make_model(path: Path, gigabytes: float) -> int:
             tensor.external_data.add(key="offset", value=str(file.tell()))
             tensor.external_data.add(key="length", value=str(LAYER_BYTES))
             tensors.append(tensor)
-            nodes.append(onnx.helper.make_node("MatMul", [f"h{layer}", f"w{layer}"], [f"h{layer + 1}"]))
-            file.write((weights + layer).tobytes())
+            nodes.append(onnx.helper.make_node("MatMul", [f"h{layer}", f"w{layer}"], [f"m{layer}"]))
+            nodes.append(onnx.helper.make_node("Relu", [f"m{layer}"], [f"h{layer + 1}"]))
+            file.write((weights + layer * step).astype(np.float32).tobytes())
     info = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         nodes,
@@ -50,35 +53,48 @@ def make_model(path: Path, gigabytes: float) -> int:
 
 
 def load_and_save(source: str, target: str) -> None:
-    """Load and save in this process; print seconds and the growth of peak memory in bytes."""
+    """Load and save, nothing else."""
     from graphopt.io import load, save
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    save(load(source), target)
+
+
+def optimize(source: str, target: str) -> None:
+    """The default optimization, without measuring."""
+    from graphopt.compile import optimize
+
+    report = optimize(source, output=target, measure=False).report
+    assert report.check is not None and report.check.equal
+
+
+WORK = {"load and save": load_and_save, "optimize and check": optimize}
+
+
+def child(work: str, source: str, target: str) -> None:
+    """Do one piece of work in this process; print seconds and peak resident memory in bytes."""
     start = time.perf_counter()
-    model = load(source)
-    loaded = time.perf_counter()
-    save(model, target)
-    saved = time.perf_counter()
-    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    print(f"{loaded - start:.3f} {saved - loaded:.3f} {growth}")
+    WORK[work](source, target)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"{time.perf_counter() - start:.3f} {peak}")
 
 
 def main(gigabytes: float) -> None:
-    """Measure and print one line."""
+    """Measure and print a line for each piece of work."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "model.onnx"), Path(folder, "saved.onnx")
         size = make_model(source, gigabytes)
-        command = [sys.executable, __file__, "--child", str(source), str(target)]
-        result = subprocess.run(command, check=True, capture_output=True, text=True)
-        load_seconds, save_seconds, growth = map(float, result.stdout.split())
-        print(
-            f"{size / 2**30:.2f} GiB of weights: load {load_seconds:.2f} s, save {save_seconds:.2f} s, "
-            f"resident memory grew by {growth / 2**20:.0f} MiB ({growth / size:.3f} of the weights)"
-        )
+        for work in WORK:
+            command = [sys.executable, __file__, "--child", work, str(source), str(target)]
+            result = subprocess.run(command, check=True, capture_output=True, text=True)
+            seconds, peak = map(float, result.stdout.split())
+            print(
+                f"{size / 2**30:.2f} GiB of weights, {work}: {seconds:.1f} s, "
+                f"peak {peak / 2**30:.2f} GiB resident ({peak / size:.2f} of the weights)"
+            )
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
-        load_and_save(*sys.argv[2:4])
+        child(*sys.argv[2:])
     else:
         main(float(sys.argv[1]) if len(sys.argv) > 1 else 3.0)

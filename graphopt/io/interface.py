@@ -80,8 +80,8 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
     """Put types, shapes, documentation and metadata of inputs and outputs back as `interface` has them.
 
     Args:
-        model: Changed in place; its inputs and outputs must have the names of `interface`, but for inputs with
-            a default, which may be gone.
+        model: Changed in place; its inputs and outputs must have the names of `interface`. Inputs with a
+            default may be gone.
         interface: Taken before the model was analysed and changed.
         real_shapes: For names of outputs the shapes seen in real runs. A declared shape that one of them
             contradicts is replaced: by the shape that analysis found, if they agree with it, else by their
