@@ -44,7 +44,7 @@ def rounding_noise(
     for run in runs:
         for name, array in expected.items():
             moved = run.get(name)
-            if not _is_float(array) or np.shape(moved) != array.shape:
+            if not _is_float(array) or getattr(moved, "shape", None) != array.shape:
                 continue
             distance = np.abs(np.asarray(moved, np.float64) - array.astype(np.float64))
             finite = distance[np.isfinite(distance)]

@@ -44,7 +44,10 @@ def swap_affine(tape: Tape, add: ir.Node, x: ir.Value, a: ir.Value, b: ir.Value)
     """x * a + b  ->  (x + b/a) * a."""
     if scalar(a) is None:
         raise Reject("the factor is not one value")
-    quotient = tape.const(np.asarray(constant(b) / constant(a)), "shift")
+    factor, shift = constant(a), constant(b)
+    assert factor is not None
+    assert shift is not None
+    quotient = tape.const(np.asarray(shift / factor), "shift")
     return tape.op("Mul", [tape.op("Add", [x, quotient]), a])
 
 

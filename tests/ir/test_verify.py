@@ -78,5 +78,5 @@ def test_a_node_that_does_not_fit_its_schema(node: dict[str, object], expected: 
 def test_the_message_names_what_was_done_last() -> None:
     model = parse_model(CHAIN)
     model.graph[0].outputs[0].name = "x"
-    with pytest.raises(VerificationError, match="^after some-pass: the graph is not valid: Relu 'first'"):
+    with pytest.raises(VerificationError, match=r"^after some-pass: the graph is not valid: Relu 'first'"):
         verify(model, after="some-pass")
