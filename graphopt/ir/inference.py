@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
 
-from graphopt.ir.graphs import static_shape
+from graphopt.ir.graphs import attribute_ints, ints, static_shape
 from graphopt.ir.shapes import FALSE_SHAPE_KEY
 
 MAX_ELEMENTS = 128
@@ -457,14 +457,25 @@ def _correct_slice(context: Context, node: ir.Node) -> None:
     data, output = node.inputs[0], node.outputs[0]
     if data is None or data.shape is None or output.shape is None or len(data.shape) != len(output.shape):
         return
+    in_full = _slices_from_the_start(node)
     dims = []
     for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
         if not isinstance(old, ir.SymbolicDim) or not isinstance(new, int) or new == 0:
             dims.append(new)
         else:
-            dims.append(old if new >= WHOLE else context.new_symbolic_dim())
+            dims.append(old if new >= WHOLE and in_full else context.new_symbolic_dim())
     if dims != list(output.shape.dims):
         output.shape = ir.Shape(dims)
+
+
+def _slices_from_the_start(node: ir.Node) -> bool:
+    """Whether a Slice takes every element up to its ends."""
+    starts = attribute_ints(node, "starts")
+    if starts is not None:
+        return not any(starts)
+    starts = ints(node.inputs[1])
+    steps = [1] if len(node.inputs) < 5 or node.inputs[4] is None else ints(node.inputs[4])
+    return starts is not None and steps is not None and not any(starts) and set(steps) <= {1}
 
 
 def _correct_squeeze(context: Context, node: ir.Node) -> None:

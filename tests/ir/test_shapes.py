@@ -95,3 +95,14 @@ def test_a_loop_carried_value_may_change_its_shape() -> None:
         more = Identity(go) grown = Concat<axis = 0>(acc, x) }> }""")
     assert infer_shapes(model).errors == []
     assert static_shape(model.graph.outputs[0]) is None
+
+
+@pytest.mark.parametrize(("start", "step"), [(0, 1), (2, 1), (0, 2), (2, 2), (-3, 1)])
+def test_a_slice_to_a_huge_end_is_whole_only_from_the_start_and_without_gaps(start: int, step: int) -> None:
+    model = parse_model(f"""g (float[N,2] x) => (y)
+        <int64[1] start = {{{start}}}, int64[1] end = {{{1 << 62}}},
+         int64[1] axis = {{0}}, int64[1] step = {{{step}}}> {{ y = Slice(x, start, end, axis, step) }}""")
+    infer_shapes(model)
+    shape = model.graph.outputs[0].shape
+    assert shape is not None
+    assert (str(shape) == "[N,2]") == (start == 0 and step == 1)
