@@ -13,13 +13,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.execute.operands import operand_value
+from graphopt.execute.signals import is_picture, make_floats, make_pictures
 from graphopt.execute.sizes import Space
 from graphopt.execute.usage import Usage
 
 Array = np.ndarray[Any, Any]
-
-_SCALES = (1.0, 0.5, 2.0, 0.25)
-"""Standard deviation of the float inputs of the first, second ... set."""
 
 _WORDS = ("graph", "a b", "", "Ünïcode", "0.5", "node")
 _RANK_SIZES = (2, 3, 16, 16, 4)
@@ -107,8 +105,7 @@ def _array(
         return _near_constants(usage.constants, shape, rng, numpy_dtype)
     if dtype.is_integer():
         return _integers(dtype, shape, usage, rng, numpy_dtype)
-    scale = _SCALES[index % len(_SCALES)]
-    numbers = rng.standard_normal(shape) * scale
+    numbers = make_floats(shape, rng, index)
     if usage.positive or usage.nonzero:
         numbers = np.abs(numbers) + 0.1
     if numpy_dtype.kind == "c":
@@ -146,6 +143,8 @@ def _integers(
 ) -> Array:
     if usage.nonzero:
         return np.asarray(rng.integers(1, 7, size=shape)).astype(numpy_dtype)
+    if dtype == ir.DataType.UINT8 and is_picture(shape):
+        return make_pictures(shape, rng, 0, 255).astype(numpy_dtype)
     low, high = {
         ir.DataType.UINT8: (0, 256), ir.DataType.INT8: (-128, 128),
         ir.DataType.UINT4: (0, 16), ir.DataType.INT4: (-8, 8),

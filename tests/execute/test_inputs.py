@@ -246,3 +246,11 @@ def test_sets_describe_themselves_as_json() -> None:
     one = make_inputs(model("g (float[N] x) => (float[N] y) { y = Neg(x) }"))[0]
     assert one.description == f"x float32[{one.bindings['N']}]"
     json.dumps(one.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", ["float", "uint8"])
+def test_images_are_shown_pictures(kind: str) -> None:
+    made = model(f"g ({kind}[N, H, W, 3] x) => (float[N, H, W, 3] y) {{ y = Cast<to=1>(x) }}")
+    array = make_inputs(made)[0].values["x"].astype(np.float32)
+    steps = np.abs(np.diff(array, axis=2)) / np.ptp(array)
+    assert np.median(steps) < 0.05 < 0.4 < steps.max(), "areas, and edges between them"
