@@ -196,7 +196,7 @@ def _kind(value: ir.Value, axis: int, symbol: str, granularity: Strides) -> str:
         return "batch"
     if rank == 3 and axis == 1 and value.shape is not None and _static(value.shape[0]) and not symbol:
         return "batch"  # the state of a recurrent layer: layers x batch x features
-    if floating and rank >= 4 and axis >= 1:
+    if (floating or value.dtype == ir.DataType.UINT8) and rank >= 4 and axis >= 1:
         return "image"
     if _LENGTH.search(symbol) and not (floating and granularity[1] >= 16):
         return "length"
