@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
 
+from graphopt.ir.dims import memoized
 from graphopt.ir.graphs import attribute_ints, ints, static_shape
 from graphopt.ir.shapes import FALSE_SHAPE_KEY
 
@@ -46,6 +47,10 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
         self.note_lengths(shape)
         return bool(super().set_shape(value, shape))
 
+    def new_symbolic_dim(self) -> ir.SymbolicDim:
+        """A dimension with a name of its own."""
+        return memoized(super().new_symbolic_dim())
+
     def note_lengths(self, shape: ir.Shape) -> None:
         """Know the names in a shape as names of lengths (see `is_length`)."""
         self._lengths.update(dim.value for dim in shape.dims if isinstance(dim, ir.SymbolicDim) and dim.value)
@@ -71,7 +76,7 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
         """The known elements of a value, those of short constants included."""
         if SYM_DATA_KEY in value.metadata_props:
             known: list[Dim] | None = super().get_symbolic_value(value)
-            return known
+            return None if known is None else [_plain(element) for element in known]
         tensor = ir.convenience.get_const_tensor(value)
         if tensor is None or tensor.size > MAX_ELEMENTS:
             return None
@@ -132,8 +137,10 @@ def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
 
 
 def _plain(dim: Dim) -> Dim:
-    """A number where the name of a dimension is one."""
-    return int(dim.value) if isinstance(dim, ir.SymbolicDim) and dim.value and dim.value.isdigit() else dim
+    """A number where the name of a dimension is one, else a dimension that remembers its arithmetic."""
+    if isinstance(dim, int):
+        return dim
+    return int(dim.value) if dim.value and dim.value.isdigit() else memoized(dim)
 
 
 def _names(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from graphopt.ir.dims import MemoizedDim
 from graphopt.ir.graphs import graphs, is_constant_node
 from graphopt.ir.ops import subgraphs
 
@@ -239,7 +240,7 @@ def _sanitize_inputs(model: ir.Model) -> list[str]:
                     names[text] = clean if clean == text else _unused(clean, taken | declared)
                 taken.add(names[text])
                 dims.append(names[text])
-        value.shape = ir.Shape(dims)
+        value.shape = ir.Shape([MemoizedDim(dim) if isinstance(dim, str) else dim for dim in dims])
     return sorted(taken)
 
 
