@@ -127,7 +127,7 @@ def make_space(
                     raise UsageError(f"input {name!r} has the fixed size {size} in axis {axis}, got {wanted}")
                 dims.append(size)
                 continue
-            symbol = _symbol(dim)
+            symbol = _symbol(value, axis)
             wanted = wanted if wanted is not None else pinned.get(symbol)
             if wanted is not None:
                 dims.append(wanted)
@@ -146,8 +146,8 @@ def _pinned_symbols(inputs: Sequence[ir.Value], fixed: Mapping[str, Sequence[int
         given = fixed.get(value.name or "")
         if given is None or value.shape is None or len(given) != len(value.shape):
             continue
-        for dim, size in zip(value.shape, given, strict=True):
-            symbol = _symbol(dim)
+        for axis, size in enumerate(given):
+            symbol = _symbol(value, axis)
             if not symbol or size < 1:
                 continue
             if pinned.setdefault(symbol, size) != size:
@@ -159,9 +159,11 @@ def _static(dim: int | ir.SymbolicDim | None) -> int | None:
     return dim if isinstance(dim, int) and dim >= 0 else None
 
 
-def _symbol(dim: int | ir.SymbolicDim | None) -> str:
+def _symbol(value: ir.Value, axis: int) -> str:
+    """The name of a free dimension, or ""; what shape inference calls a nameless one is no name."""
+    dim = None if value.shape is None else value.shape[axis]
     text = "" if dim is None or isinstance(dim, int) or dim.value is None else str(dim.value)
-    return "" if text in _ANONYMOUS else text
+    return "" if text in _ANONYMOUS or text == f"{value.name}_{axis}" else text
 
 
 def _variable(

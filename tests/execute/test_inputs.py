@@ -41,6 +41,14 @@ def test_placeholder_names_are_independent_dimensions(name: str) -> None:
     assert set(sets[0].bindings) == {"a[0]", "a[1]", "b[0]", "b[1]"}
 
 
+def test_dimensions_named_by_shape_inference_alone_keep_their_kind() -> None:
+    made = model("g (float[N, 6] x, float[1, M, 6] state) => (float[A, B, C] y) { y = Add(x, state) }")
+    made.graph.inputs[0].shape = ir.Shape(["x_0", 6])
+    made.graph.inputs[1].shape = ir.Shape([1, "state_1", 6])
+    (one,) = make_inputs(made, representative=True)
+    assert one.bindings == {"x[0]": 1, "state[1]": 1}
+
+
 def test_sizes_a_reshape_demands_are_found() -> None:
     made = model(
         "g (float[N, T] x) => (float[A, B, C] y) { s = Constant<value_ints=[-1, 5, 48]>() y = Reshape(x, s) }"
