@@ -54,8 +54,9 @@ def test_help_loads_nothing_heavy() -> None:
 def test_a_terminal_that_knows_only_ascii(model: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "80"}
     ran = subprocess.run(
-        [sys.executable, "-m", "graphopt", "inspect", str(model)],
+        [sys.executable, "-m", "graphopt", "inspect", model.name],
         capture_output=True,
+        cwd=model.parent,
         env=environment,
         check=False,
     )
