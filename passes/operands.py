@@ -115,6 +115,8 @@ def squeezed_reduction(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
     if attribute_int(node, "keepdims", 1) or x.shape is None:
         raise Reject("")
     axes = reduced_axes(node, len(x.shape))
+    if not axes:
+        return x  # a Squeeze of no axes would be one of all that have size 1
     if any(x.shape.dims[axis] != 1 for axis in axes):
         raise Reject("")
     return with_axes(tape, "Squeeze", x, axes)

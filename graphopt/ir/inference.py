@@ -15,7 +15,7 @@ import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
 
 from graphopt.ir.dims import memoized
-from graphopt.ir.graphs import attribute_ints, ints, static_shape
+from graphopt.ir.graphs import attribute_ints, attribute_tensor, constant_tensor, ints, static_shape
 from graphopt.ir.shapes import FALSE_SHAPE_KEY
 
 MAX_ELEMENTS = 128
@@ -77,7 +77,7 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
         if SYM_DATA_KEY in value.metadata_props:
             known: list[Dim] | None = super().get_symbolic_value(value)
             return None if known is None else [_plain(element) for element in known]
-        tensor = ir.convenience.get_const_tensor(value)
+        tensor = _tensor(value)
         if tensor is None or tensor.size > MAX_ELEMENTS:
             return None
         if not tensor.dtype.is_integer() and tensor.dtype != ir.DataType.BOOL:
@@ -141,6 +141,11 @@ def _plain(dim: Dim) -> Dim:
     if isinstance(dim, int):
         return dim
     return int(dim.value) if dim.value and dim.value.isdigit() else memoized(dim)
+
+
+def _tensor(value: ir.Value) -> ir.TensorProtocol | None:
+    """The tensor that a value holds as far as inference may look: defaults were hidden where they can change."""
+    return constant_tensor(value) if value.const_value is None else value.const_value
 
 
 def _names(text: str) -> list[str]:
@@ -393,7 +398,7 @@ def _infer_cast(context: Context, node: ir.Node) -> bool:
 def _remember_whole(context: Context, data: ir.Value, output: ir.Value) -> None:
     """Elements of a cast: those of integers, and of short float constants that are whole numbers."""
     elements = context.get_symbolic_value(data)
-    tensor = ir.convenience.get_const_tensor(data)
+    tensor = _tensor(data)
     if elements is None and tensor is not None and tensor.size <= MAX_ELEMENTS and tensor.dtype in _FLOATS:
         numbers = [float(number) for number in tensor.numpy().reshape(-1)]
         if all(abs(number) < 1 << 24 and number == int(number) for number in numbers):
@@ -410,7 +415,7 @@ def _remember_filling(context: Context, node: ir.Node) -> None:
     attribute, shape = node.attributes.get("value"), node.outputs[0].shape
     if attribute is None or attribute.is_ref() or shape is None or not shape.is_static():
         return
-    tensor = attribute.as_tensor()
+    tensor = attribute_tensor(attribute)
     size = math.prod(shape.numpy())
     if tensor.dtype.is_integer() and size <= MAX_ELEMENTS:
         context.set_symbolic_value(node.outputs[0], [int(tensor.numpy().reshape(-1)[0])] * size)
@@ -486,11 +491,12 @@ def _slices_from_the_start(node: ir.Node) -> bool:
 
 
 def _correct_squeeze(context: Context, node: ir.Node) -> None:
-    """Without known axes, each named dimension might be 1 and go."""
+    """Without known axes, each named dimension might be 1 and go; no axes are all axes to onnxruntime."""
     axes = node.inputs[1] if len(node.inputs) > 1 else None
-    if "axes" in node.attributes or (axes is not None and ir.convenience.get_const_tensor(axes) is not None):
+    if attribute_ints(node, "axes") or ints(axes):
         return
-    if axes is not None or static_shape(node.inputs[0]) is None:
+    shape = static_shape(node.inputs[0])
+    if shape is None or (1 in shape and (axes is not None or "axes" in node.attributes)):
         node.outputs[0].shape = None
 
 
@@ -528,7 +534,18 @@ def _is_passed_through(context: Context, body: ir.Graph) -> bool:
     return value is body.inputs[1] or context.get_symbolic_value(value) == [1]
 
 
+def _infer_constant(context: Context, node: ir.Node) -> bool:
+    """The plain spelling; the other attributes are left to the general rule."""
+    attribute = node.attributes.get("value")
+    if attribute is None:
+        return False
+    tensor = attribute_tensor(attribute)
+    context.set_shape_and_dtype(node.outputs[0], ir.Shape(tensor.shape.numpy()), tensor.dtype)
+    return True
+
+
 _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
+    "Constant": _infer_constant,
     **dict.fromkeys(_COMPARE, _infer_comparison),
     **dict.fromkeys(_LOGIC, _infer_logic),
     "Where": _infer_where,

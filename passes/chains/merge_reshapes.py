@@ -40,8 +40,8 @@ VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 def squeeze_of_squeeze(tape: Tape, x: ir.Value, inner: ir.Node, outer: ir.Node) -> ir.Value:
     """Squeeze(Squeeze(x)), Unsqueeze(Unsqueeze(x))  ->  one of them with all axes."""
     first, second = node_ints(inner, "axes", 1), node_ints(outer, "axes", 1)
-    if first is None or second is None:
-        raise Reject("")
+    if not first or not second:
+        raise Reject("")  # a Squeeze of no axes is one of all that have size 1
     narrow = known_rank(x)
     if outer.op_type == "Squeeze":
         first = normalized_axes(first, narrow)

@@ -106,3 +106,10 @@ def test_a_slice_to_a_huge_end_is_whole_only_from_the_start_and_without_gaps(sta
     shape = model.graph.outputs[0].shape
     assert shape is not None
     assert (str(shape) == "[N,2]") == (start == 0 and step == 1)
+
+
+@pytest.mark.parametrize(("shape", "known"), [("2,3", True), ("1,3", False), ("N,3", False)])
+def test_a_squeeze_of_no_axes_may_squeeze_all(shape: str, known: bool) -> None:
+    model = parse_model(f"g (float[{shape}] x) => (y) <int64[0] none = {{}}> {{ y = Squeeze(x, none) }}")
+    infer_shapes(model)
+    assert (model.graph.outputs[0].shape is not None) == known

@@ -103,3 +103,14 @@ def test_a_reduction_with_other_users_is_not_computed_twice() -> None:
         a = ReduceSum<keepdims = 0>(x, k) y = Unsqueeze(a, k)
     }"""
     assert run_pass(text, "merge-reshapes").changes == 0
+
+
+@pytest.mark.parametrize("first", ["one", "none"])
+def test_a_squeeze_of_no_axes_squeezes_all(first: str) -> None:
+    run_pass(
+        f"""g (float[A,1,B,C] x) => (float[D] y) <int64[1] one = {{1}}, int64[0] none = {{}}>
+        {{ t = Squeeze(x, {first}) y = Squeeze(t, none) }}""",
+        "merge-reshapes,eliminate-identities",
+        inputs=[{"x": np.ones((1, 1, 1, 3), np.float32)}],
+        full_check=False,
+    )
