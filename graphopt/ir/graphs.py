@@ -78,11 +78,11 @@ def constant_node_tensor(node: ir.Node) -> ir.TensorProtocol | None:
     name = node.outputs[0].name
     match attribute.name:
         case "value":
-            return attribute.as_tensor()
+            return attribute_tensor(attribute)
         case "value_int" | "value_ints":
-            return ir.tensor(np.array(attribute.value, dtype=np.int64), name=name)
+            return ir.Tensor(np.array(attribute.value, dtype=np.int64), name=name)
         case "value_float" | "value_floats":
-            return ir.tensor(np.array(attribute.value, dtype=np.float32), name=name)
+            return ir.Tensor(np.array(attribute.value, dtype=np.float32), name=name)
         case "value_string":
             return ir.StringTensor(
                 np.array(attribute.as_string().encode(), dtype=object), shape=ir.Shape(()), name=name
@@ -91,6 +91,21 @@ def constant_node_tensor(node: ir.Node) -> ir.TensorProtocol | None:
             strings = [text.encode() for text in attribute.as_strings()]
             return ir.StringTensor(strings, shape=ir.Shape((len(strings),)), name=name)
     return None
+
+
+def attribute_tensor(attribute: ir.Attr) -> ir.TensorProtocol:
+    """The tensor that an attribute holds.
+
+    `Attr.as_tensor` does the same, and checks a runtime protocol, which takes longer than all else that
+    happens to a small constant.
+
+    Raises:
+        TypeError: The attribute holds something else.
+    """
+    if attribute.type != ir.AttributeType.TENSOR:
+        raise TypeError(f"the attribute {attribute.name!r} is of type {attribute.type.name}, expected TENSOR")
+    tensor: ir.TensorProtocol = attribute.value
+    return tensor
 
 
 def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:

@@ -144,7 +144,7 @@ def _plain(dim: Dim) -> Dim:
 
 
 def _tensor(value: ir.Value) -> ir.TensorProtocol | None:
-    """The tensor that a value holds as far as inference may look: defaults were hidden where they can change."""
+    """The tensor of a value that inference may look at; defaults that a caller may override are hidden."""
     return constant_tensor(value) if value.const_value is None else value.const_value
 
 

@@ -119,9 +119,8 @@ class Tape:
         """A constant of the graph; `name` is a hint."""
         fresh = self._names.fresh(name)
         if isinstance(array, (np.ndarray, np.generic)):
-            tensor: ir.TensorProtocol = ir.tensor(
-                np.ascontiguousarray(array).reshape(np.shape(array)), name=fresh
-            )
+            shaped = np.ascontiguousarray(array).reshape(np.shape(array))
+            tensor: ir.TensorProtocol = ir.Tensor(shaped, name=fresh)
         else:
             tensor = array
         value = ir.Value(

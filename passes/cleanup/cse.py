@@ -16,6 +16,7 @@ import onnx_ir as ir
 from graphopt.ir import (
     Changes,
     Names,
+    attribute_tensor,
     constant_tensor,
     facts,
     is_constant_node,
@@ -148,7 +149,7 @@ def _attribute_key(attribute: ir.Attr) -> tuple[str, Hashable]:
     if attribute.type == ir.AttributeType.FLOATS:
         return kind, struct.pack(f"<{len(attribute.value)}d", *attribute.as_floats()).hex()
     if attribute.type == ir.AttributeType.TENSOR:
-        return kind, hash_tensor(attribute.as_tensor()).hex()
+        return kind, hash_tensor(attribute_tensor(attribute)).hex()
     if attribute.type in (ir.AttributeType.INT, ir.AttributeType.STRING):
         return kind, repr(attribute.value)
     if attribute.type in (ir.AttributeType.INTS, ir.AttributeType.STRINGS):

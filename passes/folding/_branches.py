@@ -62,7 +62,7 @@ def _must_fail(model: ir.Model, position: int, branch: str) -> bool:
     trial = model.clone()
     node = next(each for index, each in enumerate(nodes(trial)) if index == position)
     assert node.graph is not None
-    tensor = ir.tensor(np.array(branch == "then_branch"), name="graphopt.assumed")
+    tensor = ir.Tensor(np.array(branch == "then_branch"), name="graphopt.assumed")
     condition = ir.Value(
         name=tensor.name, const_value=tensor, type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape(())
     )

@@ -147,7 +147,7 @@ def _without(node: ir.Node, index: int) -> ir.Node:
 def _constant(
     node: ir.Node, names: Names, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 ) -> ir.Value:
-    tensor = ir.tensor(array, name=names.fresh(f"{node.outputs[0].name}/iteration"))
+    tensor = ir.Tensor(array, name=names.fresh(f"{node.outputs[0].name}/iteration"))
     value = ir.Value(
         name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape)
     )

@@ -164,7 +164,7 @@ def _make_target_constant(node: ir.Node, names: Names, changes: Changes) -> None
     if isinstance(dims, str):
         changes.refuse(f"{node.op_type}: {dims}", node.name)
         return
-    tensor = ir.tensor(np.array(dims, dtype=np.int64), name=names.fresh(f"{output.name}/shape"))
+    tensor = ir.Tensor(np.array(dims, dtype=np.int64), name=names.fresh(f"{output.name}/shape"))
     value = ir.Value(
         name=tensor.name,
         type=ir.TensorType(ir.DataType.INT64),

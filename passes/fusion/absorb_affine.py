@@ -102,7 +102,7 @@ def _carry_out(node: ir.Node, data: ir.Value, plan: Plan, names: Names) -> None:
 def _set_constant(node: ir.Node, index: int, array: npt.NDArray[Any], names: Names) -> None:
     old = node.inputs[index] if index < len(node.inputs) else None
     name = names.fresh((old and old.name) or f"{node.name}/bias")
-    tensor = ir.tensor(array, name=name)
+    tensor = ir.Tensor(array, name=name)
     kind = ir.TensorType(tensor.dtype)
     value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
     assert node.graph is not None
