@@ -5,13 +5,18 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
+from graphopt.io import to_proto
 from graphopt.ir import opset as current_opset
+
+INLINE_BYTES = 1024
+"""Smaller constants are shown to the converter: it may need their values (axes, shapes)."""
 
 
 def convert_opset(model: ir.Model, wanted: int | str, notes: list[str]) -> ir.Model:
     """The model at another opset, or the model itself.
 
-    Uses ONNX's own version converter, with the weights left out so that they are not copied.
+    Uses ONNX's own version converter, with the weights left out so that they are not copied. What comes out
+    is checked like everything else.
 
     Args:
         model: Not changed.
@@ -29,20 +34,38 @@ def convert_opset(model: ir.Model, wanted: int | str, notes: list[str]) -> ir.Mo
     found = current_opset(model)
     if version == found:
         return model
-    import onnx.version_converter
-
     try:
-        light = model.clone()
-        tensors = {name: value.const_value for name, value in light.graph.initializers.items()}
-        proto = ir.to_proto(light)
-        converted = ir.from_proto(onnx.version_converter.convert_version(proto, version))
+        converted = _convert(model, version)
     except Exception as error:  # the converter raises bare RuntimeErrors and worse
         raise UsageError(
-            f"the model cannot be converted from opset {found} to {version}: {error}",
+            f"the model cannot be converted from opset {found} to {version}: "
+            f"{str(error).rpartition('failed: ')[2]}",
             hint="--opset keep leaves it as it is",
         ) from error
-    for name, value in converted.graph.initializers.items():
-        if name in tensors:
-            value.const_value = tensors[name]
     notes.append(f"converted from opset {found} to {version}")
+    return converted
+
+
+def _convert(model: ir.Model, version: int) -> ir.Model:
+    """Run ONNX's converter on a model whose large weights stand as inputs meanwhile."""
+    import onnx.version_converter
+
+    light = model.clone()
+    graph = light.graph
+    weights = {}
+    for name, value in list(graph.initializers.items()):
+        if (
+            value.const_value is not None
+            and value.const_value.nbytes > INLINE_BYTES
+            and not value.is_graph_input()
+        ):
+            weights[name] = value.const_value
+            del graph.initializers[name]
+            value.const_value = None
+            graph.inputs.append(value)
+    converted = ir.from_proto(onnx.version_converter.convert_version(to_proto(light), version))
+    for value in [value for value in converted.graph.inputs if value.name in weights]:
+        converted.graph.inputs.remove(value)
+        value.const_value = weights[value.name or ""]
+        converted.graph.initializers.add(value)
     return converted

@@ -226,3 +226,20 @@ def test_defaults_of_inputs_are_kept_and_noted_and_can_be_frozen() -> None:
     assert [node.op_type for node in frozen.model.graph] == ["Neg"]
     assert frozen.report.check is not None
     assert frozen.report.check.equal
+
+
+def test_an_opset_out_of_reach_is_refused() -> None:
+    model = parse_model("g (float[4] x) => (float[4] y) { y = Gelu(x) }", opset=20)
+    with pytest.raises(UsageError, match="from opset 20 to 17: No Previous Version of Gelu exists"):
+        optimize(model, opset=17)
+
+
+def test_weights_survive_a_conversion() -> None:
+    model = parse_model("g (float[N,32] x, float[32,32] w) => (float[N,32] y) { y = MatMul(x, w) }")
+    weight = model.graph.inputs.pop()
+    weight.const_value = ir.tensor(np.eye(32, dtype=np.float32), name="w")
+    model.graph.initializers.add(weight)
+    result = optimize(model, opset=21, measure=False)
+    assert [value.name for value in result.model.graph.inputs] == ["x"]
+    assert result.report.check is not None
+    assert result.report.check.equal
