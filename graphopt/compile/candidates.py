@@ -143,6 +143,10 @@ class Workshop:
         made.cost = self.cost
         return made
 
+    def unchanged(self, made: Made) -> bool:
+        """Whether a candidate computes as the original does, node by node."""
+        return self._start is self.original and not any(record.changes for record in made.records)
+
     def _run(self, name: str, pipeline: Pipeline) -> Made:
         with self._stages("passes"):
             model = self._start.clone()

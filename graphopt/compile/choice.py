@@ -61,10 +61,13 @@ def fastest(
             made, notes=["not measured, since the weights exceed 1 GiB: `graphopt bench` does it on request"]
         )
 
+    if workshop.unchanged(made):
+        return Choice(made, notes=["not measured, since there was nothing to change"])
+
     def measure(tried: Sequence[Made]) -> BenchResult:
         with stages("measure"):
             models = [workshop.original, *(each.model for each in tried)]
-            return bench(models, inputs=inputs, shapes=shapes, threads=threads)
+            return bench(models, inputs=inputs, shapes=shapes, threads=threads, until_decided=True)
 
     try:
         measured = measure([made])

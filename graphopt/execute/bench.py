@@ -26,6 +26,7 @@ _MOST_ROUNDS = 2000
 _FEWEST_ROUNDS = 3
 _EPOCHS = 4
 """Sessions are made anew this often: where a session's buffers happen to lie is worth several percent."""
+_FEWEST_EPOCHS = 2
 _RESAMPLES = 1000
 _CONFIDENCE = 0.99
 _MARGIN = 0.01
@@ -92,25 +93,23 @@ class BenchResult:
     def ratio(self, index: int, baseline: int = 0) -> Ratio:
         """Time of a model over the baseline's."""
         pairs = np.asarray(self.seconds[index]) / np.asarray(self.seconds[baseline])
-        epochs = np.split(pairs, self.starts[1:])
-        rng = np.random.default_rng(0)
-        # Resampled in two stages, epochs and then pairs: pairs of one session pair are not independent.
-        medians = [
-            np.median(np.concatenate([rng.choice(epochs[e], len(epochs[e])) for e in drawn]))
-            for drawn in rng.integers(0, len(epochs), size=(_RESAMPLES, len(epochs)))
-        ]
-        tail = 50 * (1 - _CONFIDENCE)
-        low, high = np.percentile(medians, (tail, 100 - tail))
+        low, high = _interval(pairs, self.starts)
         first, third = np.percentile(pairs, (25, 75))
-        return Ratio(float(np.median(pairs)), (float(first), float(third)), (float(low), float(high)))
+        return Ratio(float(np.median(pairs)), (float(first), float(third)), (low, high))
 
     def slower(self, index: int, baseline: int = 0) -> bool:
-        """Whether a model is clearly slower: the whole interval of the ratio lies above 1 and its margin."""
-        return self.ratio(index, baseline).interval[0] > 1 + _MARGIN
+        """Whether a model is surely slower, and by more than the margin."""
+        ratio = self.ratio(index, baseline)
+        return ratio.interval[0] > 1 and ratio.median > 1 + _MARGIN
 
     def faster(self, index: int, baseline: int = 0) -> bool:
-        """Whether a model is clearly faster."""
-        return self.ratio(index, baseline).interval[1] < 1 - _MARGIN
+        """Whether a model is surely faster, and by more than the margin."""
+        ratio = self.ratio(index, baseline)
+        return ratio.interval[1] < 1 and ratio.median < 1 - _MARGIN
+
+    def decided(self, index: int, baseline: int = 0) -> bool:
+        """Whether a model is surely slower, or surely not slower by more than the margin."""
+        return self.ratio(index, baseline).interval[1] < 1 + _MARGIN or self.slower(index, baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: medians, quartiles and ratios to the first model."""
@@ -135,6 +134,7 @@ def bench(
     seconds: float = 2.0,
     optimize: bool = True,
     min_rounds: int = 10,
+    until_decided: bool = False,
 ) -> BenchResult:
     """Measure models that take the same inputs.
 
@@ -146,6 +146,7 @@ def bench(
         seconds: Time to measure for, all models together, without loading and warm-up.
         optimize: With onnxruntime's own optimizations, as users run models.
         min_rounds: Rounds made even when `seconds` is over (3 for models too slow for that).
+        until_decided: Stop as soon as it is clear which models are slower than the first.
 
     Raises:
         ExecutionError: a model cannot be loaded or run.
@@ -160,16 +161,20 @@ def bench(
         if inputs
         else representative_inputs(opened[0], sessions[0], shapes=shapes)
     )
-    repeats = _repeats(sessions, chosen.values)
+    result = BenchResult([[] for _ in opened], chosen, [], threads, notes=list(chosen.notes))
     epochs = _EPOCHS if loading < seconds else 1
-    samples: list[list[float]] = [[] for _ in opened]
-    starts = []
     for epoch in range(epochs):
-        starts.append(len(samples[0]))
         if epoch:
             sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
-        _measure(sessions, chosen.values, repeats, samples, seconds / epochs, -(-min_rounds // epochs))
-    return BenchResult(samples, chosen, starts, threads, repeats, list(chosen.notes))
+        fastest = _warm_up(sessions, chosen.values, seconds / epochs)
+        if not epoch:
+            result.repeats = max(1, math.ceil(_SAMPLE_SECONDS / max(fastest, 1e-7)))
+        result.starts.append(result.rounds)
+        _measure(sessions, result, seconds / epochs, -(-min_rounds // epochs))
+        enough = until_decided and epoch + 1 >= _FEWEST_EPOCHS
+        if enough and all(result.decided(index) for index in range(1, len(opened))):
+            break
+    return result
 
 
 def _reopen(models: Sequence[ir.Model], *, optimize: bool, threads: int, backwards: bool) -> list[Session]:
@@ -178,16 +183,20 @@ def _reopen(models: Sequence[ir.Model], *, optimize: bool, threads: int, backwar
     return [made[index] for index in range(len(models))]
 
 
-def _measure(
-    sessions: Sequence[Session],
-    values: Mapping[str, Any],
-    repeats: int,
-    samples: Sequence[list[float]],
-    seconds: float,
-    min_rounds: int,
-) -> None:
+def _warm_up(sessions: Sequence[Session], values: Mapping[str, Any], seconds: float) -> float:
+    """Run until caches and the allocator have settled; return the shortest time of a run."""
+    started = time.perf_counter()
+    fastest = math.inf
+    for _ in range(_WARM_UP_RUNS):
+        fastest = min(fastest, *(_sample(session, values, 1) for session in sessions))
+        if time.perf_counter() - started > seconds:
+            break
+    return fastest
+
+
+def _measure(sessions: Sequence[Session], result: BenchResult, seconds: float, min_rounds: int) -> None:
     """Add paired samples for some seconds, every second round in the opposite order."""
-    _repeats(sessions, values)
+    values = result.inputs.values
     started = time.perf_counter()
     for done in range(_MOST_ROUNDS):
         elapsed = time.perf_counter() - started
@@ -196,13 +205,7 @@ def _measure(
             break
         order = range(len(sessions)) if done % 2 == 0 else reversed(range(len(sessions)))
         for index in order:
-            samples[index].append(_sample(sessions[index], values, repeats))
-
-
-def _repeats(sessions: Sequence[Session], values: Mapping[str, Any]) -> int:
-    """Run until caches and the allocator have settled; return the runs a sample of the fastest needs."""
-    fastest = min(_sample(session, values, 1) for _ in range(_WARM_UP_RUNS) for session in sessions)
-    return max(1, math.ceil(_SAMPLE_SECONDS / max(fastest, 1e-7)))
+            result.seconds[index].append(_sample(sessions[index], values, result.repeats))
 
 
 def _sample(session: Session, values: Mapping[str, Any], repeats: int) -> float:
@@ -210,3 +213,21 @@ def _sample(session: Session, values: Mapping[str, Any], repeats: int) -> float:
     for _ in range(repeats):
         session.run(values)
     return (time.perf_counter() - started) / repeats
+
+
+def _interval(pairs: np.ndarray[Any, Any], starts: Sequence[int]) -> tuple[float, float]:
+    """Bootstrap interval of the median, resampled in two stages: epochs, then pairs of each.
+
+    Pairs of one epoch share their sessions and are not independent. Every drawn epoch gives equally many
+    pairs, in all about as many as there are.
+    """
+    rng = np.random.default_rng(0)
+    begins = np.asarray(starts)
+    sizes = np.diff([*starts, len(pairs)])
+    drawn = rng.integers(0, len(begins), size=(_RESAMPLES, len(begins), 1))
+    within = rng.random((_RESAMPLES, len(begins), -(-len(pairs) // len(begins))))
+    picked = begins[drawn] + (within * sizes[drawn]).astype(np.intp)
+    medians = np.median(pairs[picked].reshape(_RESAMPLES, -1), axis=1)
+    tail = 50 * (1 - _CONFIDENCE)
+    low, high = np.percentile(medians, (tail, 100 - tail))
+    return float(low), float(high)

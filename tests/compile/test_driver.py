@@ -178,6 +178,12 @@ def test_a_model_that_measures_slower_is_not_emitted(monkeypatch: pytest.MonkeyP
     assert any("slower" in note for note in result.report.notes)
 
 
+def test_what_is_not_changed_is_not_measured() -> None:
+    result = optimize(optimize(parse_model(UNTIDY), measure=False).model)
+    assert result.report.bench is None
+    assert "not measured, since there was nothing to change" in result.report.notes
+
+
 def test_the_report_is_json(tmp_path: Path) -> None:
     result = optimize(parse_model(UNTIDY), output=tmp_path / "out.onnx")
     report = json.loads(json.dumps(result.report.to_dict(), allow_nan=False))

@@ -47,6 +47,36 @@ def test_a_clear_difference_is_called() -> None:
     assert low < 1.2 < high or abs(measured.ratio(1).median - 1.2) < 0.05
 
 
+def test_a_small_loss_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    measured = result(
+        rng.normal(1, 0.02, 60).tolist(), rng.normal(1.025, 0.02, 60).tolist(), starts=[0, 15, 30, 45]
+    )
+    assert measured.slower(1) and measured.decided(1)
+
+
+def test_equal_models_are_decided_once_the_interval_is_narrow() -> None:
+    rng = np.random.default_rng(0)
+    few, many = (
+        result(rng.normal(1, 0.05, n).tolist(), rng.normal(1, 0.05, n).tolist(), starts=[0, n // 2])
+        for n in (10, 2000)
+    )
+    assert not few.decided(1)
+    assert many.decided(1) and not many.slower(1)
+
+
+def test_measuring_ends_early_when_it_is_clear() -> None:
+    slow = model("a = Sin(x) b = Sin(a) c = Sin(b) d = Sin(c) y = Sin(d)")
+    measured = bench(
+        [slow, model("y = Neg(x)")],
+        inputs=[InputSet({"x": np.ones(100_000, np.float32)})],
+        seconds=0.08,
+        until_decided=True,
+    )
+    assert measured.decided(1)
+    assert len(measured.starts) == 2
+
+
 def test_noise_is_not_called_a_difference() -> None:
     rng = np.random.default_rng(0)
     measured = result(
