@@ -1,5 +1,5 @@
 """The interface of a model: names, types and declared shapes of its inputs and outputs, kept while it
-changes.
+changes; and what the bodies of Loops declare, which tells a runtime the shape of results of no iteration.
 
 Declared shapes are claims. They are put back as they were written, except where a real run showed them false.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
 from graphopt.io.serialize import ANALYSIS_KEYS
+from graphopt.ir import nodes, subgraphs
 
 RealShapes = Mapping[str, Sequence[tuple[int, ...]]]
 
@@ -57,15 +58,29 @@ class Port:
 
 @dataclasses.dataclass(frozen=True)
 class Interface:
-    """Inputs and outputs of a model, in order."""
+    """Inputs and outputs of a model, in order.
+
+    Attributes:
+        inputs: One port each.
+        outputs: One port each.
+        body_outputs: Name -> declared shape of the outputs of bodies of Loop and Scan.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    body_outputs: Mapping[str, ir.Shape] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, model: ir.Model) -> Interface:
         """The interface that `model` has now."""
-        return cls(tuple(map(Port.of, model.graph.inputs)), tuple(map(Port.of, model.graph.outputs)))
+        declared = {
+            value.name or "": value.shape.copy(frozen=True)
+            for value in _body_outputs(model)
+            if value.shape is not None
+        }
+        return cls(
+            tuple(map(Port.of, model.graph.inputs)), tuple(map(Port.of, model.graph.outputs)), declared
+        )
 
     def differences(self, model: ir.Model) -> list[str]:
         """What is different in the interface of `model`, a line each; empty if nothing is."""
@@ -79,6 +94,8 @@ class Interface:
 def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | None = None) -> list[str]:
     """Put types, shapes, documentation and metadata of inputs and outputs back as `interface` has them.
 
+    The outputs of bodies get the shapes that were declared under their names.
+
     Args:
         model: Changed in place; its inputs and outputs must have the names of `interface`. Inputs with a
             default may be gone.
@@ -90,6 +107,9 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
     Returns:
         A line for each declared shape that was false.
     """
+    for value in _body_outputs(model):
+        declared = interface.body_outputs.get(value.name or "")
+        value.shape = None if declared is None else declared.copy()
     corrections = []
     seen = real_shapes or {}
     present = {value.name for value in model.graph.inputs}
@@ -111,6 +131,13 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
             f"{list(shapes[-1])}; it is declared {_shape_text(value.shape)} now"
         )
     return corrections
+
+
+def _body_outputs(model: ir.Model) -> Iterator[ir.Value]:
+    for node in nodes(model):
+        if node.op_type in ("Loop", "Scan") and not node.domain:
+            for body in subgraphs(node):
+                yield from body.outputs
 
 
 def _true_shape(inferred: ir.Shape | None, shapes: Sequence[tuple[int, ...]]) -> ir.Shape | None:

@@ -464,6 +464,27 @@ def _broadcast(context: Context, shapes: list[ir.Shape]) -> ir.Shape | None:
     return ir.Shape(dims)
 
 
+def _infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
+    """Slice before opset 10, whose bounds are attributes."""
+    data = node.inputs[0]
+    starts, ends = attribute_ints(node, "starts"), attribute_ints(node, "ends")
+    if data is None or data.shape is None or starts is None or ends is None:
+        return False
+    axes = attribute_ints(node, "axes") or list(range(len(starts)))
+    dims = list(data.shape.dims)
+    for axis, start, end in zip(axes, starts, ends, strict=True):
+        dim = dims[axis]
+        if isinstance(dim, int):
+            dims[axis] = len(range(*slice(start, end).indices(dim)))
+        elif start != 0 or end < WHOLE:
+            dims[axis] = context.new_symbolic_dim()
+    context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
+    elements = context.get_symbolic_value(data)
+    if elements is not None and len(dims) == len(starts) == 1:
+        context.set_symbolic_value(node.outputs[0], elements[starts[0] : ends[0]])
+    return True
+
+
 def _correct_slice(context: Context, node: ir.Node) -> None:
     """A named dimension is not as long as a Slice's end just because the end is a number."""
     data, output = node.inputs[0], node.outputs[0]
@@ -555,6 +576,7 @@ _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
     "Range": _infer_range,
     "Cast": _infer_cast,
     "CastLike": _infer_cast_like,
+    "Slice": _infer_slice_by_attributes,
 }
 
 _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {

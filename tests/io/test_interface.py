@@ -74,3 +74,19 @@ def test_false_declaration_without_a_true_inference(model: ir.Model) -> None:
     assert model.graph.outputs[0].shape == ir.Shape([None, None])
     restore(model, interface, {"y": [(20, 1), (24,)]})
     assert model.graph.outputs[0].shape is None
+
+
+def test_declared_outputs_of_a_loop_body_are_put_back() -> None:
+    """They are the shape of a result that no iteration gave."""
+    text = """<ir_version: 9, opset_import: ["" : 18]>
+        g (int64 n, bool c, float[2] x) => (float[2] y, float[K,2] z) {
+        y, z = Loop(n, c, x)
+        <body = b (int64 i, bool go, float[2] a) => (bool more, float[2] next, float[2] out) {
+            more = Identity(go) next = Neg(a) out = Exp(a) }> }"""
+    model = ir.from_onnx_text(text)
+    interface = Interface.of(model)
+    body = model.graph[0].attributes["body"].as_graph()
+    for value in body.outputs:
+        value.shape = None
+    restore(model, interface)
+    assert [str(value.shape) for value in body.outputs] == ["[]", "[2]", "[2]"]

@@ -113,3 +113,32 @@ def test_a_squeeze_of_no_axes_may_squeeze_all(shape: str, known: bool) -> None:
     model = parse_model(f"g (float[{shape}] x) => (y) <int64[0] none = {{}}> {{ y = Squeeze(x, none) }}")
     infer_shapes(model)
     assert (model.graph.outputs[0].shape is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("attributes", "shape"),
+    [
+        ("starts = [1], ends = [-1], axes = [1]", "[N,2]"),
+        ("starts = [0, 2], ends = [4294967296, 9]", "[N,2]"),
+        ("starts = [-3], ends = [9], axes = [-1]", "[N,3]"),
+        ("starts = [3], ends = [1], axes = [1]", "[N,0]"),
+    ],
+)
+def test_a_slice_with_bounds_in_attributes(attributes: str, shape: str) -> None:
+    model = parse_model(f"g (float[N,4] x) => (y) {{ y = Slice <{attributes}> (x) }}", opset=9)
+    infer_shapes(model)
+    assert str(model.graph.outputs[0].shape) == shape
+
+
+def test_a_part_of_a_named_dimension_has_a_length_of_its_own() -> None:
+    model = parse_model("g (float[N] x) => (y) { y = Slice <starts = [1], ends = [5]> (x) }", opset=9)
+    infer_shapes(model)
+    assert str(model.graph.outputs[0].shape) != "[N]"
+
+
+def test_elements_of_a_shape_sliced_by_attributes() -> None:
+    model = parse_model(
+        "g (float[N,4,5] x) => (y) { s = Shape(x) y = Slice <starts = [1], ends = [3]> (s) }", opset=9
+    )
+    infer_shapes(model)
+    assert symbolic_value(model.graph.outputs[0]) == [4, 5]
