@@ -27,6 +27,8 @@ _FEWEST_ROUNDS = 3
 _EPOCHS = 4
 """Sessions are made anew this often: where a session's buffers happen to lie is worth several percent."""
 _FEWEST_EPOCHS = 2
+_MOST_EPOCHS = 6
+"""Epochs for a model that seems slower, before it is given the benefit of the doubt."""
 _RESAMPLES = 1000
 _CONFIDENCE = 0.99
 _MARGIN = 0.01
@@ -163,7 +165,7 @@ def bench(
     )
     result = BenchResult([[] for _ in opened], chosen, [], threads, notes=list(chosen.notes))
     epochs = _EPOCHS if loading < seconds else 1
-    for epoch in range(epochs):
+    for epoch in range(_MOST_EPOCHS if until_decided and epochs > 1 else epochs):
         if epoch:
             sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
         fastest = _warm_up(sessions, chosen.values, seconds / epochs)
@@ -171,10 +173,20 @@ def bench(
             result.repeats = max(1, math.ceil(_SAMPLE_SECONDS / max(fastest, 1e-7)))
         result.starts.append(result.rounds)
         _measure(sessions, result, seconds / epochs, -(-min_rounds // epochs))
-        enough = until_decided and epoch + 1 >= _FEWEST_EPOCHS
-        if enough and all(result.decided(index) for index in range(1, len(opened))):
+        if until_decided and _is_settled(result):
             break
     return result
+
+
+def _is_settled(result: BenchResult) -> bool:
+    """Whether it is known well enough what is slower: models that seem slower are measured longest."""
+    epochs = len(result.starts)
+    if epochs < _FEWEST_EPOCHS:
+        return False
+    open_cases = [index for index in range(1, len(result.seconds)) if not result.decided(index)]
+    if epochs < _EPOCHS:
+        return not open_cases
+    return all(result.ratio(index).median <= 1 + _MARGIN for index in open_cases)
 
 
 def _reopen(models: Sequence[ir.Model], *, optimize: bool, threads: int, backwards: bool) -> list[Session]:
