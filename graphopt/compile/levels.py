@@ -12,9 +12,9 @@ NORMALIZE = "lift-constants"
 
 _START = "inline,lift-constants,dce"
 _EXACT = (
-    "fold,simplify-shapes,simplify-control-flow,fold-sequences,eliminate-identities,simplify-algebra,"
-    "merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,merge-pads,"
-    "merge-gathers,cse"
+    "fold,simplify-shapes,simplify-control-flow,fold-sequences,drop-zero-states,eliminate-identities,"
+    "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
+    "merge-pads,merge-gathers,cse"
 )
 _WITHIN_TOLERANCE = (
     "fast-math,merge-reduces,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad,join-convs"
@@ -52,6 +52,11 @@ def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str])
             )
         pipeline = shorter
     return pipeline
+
+
+def lower_levels(level: int, skip: Sequence[str]) -> dict[str, Pipeline]:
+    """The levels below `level` that rewrite anything, best first, without the passes to skip."""
+    return {f"-O{lower}": Pipeline.parse(LEVELS[lower]).without(*skip) for lower in range(level - 1, 0, -1)}
 
 
 def _with_levels(text: str) -> str:
