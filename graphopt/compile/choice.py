@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from graphopt.compile.candidates import Made, Stages, Workshop
-from graphopt.compile.levels import LEVELS, pipeline_for
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
 from graphopt.ir import count_nodes
+from graphopt.pipeline import Pipeline
 from graphopt.report import Candidate
 
 LARGE_BYTES = 1 << 30
 """Weights beyond which nothing is measured unasked: the runtime's packed copies would double the memory."""
+
+SECONDS = 1.2
+"""Time to measure for, without loading; half of it where the difference is clear."""
 
 
 @dataclasses.dataclass
@@ -38,19 +41,19 @@ class Choice:
 def fastest(
     workshop: Workshop,
     made: Made,
-    level: int,
+    fallbacks: Mapping[str, Pipeline],
     *,
     inputs: Sequence[InputSet] | None,
     shapes: Mapping[str, Sequence[int]] | None,
     threads: int,
     stages: Stages,
 ) -> Choice:
-    """Measure a candidate against the original; where it is slower, try lower levels, then keep the original.
+    """Measure a candidate against the original; where it is slower, try others, then keep the original.
 
     Args:
         workshop: Makes further candidates.
         made: What was asked for.
-        level: Its level, or 0 for a pipeline of the user's.
+        fallbacks: Pipelines that do less, by name, best first.
         inputs: Data to measure with; made to fit the model if None.
         shapes: Input name -> shape to measure at.
         threads: Threads of the runtime.
@@ -67,7 +70,9 @@ def fastest(
     def measure(tried: Sequence[Made]) -> BenchResult:
         with stages("measure"):
             models = [workshop.original, *(each.model for each in tried)]
-            return bench(models, inputs=inputs, shapes=shapes, threads=threads, until_decided=True)
+            return bench(
+                models, inputs=inputs, shapes=shapes, threads=threads, seconds=SECONDS, until_decided=True
+            )
 
     try:
         measured = measure([made])
@@ -75,7 +80,7 @@ def fastest(
             return Choice(made, measured, _listed(workshop, [made], measured, made))
         tried = [
             made,
-            *(workshop.make(f"-O{lower}", pipeline_for(lower, None, ())) for lower in _lower(level)),
+            *(workshop.make(name, less) for name, less in fallbacks.items() if _differs(made, less)),
         ]
         measured = measure(tried)
     except ExecutionError as error:
@@ -87,9 +92,10 @@ def fastest(
     return Choice(winner, measured, _listed(workshop, tried, measured, winner), [note])
 
 
-def _lower(level: int) -> range:
-    """Levels below `level` that rewrite anything, best first."""
-    return range(level - 1, 0, -1) if level in LEVELS else range(0)
+def _differs(made: Made, pipeline: Pipeline) -> bool:
+    """Whether a pipeline lacks a pass that changed something in a candidate."""
+    changed = {record.name for record in made.records if record.changes}
+    return any(pipeline.without(name) == pipeline for name in changed)
 
 
 def _listed(

@@ -16,7 +16,7 @@ import onnx_ir as ir
 from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
-from graphopt.compile.levels import pipeline_for
+from graphopt.compile.levels import lower_levels, pipeline_for
 from graphopt.compile.opset import convert_opset
 from graphopt.compile.result import Result
 from graphopt.cost import Target
@@ -91,9 +91,9 @@ def optimize(
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         choice = Choice(made)
         if measure:
-            tried_level = level if passes is None else 0
+            fallbacks = lower_levels(level, skip) if passes is None else {}
             choice = fastest(
-                workshop, made, tried_level, inputs=data, shapes=shapes, threads=threads, stages=stages
+                workshop, made, fallbacks, inputs=data, shapes=shapes, threads=threads, stages=stages
             )
         made = choice.made
         version = importlib.metadata.version("graphopt")

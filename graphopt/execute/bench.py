@@ -22,6 +22,8 @@ from graphopt.execute.userdata import fit_inputs
 _SAMPLE_SECONDS = 0.002
 """A sample lasts at least this long: fast models are run several times per sample."""
 _WARM_UP_RUNS = 3
+_WARM_UP_SHARE = 0.25
+"""Of an epoch's time; a model too slow for that is warmed up by one run."""
 _MOST_ROUNDS = 2000
 _FEWEST_ROUNDS = 3
 _EPOCHS = 4
@@ -31,6 +33,10 @@ _MOST_EPOCHS = 6
 """Epochs for a model that seems slower, before it is given the benefit of the doubt."""
 _RESAMPLES = 1000
 _CONFIDENCE = 0.99
+_NORMAL_QUANTILE = 2.576
+"""Two-sided, for that confidence."""
+_FEWEST_PAIRS = 8
+"""Of fewer, not even all on one side of 1 would be enough: 2 / 2^8 is below one percent, 2 / 2^7 is not."""
 _MARGIN = 0.01
 """A difference below one percent is no difference."""
 
@@ -102,15 +108,17 @@ class BenchResult:
     def slower(self, index: int, baseline: int = 0) -> bool:
         """Whether a model is surely slower, and by more than the margin."""
         ratio = self.ratio(index, baseline)
-        return ratio.interval[0] > 1 and ratio.median > 1 + _MARGIN
+        return self.rounds >= _FEWEST_PAIRS and ratio.interval[0] > 1 and ratio.median > 1 + _MARGIN
 
     def faster(self, index: int, baseline: int = 0) -> bool:
         """Whether a model is surely faster, and by more than the margin."""
         ratio = self.ratio(index, baseline)
-        return ratio.interval[1] < 1 and ratio.median < 1 - _MARGIN
+        return self.rounds >= _FEWEST_PAIRS and ratio.interval[1] < 1 and ratio.median < 1 - _MARGIN
 
     def decided(self, index: int, baseline: int = 0) -> bool:
         """Whether a model is surely slower, or surely not slower by more than the margin."""
+        if self.rounds < _FEWEST_PAIRS:
+            return False
         return self.ratio(index, baseline).interval[1] < 1 + _MARGIN or self.slower(index, baseline)
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,8 +172,8 @@ def bench(
         else representative_inputs(opened[0], sessions[0], shapes=shapes)
     )
     result = BenchResult([[] for _ in opened], chosen, [], threads, notes=list(chosen.notes))
-    epochs = _EPOCHS if loading < seconds else 1
-    for epoch in range(_MOST_EPOCHS if until_decided and epochs > 1 else epochs):
+    epochs = min(_EPOCHS, max(1, int(2 * seconds / loading)))
+    for epoch in range(_MOST_EPOCHS if until_decided and epochs == _EPOCHS else epochs):
         if epoch:
             sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
         fastest = _warm_up(sessions, chosen.values, seconds / epochs)
@@ -201,7 +209,7 @@ def _warm_up(sessions: Sequence[Session], values: Mapping[str, Any], seconds: fl
     fastest = math.inf
     for _ in range(_WARM_UP_RUNS):
         fastest = min(fastest, *(_sample(session, values, 1) for session in sessions))
-        if time.perf_counter() - started > seconds:
+        if time.perf_counter() - started > _WARM_UP_SHARE * seconds:
             break
     return fastest
 
@@ -228,10 +236,12 @@ def _sample(session: Session, values: Mapping[str, Any], repeats: int) -> float:
 
 
 def _interval(pairs: np.ndarray[Any, Any], starts: Sequence[int]) -> tuple[float, float]:
-    """Bootstrap interval of the median, resampled in two stages: epochs, then pairs of each.
+    """Interval of the median: the wider of a bootstrap's and the distribution-free one of order statistics.
 
-    Pairs of one epoch share their sessions and are not independent. Every drawn epoch gives equally many
-    pairs, in all about as many as there are.
+    The bootstrap resamples epochs and then pairs of each, since pairs of one epoch share their sessions and
+    are not independent; every drawn epoch gives equally many pairs, in all about as many as there are. Of
+    few pairs it makes too narrow an interval. Order statistics k and n + 1 - k bound the median with
+    confidence 1 - 2 P(Binomial(n, 1/2) < k).
     """
     rng = np.random.default_rng(0)
     begins = np.asarray(starts)
@@ -242,4 +252,6 @@ def _interval(pairs: np.ndarray[Any, Any], starts: Sequence[int]) -> tuple[float
     medians = np.median(pairs[picked].reshape(_RESAMPLES, -1), axis=1)
     tail = 50 * (1 - _CONFIDENCE)
     low, high = np.percentile(medians, (tail, 100 - tail))
-    return float(low), float(high)
+    ordered = np.sort(pairs)
+    skipped = max(0, math.floor((len(pairs) - _NORMAL_QUANTILE * math.sqrt(len(pairs))) / 2))
+    return min(float(low), float(ordered[skipped])), max(float(high), float(ordered[-1 - skipped]))

@@ -33,7 +33,7 @@ _MOST_SECONDS = 20.0
 _MOST_ELEMENTS = 1 << 26
 _GROWTH = 8
 """Bindings with inputs this much larger than the first ones are tried after all others."""
-_REPRESENTATIVE_SECONDS = 0.05
+_REPRESENTATIVE_SECONDS = 0.03
 """A measured run should not take longer than this."""
 
 
@@ -143,7 +143,7 @@ def find_trials(
 def representative_inputs(
     model: ir.Model, session: Session, *, shapes: Mapping[str, Sequence[int]] | None = None, seed: int = 0
 ) -> InputSet:
-    """One set of realistic size, at most about 0.05 s a run, for measuring."""
+    """One set of realistic size, at most about 0.03 s a run, for measuring."""
     prober = _Prober(model, session, shapes, seed)
     best = prober.search(prober.space.start, 0)
     for kind, sizes in REPRESENTATIVE.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import onnx_ir as ir
@@ -10,6 +11,7 @@ import pytest
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
+from graphopt.execute.bench import Ratio
 
 
 def model(body: str) -> ir.Model:
@@ -65,16 +67,20 @@ def test_equal_models_are_decided_once_the_interval_is_narrow() -> None:
     assert many.decided(1) and not many.slower(1)
 
 
-def test_measuring_ends_early_when_it_is_clear() -> None:
-    slow = model("a = Sin(x) b = Sin(a) c = Sin(b) d = Sin(c) y = Sin(d)")
-    measured = bench(
-        [slow, model("y = Neg(x)")],
-        inputs=[InputSet({"x": np.ones(100_000, np.float32)})],
-        seconds=0.08,
-        until_decided=True,
+@pytest.mark.parametrize(("decided", "pairs", "epochs"), [(True, 1.0, 2), (False, 1.0, 4), (False, 1.05, 6)])
+def test_measuring_goes_on_while_it_is_not_clear(
+    monkeypatch: pytest.MonkeyPatch, decided: bool, pairs: float, epochs: int
+) -> None:
+    monkeypatch.setattr(BenchResult, "decided", lambda self, index, baseline=0: decided)
+    monkeypatch.setattr(
+        BenchResult, "ratio", lambda self, index, baseline=0: Ratio(pairs, (0.0, 9.0), (0.0, 9.0))
     )
-    assert measured.decided(1)
-    assert len(measured.starts) == 2
+    module = sys.modules[bench.__module__]
+    monkeypatch.setattr(
+        module, "_measure", lambda sessions, result, *_: [times.append(1.0) for times in result.seconds]
+    )
+    measured = bench([model("y = Neg(x)")] * 2, seconds=100, until_decided=True)
+    assert len(measured.starts) == epochs
 
 
 def test_noise_is_not_called_a_difference() -> None:
