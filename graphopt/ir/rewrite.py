@@ -289,7 +289,9 @@ def _substitute(old: ir.Value, new: ir.Value, *, is_new: bool) -> None:
             new.type = old.type
     if is_new or is_output:
         name = old.name
-        old.name = None
+        node = old.producer()
+        # A node of several outputs may stay for the others, and some (Split, If) need every one of them.
+        old.name = f"{name}/replaced" if node is not None and len(node.outputs) > 1 else None
         new.name = name
         if new.const_value is not None and new.is_initializer():
             new.const_value.name = name

@@ -318,3 +318,15 @@ def test_a_loop_that_may_not_run_keeps_its_first_shape_possible() -> None:
         full_check=False,
     )
     assert "Shape" in run.ops
+
+
+def test_one_of_several_outputs_becomes_a_constant() -> None:
+    run = run_pass(
+        """
+        agraph (float[2,N,3] x) => (int64[2] head, int64[1] tail) <int64[2] parts = {2, 1}>
+        { s = Shape(x)  head, tail = Split <axis = 0> (s, parts) }
+        """,
+        "simplify-shapes",
+    )
+    assert len(run.node("Split").outputs) == 2
+    assert run.model.graph.outputs[1].name == "tail"
