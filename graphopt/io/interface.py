@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -112,6 +112,7 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
         value.shape = None if declared is None else declared.copy()
     corrections = []
     seen = real_shapes or {}
+    names = {str(dim) for port in interface.inputs for dim in port.shape or ()}
     present = {value.name for value in model.graph.inputs}
     inputs = [port for port in interface.inputs if port.name in present or not port.has_default]
     ports = [*inputs, *interface.outputs]
@@ -125,7 +126,7 @@ def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | Non
         shapes = seen.get(port.name, ())
         if value.is_graph_input() or all(_fits(port.shape, shape) for shape in shapes):
             continue
-        value.shape = _true_shape(inferred, shapes)
+        value.shape = _true_shape(inferred, shapes, names)
         corrections.append(
             f"the output {port.name!r} was declared {_shape_text(port.shape)}, but a run gave "
             f"{list(shapes[-1])}; it is declared {_shape_text(value.shape)} now"
@@ -140,10 +141,12 @@ def _body_outputs(model: ir.Model) -> Iterator[ir.Value]:
                 yield from body.outputs
 
 
-def _true_shape(inferred: ir.Shape | None, shapes: Sequence[tuple[int, ...]]) -> ir.Shape | None:
+def _true_shape(
+    inferred: ir.Shape | None, shapes: Sequence[tuple[int, ...]], names: Container[str | None]
+) -> ir.Shape | None:
+    """What analysis found, without names and expressions of its own making."""
     if inferred is not None and all(_fits(inferred, shape) for shape in shapes):
-        copied: ir.Shape = inferred.copy()
-        return copied
+        return ir.Shape([dim if isinstance(dim, int) or dim.value in names else None for dim in inferred])
     ranks = {len(shape) for shape in shapes}
     return ir.Shape([None] * ranks.pop()) if len(ranks) == 1 else None
 
