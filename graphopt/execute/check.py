@@ -105,7 +105,8 @@ class Oracle:
     Attributes:
         input_sets: The inputs used.
         outputs: The oracle's outputs, one mapping per input set.
-        shapes: Real shape of each main-graph tensor per input set, by value name; empty if not asked for.
+        shapes: Real shapes of main-graph tensors per input set, by value name (of a very large graph, of the
+            most telling ones); empty if not asked for.
         nondeterministic: Outputs that hold unseeded random numbers; only their shapes and types are compared.
         notes: What was assumed or left out.
 

@@ -13,8 +13,13 @@ import onnx
 import onnx_ir as ir
 from onnx_ir import serde
 
+from graphopt.ir import facts
+
 INLINE_BYTES = 1024
 """Tensors up to this size stay in the proto: shape inference reads the small ones (shapes, axes, pads)."""
+
+MOST_OBSERVED = 4096
+"""Shapes observed in one model: onnxruntime takes time quadratic in the Shape nodes to load them."""
 
 SHAPE_PREFIX = "__graphopt_shape__"
 """Prefix of the extra outputs that carry the shape of an intermediate value."""
@@ -60,6 +65,7 @@ def light_proto(
     *,
     extra_outputs: Sequence[str] = (),
     observe_shapes: bool = False,
+    share_constants: bool = False,
     annotate: bool = False,
     inline: bool = False,
 ) -> LightProto:
@@ -68,7 +74,12 @@ def light_proto(
     Args:
         model: The model; it is only read.
         extra_outputs: Main-graph values to add to the outputs.
-        observe_shapes: Add the shape (int64) of every tensor of the main graph as an output.
+        observe_shapes: Add the shape (int64) of every tensor of the main graph as an output. Of more than
+            `MOST_OBSERVED`, those come first whose shapes are claims of others or rest on numbers that only a
+            run knows (inputs and outputs of the graph, `Reshape`, `Slice` ..., opaque operators), then
+            the rest, evenly spread.
+        share_constants: Write equal small constants of the main graph once. onnxruntime takes time quadratic
+            in the initializers to load them.
         annotate: Write the declared types and shapes of intermediate values. Without them a runtime cannot be
             misled by a false declaration.
         inline: Keep every tensor in the proto (for a runtime that takes nothing else).
@@ -79,7 +90,8 @@ def light_proto(
     light = LightProto(onnx.ModelProto(ir_version=model.ir_version))
     for domain, version in sorted(model.opset_imports.items()):
         light.proto.opset_import.add(domain=domain, version=version)
-    writer = _Writer(light, annotate=annotate, inline=inline, taken=_taken_names(model))
+    shared = _shared_constants(model.graph, set(extra_outputs)) if share_constants else {}
+    writer = _Writer(light, annotate=annotate, inline=inline, shared=shared, taken=_taken_names(model))
     writer.graph(light.proto.graph, model.graph)
     for function in model.functions.values():
         writer.function(light.proto.functions.add(), function)
@@ -100,6 +112,25 @@ def _taken_names(model: ir.Model) -> dict[str, int]:
         for name in graph.initializers:
             counts[name] = counts.get(name, 0) + 1
     return counts
+
+
+def _shared_constants(graph: ir.Graph, kept: set[str]) -> dict[ir.Value, ir.Value]:
+    """The initializer that stands for each one equal to it, of those small enough to be written."""
+    first: dict[tuple[object, ...], ir.Value] = {}
+    shared: dict[ir.Value, ir.Value] = {}
+    for name, value in graph.initializers.items():
+        tensor = value.const_value
+        if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes > INLINE_BYTES:
+            continue
+        if name in kept or value.is_graph_input() or value.is_graph_output():
+            continue
+        uses = value.uses()
+        if not uses or any(use.node.graph is not graph for use in uses):
+            continue
+        standing = first.setdefault((tensor.dtype, tensor.shape.numpy(), tensor.tobytes()), value)
+        if standing is not value:
+            shared[value] = standing
+    return shared
 
 
 def tensor_values(graph: ir.Graph) -> Iterable[ir.Value]:
@@ -123,8 +154,38 @@ def tensor_values(graph: ir.Graph) -> Iterable[ir.Value]:
                 yield value
 
 
+def observed_values(graph: ir.Graph) -> list[ir.Value]:
+    """The values whose shapes are worth observing: all, or `MOST_OBSERVED` of them (see `light_proto`)."""
+    values = list(tensor_values(graph))
+    if len(values) <= MOST_OBSERVED:
+        return values
+    ranks: tuple[list[ir.Value], ...] = ([], [], [])
+    for value in values:
+        ranks[_rank(value)].append(value)
+    chosen: list[ir.Value] = []
+    for each in ranks:
+        chosen += _spread(each, MOST_OBSERVED - len(chosen))
+    return chosen
+
+
+def _rank(value: ir.Value) -> int:
+    """0 for the interface, 1 where inference had to believe a number or a declaration, else 2."""
+    node = value.producer()
+    if node is None or value.is_graph_output():
+        return 0
+    known = facts(node)
+    return 1 if known.shape_inputs or not known.known else 2
+
+
+def _spread(values: list[ir.Value], most: int) -> list[ir.Value]:
+    """At most `most` of the values, at even distances."""
+    if len(values) <= most:
+        return values
+    return [values[index * len(values) // most] for index in range(most)]
+
+
 def _observe_shapes(light: LightProto, graph: ir.Graph) -> None:
-    for index, value in enumerate(tensor_values(graph)):
+    for index, value in enumerate(observed_values(graph)):
         assert value.name is not None
         output = f"{SHAPE_PREFIX}{index}"
         light.proto.graph.node.add(op_type="Shape", input=[value.name], output=[output], name=output)
@@ -138,8 +199,17 @@ class _Writer:
     It reads `Attr.value` directly: `as_tensor` checks a runtime protocol, which costs more than all the rest.
     """
 
-    def __init__(self, light: LightProto, *, annotate: bool, inline: bool, taken: dict[str, int]) -> None:
+    def __init__(
+        self,
+        light: LightProto,
+        *,
+        annotate: bool,
+        inline: bool,
+        shared: dict[ir.Value, ir.Value],
+        taken: dict[str, int],
+    ) -> None:
         self.light = light
+        self.shared = shared
         self.annotate = annotate
         self.inline = inline
         self.taken = taken
@@ -151,7 +221,7 @@ class _Writer:
         for name, value in graph.initializers.items():
             # onnxruntime drops an unused initializer before it looks for the array that replaces it.
             needed = value.uses() or value.is_graph_output() or value.is_graph_input()
-            if value.const_value is not None and needed:
+            if value.const_value is not None and needed and value not in self.shared:
                 self.initializer(proto, name, value.const_value)
         for node in graph:
             tensor = self.lifted_constant(proto, node)
@@ -188,7 +258,8 @@ class _Writer:
         proto.op_type, proto.domain = node.op_type, node.domain
         if node.overload:
             proto.overload = node.overload
-        proto.input.extend(("" if value is None else value.name or "") for value in node.inputs)
+        inputs = (None if value is None else self.shared.get(value, value) for value in node.inputs)
+        proto.input.extend("" if value is None else value.name or "" for value in inputs)
         outputs = [value.name or "" for value in node.outputs]
         while outputs and not outputs[-1]:
             outputs.pop()

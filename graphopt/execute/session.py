@@ -72,7 +72,7 @@ class Session:
         threads: Threads used inside an operator.
         extra_outputs: Names of main-graph values returned beside the graph's outputs.
         prepack: Let onnxruntime keep repacked copies of weights; ignored above `LARGE_WEIGHT_BYTES`.
-        observe_shapes: Make `run_observed` report the shape of every main-graph tensor.
+        observe_shapes: Make `run_observed` report the shapes of main-graph tensors (see `light_proto`).
         fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
 
     Attributes:
@@ -101,7 +101,11 @@ class Session:
             raise ExecutionError(f"no value named {unknown[0]!r} in the main graph to return as an output")
         try:
             light = light_proto(
-                model, extra_outputs=extra_outputs, observe_shapes=observe_shapes, annotate=optimize
+                model,
+                extra_outputs=extra_outputs,
+                observe_shapes=observe_shapes,
+                share_constants=not optimize,
+                annotate=optimize,
             )
         except (NotImplementedError, OSError, ValueError, TypeError) as error:
             raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
@@ -144,7 +148,7 @@ class Session:
         return self._run(inputs, self.output_names)
 
     def run_observed(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
-        """Run once; also return the real shape of each main-graph tensor (needs `observe_shapes`)."""
+        """Run once; also return the real shapes of main-graph tensors (needs `observe_shapes`)."""
         results = self._run(inputs, [*self.output_names, *self._shape_outputs.values()])
         shapes = {
             name: tuple(int(size) for size in results.pop(output))
