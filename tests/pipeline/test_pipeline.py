@@ -9,10 +9,11 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common.identity_elimination import IdentityEliminationPass
 
-from graphopt.ir import Changes, Rule, count_nodes, op, rule, var
+from graphopt.ir import Rule, count_nodes, op, rule, var
 from graphopt.ir.rewrite import Tape
 from graphopt.pipeline import FailedPassError, Group, Pass, Pipeline, RewritePass, bisect, default_catalog
 from graphopt.testing import parse_model
+from graphopt.testing.broken import BreaksTheGraph, ChangesNumbers, Raises
 
 CHAIN = "g (float[2] x) => (float[2] y) { a = Relu(x) b = Relu(a) c = Identity(b) d = Relu(c) y = Neg(d) }"
 
@@ -43,40 +44,6 @@ class DropIdentity(RewritePass):
 
     name: ClassVar[str] = "drop-identity"
     rules: ClassVar[tuple[Rule, ...]] = (drop_identity,)
-
-
-@dataclass(frozen=True)
-class Raises(Pass):
-    """Raise."""
-
-    name: ClassVar[str] = "raises"
-
-    def apply(self, model: ir.Model, changes: Changes) -> None:
-        raise ZeroDivisionError("by nothing")
-
-
-@dataclass(frozen=True)
-class BreaksTheGraph(Pass):
-    """Give two values one name."""
-
-    name: ClassVar[str] = "breaks-the-graph"
-
-    def apply(self, model: ir.Model, changes: Changes) -> None:
-        model.graph[0].outputs[0].name = "x"
-        changes.add("renamed")
-
-
-@dataclass(frozen=True)
-class NegBecomesAbs(Pass):
-    """Change the numbers."""
-
-    name: ClassVar[str] = "neg-becomes-abs"
-
-    def apply(self, model: ir.Model, changes: Changes) -> None:
-        for node in model.graph:
-            if node.op_type == "Neg":
-                node.op_type = "Abs"
-                changes.add("changed")
 
 
 def test_a_group_runs_to_a_fixed_point_and_skips_what_found_nothing() -> None:
@@ -139,11 +106,11 @@ def test_our_passes_run_in_pipelines_of_other_projects() -> None:
 
 
 def test_bisecting_finds_the_guilty_run() -> None:
-    pipeline = Pipeline([MergeRelu(), DropIdentity(), NegBecomesAbs(), MergeRelu()])
+    pipeline = Pipeline([MergeRelu(), DropIdentity(), ChangesNumbers(before="Neg", after="Abs"), MergeRelu()])
     model = parse_model(CHAIN)
     guilty = bisect(model, pipeline, lambda found: any(node.op_type == "Neg" for node in found.graph))
     assert guilty is not None
-    assert (guilty.step, guilty.record.name) == (2, "neg-becomes-abs")
+    assert (guilty.step, guilty.record.name) == (2, "changes-numbers{before=Neg,after=Abs}")
     assert count_nodes(model) == 5
 
 
