@@ -17,7 +17,11 @@ MOST_RESULTS = 1 << 16
 
 
 class MemoizedDim(ir.SymbolicDim):
-    """A symbolic dimension, equal to any other of the same text, that computes each result once."""
+    """A symbolic dimension, equal to any other of the same text, that computes each result once.
+
+    Ask `isinstance(dim, int)` to tell sizes from names: `isinstance(dim, ir.SymbolicDim)` checks a runtime
+    protocol for everything but the class itself, which shows where every dimension is asked.
+    """
 
     __slots__ = ()
 

@@ -16,7 +16,7 @@ from onnx_shape_inference import SYM_DATA_KEY, ShapeInferenceContext, registry
 
 from graphopt.ir.dims import memoized
 from graphopt.ir.graphs import attribute_ints, attribute_tensor, constant_tensor, ints, static_shape
-from graphopt.ir.shapes import FALSE_SHAPE_KEY
+from graphopt.ir.shapes import FALSE_SHAPE_KEY, same_shape
 
 MAX_ELEMENTS = 128
 """Longer integer vectors are data, not shapes; their elements are not followed."""
@@ -51,9 +51,16 @@ class Context(ShapeInferenceContext):  # type: ignore[misc]
         """A dimension with a name of its own."""
         return memoized(super().new_symbolic_dim())
 
+    def name_anonymous_dims(self, value: ir.Value) -> bool:
+        """Give the unnamed dimensions of a value names; says whether there were any."""
+        shape = value.shape
+        if shape is None or all(isinstance(dim, int) or dim.value is not None for dim in shape.dims):
+            return False
+        return bool(super().name_anonymous_dims(value))
+
     def note_lengths(self, shape: ir.Shape) -> None:
         """Know the names in a shape as names of lengths (see `is_length`)."""
-        self._lengths.update(dim.value for dim in shape.dims if isinstance(dim, ir.SymbolicDim) and dim.value)
+        self._lengths.update(dim.value for dim in shape.dims if not isinstance(dim, int) and dim.value)
 
     def set_symbolic_value(self, value: ir.Value, data: list[Dim]) -> None:
         """Remember the elements of an integer or bool tensor if they are complete and fit the type."""
@@ -458,7 +465,7 @@ def _broadcast(context: Context, shapes: list[ir.Shape]) -> ir.Shape | None:
         if numbers:
             dims.append(numbers.pop())
         elif meeting:
-            dims.append(context.meet([dim for dim in meeting if isinstance(dim, ir.SymbolicDim)]))
+            dims.append(context.meet([dim for dim in meeting if not isinstance(dim, int)]))
         else:
             dims.append(1)
     return ir.Shape(dims)
@@ -493,7 +500,7 @@ def _correct_slice(context: Context, node: ir.Node) -> None:
     in_full = _slices_from_the_start(node)
     dims = []
     for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
-        if not isinstance(old, ir.SymbolicDim) or not isinstance(new, int) or new == 0:
+        if isinstance(old, int) or not isinstance(new, int) or new == 0:
             dims.append(new)
         else:
             dims.append(old if new >= WHOLE and in_full else context.new_symbolic_dim())
@@ -565,7 +572,32 @@ def _infer_constant(context: Context, node: ir.Node) -> bool:
     return True
 
 
+def _infer_float_arithmetic(context: Context, node: ir.Node) -> bool:
+    """Two floats of the same shape, or one beside a single element: nearly every node of a large graph."""
+    if len(node.inputs) != 2:
+        return False
+    left, right = node.inputs
+    if left is None or right is None or left.dtype is None or not left.dtype.is_floating_point():
+        return False
+    if same_shape(left.shape, right.shape) or _is_single(right.shape, left.shape):
+        shape = left.shape
+    elif _is_single(left.shape, right.shape):
+        shape = right.shape
+    else:
+        return False
+    context.set_shape_and_dtype(node.outputs[0], shape, left.dtype)
+    return True
+
+
+def _is_single(shape: ir.Shape | None, other: ir.Shape | None) -> bool:
+    """Whether one element broadcasts into `other` without adding a dimension."""
+    if shape is None or other is None or len(shape) > len(other):
+        return False
+    return all(dim == 1 for dim in shape.dims)
+
+
 _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), _infer_float_arithmetic),
     "Constant": _infer_constant,
     **dict.fromkeys(_COMPARE, _infer_comparison),
     **dict.fromkeys(_LOGIC, _infer_logic),

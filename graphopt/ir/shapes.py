@@ -173,7 +173,7 @@ def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ..
                 _forget_claims(value)
                 break
             for dim, size in zip(claimed.dims, found, strict=True):
-                name = dim.value if isinstance(dim, ir.SymbolicDim) else None
+                name = None if isinstance(dim, int) else dim.value
                 if name is not None and sizes.setdefault((name, run), size) != size:
                     torn.add(name)
     if torn:
@@ -201,7 +201,7 @@ def _agrees(claimed: ir.Shape, found: tuple[int, ...]) -> bool:
 def _symbols(shape: ir.Shape) -> Iterator[str]:
     """Names in the symbolic dimensions of a shape, found without parsing the expressions."""
     for dim in shape.dims:
-        if isinstance(dim, ir.SymbolicDim) and dim.value:
+        if not isinstance(dim, int) and dim.value:
             yield from re.findall(r"[A-Za-z_]\w*", dim.value)
 
 
@@ -218,7 +218,7 @@ def _sanitize_inputs(model: ir.Model) -> list[str]:
         for value in model.graph.inputs
         if value.shape is not None
         for dim in value.shape.dims
-        if isinstance(dim, ir.SymbolicDim) and dim.value
+        if not isinstance(dim, int) and dim.value
     }
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -291,7 +291,7 @@ def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return
     for value in node.inputs:
-        if value is not None:
+        if value is not None and value.const_value is None:
             context.name_anonymous_dims(value)  # type: ignore[attr-defined]
     try:
         if not infer(context, node):

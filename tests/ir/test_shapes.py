@@ -142,3 +142,28 @@ def test_elements_of_a_shape_sliced_by_attributes() -> None:
     )
     infer_shapes(model)
     assert symbolic_value(model.graph.outputs[0]) == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("operands", "shape"),
+    [
+        ("float[N,4] a, float[N,4] b", "[N,4]"),
+        ("float[N,4] a, float b", "[N,4]"),
+        ("float[1,1] a, float[N,4] b", "[N,4]"),
+        ("float[1,1,1] a, float[N,4] b", "[1,N,4]"),
+        ("float[4] a, float[N,4] b", "[N,4]"),
+        ("float[N,1] a, float[N,4] b", "[N,4]"),
+    ],
+)
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Pow"])
+def test_arithmetic_of_floats(op: str, operands: str, shape: str) -> None:
+    model = parse_model(f"g ({operands}) => (y) {{ y = {op}(a, b) }}")
+    infer_shapes(model)
+    y = model.graph.outputs[0]
+    assert (str(y.shape), y.dtype) == (shape, ir.DataType.FLOAT)
+
+
+def test_two_names_that_broadcast_are_neither() -> None:
+    model = parse_model("g (float[N] a, float[M] b) => (y) { y = Add(a, b) }")
+    infer_shapes(model)
+    assert str(model.graph.outputs[0].shape) not in ("[N]", "[M]")
