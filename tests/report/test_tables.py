@@ -74,7 +74,7 @@ def test_no_choice_no_table() -> None:
 
 
 def bench() -> BenchResult:
-    return BenchResult([[0.2, 0.2, 0.2], [0.1, 0.1, 0.1]], InputSet({}, description="x float32[1]"))
+    return BenchResult([[0.2] * 10, [0.1] * 10], InputSet({}, description="x float32[1]"))
 
 
 def test_before_and_after() -> None:
@@ -136,5 +136,5 @@ def test_latencies() -> None:
         "a      200 ms  200 ms to 200 ms",
         "b      100 ms  100 ms to 100 ms  2.00x faster (2.00 to 2.00)",
         "",
-        "3 rounds, 1 thread, with x float32[1]",
+        "10 rounds, 1 thread, with x float32[1]",
     ]
