@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from graphopt.ir.changes import Changes
 from graphopt.ir.collector import paused_collector
+from graphopt.ir.dims import same_dim, same_shape
 from graphopt.ir.graphs import (
     Names,
     attribute_float,
@@ -40,8 +41,6 @@ from graphopt.ir.shapes import (
     has_shapes,
     infer_node,
     infer_shapes,
-    same_dim,
-    same_shape,
     symbolic_value,
 )
 from graphopt.ir.verify import verify, violations

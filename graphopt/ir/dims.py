@@ -1,4 +1,4 @@
-"""Symbolic dimensions that remember their arithmetic.
+"""Dimensions: which are certainly equal, and symbolic ones that remember their arithmetic.
 
 Inference computes the same few expressions for layer after layer, and sympy takes a millisecond to compute
 and print one. Nothing here knows what a dimension stands for.
@@ -11,6 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx_ir as ir
+
+Dim = int | ir.SymbolicDim
+"""A size, or the name of one."""
+
+FALSE_SHAPE_KEY = "graphopt.false_shape"
+"""Set in `Value.meta` where an execution has shown an inferred shape to be false."""
 
 MOST_RESULTS = 1 << 16
 """Results kept; a large model has some hundreds."""
@@ -56,3 +62,19 @@ for _name in (
 def memoized(dim: ir.SymbolicDim) -> MemoizedDim:
     """The dimension itself if it remembers, else its like that does."""
     return dim if isinstance(dim, MemoizedDim) else MemoizedDim(dim)
+
+
+def same_dim(left: object, right: object) -> bool:
+    """Whether two dimensions are certainly equal: the same number or the same named expression."""
+    if isinstance(left, int) or isinstance(right, int):
+        return isinstance(left, int) and isinstance(right, int) and left == right
+    if not isinstance(left, ir.SymbolicDim) or not isinstance(right, ir.SymbolicDim):
+        return False
+    return left.value is not None and left.value == right.value
+
+
+def same_shape(left: ir.Shape | None, right: ir.Shape | None) -> bool:
+    """Whether two shapes are known and certainly equal."""
+    if left is None or right is None or len(left) != len(right):
+        return False
+    return all(same_dim(a, b) for a, b in zip(left.dims, right.dims, strict=True))

@@ -13,16 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
-from graphopt.ir.dims import MemoizedDim
+from graphopt.ir.dims import Dim, MemoizedDim
 from graphopt.ir.graphs import graphs, is_constant_node
 from graphopt.ir.ops import subgraphs
 
 SYMBOLIC_VALUE_KEY = "pkg.onnx_shape_inference.sym_data"
-FALSE_SHAPE_KEY = "graphopt.false_shape"
-"""Set in `Value.meta` where an execution has shown an inferred shape to be false."""
 _CONTEXT_KEY = "graphopt.shape_context"
-
-Dim = int | ir.SymbolicDim
 
 
 @dataclasses.dataclass
@@ -129,22 +125,6 @@ def symbolic_value(value: ir.Value | None) -> list[Dim] | None:
     if text is None:
         return None
     return [element if isinstance(element, int) else ir.SymbolicDim(element) for element in json.loads(text)]
-
-
-def same_dim(left: object, right: object) -> bool:
-    """Whether two dimensions are certainly equal: the same number or the same named expression."""
-    if isinstance(left, int) or isinstance(right, int):
-        return isinstance(left, int) and isinstance(right, int) and left == right
-    if not isinstance(left, ir.SymbolicDim) or not isinstance(right, ir.SymbolicDim):
-        return False
-    return left.value is not None and left.value == right.value
-
-
-def same_shape(left: ir.Shape | None, right: ir.Shape | None) -> bool:
-    """Whether two shapes are known and certainly equal."""
-    if left is None or right is None or len(left) != len(right):
-        return False
-    return all(same_dim(a, b) for a, b in zip(left.dims, right.dims, strict=True))
 
 
 def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ...]]]) -> list[str]:

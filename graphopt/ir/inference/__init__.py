@@ -1,0 +1,94 @@
+"""Rules of shape inference that onnx-shape-inference lacks or gets wrong, and what it may remember of values.
+
+Its rules assume that a model is harmless: a Slice end lies inside, different names broadcast as one, a Loop
+runs at least once. Where that is no certainty, the dimension gets a name of its own here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+from onnx_shape_inference import ShapeInferenceContext, registry
+
+from graphopt.ir.inference.broadcasting import correct_broadcast, infer_float_arithmetic
+from graphopt.ir.inference.context import Context
+from graphopt.ir.inference.control_flow import correct_loop, infer_if
+from graphopt.ir.inference.elements import (
+    COMPARE,
+    LOGIC,
+    infer_cast,
+    infer_cast_like,
+    infer_comparison,
+    infer_constant,
+    infer_logic,
+    infer_range,
+    infer_where,
+    remember_filling,
+)
+from graphopt.ir.inference.views import (
+    correct_slice,
+    correct_squeeze,
+    infer_expand,
+    infer_reshape,
+    infer_slice_by_attributes,
+)
+
+__all__ = ["Context", "infer"]
+
+_RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), infer_float_arithmetic),
+    "Constant": infer_constant,
+    **dict.fromkeys(COMPARE, infer_comparison),
+    **dict.fromkeys(LOGIC, infer_logic),
+    "Where": infer_where,
+    "If": infer_if,
+    "Reshape": infer_reshape,
+    "Expand": infer_expand,
+    "Range": infer_range,
+    "Cast": infer_cast,
+    "CastLike": infer_cast_like,
+    "Slice": infer_slice_by_attributes,
+}
+
+_CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
+    **dict.fromkeys(
+        (
+            "Add",
+            "Sub",
+            "Mul",
+            "Div",
+            "Mod",
+            "Min",
+            "Max",
+            "Sum",
+            "Mean",
+            "BitwiseAnd",
+            "BitwiseOr",
+            "BitwiseXor",
+        ),
+        correct_broadcast,
+    ),
+    "Pow": correct_broadcast,
+    "BitShift": correct_broadcast,
+    "Slice": correct_slice,
+    "Squeeze": correct_squeeze,
+    "Loop": correct_loop,
+    "ConstantOfShape": remember_filling,
+}
+
+
+def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
+    """Infer types, shapes and known elements of the outputs of a node; False if no rule knows it."""
+    assert isinstance(context, Context)
+    own = _RULES.get(node.op_type) if node.domain == "" else None
+    if own is not None and own(context, node):
+        return True
+    rule = registry.get(node.domain, node.op_type, version=context.get_opset_version(node.domain))
+    if rule is None:
+        return False
+    rule(context, node)
+    after = _CORRECTIONS.get(node.op_type) if node.domain == "" else None
+    if after is not None:
+        after(context, node)
+    return True

@@ -1,0 +1,174 @@
+"""Rules of the operators that lay a tensor out anew: Reshape, Expand, Slice and Squeeze.
+
+An operand whose value is unknown, or an end that only looks far away, gives a dimension a name of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import onnx_ir as ir
+
+from graphopt.ir.dims import Dim, same_dim
+from graphopt.ir.graphs import attribute_ints, ints, static_shape
+from graphopt.ir.inference.broadcasting import broadcast
+from graphopt.ir.inference.context import MAX_ELEMENTS, Context
+
+WHOLE = 10**9
+"""A Slice that ends here or later takes all: exporters write such ends, and no dimension is as long."""
+
+
+def infer_reshape(context: Context, node: ir.Node) -> bool:
+    """A target element of unknown value names no dimension: it may be 0 or -1."""
+    data, target = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
+    elements = None if target is None else context.get_symbolic_value(target)
+    if elements is None or data is None:
+        return False
+    allow_zero = "allowzero" in node.attributes and node.attributes["allowzero"].as_int() != 0
+    dims: list[Dim] = []
+    for index, element in enumerate(elements):
+        if element == 0 and not allow_zero:
+            known = data.shape is not None and index < len(data.shape)
+            dims.append(data.shape[index] if known else context.new_symbolic_dim())  # type: ignore[index]
+        else:
+            dims.append(element if context.is_length(element) else context.new_symbolic_dim())
+    if elements.count(-1) == 1 and data.shape is not None:
+        place = elements.index(-1)
+        rest = _quotient(list(data.shape.dims), dims[:place] + dims[place + 1 :])
+        if rest is not None and all(same_dim(e, -1) or context.is_length(e) for e in elements):
+            dims[place] = rest
+    context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
+    known_elements = context.get_symbolic_value(data)
+    if known_elements is not None:
+        context.set_symbolic_value(node.outputs[0], known_elements)
+    return True
+
+
+def _quotient(whole: list[Dim], parts: list[Dim]) -> Dim | None:
+    """Product of `whole` over that of `parts` where it is plain to see, else None."""
+    above, below = 1, 1
+    named: list[ir.SymbolicDim] = []
+    for dim in whole:
+        if isinstance(dim, int):
+            above *= dim
+        else:
+            named.append(dim)
+    for dim in parts:
+        if isinstance(dim, int):
+            below *= dim
+            continue
+        same = next((each for each in named if same_dim(each, dim)), None)
+        if same is not None:
+            named.remove(same)
+            continue
+        found = _merged_factor(named, dim)
+        if found is None:
+            return None
+        named, factor = found
+        below *= factor
+    if below == 0 or above % below:
+        return None
+    number = above // below
+    if not named:
+        return number
+    product: Dim = named[0]
+    for dim in named[1:]:
+        product = product * dim
+    return product if number == 1 else product * number
+
+
+def _merged_factor(
+    named: list[ir.SymbolicDim], dim: ir.SymbolicDim
+) -> tuple[list[ir.SymbolicDim], int] | None:
+    """`named` without the dimension of which `dim` is a multiple, and the factor: 12*b over b."""
+    found = re.fullmatch(r"(\d+)\*(.+)", dim.value or "")
+    base = next((each for each in named if found and found[2] == each.value), None)
+    return (
+        None
+        if found is None or base is None
+        else ([each for each in named if each is not base], int(found[1]))
+    )
+
+
+def infer_expand(context: Context, node: ir.Node) -> bool:
+    """Broadcasting with a shape; of an unknown shape at least the rank is known."""
+    data, target = node.inputs
+    if data is None or target is None:
+        return False
+    output = node.outputs[0]
+    elements = context.get_symbolic_value(target)
+    if data.shape is None or (elements is None and not _known_length(target)):
+        context.set_shape_and_dtype(output, None, data.dtype)
+        return True
+    if elements is None:
+        elements = [-1] * math.prod(static_shape(target) or ())
+    wanted = [element if context.is_length(element) else context.new_symbolic_dim() for element in elements]
+    context.set_shape_and_dtype(output, broadcast(context, [data.shape, ir.Shape(wanted)]), data.dtype)
+    known = context.get_symbolic_value(data)
+    shape = static_shape(output)
+    if known is not None and shape is not None:
+        repeats = math.prod(shape) if len(known) == 1 and math.prod(shape) <= MAX_ELEMENTS else 1
+        context.set_symbolic_value(output, known * repeats)
+    return True
+
+
+def _known_length(vector: ir.Value) -> bool:
+    return len(static_shape(vector) or ()) == 1
+
+
+def infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
+    """Slice before opset 10, whose bounds are attributes."""
+    data = node.inputs[0]
+    starts, ends = attribute_ints(node, "starts"), attribute_ints(node, "ends")
+    if data is None or data.shape is None or starts is None or ends is None:
+        return False
+    axes = attribute_ints(node, "axes") or list(range(len(starts)))
+    dims = list(data.shape.dims)
+    for axis, start, end in zip(axes, starts, ends, strict=True):
+        dim = dims[axis]
+        if isinstance(dim, int):
+            dims[axis] = len(range(*slice(start, end).indices(dim)))
+        elif start != 0 or end < WHOLE:
+            dims[axis] = context.new_symbolic_dim()
+    context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
+    elements = context.get_symbolic_value(data)
+    if elements is not None and len(dims) == len(starts) == 1:
+        context.set_symbolic_value(node.outputs[0], elements[starts[0] : ends[0]])
+    return True
+
+
+def correct_slice(context: Context, node: ir.Node) -> None:
+    """A named dimension is not as long as a Slice's end just because the end is a number."""
+    data, output = node.inputs[0], node.outputs[0]
+    if data is None or data.shape is None or output.shape is None or len(data.shape) != len(output.shape):
+        return
+    in_full = _slices_from_the_start(node)
+    dims = []
+    for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
+        if isinstance(old, int) or not isinstance(new, int) or new == 0:
+            dims.append(new)
+        else:
+            dims.append(old if new >= WHOLE and in_full else context.new_symbolic_dim())
+    if dims != list(output.shape.dims):
+        output.shape = ir.Shape(dims)
+
+
+def _slices_from_the_start(node: ir.Node) -> bool:
+    """Whether a Slice takes every element up to its ends."""
+    starts = attribute_ints(node, "starts")
+    if starts is not None:
+        return not any(starts)
+    starts = ints(node.inputs[1])
+    steps = [1] if len(node.inputs) < 5 or node.inputs[4] is None else ints(node.inputs[4])
+    return starts is not None and steps is not None and not any(starts) and set(steps) <= {1}
+
+
+def correct_squeeze(context: Context, node: ir.Node) -> None:
+    """Without known axes, each named dimension might be 1 and go; no axes are all axes to onnxruntime."""
+    axes = node.inputs[1] if len(node.inputs) > 1 else None
+    if attribute_ints(node, "axes") or ints(axes):
+        return
+    shape = static_shape(node.inputs[0])
+    if shape is None or (1 in shape and (axes is not None or "axes" in node.attributes)):
+        node.outputs[0].shape = None
