@@ -152,4 +152,3 @@ def constant_or_reject(value: ir.Value | None, what: str) -> np.ndarray[Any, Any
     if array is None:
         raise Reject(f"{what} not constant")
     return array
-

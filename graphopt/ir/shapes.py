@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
-from graphopt.ir.dims import Dim, MemoizedDim
+from graphopt.ir.dims import FALSE_SHAPE_KEY, Dim, MemoizedDim
 from graphopt.ir.graphs import graphs, is_constant_node
 from graphopt.ir.ops import subgraphs
 
@@ -167,6 +167,7 @@ def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ..
 
 
 def _forget_claims(value: ir.Value) -> None:
+    value.meta[FALSE_SHAPE_KEY] = True  # or the next inference would claim the same again
     value.shape = None
     value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
     value.const_value = None

@@ -19,9 +19,7 @@ CONSTANTS = "float low = {-1.0}, float high = {2.0}, int64[8] pad = {0,0,1,1,0,0
 SIZES = "float[4] twice = {1,1,2,2}, int64[1] two = {2}, int64[1] zero = {0}"
 
 
-def _graph(
-    weights: Weights, body: str, outputs: str = "float[n,c,h,w] y", **shapes: tuple[int, ...]
-) -> str:
+def _graph(weights: Weights, body: str, outputs: str = "float[n,c,h,w] y", **shapes: tuple[int, ...]) -> str:
     text = weights(**{**CONV, **NORM, **shapes})
     return f"agraph (float[1,4,6,6] x) => ({outputs}) {text[:-1]}, {CONSTANTS}, {SIZES}> {{ {body} }}"
 
