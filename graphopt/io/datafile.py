@@ -1,7 +1,7 @@
-"""The data file of one model: which name it gets, when it may go.
+"""The data file of one model: which name it gets.
 
-A data file that a model refers to is never written over: a new one gets another name, and the old one goes
-once the model that named it has been replaced.
+A data file that is there already is never written over nor removed, since any number of models may share it:
+new content gets a name that is free.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import re
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from graphopt.errors import SaveError
 from graphopt.io.atomic import StagedFile, told_as_save_error
 from graphopt.io.names import nested_nodes
 from graphopt.io.weights import Layout
@@ -29,7 +28,8 @@ class DataFile:
         layout: What goes into the file.
 
     Attributes:
-        name: Its name in the model's folder, known inside the block. The same content keeps its name.
+        name: Its name in the model's folder, known inside the block. Content that lies in a file
+            of such a name already is not stored again.
     """
 
     def __init__(self, model_path: str, layout: Layout) -> None:
@@ -60,10 +60,6 @@ class DataFile:
             self._staged.commit(self._reserved)
 
     def _choose_name(self) -> None:
-        for name in sorted(data_files_of(self._model_path)):
-            if filecmp.cmp(self._staged.temporary, os.path.join(self._folder, name), shallow=False):
-                self.name = name
-                return
         base = os.path.basename(self._model_path)
         numbered = (f"{base}.{number}.data" for number in itertools.count(1))
         for name in itertools.chain([f"{base}.data"], numbered):
@@ -71,6 +67,9 @@ class DataFile:
             with told_as_save_error(path), contextlib.suppress(FileExistsError):
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
                 self.name, self._reserved = name, path
+                return
+            if _same_content(self._staged.temporary, path):
+                self.name = name
                 return
 
     def _withdraw(self, kind: object, *_: object) -> None:
@@ -83,10 +82,7 @@ class DataFile:
 
 
 def data_files_of(model_path: str) -> set[str]:
-    """Names of the data files beside the model at `model_path` that it refers to and that bear its name.
-
-    A file of any other name may be shared with other models.
-    """
+    """Names of the data files beside the model at `model_path` that it refers to and that bear its name."""
     folder, base = os.path.split(model_path)
     own = re.compile(re.escape(base) + r"(\.\d+)?\.data")
     try:
@@ -95,13 +91,16 @@ def data_files_of(model_path: str) -> set[str]:
             return set()
         with open(model_path, "rb") as file:
             proto = onnx.ModelProto.FromString(file.read())
-    except (OSError, DecodeError) as error:
-        if isinstance(error, OSError):
-            raise SaveError(
-                f"cannot read {model_path!r}, which is to be replaced: {error.strerror}"
-            ) from error
+    except (OSError, DecodeError):
         return set()
     return found & set(locations(proto))
+
+
+def _same_content(one: str, other: str) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def locations(proto: onnx.ModelProto) -> list[str]:

@@ -1,7 +1,8 @@
 """Saving: a model appears at its path whole or not at all, with its external data beside it.
 
-The data file comes first, under a name that no model refers to, then the model that names it: whenever the
-work is cut off, the old pair or the new one is whole. The old model's own data file goes last.
+The data file comes first, under a name that was free, then the model that names it: whenever the work is
+cut off, the old pair or the new one is whole. No data file that was there before is touched: other models may
+share it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from pathlib import Path
 
 import onnx_ir as ir
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
@@ -16,7 +18,7 @@ from onnx import serialization
 
 from graphopt.errors import SaveError
 from graphopt.io.atomic import StagedFile, ensure_writable, termination_as_exit, told_as_save_error
-from graphopt.io.datafile import DataFile, data_files_of
+from graphopt.io.datafile import DataFile
 from graphopt.io.read import format_of
 from graphopt.io.serialize import to_proto
 from graphopt.io.weights import (
@@ -25,8 +27,6 @@ from graphopt.io.weights import (
     in_memory,
     is_external,
     lay_out,
-    lies_in,
-    put_all,
     replaced,
     slots,
 )
@@ -42,15 +42,19 @@ def save(
     *,
     external_data: bool | None = None,
     size_threshold: int = 1024,
-) -> None:
+) -> list[Path]:
     """Write `model` to `path`; equal models give equal bytes.
 
     Args:
-        model: The same afterwards. Saved over the file that its weights are mapped from, it uses the new one.
+        model: The same afterwards.
         path: The suffix chooses between binary (`.onnx`) and ONNX's text, textproto and JSON forms.
-        external_data: Whether weights go to a file of their own beside the model, `<name>.data`. None: where
-            they come from such a file, or are too large for one message.
+        external_data: Whether weights go to a file of their own beside the model, `<name>.data`, or
+            `<name>.1.data` and so on where other content is there already. None: where they come from such a
+            file, or are too large for one message.
         size_threshold: Smaller tensors stay in the model, in bytes.
+
+    Returns:
+        The files that the model now consists of: `path`, and its data file where it has one.
 
     Raises:
         SaveError: The file cannot be written, or the model cannot be written as ONNX. What was at `path`
@@ -66,18 +70,24 @@ def save(
     changes = [in_memory(slot) for slot in places if is_external(slot.tensor) and id(slot) not in kept]
     with paused_collector(), termination_as_exit(), contextlib.ExitStack() as files:
         staged = files.enter_context(StagedFile(path))
-        old_data = data_files_of(staged.path)
+        saved = [Path(path)]
         if moved:
             layout = lay_out(moved)
             data = files.enter_context(DataFile(staged.path, layout))
             changes += layout.external(os.path.dirname(staged.path), data.name)
             _write(model, changes, staged)
             data.commit()
-            old_data.discard(data.name)
+            saved.append(_beside(saved[0], staged.path, data.name))
         else:
             _write(model, changes, staged)
         staged.commit()
-    _remove(old_data, os.path.dirname(staged.path), changes)
+    return saved
+
+
+def _beside(path: Path, real: str, name: str) -> Path:
+    """The file `name` beside the model, in the caller's words unless the model's path is a link elsewhere."""
+    folder = os.path.dirname(real)
+    return path.parent / name if os.path.realpath(path.parent) == folder else Path(folder, name)
 
 
 def _may_move(slot: Slot, size_threshold: int) -> bool:
@@ -104,12 +114,3 @@ def _write(model: ir.Model, changes: list[Change], staged: StagedFile) -> None:
     with told_as_save_error(staged.path):
         staged.file.write(data)
     staged.finish()
-
-
-def _remove(names: set[str], folder: str, changes: list[Change]) -> None:
-    """Remove data files that nothing refers to any more; tensors in memory move to the new one."""
-    for name in names:
-        path = os.path.join(folder, name)
-        put_all([change for change in changes if lies_in(change.slot.tensor, path)])
-        with contextlib.suppress(OSError):
-            os.unlink(path)

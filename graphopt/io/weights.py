@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -85,11 +84,6 @@ def replaced(changes: list[Change]) -> Iterator[None]:
 def is_external(tensor: ir.TensorProtocol) -> bool:
     """Whether the tensor lies in a file of external data."""
     return isinstance(tensor, ir.ExternalTensor)
-
-
-def lies_in(tensor: ir.TensorProtocol, path: str) -> bool:
-    """Whether the tensor lies in the external data file `path` (symbolic links resolved)."""
-    return isinstance(tensor, ir.ExternalTensor) and os.path.realpath(tensor.path) == path
 
 
 def in_memory(slot: Slot) -> Change:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,7 +80,8 @@ def test_external_data_becomes_inline(tmp_path: Path) -> None:
     save(model(3), tmp_path / "m.onnx", external_data=True)
     loaded = load(tmp_path / "m.onnx")
     save(loaded, tmp_path / "m.onnx", external_data=False)
-    assert files(tmp_path) == ["m.onnx"]
+    assert files(tmp_path) == ["m.onnx", "m.onnx.data"]
+    assert onnx.load(tmp_path / "m.onnx", load_external_data=False).graph.initializer[0].raw_data
     assert weight(load(tmp_path / "m.onnx")) == weight(loaded) == 3
 
 
@@ -98,16 +100,42 @@ def test_saving_over_the_file_the_weights_are_mapped_from(tmp_path: Path, extern
 def test_old_data_is_never_written_over(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     save(model(1), path, external_data=True)
-    save(model(2), path, external_data=True)
-    assert files(tmp_path) == ["m.onnx", "m.onnx.1.data"]
+    assert save(model(2), path, external_data=True) == [path, tmp_path / "m.onnx.1.data"]
+    assert files(tmp_path) == ["m.onnx", "m.onnx.1.data", "m.onnx.data"]
     assert weight(load(path)) == 2
+
+
+def test_data_that_another_model_shares_stays(tmp_path: Path) -> None:
+    path, twin = tmp_path / "m.onnx", tmp_path / "twin.onnx"
+    save(model(1), path, external_data=True)
+    shutil.copy(path, twin)
+    save(model(2), path, external_data=True)
+    assert (weight(load(path)), weight(load(twin))) == (2, 1)
+    assert save(model(3), path) == [path]
+    assert weight(load(twin)) == 1
+
+
+def test_equal_data_is_stored_once(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    for scale, name in [(1, "m.onnx.data"), (2, "m.onnx.1.data"), (1, "m.onnx.data"), (2, "m.onnx.1.data")]:
+        assert save(model(scale), path, external_data=True) == [path, tmp_path / name]
+        assert weight(load(path)) == scale
+    assert files(tmp_path) == ["m.onnx", "m.onnx.1.data", "m.onnx.data"]
+
+
+def test_saved_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.onnx").symlink_to("real/m.onnx")
+    monkeypatch.chdir(tmp_path)
+    saved = save(model(), "link.onnx", external_data=True)
+    assert saved == [Path("link.onnx"), tmp_path.resolve() / "real" / "m.onnx.data"]
 
 
 def test_data_of_other_models_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "m.onnx.data").write_bytes(b"somebody else's")
     save(model(), tmp_path / "m.onnx", external_data=True)
     save(model(2), tmp_path / "m.onnx")
-    assert files(tmp_path) == ["m.onnx", "m.onnx.data"]
+    assert files(tmp_path) == ["m.onnx", "m.onnx.1.data", "m.onnx.data"]
     assert (tmp_path / "m.onnx.data").read_bytes() == b"somebody else's"
 
 
