@@ -35,6 +35,7 @@ def command(
     from graphopt.compile import optimize
     from graphopt.demo import load as load_demo
     from graphopt.io import load
+    from graphopt.report.units import enumerated
 
     digits = load_demo()
     with progress("optimizing the digit classifier"):
@@ -47,8 +48,8 @@ def command(
         show_json({"accuracy": accuracy, **result.report.to_dict()})
     else:
         _show(result.report, right, len(digits.labels))
-    if output is not None:
-        tell(f"wrote {output}")
+    if result.report.files:
+        tell(f"wrote {enumerated(result.report.files)}")
     return OK
 
 

@@ -105,7 +105,7 @@ def command(
     from graphopt.report.tables import optimization
 
     show(*optimization(result.report, verbose=verbose))
-    _tell_where(result.report, destination, report)
+    _tell_where(result.report, report)
     return OK
 
 
@@ -118,8 +118,8 @@ def _write(path: Path, text: str) -> None:
         staged.commit()
 
 
-def _tell_where(report: Report, destination: Path, copy: Path | None) -> None:
-    from graphopt.report.units import duration
+def _tell_where(report: Report, copy: Path | None) -> None:
+    from graphopt.report.units import duration, enumerated
 
-    spent = duration(sum(report.seconds.values()))
-    tell(f"wrote {destination}{'' if copy is None else f' and {copy}'} in {spent}")
+    written = [*report.files, *([] if copy is None else [str(copy)])]
+    tell(f"wrote {enumerated(written)} in {duration(sum(report.seconds.values()))}")

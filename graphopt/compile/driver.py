@@ -21,7 +21,7 @@ from graphopt.compile.opset import convert_opset
 from graphopt.compile.result import Result
 from graphopt.cost import Target
 from graphopt.execute import load_inputs
-from graphopt.io import Interface, ensure_writable, load_with_notes, save, stored_bytes
+from graphopt.io import Interface, data_files_of, ensure_writable, load_with_notes, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
 from graphopt.report import Report
@@ -106,9 +106,11 @@ def optimize(
         after = summarize(made.model)
         if isinstance(model, (str, os.PathLike)):
             before.file_bytes = stored_bytes(model)
+        files: list[str] = []
         with stages("save"):
             if output is not None:
-                save(made.model, output)
+                files, abandoned = _write(made.model, output)
+                notes += abandoned
                 after.file_bytes = stored_bytes(output)
     report = Report(
         version=version,
@@ -126,5 +128,15 @@ def optimize(
         bench=choice.bench,
         candidates=choice.candidates,
         seconds=stages.seconds,
+        files=files,
     )
     return Result(made.model, report)
+
+
+def _write(model: ir.Model, output: str | os.PathLike[str]) -> tuple[list[str], list[str]]:
+    """Save the model; return its files, and a note for each data file that `output` had and needs no more."""
+    used = data_files_of(output)
+    files = save(model, output)
+    unused = sorted(used - {file.name for file in files})
+    name = os.path.basename(os.path.realpath(output))
+    return [str(file) for file in files], [f"{each} is no longer used by {name}" for each in unused]

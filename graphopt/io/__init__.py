@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphopt.io.atomic import ensure_writable
+from graphopt.io.datafile import data_files_of
 from graphopt.io.interface import Interface, Port, restore
 from graphopt.io.load import load, load_with_notes
 from graphopt.io.save import save
@@ -12,6 +13,7 @@ from graphopt.io.size import stored_bytes
 __all__ = [
     "Interface",
     "Port",
+    "data_files_of",
     "ensure_writable",
     "load",
     "load_with_notes",

@@ -81,8 +81,12 @@ class DataFile:
                 os.unlink(self._reserved)
 
 
-def data_files_of(model_path: str) -> set[str]:
-    """Names of the data files beside the model at `model_path` that it refers to and that bear its name."""
+def data_files_of(model_path: str | os.PathLike[str]) -> set[str]:
+    """Names of the data files beside the model at `model_path` that it refers to and that bear its name.
+
+    Symbolic links are followed; where there is no model that can be read, there are none.
+    """
+    model_path = os.path.realpath(model_path)
     folder, base = os.path.split(model_path)
     own = re.compile(re.escape(base) + r"(\.\d+)?\.data")
     try:

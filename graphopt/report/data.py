@@ -84,6 +84,7 @@ class Report:
         bench: The measurement; None if it was not asked for.
         candidates: What the emitted model was chosen among.
         seconds: Time by stage: load, oracle, passes, check, measure, save.
+        files: What was written, the model first, then its data file if it has one.
     """
 
     version: str
@@ -101,6 +102,7 @@ class Report:
     bench: BenchResult | None = None
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    files: list[str] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as JSON-able values."""

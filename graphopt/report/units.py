@@ -6,6 +6,7 @@ Always three significant digits, always plain ASCII; nothing here knows what is 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _DECIMAL = ("", "k", "M", "G", "T", "P")
 
@@ -82,3 +83,9 @@ def listed(names: list[str], limit: int = 3) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def enumerated(names: Sequence[str]) -> str:
+    """All names: `a`, `a and b`, `a, b and c`."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

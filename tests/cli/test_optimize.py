@@ -10,7 +10,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
+
+from graphopt.io import save
 
 Run = Callable[..., Any]
 
@@ -66,6 +69,22 @@ def test_a_pipeline_and_a_pass_skipped(run: Run, model: Path) -> None:
 def test_over_the_model_itself(run: Run, model: Path) -> None:
     assert run("optimize", model, "-o", model, "--no-measure").code == 0
     assert len(onnx.load(model).graph.node) < 4
+
+
+def test_names_the_data_file_and_the_one_no_longer_used(run: Run, model: Path, tmp_path: Path) -> None:
+    loaded = ir.load(model)
+    weights = ir.tensor(np.arange(1, 4097, dtype=np.float32), name="scale")
+    loaded.graph.initializers["scale"].const_value = weights
+    loaded.graph.initializers["again"].const_value = weights
+    for value in (*loaded.graph.inputs, *loaded.graph.outputs):
+        value.shape = ir.Shape(["N", 4096])
+    save(loaded, model, external_data=True)
+    ran = run("optimize", model, "-o", tmp_path / "out.onnx", "--no-measure")
+    assert ran.err.startswith(f"wrote {tmp_path}/out.onnx and {tmp_path}/out.onnx.data in ")
+    ran = run("optimize", model, "-o", model, "--no-measure")
+    assert ran.err.startswith(f"wrote {model} and {model}.1.data in ")
+    assert "note: model.onnx.data is no longer used by model.onnx" in ran.out
+    assert Path(f"{model}.data").exists()
 
 
 def test_own_inputs(run: Run, model: Path, tmp_path: Path) -> None:

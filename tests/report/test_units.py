@@ -8,6 +8,7 @@ from graphopt.report.units import (
     amount,
     change,
     duration,
+    enumerated,
     listed,
     plural,
     ratio,
@@ -99,3 +100,11 @@ def test_shorten_keeps_both_ends() -> None:
 def test_listed() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+
+
+def test_enumerated() -> None:
+    assert [enumerated(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
