@@ -16,7 +16,10 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "merge-pads,merge-gathers,cse"
 )
-_WITHIN_TOLERANCE = "fast-math,merge-reduces,fuse-hard-sigmoid,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad,join-convs"
+_WITHIN_TOLERANCE = (
+    "fast-math,merge-reduces,fuse-hard-sigmoid,merge-affine,absorb-affine,fuse-conv,fuse-gemm,fuse-pad,"
+    "join-convs"
+)
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"

@@ -168,3 +168,12 @@ def test_two_names_that_broadcast_are_neither() -> None:
     model = parse_model("g (float[N] a, float[M] b) => (y) { y = Add(a, b) }")
     infer_shapes(model)
     assert str(model.graph.outputs[0].shape) not in ("[N]", "[M]")
+
+
+def test_a_constant_of_a_computed_shape_has_that_shape() -> None:
+    model = parse_model("""g (float[N,3] x, int64[2] given) => (y, z) {
+    s = Shape(x) y = ConstantOfShape(s) z = ConstantOfShape(given) }""")
+    infer_shapes(model)
+    found = values(model)
+    assert str(found["y"].shape) == "[N,3]"
+    assert len(found["z"].shape or ()) == 2

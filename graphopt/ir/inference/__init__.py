@@ -24,9 +24,9 @@ from graphopt.ir.inference.elements import (
     infer_logic,
     infer_range,
     infer_where,
-    remember_filling,
 )
 from graphopt.ir.inference.views import (
+    correct_filling,
     correct_slice,
     correct_squeeze,
     infer_expand,
@@ -74,7 +74,7 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Slice": correct_slice,
     "Squeeze": correct_squeeze,
     "Loop": correct_loop,
-    "ConstantOfShape": remember_filling,
+    "ConstantOfShape": correct_filling,
 }
 
 

@@ -14,6 +14,7 @@ from graphopt.ir.dims import Dim, same_dim
 from graphopt.ir.graphs import attribute_ints, ints, static_shape
 from graphopt.ir.inference.broadcasting import broadcast
 from graphopt.ir.inference.context import MAX_ELEMENTS, Context
+from graphopt.ir.inference.elements import remember_filling
 
 WHOLE = 10**9
 """A Slice that ends here or later takes all: exporters write such ends, and no dimension is as long."""
@@ -89,6 +90,18 @@ def _merged_factor(
         if found is None or base is None
         else ([each for each in named if each is not base], int(found[1]))
     )
+
+
+def correct_filling(context: Context, node: ir.Node) -> None:
+    """The shape of a ConstantOfShape is what is known of its input's elements, at least their number."""
+    target, output = node.inputs[0], node.outputs[0]
+    elements = None if target is None else context.get_symbolic_value(target)
+    if elements is None and target is not None and _known_length(target):
+        elements = [-1] * math.prod(static_shape(target) or ())
+    if elements is not None and output.shape is None:
+        lengths = [each if context.is_length(each) else context.new_symbolic_dim() for each in elements]
+        context.set_shape(output, ir.Shape(lengths))
+    remember_filling(context, node)
 
 
 def infer_expand(context: Context, node: ir.Node) -> bool:
