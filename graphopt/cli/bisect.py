@@ -48,13 +48,14 @@ def command(
     """
     shapes = parse_shapes(shape)
     from graphopt.compile import pipeline_for
-    from graphopt.execute import Oracle, load_inputs
+    from graphopt.compile.given import read_inputs
+    from graphopt.execute import Oracle
     from graphopt.io import load
 
     pipeline = pipeline_for(level, passes, skip)
     loaded = load(model)
     with progress(f"bisecting {model.name}"):
-        given = None if inputs is None else load_inputs(inputs, loaded)
+        given = read_inputs(inputs, shapes, loaded)
         oracle = Oracle(loaded, inputs=given, shapes=shapes, rtol=rtol, atol=atol, observe_shapes=True)
         guilty = _search(loaded, pipeline, oracle)
     if json:

@@ -89,6 +89,8 @@ def _dimension(text: str, part: str) -> int:
         raise UsageError(
             f"--shape {text}: {part!r} is not a size", hint="for example --shape image=1x3x224x224"
         )
+    if int(part) < 1:
+        raise UsageError(f"--shape {text}: a size is at least 1")
     return int(part)
 
 

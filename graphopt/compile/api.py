@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 import graphopt.execute as execute
+from graphopt.compile.given import read_inputs
 from graphopt.cost import ModelCost, estimate
 from graphopt.io import load
 from graphopt.ir import infer_shapes
@@ -30,7 +31,7 @@ def check(
     exact: bool = False,
 ) -> CheckResult:
     """Compare two models on inputs that fit the first; see `graphopt.execute.check`."""
-    data = None if inputs is None else execute.load_inputs(inputs)
+    data = read_inputs(inputs, shapes)
     return execute.check(
         load(original), load(other), inputs=data, shapes=shapes, rtol=rtol, atol=atol, exact=exact
     )
@@ -60,7 +61,7 @@ def bench(
     seconds: float = 2.0,
 ) -> BenchResult:
     """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`."""
-    data = None if inputs is None else execute.load_inputs(inputs)
+    data = read_inputs(inputs, shapes)
     return execute.bench(
         [load(model) for model in models], inputs=data, shapes=shapes, threads=threads, seconds=seconds
     )

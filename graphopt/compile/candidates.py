@@ -85,6 +85,9 @@ class Workshop:
         stages: Where time is accounted for.
         observer: Called after each pass run.
 
+    Raises:
+        ExecutionError: The original cannot be run with the inputs or at the shapes given.
+
     Attributes:
         original: As given; its shapes are inferred.
         cost: Cost estimate of the original.
@@ -164,6 +167,9 @@ class Workshop:
         try:
             self._oracle = Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True)
         except ExecutionError as error:
+            if inputs is not None or shapes is not None:
+                error.hint = f"{error.hint or 'give other inputs or shapes'}; --no-check compares nothing"
+                raise
             self._unchecked = CheckResult(False, False, reason=error.message)
             self.notes.append(f"not checked, since the original cannot be run: {error.message}")
 

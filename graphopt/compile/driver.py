@@ -16,11 +16,11 @@ import onnx_ir as ir
 from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
+from graphopt.compile.given import read_inputs
 from graphopt.compile.levels import lower_levels, pipeline_for
 from graphopt.compile.opset import convert_opset
 from graphopt.compile.result import Result
 from graphopt.cost import Target
-from graphopt.execute import load_inputs
 from graphopt.io import Interface, data_files_of, ensure_writable, load_with_notes, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
@@ -74,7 +74,7 @@ def optimize(
     """
     pipeline = pipeline_for(level, passes, skip)
     chosen_target = Target.load(target)
-    data = None if inputs is None else load_inputs(inputs)
+    data = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
     stages = Stages(progress)

@@ -17,6 +17,14 @@ from graphopt.io import save
 
 Run = Callable[..., Any]
 
+HALVED = """<ir_version: 8, opset_import: ["" : 17]>
+main (float[N] x) => (float[2,M] y) <int64[2] shape = {2, -1}> { y = Reshape (x, shape) }"""
+
+
+def write(path: Path, text: str) -> Path:
+    ir.save(ir.from_onnx_text(text), path)
+    return path
+
 
 def test_report_to_stdout_and_the_rest_to_stderr(run: Run, model: Path) -> None:
     ran = run("optimize", model, "--no-measure")
@@ -79,10 +87,10 @@ def test_names_the_data_file_and_the_one_no_longer_used(run: Run, model: Path, t
     for value in (*loaded.graph.inputs, *loaded.graph.outputs):
         value.shape = ir.Shape(["N", 4096])
     save(loaded, model, external_data=True)
-    ran = run("optimize", model, "-o", tmp_path / "out.onnx", "--no-measure")
+    ran = run("optimize", model, "-o", tmp_path / "out.onnx", "--no-measure", "--passes", "dce")
     assert ran.err.startswith(f"wrote {tmp_path}/out.onnx and {tmp_path}/out.onnx.data in ")
     ran = run("optimize", model, "-o", model, "--no-measure")
-    assert ran.err.startswith(f"wrote {model} and {model}.1.data in ")
+    assert ran.err.startswith(f"wrote {model} in ")
     assert "note: model.onnx.data is no longer used by model.onnx" in ran.out
     assert Path(f"{model}.data").exists()
 
@@ -128,6 +136,7 @@ class Bad:
         Bad(("--shape", "nonsense=1x4"), "nonsense"),
         Bad(("--shape", "x=1x5"), "x"),
         Bad(("--inputs", "nothing.npz"), "nothing.npz"),
+        Bad(("--shape", "x=0x4"), "at least 1"),
         Bad(("--opset", "new"), "--opset"),
         Bad(("--print-after", "nonsense"), "nonsense"),
     ],
@@ -140,6 +149,26 @@ def test_bad_options(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch, bad
     assert ran.err.startswith("error: ") and bad.says in ran.err
     assert "Traceback" not in ran.err and "unexpected" not in ran.err
     assert [path.name for path in model.parent.iterdir()] == ["model.onnx"]
+
+
+def test_inputs_that_the_original_cannot_run(run: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", HALVED)
+    np.savez(tmp_path / "odd.npz", x=np.ones(3, np.float32))
+    for given in (["--inputs", tmp_path / "odd.npz"], ["--shape", "x=3"]):
+        ran = run("optimize", path, *given, "--no-measure")
+        assert (ran.code, ran.out) == (2, "")
+        assert "--no-check" in ran.err
+        assert run("optimize", path, *given, "--no-measure", "--no-check").code == 0
+
+
+def test_inputs_and_shapes_that_contradict(run: Run, model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.ones((7, 4), np.float32))
+    given = ["--inputs", tmp_path / "data.npz", "--no-measure", "--shape"]
+    assert run("optimize", model, *given, "x=7x4").code == 0
+    for arguments in (["optimize", model], ["check", model, model], ["bench", model], ["bisect", model]):
+        ran = run(*arguments, *(each for each in given if each != "--no-measure"), "x=8x4")
+        assert (ran.code, ran.out) == (2, "")
+        assert "'x' is 8x4, but the inputs of data.npz have 7x4" in ran.err
 
 
 def test_a_level_that_is_none(run: Run, model: Path) -> None:

@@ -13,7 +13,7 @@ def test_shapes() -> None:
     assert parse_shapes(["x=1x3x224x224", "a=b=2,3", "s="]) == {"x": [1, 3, 224, 224], "a=b": [2, 3], "s": []}
 
 
-@pytest.mark.parametrize("text", ["1x3", "=1x3", "x=1xN", "x=1x-3", "x=1.5", "x=1x", "x=\u0661"])
+@pytest.mark.parametrize("text", ["1x3", "=1x3", "x=1xN", "x=1x-3", "x=1x0", "x=1.5", "x=1x", "x=\u0661"])
 def test_a_shape_that_is_none(text: str) -> None:
     with pytest.raises(UsageError, match="--shape"):
         parse_shapes([text])

@@ -103,8 +103,4 @@ def test_listed() -> None:
 
 
 def test_enumerated() -> None:
-    assert [enumerated(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == [
-        "a",
-        "a and b",
-        "a, b and c",
-    ]
+    assert [enumerated("abc"[:count]) for count in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
