@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from graphopt.cli.console import progress, show, show_json, tell_labelled
@@ -22,6 +24,8 @@ from graphopt.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx_ir as ir
 
     from graphopt.execute import Oracle
@@ -64,10 +68,20 @@ def command(
         show("no pass breaks the model")
     else:
         show(f"{guilty.name} breaks the model: {guilty.reason}", *_details(guilty))
-        tell_labelled(
-            "hint", f"graphopt optimize {model} --skip {guilty.name.partition('{')[0]}", "bold cyan"
-        )
+        given = {"-O": None if level == 2 else level, "--passes": passes, "--inputs": inputs}
+        repeated = {"--shape": shape, "--skip": [*skip, guilty.name.partition("{")[0]]}
+        tell_labelled("hint", _optimize_command(model, given, repeated), "bold cyan")
     return OK if guilty is None else NEGATIVE
+
+
+def _optimize_command(model: Path, given: Mapping[str, object], repeated: Mapping[str, Sequence[str]]) -> str:
+    """What to type into a shell to optimize a model with these options; those that are None are left out."""
+    words = ["graphopt", "optimize", str(model)]
+    for option, value in given.items():
+        words += [] if value is None else [option, str(value)]
+    for option, values in repeated.items():
+        words += [word for value in values for word in (option, value)]
+    return shlex.join(words)
 
 
 @dataclasses.dataclass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import onnx
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -140,6 +142,20 @@ def test_bisect_finds_the_pass(run: Run, model: Path, found: type[Pass], says: s
     assert f"{found.name} breaks the model" in ran.out and says in ran.out
     answer = json.loads(run("bisect", model, "--passes", passes, "--json").out)
     assert answer["guilty"]["name"] == found.name
+
+
+def test_bisect_hints_at_a_command_with_the_same_options(run: Run, model: Path, tmp_path: Path) -> None:
+    passes = f"{{dce}}*,cse,{Breaker.__module__}:{Breaker.__qualname__}"
+    data = tmp_path / "my data.npz"
+    np.savez(data, x=np.ones((7, 4), np.float32))
+    ran = run(
+        "bisect", model, "--passes", passes, "--inputs", data, "--shape", "x=7x4", "--skip", "cse",
+    )  # fmt: skip
+    words = shlex.split(ran.err.removeprefix("hint: "))
+    assert words == [
+        "graphopt", "optimize", str(model), "--passes", passes, "--inputs", str(data), "--shape", "x=7x4",
+        "--skip", "cse", "--skip", "breaker",
+    ]  # fmt: skip
 
 
 def test_demo(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
