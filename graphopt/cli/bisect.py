@@ -68,9 +68,9 @@ def command(
         show("no pass breaks the model")
     else:
         show(f"{guilty.name} breaks the model: {guilty.reason}", *_details(guilty))
-        given = {"-O": None if level == 2 else level, "--passes": passes, "--inputs": inputs}
+        options = {"-O": None if level == 2 else level, "--passes": passes, "--inputs": inputs}
         repeated = {"--shape": shape, "--skip": [*skip, guilty.name.partition("{")[0]]}
-        tell_labelled("hint", _optimize_command(model, given, repeated), "bold cyan")
+        tell_labelled("hint", _optimize_command(model, options, repeated), "bold cyan")
     return OK if guilty is None else NEGATIVE
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-import onnx
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 
