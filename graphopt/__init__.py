@@ -16,21 +16,24 @@ from typing import TYPE_CHECKING, Any
 __path__ = pkgutil.extend_path(__path__, __name__)
 
 if TYPE_CHECKING:
-    from graphopt import passes
+    from graphopt import errors, passes
     from graphopt.compile import Result, optimize
     from graphopt.compile.api import bench, check, cost
+    from graphopt.errors import GraphoptError
     from graphopt.io import load, save
     from graphopt.pipeline import Pass, Pipeline
 
     __version__: str
 
 __all__ = [
+    "GraphoptError",
     "Pass",
     "Pipeline",
     "Result",
     "bench",
     "check",
     "cost",
+    "errors",
     "load",
     "optimize",
     "passes",
@@ -39,12 +42,14 @@ __all__ = [
 
 # Public name -> (module, attribute); no attribute: the module itself.
 _PUBLIC: dict[str, tuple[str, str | None]] = {
+    "GraphoptError": ("graphopt.errors", "GraphoptError"),
     "Pass": ("graphopt.pipeline", "Pass"),
     "Pipeline": ("graphopt.pipeline", "Pipeline"),
     "Result": ("graphopt.compile", "Result"),
     "bench": ("graphopt.compile.api", "bench"),
     "check": ("graphopt.compile.api", "check"),
     "cost": ("graphopt.compile.api", "cost"),
+    "errors": ("graphopt.errors", None),
     "load": ("graphopt.io", "load"),
     "optimize": ("graphopt.compile", "optimize"),
     "passes": ("graphopt.passes", None),
@@ -66,7 +71,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_PUBLIC, "__version__"})
+    return sorted([*_PUBLIC, "__version__"])
 
 
 class _Root(types.ModuleType):

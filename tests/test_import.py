@@ -22,6 +22,14 @@ def test_every_public_name_loads() -> None:
         assert name in dir(graphopt)
 
 
+def test_nothing_but_public_names_is_listed() -> None:
+    assert set(dir(graphopt)) == {*graphopt.__all__, "__version__"}
+
+
+def test_errors_are_reachable() -> None:
+    assert issubclass(graphopt.errors.UsageError, graphopt.GraphoptError)
+
+
 def test_a_submodule_does_not_hide_the_function_of_its_name() -> None:
     code = "import graphopt.cost, graphopt; assert graphopt.cost is graphopt.cost.__globals__['cost']"
     subprocess.run([sys.executable, "-c", code], check=True)

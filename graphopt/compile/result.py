@@ -9,7 +9,7 @@ import onnx_ir as ir
 from graphopt.report import Report
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Result:
     """An optimized model and the account of how it came about.
 
@@ -20,6 +20,9 @@ class Result:
 
     model: ir.Model
     report: Report
+
+    def __repr__(self) -> str:
+        return f"Result(model={self.model.graph.name!r}, report={self.report!r})"
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()

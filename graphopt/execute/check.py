@@ -37,7 +37,7 @@ _LOW_PRECISION = (ir.DataType.BFLOAT16, ir.DataType.FLOAT16)
 """Coarsest first."""
 
 
-@dataclass
+@dataclass(repr=False)
 class CheckResult:
     """The answer to "are they equal?".
 
@@ -58,6 +58,12 @@ class CheckResult:
     outputs: list[OutputDifference] = field(default_factory=list)
     input_sets: list[InputSet] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return (
+            f"CheckResult(ran={self.ran}, equal={self.equal}, exact={self.exact}, reason={self.reason!r}, "
+            f"{len(self.outputs)} outputs, {len(self.input_sets)} input sets)"
+        )
 
     @property
     def worst(self) -> list[OutputDifference]:

@@ -37,7 +37,7 @@ _REPRESENTATIVE_SECONDS = 0.03
 """A measured run should not take longer than this."""
 
 
-@dataclass
+@dataclass(repr=False)
 class InputSet:
     """One set of inputs.
 
@@ -52,6 +52,11 @@ class InputSet:
     bindings: dict[str, int] = field(default_factory=dict)
     description: str = ""
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return (
+            f"InputSet({', '.join(f'{name} {describe_value(each)}' for name, each in self.values.items())})"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Shapes and types instead of the arrays, for JSON."""

@@ -64,7 +64,7 @@ class Candidate:
     chosen: bool = False
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Report:
     """Everything that is known about one optimization.
 
@@ -103,6 +103,15 @@ class Report:
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     files: list[str] = dataclasses.field(default_factory=list)
+
+    def __repr__(self) -> str:
+        nodes = f"{self.before.nodes} -> {self.after.nodes} nodes"
+        checked = "not compared" if self.check is None or not self.check.ran else "equal"
+        if self.check is not None and self.check.ran and not self.check.equal:
+            checked = "different"
+        speedup = next((each.speedup for each in self.candidates if each.chosen), None)
+        measured = "not measured" if speedup is None else f"{speedup:.2f}x as fast"
+        return f"Report({self.source!r}, {nodes}, {checked}, {measured})"
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as JSON-able values."""

@@ -202,3 +202,12 @@ def test_weights_survive_a_conversion() -> None:
     assert [value.name for value in result.model.graph.inputs] == ["x"]
     assert result.report.check is not None
     assert result.report.check.equal
+
+
+def test_results_show_as_one_short_line() -> None:
+    result = optimize(parse_model(UNTIDY), measure=False)
+    assert result.report.check is not None
+    shown = [repr(each) for each in (result, result.report, result.report.check)]
+    assert shown[1].startswith("Report('in memory', 7 -> ") and "equal" in shown[1]
+    assert all(len(text) < 200 and "\n" not in text for text in shown)
+    assert repr(result.report.check.input_sets[0]).startswith("InputSet(x float32[")
