@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from graphopt.report.layout import NAME_WIDTH, columns, dim, note
-from graphopt.report.units import duration, plural, shorten, significant, small
+from graphopt.report.units import duration, listed, plural, shorten, significant, small
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from graphopt.execute import BenchResult, CheckResult
+
+SETS_SHOWN = 4
 
 
 def checked(result: CheckResult) -> Iterator[RenderableType]:
@@ -40,7 +42,9 @@ def verdict(result: CheckResult) -> str:
     if not result.equal:
         return f"different: {result.reason}"
     sets = plural(len(result.input_sets), "input set")
-    return f"equal, {'bit for bit' if result.exact else 'within tolerance'}, on {sets}"
+    described = [each.description for each in result.input_sets if each.description]
+    shown = f": {listed(described, SETS_SHOWN, separator='; ')}" if described else ""
+    return f"equal, {'bit for bit' if result.exact else 'within tolerance'}, on {sets}{shown}"
 
 
 def latencies(result: BenchResult, names: Sequence[str]) -> Iterator[RenderableType]:

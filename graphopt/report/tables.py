@@ -37,7 +37,7 @@ def optimization(report: Report, *, verbose: bool = False) -> Iterator[Renderabl
         verbose: Show every pass and every refusal instead of those that tell most.
     """
     yield from sections(
-        [before_after(report)],
+        [before_after(report), *measured_with(report)],
         passes(report.records, verbose=verbose),
         refusals(report.records, verbose=verbose),
         left_out(report),
@@ -77,10 +77,19 @@ def _cost_rows(table: Table, before: ModelCost, after: ModelCost) -> None:
 
 
 def _latency_row(table: Table, bench: BenchResult, chosen: int) -> None:
-    before, after = bench.median(0), bench.median(chosen)
-    remark = f"{speed(bench, chosen)}, {plural(bench.threads, 'thread')}" if chosen else ""
+    # Times drift while measuring, so medians of each alone say less than the median of the paired ratios.
+    before = bench.median(0)
+    after = before * bench.ratio(chosen).median
+    remark = speed(bench, chosen) if chosen else ""
     differs = bench.faster(chosen) or bench.slower(chosen)
     _row(table, "measured", before, after, duration, remark, comparable=differs)
+
+
+def measured_with(report: Report) -> Iterator[RenderableType]:
+    """The inputs and the threads behind the measured latencies, if anything was measured."""
+    if report.bench is not None:
+        threads = plural(report.bench.threads, "thread")
+        yield dim(f"measured with {report.bench.inputs.description}, {threads}")
 
 
 def _chosen(report: Report) -> int:

@@ -79,10 +79,10 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:head]}...{text[head + 3 - width :]}"
 
 
-def listed(names: list[str], limit: int = 3) -> str:
+def listed(names: list[str], limit: int = 3, *, separator: str = ", ") -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+    return separator.join(names[:limit]) + more
 
 
 def enumerated(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from graphopt.pipeline import Record
 from graphopt.report import Candidate, Report, Summary
 from graphopt.report.check_tables import checked, latencies
 from graphopt.report.cost_tables import cost_notes
-from graphopt.report.tables import before_after, candidates, passes, refusals
+from graphopt.report.tables import before_after, candidates, optimization, passes, refusals
 
 
 def lines(renderables: Iterable[RenderableType], width: int = 120) -> list[str]:
@@ -86,8 +86,19 @@ def test_before_and_after() -> None:
         "           before   after",
         "nodes           4       3  -25%",
         "file      1.00 kB   900 B  -10%",
-        "measured   200 ms  100 ms  -50%  2.00x faster (2.00 to 2.00), 1 thread",
+        "measured   200 ms  100 ms  -50%  2.00x faster (2.00 to 2.00)",
     ]
+    assert "measured with x float32[1], 1 thread" in lines(optimization(report))
+
+
+def test_percentage_and_ratio_are_one_statistic() -> None:
+    """The pairs say half the time; the medians of each alone would say a third."""
+    drifting = BenchResult([[0.1, 0.1, 0.3, 0.3, 0.3] * 4, [0.05, 0.05, 0.1, 0.15, 0.15] * 4], InputSet({}))
+    report = Report(
+        "1", "m", "portable", "", Summary(4, {}, 0, 100), Summary(4, {}, 0, 100), bench=drifting,
+        candidates=[Candidate("original", 4), Candidate("-O2", 4, 2.0, True)],
+    )  # fmt: skip
+    assert lines([before_after(report)])[-1].split()[:6] == ["measured", "300", "ms", "150", "ms", "-50%"]
 
 
 def cost(unknown: list[str]) -> ModelCost:
@@ -112,6 +123,10 @@ def test_costs_that_count_different_nodes_are_not_compared() -> None:
     [
         (CheckResult(True, True, True, input_sets=[InputSet({})]), "equal, bit for bit, on 1 input set"),
         (CheckResult(True, True, input_sets=[InputSet({})] * 2), "equal, within tolerance, on 2 input sets"),
+        (
+            CheckResult(True, True, input_sets=[InputSet({}, description=f"x f[{n}]") for n in (2, 1)]),
+            "equal, within tolerance, on 2 input sets: x f[2]; x f[1]",
+        ),
         (CheckResult(True, False, reason="output 'y': missing"), "different: output 'y': missing"),
         (CheckResult(False, False, reason="no kernel"), "not compared: no kernel"),
     ],
