@@ -2,7 +2,7 @@
 
 Elements that are all known become a constant; elements that an earlier value holds too are read from there;
 a Reshape or Expand whose target is known but for copied or inferred dimensions gets a constant one, and goes
-if it changes nothing; Shape is asked of the earliest value that has the shape.
+if it changes nothing; Shape is asked of the earliest shared value that has the shape.
 
 Before: Shape - Gather - Unsqueeze - Concat(., 512) - Reshape. After: Reshape(x, [0, 512]).
 """
@@ -40,6 +40,7 @@ from graphopt.pipeline import Pass
 
 Key = tuple[ir.DataType | None, tuple[int, ...], str]
 Known = dict[Key, ir.Value]
+Earliest = dict[ir.Value, ir.Value | None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class SimplifyShapes(Pass):
             return
         infer_shapes(model)
         names = Names(model)
-        earliest: dict[ir.Value, ir.Value] = {}
+        earliest: Earliest = {}
         skipped = function_graphs(model)
         _replace_known(model.graph, {}, changes)
         for graph in graphs(model):
@@ -118,7 +119,7 @@ def _replace(old: ir.Value, new: ir.Value) -> bool:
     return True
 
 
-def _simplify(node: ir.Node, names: Names, earliest: dict[ir.Value, ir.Value], changes: Changes) -> None:
+def _simplify(node: ir.Node, names: Names, earliest: Earliest, changes: Changes) -> None:
     match node.op_type:
         case "Reshape" | "Expand":
             if not _remove_idle(node, changes):
@@ -219,19 +220,22 @@ def _expand_target(
     return dims
 
 
-def _ask_earlier(node: ir.Node, earliest: dict[ir.Value, ir.Value], changes: Changes) -> None:
-    """Let Shape and Size read the earliest value on the way that has the same shape."""
+def _ask_earlier(node: ir.Node, earliest: Earliest, changes: Changes) -> None:
+    """Let Shape and Size read the earliest value on the way that has the same shape and is read twice anyway.
+
+    A value that one node alone reads is left to it: a second reader would keep the two from being fused.
+    """
     value = node.inputs[0]
     if value is None or value.shape is None:
         return
     found = _earliest(value, earliest)
-    if found is not value:
+    if found is not None and found is not value:
         node.replace_input_with(0, found)
         changes.add(f"{node.op_type} of an earlier value")
 
 
-def _earliest(value: ir.Value, earliest: dict[ir.Value, ir.Value]) -> ir.Value:
-    """The first of the values from which `value` is made, step by step in one graph, all of one shape.
+def _earliest(value: ir.Value, earliest: Earliest) -> ir.Value | None:
+    """The first shared value of those from which `value` is made in one graph, step by step, of one shape.
 
     Args:
         value: Of a known shape.
@@ -242,9 +246,20 @@ def _earliest(value: ir.Value, earliest: dict[ir.Value, ir.Value]) -> ir.Value:
     while current is not None and current not in earliest:
         way.append(current)
         current = _same_shape_before(current)
-    end = way[-1] if current is None else earliest[current]
-    earliest.update((each, end) for each in way)
-    return end
+    found = None if current is None else earliest[current]
+    for each in reversed(way):
+        if found is None and _is_shared(each):
+            found = each
+        earliest[each] = found
+    return found
+
+
+def _is_shared(value: ir.Value) -> bool:
+    """Whether a value is read twice anyway, so that one more reader keeps no two nodes from being fused."""
+    if value.producer() is None or value.is_graph_output():
+        return True
+    readers = {node for node, _ in value.uses() if any(_is_in_use(output) for output in node.outputs)}
+    return len(readers) > 1
 
 
 def _same_shape_before(value: ir.Value) -> ir.Value | None:

@@ -172,6 +172,28 @@ def test_shape_of_the_earliest_value() -> None:
     assert run.node("Shape").inputs[0] is run.model.graph.inputs[0]
 
 
+def test_shape_does_not_come_between_two_nodes() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3] x, float[3, 4] w) => (int64[2] s, float[N, 4] y, float[N, 4] z)
+        { a = MatMul(x, w)  b = Relu(a)  c = Exp(b)  s = Shape(c)  y = Neg(b)  z = Abs(c) }
+        """,
+        PASS,
+    )
+    assert run.node("Shape").inputs[0] is run.node("Relu").outputs[0]
+
+
+def test_shape_stays_where_all_earlier_values_have_one_reader() -> None:
+    run = run_pass(
+        """
+        agraph (float[N, 3] x, float[3, 4] w) => (int64[2] s, float[N, 4] y)
+        { a = MatMul(x, w)  b = Relu(a)  s = Shape(b)  y = Neg(b) }
+        """,
+        PASS,
+    )
+    assert run.node("Shape").inputs[0] is run.node("Relu").outputs[0]
+
+
 def test_equal_elements_are_computed_once() -> None:
     run = run_pass(
         """
