@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-_WIDTH_OF_A_PIPE = 160
+_WIDTH_OF_A_PIPE = 2000
+"""Wider than anything shown, so that a program never reads half a name."""
 
 
 def show(*renderables: RenderableType) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from graphopt.report.layout import NAME_WIDTH, columns, dim, note
-from graphopt.report.units import duration, listed, plural, shorten, significant, small
+from graphopt.report.layout import columns, dim, note, shortened
+from graphopt.report.units import duration, listed, plural, significant, small
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -25,7 +25,7 @@ def checked(result: CheckResult) -> Iterator[RenderableType]:
         table = columns("output", ">max abs", ">max rel", ">ULP", "")
         for each in result.worst:
             table.add_row(
-                shorten(each.name, NAME_WIDTH),
+                shortened(each.name),
                 small(each.max_abs),
                 small(each.max_rel),
                 "" if each.max_ulp is None else str(each.max_ulp),
@@ -55,10 +55,10 @@ def latencies(result: BenchResult, names: Sequence[str]) -> Iterator[RenderableT
         names: What to call each model; ratios are to the first.
     """
     table = columns("model", ">median", ">quartiles", "speed")
-    for index, name in enumerate(names):
+    for index, label in enumerate(names):
         low, high = result.quartiles(index)
         quartiles = f"{duration(low)} to {duration(high)}"
-        table.add_row(name, duration(result.median(index)), quartiles, speed(result, index) if index else "")
+        table.add_row(label, duration(result.median(index)), quartiles, speed(result, index) if index else "")
     yield table
     yield ""
     threads = plural(result.threads, "thread")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from graphopt.report.layout import NODE_WIDTH, columns, dim, heading, note, sections
-from graphopt.report.units import amount, duration, listed, plural, shorten, significant, size
+from graphopt.report.layout import NODE_WIDTH, columns, dim, heading, note, sections, shortened
+from graphopt.report.units import amount, duration, listed, plural, significant, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,7 +89,7 @@ def nodes(cost: ModelCost, top: int | None) -> RenderableType:
     for node in ranked:
         share = "" if node.seconds is None or not total else f"{100 * node.seconds / total:.0f}%"
         table.add_row(
-            shorten(node.name, NODE_WIDTH),
+            shortened(node.name, NODE_WIDTH),
             node.op,
             amount(node.macs),
             amount(node.flops),

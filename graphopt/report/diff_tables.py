@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from graphopt.report.layout import NAME_WIDTH, NODE_WIDTH, columns, dim, heading, sections
+from graphopt.report.layout import NODE_WIDTH, Shortened, columns, dim, heading, sections, shortened
 from graphopt.report.units import plural, shorten
 
 if TYPE_CHECKING:
@@ -69,9 +69,12 @@ def _became(label: str, entries: Sequence[Became], limit: int | None) -> Iterato
         return
     table = columns(label, "name", "from")
     for each in entries[:limit]:
-        sources = [f"{source.op} {shorten(source.name, NODE_WIDTH)}" for source in each.sources]
         what = f" ({each.what})" if each.what == "attributes" else ""
-        table.add_row(each.node.op, shorten(each.node.name, NODE_WIDTH), ", ".join(sources) + what)
+        sources = Shortened(
+            ", ".join(f"{source.op} {source.name}" for source in each.sources) + what,
+            ", ".join(f"{source.op} {shorten(source.name, NODE_WIDTH)}" for source in each.sources) + what,
+        )
+        table.add_row(each.node.op, shortened(each.node.name, NODE_WIDTH), sources)
     yield table
     yield from _more(entries, limit)
 
@@ -81,7 +84,7 @@ def _named(label: str, entries: Sequence[NodeRef], limit: int | None) -> Iterato
         return
     table = columns(label, "name")
     for each in entries[:limit]:
-        table.add_row(each.op, each.name if limit is None else shorten(each.name, NAME_WIDTH))
+        table.add_row(each.op, each.name if limit is None else shortened(each.name))
     yield table
     yield from _more(entries, limit)
 

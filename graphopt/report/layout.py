@@ -6,17 +6,21 @@ and in ASCII.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from graphopt.report.units import shorten
+
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 NAME_WIDTH = 36
-"""Longest name in a table of few columns; longer ones lose their middle."""
+"""Longest name in a table of few columns; longer ones lose their middle on a terminal."""
 
 NODE_WIDTH = 24
 """The same in a table of many columns."""
@@ -31,6 +35,31 @@ def columns(*headers: str) -> Table:
             header.lstrip(">"), justify="right" if right else "left", no_wrap=right, overflow="fold"
         )
     return table
+
+
+@dataclasses.dataclass(frozen=True)
+class Shortened:
+    """A cell that is short on a terminal and whole where the reader is a program."""
+
+    whole: str
+    short: str
+
+    def __str__(self) -> str:
+        return self.short
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._text(console)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._text(console))
+
+    def _text(self, console: Console) -> Text:
+        return Text(self.short if console.is_terminal else self.whole)
+
+
+def shortened(text: str, width: int = NAME_WIDTH) -> Shortened:
+    """A cell with a name, which loses its middle on a terminal where it is longer than `width`."""
+    return Shortened(text, shorten(text, width))
 
 
 def heading(text: str) -> Text:

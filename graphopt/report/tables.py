@@ -15,8 +15,8 @@ from rich.text import Text
 from graphopt.report.check_tables import checked, speed
 from graphopt.report.cost_tables import cost_notes, rates_remark
 from graphopt.report.data import Report
-from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections
-from graphopt.report.units import amount, change, duration, plural, ratio, shorten, size
+from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections, shortened
+from graphopt.report.units import amount, change, duration, plural, ratio, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -158,8 +158,8 @@ def refusals(records: Sequence[Record], *, verbose: bool = False) -> Iterator[Re
     shown = counted if verbose else counted[:REFUSALS_SHOWN]
     table = columns(">left", "by", "because", "for example")
     for count, name, reason, examples in shown:
-        example = shorten(examples[0], NODE_WIDTH) if examples else ""
-        table.add_row(str(count), name, reason, ", ".join(examples) if verbose else example)
+        first = shortened(examples[0] if examples else "", NODE_WIDTH)
+        table.add_row(str(count), name, reason, ", ".join(examples) if verbose else first)
     yield table
     if len(counted) > len(shown):
         yield dim(f"and {plural(len(counted) - len(shown), 'more reason')}: --verbose shows them")

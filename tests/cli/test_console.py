@@ -7,10 +7,11 @@ import json
 import sys
 
 import pytest
+from rich.console import Console
 from rich.text import Text
 
 from graphopt.cli.console import json_text, make_safe, progress, show, tell, tell_labelled
-from graphopt.report.layout import columns
+from graphopt.report.layout import columns, shortened
 
 
 def test_data_and_messages_keep_apart(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,6 +27,17 @@ def test_nothing_is_wrapped_or_padded_for_a_program(capsys: pytest.CaptureFixtur
     show("word " * 100, table)
     lines = capsys.readouterr().out.splitlines()
     assert lines == [("word " * 100).rstrip(), "name      count", "a[bold]b      1"]
+
+
+def test_names_are_shortened_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    table = columns("name", "more")
+    table.add_row(shortened("a" * 200), shortened("b"))
+    show(table)
+    assert capsys.readouterr().out.splitlines()[1] == "a" * 200 + "  b"
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80)
+    with terminal.capture() as captured:
+        terminal.print(table)
+    assert captured.get().splitlines()[1].rstrip() == "a" * 11 + "..." + "a" * 22 + "  b"
 
 
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
