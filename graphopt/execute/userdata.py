@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,12 @@ def _load(path: Path) -> Any:
     try:
         loaded = np.load(path, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read {path} as numpy data: {error}") from error
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        system = error.strerror if isinstance(error, OSError) else None
+        raise UsageError(
+            f"cannot read {path}: {system or 'it is damaged, or no numpy data of numbers or text'}",
+            hint=None if system else "write it with numpy.savez(path, input_name=array, ...)",
+        ) from error
 
 
 def _read_data_set(folder: Path) -> InputSet:
@@ -160,7 +165,8 @@ def _fit_value(value: ir.Value, array: Any, bindings: dict[str, int], given: Inp
         is_text = expected == ir.DataType.STRING and array.dtype.kind in "OUS"
         if not is_text and array.dtype != expected.numpy():
             raise UsageError(
-                f"input {value.name!r} {_of(given)}has type {array.dtype}, expected {expected.numpy()}"
+                f"input {value.name!r} {_of(given)}has type {array.dtype}, expected {expected.numpy()}",
+                hint=_conversion(array, expected.numpy()),
             )
         array = array.astype(object) if is_text else array
     if value.shape is None:
@@ -179,3 +185,10 @@ def _fit_value(value: ir.Value, array: Any, bindings: dict[str, int], given: Inp
             hint=", ".join(f"{dim} is {size}" for dim, size in bindings.items()) or None,
         )
     return array
+
+
+def _conversion(array: np.ndarray[Any, Any], expected: np.dtype[Any]) -> str | None:
+    """How to make numbers of one type those of another; None where that would change what they mean."""
+    is_number = expected.isbuiltin == 1 and expected.kind in "fiuc"
+    fits = is_number and np.can_cast(array.dtype, expected, "same_kind")
+    return f"convert it with .astype(np.{expected.name})" if fits else None

@@ -119,3 +119,26 @@ def test_a_damaged_data_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "input_0.pb").write_bytes(tensor.SerializeToString()[:-3])
     with pytest.raises(UsageError, match=r"input_0\.pb"):
         load_inputs(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04 and no more", b"\x93NUMPY\x01"])
+def test_a_damaged_file_is_told_in_our_words(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "in.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="it is damaged") as caught:
+        load_inputs(path)
+    assert "pickle" not in str(caught.value) and "savez" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("given", [np.float64, np.int64])
+def test_numbers_of_another_type_come_with_the_conversion(given: type) -> None:
+    with pytest.raises(UsageError, match="expected float32") as caught:
+        load_inputs({**GOOD, "a": np.ones((2, 3), given)}, MODEL)
+    assert caught.value.hint == "convert it with .astype(np.float32)"
+
+
+def test_no_conversion_that_changes_what_is_meant() -> None:
+    for odd in ({**GOOD, "b": np.ones(2)}, {**GOOD, "a": np.full((2, 3), "text")}):
+        with pytest.raises(UsageError, match="expected") as caught:
+            load_inputs(odd, MODEL)
+        assert caught.value.hint is None
