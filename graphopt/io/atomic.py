@@ -23,7 +23,7 @@ _HINTS = {
     errno.EACCES: "save to a folder that you may write to",
     errno.EPERM: "save to a folder that you may write to",
     errno.EROFS: "the file system is read-only; save elsewhere",
-    errno.ENOENT: "create the folder first",
+    errno.ENOENT: "no file can be created there; save to another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 _numbers = itertools.count()

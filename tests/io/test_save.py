@@ -244,6 +244,13 @@ def test_destinations_that_cannot_be_written(tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_files_need_not_be_created() -> None:
+    with pytest.raises(SaveError, match="cannot write") as caught:
+        ensure_writable("/proc/x.onnx")
+    assert caught.value.hint == "no file can be created there; save to another folder"
+
+
 def test_permissions_and_links_are_kept(tmp_path: Path) -> None:
     real = tmp_path / "real.onnx"
     save(model(), real)
