@@ -11,6 +11,7 @@ import onnx_ir as ir
 import graphopt.execute as execute
 from graphopt.compile.given import read_inputs
 from graphopt.cost import ModelCost, estimate
+from graphopt.errors import UsageError
 from graphopt.io import load
 from graphopt.ir import infer_shapes
 
@@ -60,8 +61,22 @@ def bench(
     threads: int = 1,
     seconds: float = 2.0,
 ) -> BenchResult:
-    """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`."""
+    """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`.
+
+    Raises:
+        UsageError: A model does not take the inputs of the first, or `inputs` or `shapes` do not fit.
+    """
     data = read_inputs(inputs, shapes)
-    return execute.bench(
-        [load(model) for model in models], inputs=data, shapes=shapes, threads=threads, seconds=seconds
-    )
+    loaded = [load(model) for model in models]
+    for position, other in enumerate(loaded[1:], 2):
+        if differences := execute.input_differences(loaded[0], other):
+            raise UsageError(
+                f"{_label(models[position - 1], position)} does not take the inputs of "
+                f"{_label(models[0], 1)}: {'; '.join(differences)}",
+                hint="only models with the same inputs can be measured side by side",
+            )
+    return execute.bench(loaded, inputs=data, shapes=shapes, threads=threads, seconds=seconds)
+
+
+def _label(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model, position: int) -> str:
+    return os.fspath(model) if isinstance(model, (str, os.PathLike)) else f"model {position}"

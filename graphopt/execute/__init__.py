@@ -6,7 +6,7 @@ This layer reads models and never changes them. onnxruntime is imported when the
 from __future__ import annotations
 
 from graphopt.execute.bench import BenchResult, Ratio, bench
-from graphopt.execute.check import CheckResult, Oracle, check, interface_differences
+from graphopt.execute.check import CheckResult, Oracle, check, input_differences, interface_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.session import ModelLike, NodeFailure, Session
@@ -28,6 +28,7 @@ __all__ = [
     "compare",
     "default_tolerance",
     "fit_inputs",
+    "input_differences",
     "interface_differences",
     "load_inputs",
     "make_inputs",

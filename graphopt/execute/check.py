@@ -321,9 +321,14 @@ def check(
 def interface_differences(original: ir.Model, candidate: ir.Model) -> list[str]:
     """How the inputs (without defaults) and outputs of two models differ: names, order and types."""
     return [
-        *_value_differences("input", required_inputs(original), required_inputs(candidate)),
+        *input_differences(original, candidate),
         *_value_differences("output", original.graph.outputs, candidate.graph.outputs),
     ]
+
+
+def input_differences(original: ir.Model, candidate: ir.Model) -> list[str]:
+    """How the inputs (without defaults) of two models differ: names, order and types."""
+    return _value_differences("input", required_inputs(original), required_inputs(candidate))
 
 
 def _value_differences(kind: str, expected: Sequence[ir.Value], actual: Sequence[ir.Value]) -> list[str]:

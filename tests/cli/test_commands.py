@@ -72,6 +72,15 @@ def test_bench(run: Run, model: Path, other: Path) -> None:
     assert found["models"] == [str(model), str(other)] and len(found["median_seconds"]) == 2
 
 
+def test_bench_names_the_model_of_other_inputs(run: Run, model: Path, tmp_path: Path) -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (int64[N] z) => (int64[N] y) { y = Neg (z) }'
+    odd = tmp_path / "odd.onnx"
+    ir.save(ir.from_onnx_text(text), odd)
+    ran = run("bench", model, odd, "--seconds", "0.02")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{odd} does not take the inputs of {model}: input 'x' is missing" in ran.err
+
+
 def test_diff(run: Run, model: Path, other: Path) -> None:
     same = run("diff", model, model)
     assert (same.code, same.out.splitlines()[0]) == (0, "the same")
