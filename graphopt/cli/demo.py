@@ -9,7 +9,7 @@ import typer
 
 from graphopt.cli.console import progress, show, show_json, tell
 from graphopt.cli.guard import OK, guarded
-from graphopt.cli.options import DebugOption, JsonOption
+from graphopt.cli.options import DebugOption, JsonOption, destination
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -37,6 +37,8 @@ def command(
     from graphopt.io import load
     from graphopt.report.units import enumerated
 
+    if output is not None:
+        destination(output)
     digits = load_demo()
     with progress("optimizing the digit classifier"):
         images = {"image": digits.images}

@@ -19,6 +19,7 @@ from graphopt.cli.options import (
     ShapeOption,
     SkipOption,
     ThreadsOption,
+    destination,
     parse_opset,
     parse_shapes,
 )
@@ -66,7 +67,9 @@ def command(
     print_after: Annotated[
         list[str],
         typer.Option(
-            "--print-after", metavar="PASS", help="Print the graph after a pass to stderr; repeatable."
+            "--print-after",
+            metavar="PASS",
+            help="Print to stderr the graph that a pass changed; repeatable.",
         ),
     ] = [],  # noqa: B006
     dump_dir: Annotated[
@@ -84,17 +87,17 @@ def command(
     The outputs are compared with the original's, and no model is emitted that measures slower."""
     shapes = parse_shapes(shape)
     version = parse_opset(opset)
-    destination = model.with_suffix(".opt.onnx") if output is None else output
+    out = model.with_suffix(".opt.onnx") if output is None else destination(output)
     from graphopt.compile import optimize, pipeline_for
     from graphopt.io import ensure_writable
 
     if report is not None:
-        ensure_writable(report)
+        ensure_writable(destination(report))
     watch = Watch(pipeline_for(level, passes, skip), print_after, dump_dir)
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
-            opset=version, check=check, measure=measure, threads=threads, output=destination,
+            opset=version, check=check, measure=measure, threads=threads, output=out,
             observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:
@@ -105,6 +108,7 @@ def command(
     from graphopt.report.tables import optimization
 
     show(*optimization(result.report, verbose=verbose))
+    watch.finish()
     _tell_where(result.report, report)
     return OK
 

@@ -94,6 +94,17 @@ def _dimension(text: str, part: str) -> int:
     return int(part)
 
 
+def destination(path: Path) -> Path:
+    """The file that an option names.
+
+    Raises:
+        UsageError: It is `-`: files appear whole or not at all, which a stream cannot.
+    """
+    if str(path) == "-":
+        raise UsageError("cannot write to stdout", hint="name a file; ./- is a file of that name")
+    return path
+
+
 def parse_opset(text: str) -> int | str:
     """`keep`, or an opset number.
 

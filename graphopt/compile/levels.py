@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 
 from graphopt.errors import UsageError
-from graphopt.pipeline import Pipeline
+from graphopt.pipeline import Pipeline, default_catalog
 
 NORMALIZE = "lift-constants"
 
@@ -48,11 +49,16 @@ def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str])
     for name in skip:
         shorter = pipeline.without(name)
         if shorter == pipeline:
-            raise UsageError(
-                f"cannot skip {name!r}: it is not in the pipeline", hint=f"the pipeline is {pipeline}"
-            )
+            raise UsageError(f"cannot skip {name!r}: it is not in the pipeline", hint=nearest(name, pipeline))
         pipeline = shorter
     return pipeline
+
+
+def nearest(name: str, pipeline: Pipeline) -> str:
+    """A hint for who names a pass that is not in the pipeline: the one that was probably meant."""
+    known = [getattr(each, "name", type(each).__name__) for each in pipeline.passes()]
+    typo = [] if name in default_catalog() else difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {typo[0]!r}?" if typo else "`graphopt passes` lists all passes"
 
 
 def lower_levels(level: int, skip: Sequence[str]) -> dict[str, Pipeline]:

@@ -114,6 +114,23 @@ def test_print_after_and_dump_dir(run: Run, model: Path, tmp_path: Path) -> None
     assert [path.name for path in folder.iterdir()] == ["002-eliminate-identities.onnx"]
 
 
+def test_print_after_and_dump_dir_say_what_there_was(run: Run, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dumps"
+    ran = run(
+        "optimize", model, "--passes", "dce,eliminate-identities,cse", "--no-measure",
+        "--print-after", "dce", "--dump-dir", folder,
+    )  # fmt: skip
+    assert ran.err.splitlines()[:2] == ["# dce changed nothing", f"wrote 1 model to {folder}"]
+
+
+def test_a_typo_is_answered_by_the_nearest_name(run: Run, model: Path) -> None:
+    for option in ("--skip", "--print-after"):
+        ran = run("optimize", model, option, "fuse-cnv")
+        assert ran.code == 2 and "did you mean 'fuse-conv'?" in ran.err
+        ran = run("optimize", model, "-O1", option, "fuse-conv")
+        assert ran.code == 2 and "did you mean" not in ran.err
+
+
 @dataclasses.dataclass(frozen=True)
 class Bad:
     """Arguments after the model, and a word of the error."""
@@ -127,6 +144,8 @@ class Bad:
     [
         Bad(("-o", "no/such/folder/x.onnx"), "no folder"),
         Bad(("-o", "."), "folder"),
+        Bad(("-o", "-"), "stdout"),
+        Bad(("--report", "-"), "stdout"),
         Bad(("--report", "no/such/folder/x.json"), "no folder"),
         Bad(("--passes", "dce,nonsense"), "nonsense"),
         Bad(("--passes", "{dce"), "pipeline"),
