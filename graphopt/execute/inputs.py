@@ -21,6 +21,7 @@ from graphopt.execute.session import ModelLike, NodeFailure, Session, open_model
 from graphopt.execute.sizes import REPRESENTATIVE, Space, Variable, make_space, required_inputs
 from graphopt.execute.usage import Usage, trace
 from graphopt.execute.values import choice_key, make_value
+from graphopt.execute.work import work
 
 DEFAULT_SETS = 2
 _MOST_SETS = 4
@@ -33,8 +34,10 @@ _MOST_SECONDS = 20.0
 _MOST_ELEMENTS = 1 << 26
 _GROWTH = 8
 """Bindings with inputs this much larger than the first ones are tried after all others."""
-_REPRESENTATIVE_SECONDS = 0.03
-"""A measured run should not take longer than this."""
+_REPRESENTATIVE_WORK = 3_000_000_000
+"""A measured run should not cost more than this (see `work`): some 0.03 s on one core."""
+_LONGEST_SECONDS = 0.3
+"""Nor should it take longer than this, where the estimate of the work was far too low."""
 
 
 @dataclass(repr=False)
@@ -148,30 +151,44 @@ def find_trials(
 def representative_inputs(
     model: ir.Model, session: Session, *, shapes: Mapping[str, Sequence[int]] | None = None, seed: int = 0
 ) -> InputSet:
-    """One set of realistic size, at most about 0.03 s a run, for measuring."""
+    """One set of realistic size for measuring, about 0.03 s a run at most; always the same for one model."""
     prober = _Prober(model, session, shapes, seed)
     best = prober.search(prober.space.start, 0)
+    if not any(variable.kind in REPRESENTATIVE for variable in prober.space.variables.values()):
+        return best.inputs
+    most = _most_elements(prober, best)
     for kind, sizes in REPRESENTATIVE.items():
         names = [name for name, variable in prober.space.variables.items() if variable.kind == kind]
         for moved in [names] if len(names) < 2 else [names, *[[name] for name in names]]:
-            best = _grow(prober, best, moved, sizes)
+            best = _grow(prober, best, moved, sizes, most)
     return best.inputs
 
 
-def _grow(prober: _Prober, best: Trial, names: Sequence[str], sizes: Sequence[int]) -> Trial:
-    """The largest of `sizes` for some dimensions with which a run is short enough."""
+def _most_elements(prober: _Prober, trial: Trial) -> float:
+    """Elements of the inputs of free sizes at which a run costs as much as it may."""
+    try:
+        observing = Session(prober.model, observe_shapes=True, prepack=False)
+        _, shapes = observing.run_observed(trial.inputs.values)
+    except ExecutionError:
+        return math.inf
+    elements = prober.varying(trial.inputs.bindings)
+    return _REPRESENTATIVE_WORK * elements / max(1, work(prober.model, shapes))
+
+
+def _grow(prober: _Prober, best: Trial, names: Sequence[str], sizes: Sequence[int], most: float) -> Trial:
+    """The largest of `sizes` for some dimensions with which the inputs have few enough elements."""
     for size in sizes if names else ():
         grown = {**best.inputs.bindings, **dict.fromkeys(names, size)}
         if grown == best.inputs.bindings:
             continue
-        larger = prober.elements(grown) > prober.elements(best.inputs.bindings)
-        if larger and best.seconds * 2 > _REPRESENTATIVE_SECONDS:
+        larger = prober.varying(grown) > prober.varying(best.inputs.bindings)
+        if larger and prober.varying(grown) > most:
             break
         try:
             trial = prober.run(grown, 0)
         except ExecutionError:
             break
-        if larger and trial.seconds > _REPRESENTATIVE_SECONDS:
+        if larger and trial.seconds > _LONGEST_SECONDS:
             break
         best = trial
     return best
@@ -311,6 +328,14 @@ class _Prober:
         return sum(
             math.prod(bindings[dim] if isinstance(dim, str) else dim for dim in dims or ())
             for dims in self.space.dims.values()
+        )
+
+    def varying(self, bindings: Mapping[str, int]) -> int:
+        """Elements of the inputs that have free dimensions."""
+        return sum(
+            math.prod(bindings[dim] if isinstance(dim, str) else dim for dim in dims)
+            for dims in self.space.dims.values()
+            if dims and any(isinstance(dim, str) for dim in dims)
         )
 
     def vary(self, bindings: Mapping[str, int], index: int) -> tuple[Trial | None, list[str]]:

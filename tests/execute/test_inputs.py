@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -248,6 +250,34 @@ def test_representative_inputs_are_larger() -> None:
     (one,) = make_inputs(made, representative=True)
     assert one.values["x"].shape[0] == 1
     assert one.values["x"].shape[2] > make_inputs(made)[0].values["x"].shape[2]
+
+
+def test_representative_sizes_depend_on_the_work_not_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "g (float[N, 3, H, W] x) => (float[N, 3, H, W] y) { y = Neg(x) }"
+    (quick,) = make_inputs(model(text), representative=True)
+    run = Session.run_observed
+
+    def slowly(self: Session, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+        time.sleep(0.05)
+        return run(self, values)
+
+    monkeypatch.setattr(Session, "run_observed", slowly)
+    (slow,) = make_inputs(model(text), representative=True)
+    assert slow.bindings == quick.bindings
+
+
+def test_much_work_makes_representative_inputs_smaller() -> None:
+    one = model(
+        "g (float[length, 3000] x, float[3000, 3000] w) => (float[length, 3000] y) { y = MatMul(x, w) }"
+    )
+    steps = " ".join(f"a{i + 1} = MatMul(a{i}, w)" for i in range(4))
+    many = model(
+        "g (float[length, 3000] x, float[3000, 3000] w) => (float[length, 3000] a4) { a0 = Neg(x) "
+        + steps
+        + " }"
+    )
+    (small,), (large,) = (make_inputs(made, representative=True) for made in (many, one))
+    assert small.bindings["length"] < large.bindings["length"]
 
 
 def test_sets_describe_themselves_as_json() -> None:
