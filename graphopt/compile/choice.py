@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
@@ -85,8 +83,8 @@ def fastest(
         measured = measure(tried)
     except ExecutionError as error:
         return Choice(made, notes=[f"not measured: {error.message}"])
-    standing = [index for index in range(1, len(tried) + 1) if not measured.slower(index)]
-    best = min(standing, key=lambda index: np.median(measured.seconds[index]), default=None)
+    standing = [index for index in range(2, len(tried) + 1) if not measured.slower(index)]
+    best = min(standing, key=lambda index: measured.ratio(index).median, default=None)
     winner = workshop.as_it_came() if best is None else tried[best - 1]
     note = f"{made.name} measured slower than the original: emitted {winner.name}"
     return Choice(winner, measured, _listed(workshop, tried, measured, winner), [note])

@@ -29,8 +29,9 @@ _FEWEST_ROUNDS = 3
 _EPOCHS = 4
 """Sessions are made anew this often: where a session's buffers happen to lie is worth several percent."""
 _FEWEST_EPOCHS = 2
-_MOST_EPOCHS = 6
-"""Epochs for a model that seems slower, before it is given the benefit of the doubt."""
+_MOST_EPOCHS = 10
+_MORE_SECONDS = 4.0
+"""A model that seems slower is measured in so many epochs, for so much longer, loading included."""
 _RESAMPLES = 1000
 _CONFIDENCE = 0.99
 _NORMAL_QUANTILE = 2.576
@@ -39,6 +40,10 @@ _FEWEST_PAIRS = 8
 """Of fewer, not even all on one side of 1 would be enough: 2 / 2^8 is below one percent, 2 / 2^7 is not."""
 _MARGIN = 0.01
 """A difference below one percent is no difference."""
+_DOUBT = 0.02
+"""A loss above two percent counts against a model, even where it is not sure."""
+_SEVERAL = 4
+"""Epochs that must agree on that."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,14 @@ class BenchResult:
         return Ratio(float(np.median(pairs)), (float(first), float(third)), (low, high))
 
     def slower(self, index: int, baseline: int = 0) -> bool:
-        """Whether a model is surely slower, and by more than the margin."""
+        """Whether a model is surely slower, or by more than two percent in most of several epochs.
+
+        A gain needs proof, a loss does not: of a few epochs the interval of a steady loss may well reach 1.
+        """
+        if self.rounds < _FEWEST_PAIRS:
+            return False
         ratio = self.ratio(index, baseline)
-        return self.rounds >= _FEWEST_PAIRS and ratio.interval[0] > 1 and ratio.median > 1 + _MARGIN
+        return _is_surely_slower(ratio) or (_is_doubtful(ratio) and self._mostly_slower(index, baseline))
 
     def faster(self, index: int, baseline: int = 0) -> bool:
         """Whether a model is surely faster, and by more than the margin."""
@@ -119,7 +129,14 @@ class BenchResult:
         """Whether a model is surely slower, or surely not slower by more than the margin."""
         if self.rounds < _FEWEST_PAIRS:
             return False
-        return self.ratio(index, baseline).interval[1] < 1 + _MARGIN or self.slower(index, baseline)
+        ratio = self.ratio(index, baseline)
+        return ratio.interval[1] < 1 + _MARGIN or _is_surely_slower(ratio)
+
+    def _mostly_slower(self, index: int, baseline: int) -> bool:
+        pairs = np.asarray(self.seconds[index]) / np.asarray(self.seconds[baseline])
+        epochs = np.split(pairs, self.starts[1:])
+        against = sum(float(np.median(epoch)) > 1 + _DOUBT for epoch in epochs if len(epoch))
+        return against >= _SEVERAL and 2 * against > len(epochs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: medians, quartiles and ratios to the first model."""
@@ -153,7 +170,8 @@ def bench(
         inputs: Sets of inputs, of which the first is used; made of realistic size if not given.
         shapes: Sizes fixed by the user, for inputs that are made.
         threads: Threads inside an operator.
-        seconds: Time to measure for, all models together, without loading and warm-up.
+        seconds: Time to measure for, all models together, without loading and warm-up; a few seconds more
+            where a model seems slower than the first and it is not clear.
         optimize: With onnxruntime's own optimizations, as users run models.
         min_rounds: Rounds made even when `seconds` is over (3 for models too slow for that).
         until_decided: Stop as soon as it is clear which models are slower than the first.
@@ -173,7 +191,12 @@ def bench(
     )
     result = BenchResult([[] for _ in opened], chosen, [], threads, notes=list(chosen.notes))
     epochs = min(_EPOCHS, max(1, int(2 * seconds / loading)))
-    for epoch in range(_MOST_EPOCHS if until_decided and epochs == _EPOCHS else epochs):
+    deadline = math.inf
+    for epoch in range(_MOST_EPOCHS):
+        if epoch == epochs:
+            deadline = time.perf_counter() + _MORE_SECONDS
+        if epoch >= epochs and (time.perf_counter() > deadline or not _seems_slower(result)):
+            break
         if epoch:
             sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
         fastest = _warm_up(sessions, chosen.values, seconds / epochs)
@@ -181,20 +204,26 @@ def bench(
             result.repeats = max(1, math.ceil(_SAMPLE_SECONDS / max(fastest, 1e-7)))
         result.starts.append(result.rounds)
         _measure(sessions, result, seconds / epochs, -(-min_rounds // epochs))
-        if until_decided and _is_settled(result):
+        if until_decided and epoch + 1 >= _FEWEST_EPOCHS and not _undecided(result):
             break
     return result
 
 
-def _is_settled(result: BenchResult) -> bool:
-    """Whether it is known well enough what is slower: models that seem slower are measured longest."""
-    epochs = len(result.starts)
-    if epochs < _FEWEST_EPOCHS:
-        return False
-    open_cases = [index for index in range(1, len(result.seconds)) if not result.decided(index)]
-    if epochs < _EPOCHS:
-        return not open_cases
-    return all(result.ratio(index).median <= 1 + _MARGIN for index in open_cases)
+def _undecided(result: BenchResult) -> list[int]:
+    return [index for index in range(1, len(result.seconds)) if not result.decided(index)]
+
+
+def _seems_slower(result: BenchResult) -> bool:
+    """Whether a model is slower on the whole, which more epochs may confirm or refute."""
+    return any(_is_doubtful(result.ratio(index)) for index in _undecided(result))
+
+
+def _is_surely_slower(ratio: Ratio) -> bool:
+    return ratio.interval[0] > 1 and ratio.median > 1 + _MARGIN
+
+
+def _is_doubtful(ratio: Ratio) -> bool:
+    return ratio.median > 1 + _DOUBT
 
 
 def _reopen(models: Sequence[ir.Model], *, optimize: bool, threads: int, backwards: bool) -> list[Session]:
@@ -215,17 +244,27 @@ def _warm_up(sessions: Sequence[Session], values: Mapping[str, Any], seconds: fl
 
 
 def _measure(sessions: Sequence[Session], result: BenchResult, seconds: float, min_rounds: int) -> None:
-    """Add paired samples for some seconds, every second round in the opposite order."""
+    """Add paired samples for some seconds."""
     values = result.inputs.values
+    rng = np.random.default_rng(len(result.starts))
     started = time.perf_counter()
     for done in range(_MOST_ROUNDS):
         elapsed = time.perf_counter() - started
         enough = min_rounds if elapsed < 3 * seconds else min(min_rounds, _FEWEST_ROUNDS)
         if elapsed >= seconds and done >= enough:
             break
-        order = range(len(sessions)) if done % 2 == 0 else reversed(range(len(sessions)))
-        for index in order:
+        for index in _order(len(sessions), done, rng):
             result.seconds[index].append(_sample(sessions[index], values, result.repeats))
+
+
+def _order(count: int, done: int, rng: np.random.Generator) -> list[int]:
+    """The order of a round: all models follow themselves, with their data in the caches, equally often.
+
+    Two take turns in going first. Of three, turned about, the one in the middle would never follow itself.
+    """
+    if count <= 2:
+        return list(range(count)) if done % 2 == 0 else list(reversed(range(count)))
+    return [int(index) for index in rng.permutation(count)]
 
 
 def _sample(session: Session, values: Mapping[str, Any], repeats: int) -> float:

@@ -131,6 +131,15 @@ def test_a_model_that_measures_slower_is_not_emitted(monkeypatch: pytest.MonkeyP
     assert any("slower" in note for note in result.report.notes)
 
 
+def test_what_measured_slower_once_is_not_emitted_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphopt.execute import BenchResult
+
+    monkeypatch.setattr(BenchResult, "slower", lambda self, index, baseline=0: len(self.seconds) == 2)
+    result = optimize(parse_model(UNTIDY))
+    chosen = [candidate.name for candidate in result.report.candidates if candidate.chosen]
+    assert len(chosen) == 1 and chosen != ["-O2"]
+
+
 def test_what_is_not_changed_is_not_measured() -> None:
     result = optimize(optimize(parse_model(UNTIDY), measure=False).model)
     assert result.report.bench is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 
@@ -67,7 +68,7 @@ def test_equal_models_are_decided_once_the_interval_is_narrow() -> None:
     assert many.decided(1) and not many.slower(1)
 
 
-@pytest.mark.parametrize(("decided", "pairs", "epochs"), [(True, 1.0, 2), (False, 1.0, 4), (False, 1.05, 6)])
+@pytest.mark.parametrize(("decided", "pairs", "epochs"), [(True, 1.0, 2), (False, 1.0, 4), (False, 1.05, 10)])
 def test_measuring_goes_on_while_it_is_not_clear(
     monkeypatch: pytest.MonkeyPatch, decided: bool, pairs: float, epochs: int
 ) -> None:
@@ -94,6 +95,45 @@ def test_noise_is_not_called_a_difference() -> None:
 def test_a_difference_of_one_session_alone_is_not_called() -> None:
     other = [1.0] * 30 + [1.3] * 10
     assert not result([1.0] * 40, other, starts=[0, 10, 20, 30]).slower(1)
+
+
+def in_epochs(ratio: float, *, seed: int, epochs: int = 10, between: float = 0.03) -> BenchResult:
+    """Synthetic times: each epoch's buffers lie somewhere else, and each pair has noise of its own."""
+    rng = np.random.default_rng(seed)
+    pairs = np.concatenate([ratio * rng.normal(1, between) * rng.normal(1, 0.02, 50) for _ in range(epochs)])
+    return result([1.0] * len(pairs), pairs.tolist(), starts=list(range(0, len(pairs), 50)))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_steady_loss_is_called_though_epochs_differ(seed: int) -> None:
+    assert in_epochs(1.08, seed=seed).slower(1)
+
+
+def test_a_loss_in_most_epochs_is_called_though_it_is_not_sure() -> None:
+    other = ([1.08] * 9 + [0.98]) * 4 + [0.97] * 20
+    measured = result([1.0] * 60, other, starts=list(range(0, 60, 10)))
+    assert measured.ratio(1).interval[0] < 1 and not measured.decided(1)
+    assert measured.slower(1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("ratio", [1.0, 0.98])
+def test_epochs_that_differ_are_no_loss(ratio: float, seed: int) -> None:
+    assert not in_epochs(ratio, seed=seed).slower(1)
+
+
+def test_two_epochs_alone_are_not_several() -> None:
+    assert not result([1.0] * 20, [1.05] * 10 + [0.99, 1.04] * 5, starts=[0, 10]).slower(1)
+
+
+def test_no_model_of_three_is_measured_behind_the_same_one_always() -> None:
+    order = sys.modules[bench.__module__]._order
+    rng = np.random.default_rng(0)
+    sequence = [index for done in range(2000) for index in order(3, done, rng)]
+    behind_itself = [
+        sum(one == other == index for one, other in itertools.pairwise(sequence)) for index in range(3)
+    ]
+    assert min(behind_itself) > 0.8 * max(behind_itself)
 
 
 def test_drift_common_to_a_pair_cancels() -> None:
