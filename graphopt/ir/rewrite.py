@@ -170,7 +170,7 @@ class _Engine:
                 self._visit(node)
         for (_, node), reason in self._refused.items():
             if node.graph is not None:
-                self._changes.refuse(reason, node.name)
+                self._changes.refuse(reason, node.name or node.outputs[0].name)
 
     def _push(self, node: ir.Node | None) -> None:
         if node is not None and node not in self._queued and (node.domain, node.op_type) in self._index:
