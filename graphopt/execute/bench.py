@@ -69,7 +69,7 @@ class Ratio:
         }
 
 
-@dataclass
+@dataclass(repr=False)
 class BenchResult:
     """What was measured.
 
@@ -88,6 +88,11 @@ class BenchResult:
     threads: int = 1
     repeats: int = 1
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """One line: the sizes and the medians."""
+        medians = ", ".join(f"{self.median(index) * 1e3:.3g} ms" for index in range(len(self.seconds)))
+        return f"BenchResult({medians}; {self.rounds} rounds, {self.threads} threads)"
 
     @property
     def rounds(self) -> int:
