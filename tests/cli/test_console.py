@@ -21,7 +21,10 @@ def test_data_and_messages_keep_apart(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr() == ("data\nmore\n", "message\nhint: try it\n")
 
 
-def test_nothing_is_wrapped_or_padded_for_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_wrapped_or_padded_for_a_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     table = columns("name", ">count")
     table.add_row("a[bold]b", "1")
     show("word " * 100, table)
@@ -29,7 +32,10 @@ def test_nothing_is_wrapped_or_padded_for_a_program(capsys: pytest.CaptureFixtur
     assert lines == [("word " * 100).rstrip(), "name      count", "a[bold]b      1"]
 
 
-def test_names_are_shortened_on_a_terminal_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_shortened_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     table = columns("name", "more")
     table.add_row(shortened("a" * 200), shortened("b"))
     show(table)
