@@ -10,8 +10,10 @@ with its graph optimizations off. Nothing of graphopt takes part in the verdict 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -65,7 +67,8 @@ def interface(session: Any) -> list[str]:
 
 def first_line(error: Exception) -> str:
     """The first line of an error's text, at most 200 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.replace(f"{tempfile.gettempdir()}{os.sep}", "")[:200]
 
 
 def quality(entry: zoo.Entry, candidate: str) -> dict[str, Any]:
