@@ -203,6 +203,7 @@ def bench(
         if epoch >= epochs and (time.perf_counter() > deadline or not _seems_slower(result)):
             break
         if epoch:
+            sessions.clear()  # or the weights of both would be in memory at once
             sessions = _reopen(opened, optimize=optimize, threads=threads, backwards=epoch % 2 == 1)
         fastest = _warm_up(sessions, chosen.values, seconds / epochs)
         if not epoch:
