@@ -124,7 +124,12 @@ class Workshop:
             self.cost = self._estimate(start)
 
     def make(self, name: str, pipeline: Pipeline) -> Made:
-        """Run a pipeline on a clone, leaving out passes that raise, break the graph or change outputs."""
+        """Run a pipeline on a clone, leaving out passes that raise, break the graph or change outputs.
+
+        Raises:
+            ExecutionError: Even without any pass the outputs differ from the original's, as after a wrong
+                conversion of the opset: nothing that may be emitted is left.
+        """
         left_out: list[LeftOut] = []
         while True:
             try:
@@ -134,8 +139,13 @@ class Workshop:
                 pipeline = _shorter(pipeline, failure.name)
                 continue
             made.left_out = left_out
-            if made.check is None or made.check.equal or not made.check.ran or not made.records:
+            if made.check is None or made.check.equal or not made.check.ran:
                 return made
+            if not made.records:
+                raise ExecutionError(
+                    f"nothing was written: even without any pass the model differs: {made.check.reason}",
+                    hint="if the opset was converted, --opset keep leaves it as it is",
+                )
             guilty = self._blame(pipeline)
             left_out.append(LeftOut(guilty, f"changed the model: {made.check.reason}"))
             pipeline = _shorter(pipeline, guilty)

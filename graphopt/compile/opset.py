@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.io import to_proto
+from graphopt.io.versions import NEWEST_OPSET, OLDEST_OPSET
 from graphopt.ir import opset as current_opset
 
 INLINE_BYTES = 1024
@@ -31,6 +32,8 @@ def convert_opset(model: ir.Model, wanted: int | str, notes: list[str]) -> ir.Mo
     if not str(wanted).isdigit():
         raise UsageError(f"--opset is {wanted!r}, expected a number or 'keep'")
     version = int(wanted)
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        raise UsageError(f"--opset is {version}, expected {OLDEST_OPSET} to {NEWEST_OPSET}")
     found = current_opset(model)
     if version == found:
         return model

@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.compile import LEVELS, optimize, pipeline_for
-from graphopt.errors import SaveError, UsageError
+from graphopt.errors import ExecutionError, SaveError, UsageError
 from graphopt.io import to_proto
 from graphopt.ir import nodes
 from graphopt.pipeline import Group, Pass, Pipeline
@@ -220,3 +220,21 @@ def test_results_show_as_one_short_line() -> None:
     assert shown[1].startswith("Report('in memory', 7 -> ") and "equal" in shown[1]
     assert all(len(text) < 200 and "\n" not in text for text in shown)
     assert repr(result.report.check.input_sets[0]).startswith("InputSet(x float32[")
+
+
+@pytest.mark.parametrize("version", [6, 27, 1000])
+def test_an_opset_that_nothing_runs_is_refused(version: int) -> None:
+    with pytest.raises(UsageError, match=f"--opset is {version}, expected 7 to 26"):
+        optimize(parse_model(UNTIDY), opset=version)
+
+
+def test_a_wrong_conversion_is_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def converted_wrongly(model: ir.Model, wanted: int | str, notes: list[str]) -> ir.Model:
+        other = model.clone()
+        ChangesNumbers().call(other)
+        return other
+
+    monkeypatch.setattr("graphopt.compile.driver.convert_opset", converted_wrongly)
+    with pytest.raises(ExecutionError, match="nothing was written: even without any pass the model differs"):
+        optimize(parse_model(UNTIDY), opset=21, measure=False, output=tmp_path / "out.onnx")
+    assert not (tmp_path / "out.onnx").exists()
