@@ -6,6 +6,7 @@ A target is data; this module only reads and checks it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,9 @@ else:
     import tomli as tomllib
 
 _FOLDER = Path(__file__).parents[1] / "targets"
-_KEYS = frozenset({"name", "description", "domains", "fused_forms", "rates"})
+_KEYS = frozenset({"name", "description", "domains", "fused_forms", "passes", "rates", "times"})
+TIE = 1.03
+"""Times closer than this are alike; the form of fewer nodes then stands."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Target:
         domains: Operator domains that passes may add nodes of.
         fused_forms: Fused operators that passes may make, as `domain.Operator` or, in the standard's domain,
             `Operator`.
+        passes: Text of the passes that rewrite into this target's own forms; empty where it has none.
+        times: Time of a fused form over that of its cheapest spelling, measured in this runtime, by form.
         rates: Rates assumed where the machine was not measured.
     """
 
@@ -38,7 +43,14 @@ class Target:
     description: str
     domains: tuple[str, ...]
     fused_forms: tuple[str, ...]
+    passes: str
+    times: Mapping[str, float]
     rates: MachineRates
+
+    def pays(self, form: str) -> bool:
+        """Whether a fused form takes no longer than its spelling; one that was not measured does not count
+        as slower."""
+        return self.times.get(form, 1.0) <= TIE
 
     @classmethod
     def load(cls, name: str) -> Target:
@@ -79,6 +91,8 @@ def _parse(path: Path) -> Target:
             description=_text(plain["description"]),
             domains=tuple(_text(item) for item in plain["domains"]),
             fused_forms=tuple(_text(item) for item in plain.get("fused_forms", ())),
+            passes=_text(plain.get("passes", "")),
+            times={form: float(time) for form, time in dict(plain.get("times", {})).items()},
             rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
         )
     except OSError as error:

@@ -32,7 +32,18 @@ from graphopt.ir.graphs import (
 )
 from graphopt.ir.ops import OpFacts, facts, is_deterministic, op_facts, subgraphs
 from graphopt.ir.pattern import const, op, rest, var
-from graphopt.ir.rewrite import PROVENANCE_KEY, Reject, Rule, Tape, remove_node, replace_value, rewrite, rule
+from graphopt.ir.rewrite import (
+    PROVENANCE_KEY,
+    WANTED_OPSET_KEY,
+    Reject,
+    Rule,
+    Tape,
+    remove_node,
+    replace_value,
+    rewrite,
+    rule,
+    want_opset,
+)
 from graphopt.ir.shapes import (
     SYMBOLIC_VALUE_KEY,
     ShapeReport,
@@ -48,6 +59,7 @@ from graphopt.ir.verify import verify, violations
 __all__ = [
     "PROVENANCE_KEY",
     "SYMBOLIC_VALUE_KEY",
+    "WANTED_OPSET_KEY",
     "Changes",
     "Names",
     "OpFacts",
@@ -96,4 +108,5 @@ __all__ = [
     "var",
     "verify",
     "violations",
+    "want_opset",
 ]

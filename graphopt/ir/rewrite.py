@@ -22,6 +22,7 @@ from graphopt.ir.pattern import Match, Op, match_node
 from graphopt.ir.shapes import infer_node
 
 PROVENANCE_KEY = "graphopt.from"
+WANTED_OPSET_KEY = "graphopt.wanted-opset"
 VISITS_PER_NODE = 50
 
 Replacement = ir.Value | Sequence[ir.Value]
@@ -84,6 +85,16 @@ class Tape:
         """Version of the standard operator set in force."""
         return self.model.opset_imports.get("", 1)
 
+    def require_opset(self, version: int) -> None:
+        """Refuse the match below a version of the standard operator set, and leave word that it is wanted.
+
+        Raises:
+            Reject: The model is at an older version; the pass `raise-opset` may then raise it.
+        """
+        if self.opset < version:
+            want_opset(self.model, version)
+            raise Reject(f"needs opset {version}, and the model is at {self.opset}")
+
     def op(
         self,
         op_type: str,
@@ -135,6 +146,11 @@ class Tape:
     def ints(self, elements: Sequence[int], name: str = "constant") -> ir.Value:
         """A constant vector of int64."""
         return self.const(np.array(elements, dtype=np.int64).reshape(-1), name)
+
+
+def want_opset(model: ir.Model, version: int) -> None:
+    """Leave word, in the model's `meta`, that a fusion needs a version of the standard operator set."""
+    model.meta[WANTED_OPSET_KEY] = max(version, model.meta.get(WANTED_OPSET_KEY, 0))
 
 
 def rewrite(model: ir.Model, rules: Sequence[Rule], changes: Changes) -> None:
