@@ -1,0 +1,672 @@
+"""The fused forms to time, each with its spellings in plain operators, as ONNX text at realistic sizes.
+
+Only descriptions stand here; `fused_forms.py` builds and times them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fused form at one size.
+
+    Attributes:
+        form: The fused operator, as targets name it.
+        size: What was chosen, in words.
+        inputs: Name -> shape of each float input, or an array (of integers) to feed as it is.
+        fused: The fused form, from the inputs and weights to `y`.
+        spellings: The same in plain operators, one text a way.
+        weights: Name -> shape of random weights, or an array.
+        repeat: How often to apply the form in a row, `x` to `y`: for forms too short to time alone.
+    """
+
+    form: str
+    size: str
+    inputs: Mapping[str, Shape | Array]
+    fused: str
+    spellings: tuple[str, ...]
+    weights: Mapping[str, Shape | Array] = field(default_factory=dict)
+    repeat: int = 1
+
+
+PLANES: tuple[Shape, ...] = ((1, 16, 112, 112), (1, 64, 56, 56), (1, 256, 14, 14))
+TOKENS: tuple[Shape, ...] = ((1, 16, 1536), (1, 128, 768), (1, 128, 1536), (1, 512, 3072))
+ROWS: tuple[Shape, ...] = ((1, 16, 384), (1, 128, 384), (1, 197, 768), (1, 512, 768))
+
+ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
+    "HardSwish": (
+        PLANES,
+        "y = HardSwish(x)",
+        ("g = HardSigmoid <alpha = 0.166666667, beta = 0.5> (x) y = Mul(x, g)",),
+    ),
+    "HardSigmoid": (
+        PLANES,
+        "y = HardSigmoid <alpha = 0.166666667, beta = 0.5> (x)",
+        ("a = Add(x, three) k = Clip(a, zero, six) y = Mul(k, sixth)",),
+    ),
+    "Swish": (PLANES, "y = Swish(x)", ("g = Sigmoid(x) y = Mul(x, g)",)),
+    "Mish": (PLANES, "y = Mish(x)", ("s = Softplus(x) t = Tanh(s) y = Mul(x, t)",)),
+    "Gelu": (
+        TOKENS,
+        "y = Gelu(x)",
+        ("s = Mul(x, rsqrt2) e = Erf(s) o = Add(e, one) h = Mul(x, o) y = Mul(h, half)",),
+    ),
+    "Gelu.tanh": (
+        TOKENS,
+        'y = Gelu <approximate = "tanh"> (x)',
+        (
+            "q = Mul(x, x) u = Mul(q, x) v = Mul(u, c3) w = Add(x, v) i = Mul(w, c0) t = Tanh(i)"
+            " o = Add(t, one) h = Mul(x, half) y = Mul(h, o)",
+            "q = Mul(x, x) u = Mul(q, c03) v = Add(u, c0) i = Mul(v, x) t = Tanh(i)"
+            " o = Add(t, one) h = Mul(x, half) y = Mul(h, o)",
+        ),
+    ),
+    "com.microsoft.Gelu": (TOKENS, "y = com.microsoft.Gelu(x)", ("y = Gelu(x)",)),
+    "com.microsoft.FastGelu": (
+        TOKENS,
+        "y = com.microsoft.FastGelu(x)",
+        ('y = Gelu <approximate = "tanh"> (x)',),
+    ),
+    "com.microsoft.QuickGelu": (
+        TOKENS,
+        "y = com.microsoft.QuickGelu <alpha = 1.702> (x)",
+        ("s = Mul(x, quick) g = Sigmoid(s) y = Mul(x, g)",),
+    ),
+    "com.microsoft.QuickGelu.silu": (
+        PLANES,
+        "y = com.microsoft.QuickGelu <alpha = 1.0> (x)",
+        ("g = Sigmoid(x) y = Mul(x, g)",),
+    ),
+    "com.microsoft.BiasGelu": (
+        TOKENS,
+        "y = com.microsoft.BiasGelu(x, b)",
+        ("a = Add(x, b) y = Gelu(a)",),
+    ),
+    "com.microsoft.FastGelu.bias": (
+        TOKENS,
+        "y = com.microsoft.FastGelu(x, b)",
+        ('a = Add(x, b) y = Gelu <approximate = "tanh"> (a)',),
+    ),
+    "Softplus": (PLANES, "y = Softplus(x)", ("e = Exp(x) p = Add(e, one) y = Log(p)",)),
+    "Softsign": (PLANES, "y = Softsign(x)", ("a = Abs(x) p = Add(a, one) y = Div(x, p)",)),
+    "Elu": (
+        PLANES,
+        "y = Elu(x)",
+        ("e = Exp(x) m = Sub(e, one) p = Relu(x) n = Min(m, zero) y = Add(p, n)",),
+    ),
+    "Softmax": (
+        ((1, 12, 128, 128), (1, 8, 16, 16), (1, 128, 1000)),
+        "y = Softmax <axis = -1> (x)",
+        ("m = ReduceMax(x, last) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, last) y = Div(e, s)",),
+    ),
+    "LogSoftmax": (
+        ((1, 128, 1000), (1, 16, 6625)),
+        "y = LogSoftmax <axis = -1> (x)",
+        (
+            "s = Softmax <axis = -1> (x) y = Log(s)",
+            "m = ReduceMax(x, last) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, last) l = Log(s) y = Sub(d, l)",
+        ),
+    ),
+    "LpNormalization": (
+        ROWS,
+        "y = LpNormalization <axis = -1, p = 2> (x)",
+        ("n = ReduceL2(x, last) y = Div(x, n)",),
+    ),
+    "LayerNormalization": (
+        ROWS,
+        "y = LayerNormalization <axis = -1, epsilon = 1e-5> (x, b, c)",
+        (
+            "m = ReduceMean(x, last) d = Sub(x, m) q = Mul(d, d) v = ReduceMean(q, last) w = Add(v, eps)"
+            " s = Sqrt(w) n = Div(d, s) g = Mul(n, b) y = Add(g, c)",
+        ),
+    ),
+    "RMSNormalization": (
+        ROWS,
+        "y = RMSNormalization <axis = -1, epsilon = 1e-5> (x, b)",
+        (
+            "q = Mul(x, x) v = ReduceMean(q, last) w = Add(v, eps) s = Sqrt(w) n = Div(x, s) y = Mul(n, b)",
+            "q = Pow(x, two) v = ReduceMean(q, last) w = Add(v, eps) s = Sqrt(w) n = Div(x, s) y = Mul(n, b)",
+        ),
+    ),
+    "SimplifiedLayerNormalization": (
+        ROWS,
+        "y = SimplifiedLayerNormalization <axis = -1, epsilon = 1e-5> (x, b)",
+        ("y = RMSNormalization <axis = -1, epsilon = 1e-5> (x, b)",),
+    ),
+    "com.microsoft.SkipLayerNormalization": (
+        ROWS,
+        "y = com.microsoft.SkipLayerNormalization <epsilon = 1e-5> (x, r, b, c)",
+        (
+            "a = Add(x, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+            "a = Sum(x, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+        ),
+    ),
+    "com.microsoft.SkipLayerNormalization.bias": (
+        ROWS,
+        "y = com.microsoft.SkipLayerNormalization <epsilon = 1e-5> (x, r, b, c, b)",
+        (
+            "i = Add(x, b) a = Add(i, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+            "i = Add(x, b) a = Sum(i, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+        ),
+    ),
+    "Sum.LayerNormalization": (
+        ROWS,
+        "a = Sum(x, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+        ("a = Add(x, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",),
+    ),
+    "Sum.three": (
+        ROWS,
+        "a = Sum(x, b, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",
+        ("i = Add(x, b) a = Sum(i, r) y = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c)",),
+    ),
+    "Sum.RMSNormalization": (
+        ROWS,
+        "a = Sum(x, r) y = RMSNormalization <axis = -1, epsilon = 1e-5> (a, b)",
+        ("a = Add(x, r) y = RMSNormalization <axis = -1, epsilon = 1e-5> (a, b)",),
+    ),
+    "Sum.Gelu": (TOKENS, "a = Sum(x, b) y = Gelu(a)", ("a = Add(x, b) y = Gelu(a)",)),
+    "Sum.Gelu.tanh": (
+        TOKENS,
+        'a = Sum(x, b) y = Gelu <approximate = "tanh"> (a)',
+        ('a = Add(x, b) y = Gelu <approximate = "tanh"> (a)',),
+    ),
+    "com.microsoft.SkipLayerNormalization.sum": (
+        ROWS,
+        "n, _, _, s = com.microsoft.SkipLayerNormalization <epsilon = 1e-5> (x, r, b, c) y = Add(n, s)",
+        ("a = Add(x, r) n = LayerNormalization <axis = -1, epsilon = 1e-5> (a, b, c) y = Add(n, a)",),
+    ),
+    "com.microsoft.SkipSimplifiedLayerNormalization": (
+        ROWS,
+        "y = com.microsoft.SkipSimplifiedLayerNormalization <epsilon = 1e-5> (x, r, b)",
+        ("a = Add(x, r) y = RMSNormalization <axis = -1, epsilon = 1e-5> (a, b)",),
+    ),
+    "com.microsoft.SkipSimplifiedLayerNormalization.sum": (
+        ROWS,
+        "n, _, _, s = com.microsoft.SkipSimplifiedLayerNormalization <epsilon = 1e-5> (x, r, b)"
+        " y = Add(n, s)",
+        ("a = Add(x, r) n = RMSNormalization <axis = -1, epsilon = 1e-5> (a, b) y = Add(n, a)",),
+    ),
+}
+"""Form -> shapes of `x`, the fused text, the spellings; `b` and `c` are vectors of the last axis, `r` is a
+second input like `x`."""
+
+CONSTANTS: Mapping[str, Array] = {
+    "zero": np.float32(0),
+    "one": np.float32(1),
+    "two": np.float32(2),
+    "three": np.float32(3),
+    "six": np.float32(6),
+    "sixth": np.float32(1 / 6),
+    "half": np.float32(0.5),
+    "rsqrt2": np.float32(0.5**0.5),
+    "c3": np.float32(0.044715),
+    "c0": np.float32((2 / np.pi) ** 0.5),
+    "c03": np.float32(0.044715 * (2 / np.pi) ** 0.5),
+    "quick": np.float32(1.702),
+    "eps": np.float32(1e-5),
+    "last": np.array([-1]),
+}  # type: ignore[assignment]
+
+
+def elementwise() -> Iterator[Case]:
+    """Forms from one tensor to one of the same shape."""
+    for form, (shapes, fused, spellings) in ELEMENTWISE.items():
+        for shape in shapes:
+            inputs = {"x": shape, **({"r": shape} if re.search(r"\br\b", fused) else {})}
+            vectors = {"b": shape[-1:], "c": shape[-1:]}
+            size = "x".join(map(str, shape))
+            yield Case(form, size, inputs, fused, spellings, {**CONSTANTS, **vectors}, repeat=4)
+
+
+def planes() -> Iterator[Case]:
+    """Normalizations of planes."""
+    for batch, channels, height, width in ((1, 16, 112, 112), (1, 64, 56, 56), (1, 256, 14, 14)):
+        size = f"{batch}x{channels}x{height}x{width}"
+        shape = (batch, channels, height, width)
+        weights = {
+            **CONSTANTS,
+            "scale": (channels,),
+            "bias": (channels,),
+            "ones": np.ones(8, np.float32),
+            "zeros": np.zeros(8, np.float32),
+            "grouped": np.array([0, 8, -1]),
+            "full": np.array(shape),
+            "axes": np.array([2, 3]),
+            "per_channel": np.array([1, channels, 1, 1]),
+            "column": np.full((1, channels, 1, 1), 0.5, np.float32),
+            "affine": np.full(channels, 0.5, np.float32),
+        }
+        yield Case(
+            "InstanceNormalization",
+            size,
+            {"x": shape},
+            "y = InstanceNormalization <epsilon = 1e-5> (x, scale, bias)",
+            (
+                "m = ReduceMean(x, axes) d = Sub(x, m) q = Mul(d, d) v = ReduceMean(q, axes) w = Add(v, eps)"
+                " s = Sqrt(w) n = Div(d, s) sc = Reshape(scale, per_channel) bi = Reshape(bias, per_channel)"
+                " g = Mul(n, sc) y = Add(g, bi)",
+            ),
+            weights,
+            repeat=2,
+        )
+        yield Case(
+            "GroupNormalization",
+            size,
+            {"x": shape},
+            "y = GroupNormalization <num_groups = 8, epsilon = 1e-5> (x, affine, affine)",
+            (
+                "v = Reshape(x, grouped) i = InstanceNormalization <epsilon = 1e-5> (v, ones, zeros)"
+                " n = Reshape(i, full) g = Mul(n, column) y = Add(g, column)",
+            ),
+            weights,
+            repeat=2,
+        )
+
+
+ACTIVATIONS = {
+    "Relu": ('activation = "Relu"', "y = Relu(c)"),
+    "Sigmoid": ('activation = "Sigmoid"', "y = Sigmoid(c)"),
+    "Tanh": ('activation = "Tanh"', "y = Tanh(c)"),
+    "LeakyRelu": (
+        'activation = "LeakyRelu", activation_params = [0.1]',
+        "y = LeakyRelu <alpha = 0.1> (c)",
+    ),
+    "Clip": ('activation = "Clip", activation_params = [0.0, 6.0]', "y = Clip(c, zero, six)"),
+    "HardSigmoid": (
+        'activation = "HardSigmoid", activation_params = [0.166667, 0.5]',
+        "y = HardSigmoid <alpha = 0.166667, beta = 0.5> (c)",
+    ),
+}
+
+
+def convs() -> Iterator[Case]:
+    """Activations and sums behind a Conv."""
+    for channels, side, group, kernel in ((16, 112, 1, 1), (64, 56, 1, 3), (96, 28, 96, 3), (256, 14, 1, 1)):
+        shape = (1, channels, side, side)
+        size = f"{channels}x{side}x{side} {kernel}x{kernel}" + (" depthwise" if group > 1 else "")
+        pad = kernel // 2
+        options = f"group = {group}, pads = [{pad}, {pad}, {pad}, {pad}], kernel_shape = [{kernel}, {kernel}]"
+        weights = {**CONSTANTS, "w": (channels, channels // group, kernel, kernel), "b": (channels,)}
+        conv = f"c = Conv <{options}> (x, w, b)"
+        for name, (activation, spelled) in ACTIVATIONS.items():
+            yield Case(
+                f"com.microsoft.FusedConv.{name}",
+                size,
+                {"x": shape},
+                f"y = com.microsoft.FusedConv <{options}, {activation}> (x, w, b)",
+                (f"{conv} {spelled}",),
+                weights,
+                repeat=2,
+            )
+        yield Case(
+            "com.microsoft.FusedConv.Sum",
+            size,
+            {"x": shape, "r": shape},
+            f'y = com.microsoft.FusedConv <{options}, activation = "Relu"> (x, w, b, r)',
+            (f"{conv} s = Add(c, r) y = Relu(s)",),
+            weights,
+            repeat=2,
+        )
+        yield Case(
+            "HardSwish.Conv",
+            size,
+            {"x": shape},
+            f"{conv} y = HardSwish(c)",
+            (f"{conv} g = HardSigmoid <alpha = 0.166666667, beta = 0.5> (c) y = Mul(c, g)",),
+            weights,
+            repeat=2,
+        )
+        for form, fused in (
+            ("Swish.Conv", "y = Swish(c)"),
+            ("com.microsoft.QuickGelu.Conv", "y = com.microsoft.QuickGelu <alpha = 1.0> (c)"),
+        ):
+            yield Case(
+                form,
+                size,
+                {"x": shape},
+                f"{conv} {fused}",
+                (f"{conv} g = Sigmoid(c) y = Mul(c, g)",),
+                weights,
+                repeat=2,
+            )
+
+
+def products() -> Iterator[Case]:
+    """Matrix products with what stands around them."""
+    for rows, width in ((1, 512), (16, 384), (128, 384), (128, 768)):
+        size = f"{rows}x{width}x{width}"
+        weights = {"w": (width, width), "b": (width,)}
+        flat, batched = {"x": (rows, width)}, {"x": (1, rows, width)}
+        yield Case(
+            "Gemm", size, flat, "y = Gemm(x, w, b)", ("m = MatMul(x, w) y = Add(m, b)",), weights, repeat=2
+        )
+        yield Case(
+            "com.microsoft.FusedGemm",
+            size,
+            flat,
+            'y = com.microsoft.FusedGemm <activation = "Relu"> (x, w, b)',
+            ("m = Gemm(x, w, b) y = Relu(m)",),
+            weights,
+            repeat=2,
+        )
+        matrices = np.random.default_rng(0).normal(0, 0.05, (3, width, width)).astype(np.float32)
+        three: dict[str, Shape | Array] = {
+            f"w{part}": each for part, each in zip("qkv", matrices, strict=True)
+        }
+        three |= {f"b{part}": np.zeros(width, np.float32) for part in "qkv"}
+        three |= {"wm": np.concatenate(matrices, axis=1), "bm": np.zeros(3 * width, np.float32)}
+        yield Case(
+            "Split",
+            f"QKV {size}",
+            batched,
+            "m = MatMul(x, wm) a = Add(m, bm) q, k, v = Split <axis = -1, num_outputs = 3> (a)"
+            " s = Mul(q, k) y = Mul(s, v)",
+            (
+                "qm = MatMul(x, wq) q = Add(qm, bq) km = MatMul(x, wk) k = Add(km, bk)"
+                " vm = MatMul(x, wv) v = Add(vm, bv) s = Mul(q, k) y = Mul(s, v)",
+            ),
+            three,
+        )
+    for heads, length, depth in ((12, 16, 32), (12, 128, 32), (12, 128, 64), (12, 512, 64)):
+        size = f"{heads}x{length}x{depth}"
+        shape = (1, heads, length, depth)
+        inputs = {"q": shape, "k": shape}
+        weights = {"scale": np.float32(depth**-0.5)}
+        yield Case(
+            "com.microsoft.FusedMatMul",
+            f"scaled, transposed {size}",
+            inputs,
+            f"y = com.microsoft.FusedMatMul <alpha = {depth**-0.5:.6f}, transB = 1> (q, k)",
+            ("t = Transpose <perm = [0, 1, 3, 2]> (k) m = MatMul(q, t) y = Mul(m, scale)",),
+            weights,
+        )
+
+
+EMBEDDING_WORDS = 30000
+
+
+def attentions() -> Iterator[Case]:
+    """Scaled dot product attention, whole or in parts."""
+    for length, heads, depth in ((16, 12, 32), (128, 12, 32), (128, 12, 64), (512, 8, 64)):
+        width = heads * depth
+        size = f"S={length} heads={heads} d={depth}"
+        split = np.array([0, 0, heads, depth])
+        merge = np.array([0, 0, width])
+        scale = depth**-0.5
+        weights: dict[str, Shape | Array] = {
+            **CONSTANTS,
+            "split": split,
+            "merge": merge,
+            "scale": np.float32(scale),
+            "root": np.float32(scale**0.5),
+        }
+        deep = dict.fromkeys("qkv", (1, heads, length, depth))
+        wide = dict.fromkeys("qkv", (1, length, width))
+        mask = {"mask": (1, 1, length, length)}
+        no_mask = "m = MatMul(q, t) s = Mul(m, scale) p = Softmax <axis = -1> (s) y = MatMul(p, v)"
+        masked = (
+            "m = MatMul(q, t) f = Mul(m, scale) s = Add(f, mask) p = Softmax <axis = -1> (s) y = MatMul(p, v)"
+        )
+        transposed = "t = Transpose <perm = [0, 1, 3, 2]> (k) "
+        heads_of = (
+            "qs = Reshape(q, split) qt = Transpose <perm = [0, 2, 1, 3]> (qs)"
+            " ks = Reshape(k, split) t = Transpose <perm = [0, 2, 3, 1]> (ks)"
+            " vs = Reshape(v, split) vt = Transpose <perm = [0, 2, 1, 3]> (vs) "
+        )
+        joined = " yt = Transpose <perm = [0, 2, 1, 3]> (y4) y = Reshape(yt, merge)"
+
+        def of_wide(text: str, heads_of: str = heads_of, joined: str = joined) -> str:
+            inner = (
+                text.replace("MatMul(q,", "MatMul(qt,").replace("(p, v)", "(p, vt)").replace("y =", "y4 =")
+            )
+            return heads_of + inner + joined
+
+        numbers = f"q_num_heads = {heads}, kv_num_heads = {heads}"
+        yield Case(
+            "Attention", f"4-D {size}", deep, "y = Attention(q, k, v)", (transposed + no_mask,), weights
+        )
+        yield Case(
+            "Attention",
+            f"4-D masked {size}",
+            {**deep, **mask},
+            "y = Attention(q, k, v, mask)",
+            (transposed + masked,),
+            weights,
+        )
+        yield Case(
+            "Attention.3D",
+            f"3-D {size}",
+            wide,
+            f"y = Attention <{numbers}> (q, k, v)",
+            (of_wide(no_mask),),
+            weights,
+        )
+        yield Case(
+            "Attention.3D",
+            f"3-D masked {size}",
+            {**wide, **mask},
+            f"y = Attention <{numbers}> (q, k, v, mask)",
+            (of_wide(masked),),
+            weights,
+        )
+        yield Case(
+            "com.microsoft.MultiHeadAttention",
+            size,
+            wide,
+            f"y = com.microsoft.MultiHeadAttention <num_heads = {heads}> (q, k, v)",
+            (of_wide(no_mask), f"y = Attention <{numbers}> (q, k, v)"),
+            weights,
+        )
+        yield Case(
+            "com.microsoft.MultiHeadAttention",
+            f"masked {size}",
+            {**wide, **mask},
+            f"y = com.microsoft.MultiHeadAttention <num_heads = {heads}> (q, k, v, , , mask)",
+            (of_wide(masked), f"y = Attention <{numbers}> (q, k, v, mask)"),
+            weights,
+        )
+        biased = {f"b{part}": np.zeros(width, np.float32) for part in "qkv"}
+        add = "qb = Add(q, bq) kb = Add(k, bk) vb = Add(v, bv) "
+        behind = of_wide(masked).replace("(q,", "(qb,").replace("(k,", "(kb,").replace("(v,", "(vb,")
+        yield Case(
+            "com.microsoft.MultiHeadAttention",
+            f"bias, masked {size}",
+            {**wide, **mask},
+            f"y = com.microsoft.MultiHeadAttention <num_heads = {heads}> (q, k, v, bm, , mask)",
+            (add + behind,),
+            {**weights, **biased, "bm": np.zeros(3 * width, np.float32)},
+        )
+        projections: dict[str, Array] = {
+            f"w{part}": np.random.default_rng(number).normal(0, 0.05, (width, width)).astype(np.float32)
+            for number, part in enumerate("qkv")
+        }
+        packed = np.concatenate([projections[f"w{part}"] for part in "qkv"], axis=1)
+        project = (
+            "qm = MatMul(x, wq) q = Add(qm, bq) km = MatMul(x, wk) k = Add(km, bk)"
+            " vm = MatMul(x, wv) v = Add(vm, bv) "
+        )
+        everything = {
+            **weights,
+            **biased,
+            **projections,
+            "wm": packed,
+            "bm": np.zeros(3 * width, np.float32),
+            "ones": np.ones((1, length), np.int32),
+        }
+        together = f"com.microsoft.MultiHeadAttention <num_heads = {heads}> (q, k, v, , , mask)"
+        apart = f"{project} y = {together}"
+        hidden: dict[str, Shape | Array] = {"x": (1, length, width)}
+        yield Case(
+            "com.microsoft.Attention",
+            size,
+            hidden,
+            f"y = com.microsoft.Attention <num_heads = {heads}> (x, wm, bm)",
+            (
+                project + of_wide(no_mask),
+                apart.replace(", , , mask", ""),
+                f"{project} y = Attention <{numbers}> (q, k, v)",
+            ),
+            everything,
+        )
+        yield Case(
+            "com.microsoft.Attention",
+            f"masked {size}",
+            {**hidden, **mask},
+            f"y = com.microsoft.Attention <num_heads = {heads}> (x, wm, bm, , , mask)",
+            (project + of_wide(masked), apart, f"{project} y = Attention <{numbers}> (q, k, v, mask)"),
+            everything,
+        )
+        yield Case(
+            "com.microsoft.Attention.key-mask",
+            f"masked {size}",
+            hidden,
+            f"y = com.microsoft.Attention <num_heads = {heads}> (x, wm, bm, ones)",
+            (project + of_wide(no_mask),),
+            everything,
+        )
+    yield from rotaries()
+    yield from grouped_queries()
+    yield from embeddings()
+
+
+def rotaries() -> Iterator[Case]:
+    """Rotary position embedding, over tables of all positions or of those in use."""
+    for length, heads, depth in ((1, 12, 64), (16, 8, 64), (128, 12, 64), (512, 8, 64)):
+        size = f"S={length} heads={heads} d={depth}"
+        half = depth // 2
+        angles = np.random.default_rng(0).uniform(-3, 3, (length, half)).astype(np.float32)
+        cos, sin = np.cos(angles), np.sin(angles)
+        both = [np.concatenate([table, table], -1).reshape(1, 1, length, depth) for table in (cos, sin)]
+        weights = {
+            "cos": cos,
+            "sin": sin,
+            "cos3": cos[None],
+            "sin3": sin[None],
+            "cos2": both[0],
+            "sin2": both[1],
+            "p": np.arange(length).reshape(1, length),
+            "begin": np.array([0]),
+            "middle": np.array([half]),
+            "end": np.array([depth]),
+            "axis": np.array([-1]),
+        }
+        spelled = (
+            "a = Slice(x, begin, middle, axis) b = Slice(x, middle, end, axis) n = Neg(b)"
+            " r = Concat <axis = -1> (n, a) e = Mul(x, cos2) f = Mul(r, sin2) y = Add(e, f)"
+        )
+        inputs = {"x": (1, heads, length, depth)}
+        yield Case(
+            "RotaryEmbedding",
+            size,
+            inputs,
+            "y = RotaryEmbedding(x, cos3, sin3)",
+            (spelled,),
+            weights,
+            repeat=2,
+        )
+        yield Case(
+            "com.microsoft.RotaryEmbedding",
+            size,
+            inputs,
+            "y = com.microsoft.RotaryEmbedding(x, p, cos, sin)",
+            (spelled, "y = RotaryEmbedding(x, cos3, sin3)"),
+            weights,
+            repeat=2,
+        )
+
+
+def grouped_queries() -> Iterator[Case]:
+    """Causal attention over a cache, fewer heads of keys than of queries."""
+    for length, past, heads, shared, depth in ((1, 64, 8, 2, 64), (1, 512, 8, 8, 64), (128, 0, 8, 2, 64)):
+        total = past + length
+        size = f"S={length} past={past} heads={heads}/{shared} d={depth}"
+        width = heads * depth
+        mask = np.where(np.arange(total)[None] > past + np.arange(length)[:, None], -1e9, 0)
+        weights = {
+            "split": np.array([0, 0, heads, depth]),
+            "ksplit": np.array([0, 0, shared, depth]),
+            "merge": np.array([0, 0, width]),
+            "scale": np.float32(depth**-0.5),
+            "mask": mask.astype(np.float32).reshape(1, 1, length, total),
+            "last": np.array([total - 1], np.int32),
+            "total": np.int32(total),
+            "one2": np.array([2]),
+            "five": np.array([1, shared, heads // shared, total, depth]),
+            "four": np.array([1, heads, total, depth]),
+        }
+        inputs = {
+            "q": (1, length, width),
+            "k": (1, length, shared * depth),
+            "v": (1, length, shared * depth),
+            "pk": (1, shared, past, depth),
+            "pv": (1, shared, past, depth),
+        }
+        numbers = f"num_heads = {heads}, kv_num_heads = {shared}"
+        spelled = (
+            "qs = Reshape(q, split) qt = Transpose <perm = [0, 2, 1, 3]> (qs)"
+            " ks = Reshape(k, ksplit) kt = Transpose <perm = [0, 2, 1, 3]> (ks)"
+            " vs = Reshape(v, ksplit) vt = Transpose <perm = [0, 2, 1, 3]> (vs)"
+            " kc = Concat <axis = 2> (pk, kt) vc = Concat <axis = 2> (pv, vt)"
+            " ku = Unsqueeze(kc, one2) vu = Unsqueeze(vc, one2)"
+            " ke = Expand(ku, five) ve = Expand(vu, five) kr = Reshape(ke, four) vr = Reshape(ve, four)"
+            " t = Transpose <perm = [0, 1, 3, 2]> (kr) m = MatMul(qt, t) f = Mul(m, scale)"
+            " s = Add(f, mask) p = Softmax <axis = -1> (s) y4 = MatMul(p, vr)"
+            " yt = Transpose <perm = [0, 2, 1, 3]> (y4) y = Reshape(yt, merge)"
+        )
+        standard = (
+            f"y, pk1, pv1 = Attention <q_num_heads = {heads}, kv_num_heads = {shared}>"
+            " (q, k, v, mask, pk, pv)"
+        )
+        yield Case("Attention.cached", size, inputs, standard, (spelled,), weights)
+        yield Case(
+            "com.microsoft.GroupQueryAttention",
+            size,
+            inputs,
+            f"y, pk1, pv1 = com.microsoft.GroupQueryAttention <{numbers}> (q, k, v, pk, pv, last, total)",
+            (spelled, standard),
+            weights,
+        )
+
+
+def embeddings() -> Iterator[Case]:
+    """Token, position and segment embeddings and their normalization."""
+    for length, width in ((16, 384), (128, 384), (512, 768)):
+        ids = np.random.default_rng(0).integers(0, EMBEDDING_WORDS, (1, length))
+        weights = {
+            "words": (EMBEDDING_WORDS, width),
+            "positions": (512, width),
+            "segments": (2, width),
+            "c": (width,),
+            "b": (width,),
+            "place": np.arange(length).reshape(1, length),
+        }
+        yield Case(
+            "com.microsoft.EmbedLayerNormalization",
+            f"{length}x{width}",
+            {"i": ids, "j": np.zeros((1, length), np.int64)},
+            "i4 = Cast <to = 6> (i) j4 = Cast <to = 6> (j)"
+            " y, _ = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5>"
+            " (i4, j4, words, positions, segments, c, b)",
+            (
+                "e = Gather(words, i) g = Gather(segments, j) f = Gather(positions, place)"
+                " a = Add(e, g) s = Add(a, f) y = LayerNormalization <epsilon = 1e-5> (s, c, b)",
+                "e = Gather(words, i) g = Gather(segments, j) f = Gather(positions, place)"
+                " s = Sum(e, g, f) y = LayerNormalization <epsilon = 1e-5> (s, c, b)",
+            ),
+            weights,
+        )
+
+
+def all_cases() -> list[Case]:
+    """Every case, those of one form in a row."""
+    return [*elementwise(), *planes(), *convs(), *products(), *attentions()]
