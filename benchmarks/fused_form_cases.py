@@ -201,28 +201,31 @@ ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
 second input like `x`."""
 
 CONSTANTS: Mapping[str, Array] = {
-    "zero": np.float32(0),
-    "one": np.float32(1),
-    "two": np.float32(2),
-    "three": np.float32(3),
-    "six": np.float32(6),
-    "sixth": np.float32(1 / 6),
-    "half": np.float32(0.5),
-    "rsqrt2": np.float32(0.5**0.5),
-    "c3": np.float32(0.044715),
-    "c0": np.float32((2 / np.pi) ** 0.5),
-    "c03": np.float32(0.044715 * (2 / np.pi) ** 0.5),
-    "quick": np.float32(1.702),
-    "eps": np.float32(1e-5),
+    "zero": np.array(0, np.float32),
+    "one": np.array(1, np.float32),
+    "two": np.array(2, np.float32),
+    "three": np.array(3, np.float32),
+    "six": np.array(6, np.float32),
+    "sixth": np.array(1 / 6, np.float32),
+    "half": np.array(0.5, np.float32),
+    "rsqrt2": np.array(0.5**0.5, np.float32),
+    "c3": np.array(0.044715, np.float32),
+    "c0": np.array((2 / np.pi) ** 0.5, np.float32),
+    "c03": np.array(0.044715 * (2 / np.pi) ** 0.5, np.float32),
+    "quick": np.array(1.702, np.float32),
+    "eps": np.array(1e-5, np.float32),
     "last": np.array([-1]),
-}  # type: ignore[assignment]
+}
 
 
 def elementwise() -> Iterator[Case]:
     """Forms from one tensor to one of the same shape."""
     for form, (shapes, fused, spellings) in ELEMENTWISE.items():
         for shape in shapes:
-            inputs = {"x": shape, **({"r": shape} if re.search(r"\br\b", fused) else {})}
+            inputs: dict[str, Shape | Array] = {
+                "x": shape,
+                **({"r": shape} if re.search(r"\br\b", fused) else {}),
+            }
             vectors = {"b": shape[-1:], "c": shape[-1:]}
             size = "x".join(map(str, shape))
             yield Case(form, size, inputs, fused, spellings, {**CONSTANTS, **vectors}, repeat=4)
@@ -233,7 +236,7 @@ def planes() -> Iterator[Case]:
     for batch, channels, height, width in ((1, 16, 112, 112), (1, 64, 56, 56), (1, 256, 14, 14)):
         size = f"{batch}x{channels}x{height}x{width}"
         shape = (batch, channels, height, width)
-        weights = {
+        weights: dict[str, Shape | Array] = {
             **CONSTANTS,
             "scale": (channels,),
             "bias": (channels,),
@@ -296,7 +299,11 @@ def convs() -> Iterator[Case]:
         size = f"{channels}x{side}x{side} {kernel}x{kernel}" + (" depthwise" if group > 1 else "")
         pad = kernel // 2
         options = f"group = {group}, pads = [{pad}, {pad}, {pad}, {pad}], kernel_shape = [{kernel}, {kernel}]"
-        weights = {**CONSTANTS, "w": (channels, channels // group, kernel, kernel), "b": (channels,)}
+        weights: dict[str, Shape | Array] = {
+            **CONSTANTS,
+            "w": (channels, channels // group, kernel, kernel),
+            "b": (channels,),
+        }
         conv = f"c = Conv <{options}> (x, w, b)"
         for name, (activation, spelled) in ACTIVATIONS.items():
             yield Case(
@@ -345,7 +352,7 @@ def products() -> Iterator[Case]:
     """Matrix products with what stands around them."""
     for rows, width in ((1, 512), (16, 384), (128, 384), (128, 768)):
         size = f"{rows}x{width}x{width}"
-        weights = {"w": (width, width), "b": (width,)}
+        weights: dict[str, Shape | Array] = {"w": (width, width), "b": (width,)}
         flat, batched = {"x": (rows, width)}, {"x": (1, rows, width)}
         yield Case(
             "Gemm", size, flat, "y = Gemm(x, w, b)", ("m = MatMul(x, w) y = Add(m, b)",), weights, repeat=2
@@ -380,8 +387,8 @@ def products() -> Iterator[Case]:
     for heads, length, depth in ((12, 16, 32), (12, 128, 32), (12, 128, 64), (12, 512, 64)):
         size = f"{heads}x{length}x{depth}"
         shape = (1, heads, length, depth)
-        inputs = {"q": shape, "k": shape}
-        weights = {"scale": np.float32(depth**-0.5)}
+        inputs: dict[str, Shape | Array] = {"q": shape, "k": shape}
+        weights = {"scale": np.array(depth**-0.5, np.float32)}
         yield Case(
             "com.microsoft.FusedMatMul",
             f"scaled, transposed {size}",
@@ -407,8 +414,8 @@ def attentions() -> Iterator[Case]:
             **CONSTANTS,
             "split": split,
             "merge": merge,
-            "scale": np.float32(scale),
-            "root": np.float32(scale**0.5),
+            "scale": np.array(scale, np.float32),
+            "root": np.array(scale**0.5, np.float32),
         }
         deep = dict.fromkeys("qkv", (1, heads, length, depth))
         wide = dict.fromkeys("qkv", (1, length, width))
@@ -547,7 +554,7 @@ def rotaries() -> Iterator[Case]:
         angles = np.random.default_rng(0).uniform(-3, 3, (length, half)).astype(np.float32)
         cos, sin = np.cos(angles), np.sin(angles)
         both = [np.concatenate([table, table], -1).reshape(1, 1, length, depth) for table in (cos, sin)]
-        weights = {
+        weights: dict[str, Shape | Array] = {
             "cos": cos,
             "sin": sin,
             "cos3": cos[None],
@@ -564,7 +571,7 @@ def rotaries() -> Iterator[Case]:
             "a = Slice(x, begin, middle, axis) b = Slice(x, middle, end, axis) n = Neg(b)"
             " r = Concat <axis = -1> (n, a) e = Mul(x, cos2) f = Mul(r, sin2) y = Add(e, f)"
         )
-        inputs = {"x": (1, heads, length, depth)}
+        inputs: dict[str, Shape | Array] = {"x": (1, heads, length, depth)}
         yield Case(
             "RotaryEmbedding",
             size,
@@ -592,19 +599,19 @@ def grouped_queries() -> Iterator[Case]:
         size = f"S={length} past={past} heads={heads}/{shared} d={depth}"
         width = heads * depth
         mask = np.where(np.arange(total)[None] > past + np.arange(length)[:, None], -1e9, 0)
-        weights = {
+        weights: dict[str, Shape | Array] = {
             "split": np.array([0, 0, heads, depth]),
             "ksplit": np.array([0, 0, shared, depth]),
             "merge": np.array([0, 0, width]),
-            "scale": np.float32(depth**-0.5),
+            "scale": np.array(depth**-0.5, np.float32),
             "mask": mask.astype(np.float32).reshape(1, 1, length, total),
             "last": np.array([total - 1], np.int32),
-            "total": np.int32(total),
+            "total": np.array(total, np.int32),
             "one2": np.array([2]),
             "five": np.array([1, shared, heads // shared, total, depth]),
             "four": np.array([1, heads, total, depth]),
         }
-        inputs = {
+        inputs: dict[str, Shape | Array] = {
             "q": (1, length, width),
             "k": (1, length, shared * depth),
             "v": (1, length, shared * depth),
@@ -642,7 +649,7 @@ def embeddings() -> Iterator[Case]:
     """Token, position and segment embeddings and their normalization."""
     for length, width in ((16, 384), (128, 384), (512, 768)):
         ids = np.random.default_rng(0).integers(0, EMBEDDING_WORDS, (1, length))
-        weights = {
+        weights: dict[str, Shape | Array] = {
             "words": (EMBEDDING_WORDS, width),
             "positions": (512, width),
             "segments": (2, width),
