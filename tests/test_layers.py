@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "demo"),
     ("ir",),
     ("execute",),
-    ("cost", "quant", "memory", "native", "_native"),
+    ("cost", "idioms", "quant", "memory", "native", "_native"),
     ("pipeline",),
     ("passes",),
     ("io",),

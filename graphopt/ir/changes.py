@@ -8,6 +8,23 @@ from collections import Counter
 EXAMPLES_PER_REASON = 5
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """What a region of the graph was found to compute.
+
+    Attributes:
+        idiom: Name of the function.
+        node: The value that computes it now.
+        form: Operators that it is written with now.
+        error: Largest difference from the function on the probes, relative.
+    """
+
+    idiom: str
+    node: str
+    form: str
+    error: float
+
+
 @dataclasses.dataclass
 class Changes:
     """Counts of one run of one pass.
@@ -16,11 +33,13 @@ class Changes:
         hits: Changes by what was done (a rule's name, say).
         refusals: Refused places by reason.
         examples: For each reason the names of the first few nodes refused for it.
+        findings: Idioms recognised, in order.
     """
 
     hits: Counter[str] = dataclasses.field(default_factory=Counter)
     refusals: Counter[str] = dataclasses.field(default_factory=Counter)
     examples: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    findings: list[Finding] = dataclasses.field(default_factory=list)
 
     @property
     def count(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir.changes import Changes
+from graphopt.ir.changes import Changes, Finding
 from graphopt.ir.graphs import Names, graphs
 from graphopt.ir.pattern import Match, Op, match_node
 from graphopt.ir.shapes import infer_node
@@ -71,14 +71,21 @@ class Tape:
     Attributes:
         model: The model being rewritten; rules only read it.
         root: The node that is being replaced.
+        kind: What the change is counted as; the rule's name unless the rule says otherwise.
+        consumed: Further nodes that the replacement stands for, last first.
+        finding: The idiom and its error, where one was recognised.
     """
 
-    def __init__(self, model: ir.Model, root: ir.Node, names: Names) -> None:
+    def __init__(self, model: ir.Model, root: ir.Node, names: Names, rule_name: str = "") -> None:
         self.model = model
         self.root = root
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
+        self.kind = ""
+        self.consumed: Sequence[ir.Node] = ()
+        self.finding: tuple[str, float] | None = None
         self._names = names
+        self._rule_name = rule_name
 
     @property
     def opset(self) -> int:
@@ -92,7 +99,7 @@ class Tape:
             Reject: The model is at an older version; the pass `raise-opset` may then raise it.
         """
         if self.opset < version:
-            want_opset(self.model, version)
+            want_opset(self.model, version, self._rule_name)
             raise Reject(f"needs opset {version}, and the model is at {self.opset}")
 
     def op(
@@ -148,14 +155,29 @@ class Tape:
         return self.const(np.array(elements, dtype=np.int64).reshape(-1), name)
 
 
-def want_opset(model: ir.Model, version: int) -> None:
-    """Leave word, in the model's `meta`, that a fusion needs a version of the standard operator set."""
-    model.meta[WANTED_OPSET_KEY] = max(version, model.meta.get(WANTED_OPSET_KEY, 0))
+def want_opset(model: ir.Model, version: int, by: str = "") -> None:
+    """Leave word, in the model's `meta`, that a fusion needs a version of the standard operator set.
+
+    Args:
+        model: Its `meta` gets, under `WANTED_OPSET_KEY`, the names of those who wait for each version.
+        version: The version needed.
+        by: What the fusion is called in reports.
+    """
+    waiting = model.meta.setdefault(WANTED_OPSET_KEY, {}).setdefault(version, [])
+    if by and by not in waiting:
+        waiting.append(by)
 
 
-def rewrite(model: ir.Model, rules: Sequence[Rule], changes: Changes) -> None:
-    """Apply `rules` everywhere in `model`, in place, until none applies, and count it in `changes`."""
-    _Engine(model, rules, changes).run()
+def rewrite(model: ir.Model, rules: Sequence[Rule], changes: Changes, *, backwards: bool = False) -> None:
+    """Apply `rules` everywhere in `model`, in place, until none applies, and count it in `changes`.
+
+    Args:
+        model: Changed in place.
+        rules: For each node the first that fits is applied.
+        changes: Gets the counts.
+        backwards: Visit the last nodes first, so that larger matches come before what they contain.
+    """
+    _Engine(model, rules, changes).run(backwards)
 
 
 class _Engine:
@@ -173,9 +195,9 @@ class _Engine:
         self._queued: set[ir.Node] = set()
         self._refused: dict[tuple[str, ir.Node], str] = {}
 
-    def run(self) -> None:
+    def run(self, backwards: bool) -> None:
         for graph in graphs(self._model):
-            for node in graph:
+            for node in reversed(graph) if backwards else graph:
                 self._push(node)
         budget = VISITS_PER_NODE * (len(self._queue) + 1)
         while self._queue and budget:
@@ -201,7 +223,6 @@ class _Engine:
                     continue
                 reason = self._apply(each, match)
                 if reason is None:
-                    self._changes.add(each.name)
                     return
                 if reason:
                     self._refused[each.name, root] = f"{each.name}: {reason}"
@@ -212,7 +233,7 @@ class _Engine:
         used_elsewhere = _used_elsewhere(match)
         if used_elsewhere is not None:
             return f"the result of the {used_elsewhere} is also used elsewhere"
-        tape = Tape(self._model, root, self._names)
+        tape = Tape(self._model, root, self._names, each.name)
         try:
             built = each.build(tape, *(match.bindings.get(name) for name in each.parameters))
             replacements = [built] if isinstance(built, ir.Value) else list(built)
@@ -222,13 +243,18 @@ class _Engine:
                 _detach(node)
             return str(rejection)
         self._commit(match, tape, replacements)
+        self._changes.add(tape.kind or each.name)
+        if tape.finding is not None:
+            idiom, error = tape.finding
+            form = " ".join(node.op_type for node in tape.nodes)
+            self._changes.findings.append(Finding(idiom, replacements[0].name or "", form, error))
         return None
 
     def _commit(self, match: Match, tape: Tape, replacements: list[ir.Value]) -> None:
         root = match.nodes[0]
         graph = root.graph
         assert graph is not None
-        origin = _provenance(match.nodes)
+        origin = _provenance((*match.nodes, *tape.consumed))
         made = self._place_constants(graph, root, tape)
         for node in tape.nodes:
             node.metadata_props[PROVENANCE_KEY] = origin

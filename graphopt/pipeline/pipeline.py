@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, PassError
-from graphopt.ir import Changes, count_nodes, has_shapes, infer_shapes, verify
+from graphopt.ir import Changes, Finding, count_nodes, has_shapes, infer_shapes, verify
 from graphopt.pipeline.base import Outcome, Pass
 from graphopt.pipeline.catalog import default_catalog
 from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
@@ -32,6 +32,7 @@ class Record:
         nodes_before: Nodes of the model before, Constant not counted.
         nodes_after: The same after.
         seconds: Time spent in the pass.
+        findings: Idioms recognised, and what they are written with now.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Record:
     nodes_before: int
     nodes_after: int
     seconds: float
+    findings: list[Finding] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values."""
@@ -215,6 +217,7 @@ class _Runner:
             nodes_before=nodes_before,
             nodes_after=self._nodes,
             seconds=seconds,
+            findings=changes.findings,
         )
         self.records.append(record)
         if self._observer is not None:

@@ -1,0 +1,26 @@
+"""Idioms: what a region of a graph computes, recognised by evaluating it rather than by its spelling.
+
+A region with one entry, whose other inputs are constants, is run on probes in float64 and compared with
+reference functions. This package only reads graphs; what takes a region's place is for the passes to say.
+"""
+
+from __future__ import annotations
+
+from graphopt.idioms.evaluate import ELEMENTWISE, CannotEvaluateError, evaluate
+from graphopt.idioms.pointwise import POINTWISE, Found, NearMiss, Pointwise, recognize
+from graphopt.idioms.regions import Ranks, Region, regions_ending_at, removable
+
+__all__ = [
+    "ELEMENTWISE",
+    "POINTWISE",
+    "CannotEvaluateError",
+    "Found",
+    "NearMiss",
+    "Pointwise",
+    "Ranks",
+    "Region",
+    "evaluate",
+    "recognize",
+    "regions_ending_at",
+    "removable",
+]

@@ -1,0 +1,253 @@
+"""Write activations by their operators, however they are spelled.
+
+A region with one entry whose other inputs are single constants is evaluated on probes and compared with the
+activations that ONNX knows (`graphopt.idioms`):
+
+    x * Clip(x + 3, 0, 6) / 6                            ->  HardSwish(x)
+    x * 0.5 * (1 + Erf(x / 1.4142135))                   ->  Gelu(x)
+    x / (1 + Exp(-x))                                    ->  x * Sigmoid(x)
+
+Runs before affines are merged and absorbed, though a constant factor behind an activation does not hide it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.cost import Target
+from graphopt.idioms import (
+    ELEMENTWISE,
+    CannotEvaluateError,
+    Found,
+    NearMiss,
+    Ranks,
+    Region,
+    evaluate,
+    recognize,
+    regions_ending_at,
+    removable,
+)
+from graphopt.ir import Changes, Reject, Rule, Tape, constant_tensor, op, rank, rewrite, same_shape
+from graphopt.passes.idioms._forms import FORMS, Form, scaled
+from graphopt.pipeline import Pass
+
+NO_ENDS = frozenset({"Exp", "Identity", "Sign"})
+"""Operators that no spelling of an activation ends with."""
+MOST_ELEMENTS = 4096
+"""Constants with more elements than this are not looked through for being one value repeated."""
+
+BARE = ("Clip", "Max", "Min", "Where")
+"""Operators that alone may spell another one: Max(x, 0)."""
+BITS = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
+IN_DOUBLE = frozenset({"Abs", "Clip", "Erf", "Relu", "Sigmoid", "Tanh"})
+"""Forms that onnxruntime has for float64 too."""
+
+
+@dataclass(frozen=True)
+class FuseActivation(Pass):
+    """Write activations by their operators, however they are spelled.
+
+    Attributes:
+        target: Says which operators are faster than their spelling.
+        settle: Where the best form needs a newer opset, use the best that this one has.
+    """
+
+    name: ClassVar[str] = "fuse-activation"
+    target: str = "portable"
+    settle: bool = False
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        search = _Search(Target.load(self.target), self.settle)
+        rule = Rule(
+            "fuse-activation", (op(tuple(sorted(ELEMENTWISE - NO_ENDS)), name="end"),), search.build, ("end",)
+        )
+        rewrite(model, (rule,), changes, backwards=True)
+
+
+class _Step(NamedTuple):
+    """A node of a region as far as it matters to what the region computes.
+
+    Attributes:
+        operator: Its name.
+        attributes: As text.
+        operands: Numbers of constants as float; as int the place of an earlier step, -1 for an absent
+            operand, -2 for the entry.
+    """
+
+    operator: str
+    attributes: str
+    operands: tuple[float | int, ...]
+
+
+class _Search:
+    """Looks for activations that end at a node; remembers what it saw."""
+
+    def __init__(self, target: Target, settle: bool) -> None:
+        self._target = target
+        self._settle = settle
+        self._ranks = Ranks()
+        self._numbers: dict[ir.Value, float | None] = {}
+        self._seen: dict[Hashable, Found | NearMiss | None] = {}
+        self._claimed: set[ir.Node] = set()
+
+    def build(self, tape: Tape, end: ir.Node) -> ir.Value:
+        """The best form of the largest region that ends here and is worth replacing."""
+        if end in self._claimed:
+            raise Reject("")
+        reason = ""
+        for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
+            found = self._recognize(region)
+            if isinstance(found, NearMiss):
+                reason = reason or str(found)
+            elif found is not None:
+                try:
+                    return self._write(tape, region, found)
+                except Reject as rejection:
+                    if str(rejection):
+                        self._claimed.update(region.nodes)
+                        raise
+        raise Reject(reason)
+
+    def _write(self, tape: Tape, region: Region, found: Found) -> ir.Value:
+        gone = removable(region)
+        form = self._choose(tape, region, found, gone)
+        tape.kind = f"{found.idiom.name}" + ("" if form.nodes == 1 else f" as {form.name}")
+        tape.consumed = region.nodes[-2::-1]
+        tape.finding = (found.idiom.name, found.error)
+        return scaled(tape, form.build(tape, region.entry, found), found.scale)
+
+    def _choose(self, tape: Tape, region: Region, found: Found, gone: list[ir.Node]) -> Form:
+        """The first form that is fast, available and shorter than what goes."""
+        name = found.idiom.name
+        reason = ""
+        for form in FORMS[name]:
+            if not form.applies(found):
+                continue
+            if not self._target.pays(form.name):
+                times = self._target.times[form.name]
+                reason = f"{name}: the operator takes {times:.2g} times as long as its spelling here"
+                continue
+            if not _saves(form, found, gone):
+                raise Reject(reason)
+            if reason_against := _reason_against_type(form, region.entry):
+                reason = f"{name}: {reason_against}"
+                continue
+            _guard_shape(region)
+            if form.since > tape.opset and self._settle:
+                reason = f"{name}: needs opset {form.since}, and the model is at {tape.opset}"
+                continue
+            tape.require_opset(form.since)
+            return form
+        raise Reject(reason)
+
+    def _recognize(self, region: Region) -> Found | NearMiss | None:
+        first = region.nodes[0]
+        if len(region.nodes) == 1 and first.op_type not in BARE:
+            return None
+        dtype = region.entry.dtype
+        if dtype not in BITS or region.end.dtype != dtype or _loses_bits(region, dtype):
+            return None
+        try:
+            steps = tuple(self._signature(region))
+        except CannotEvaluateError:
+            return None
+        key = (dtype, steps)
+        if key not in self._seen:
+            operators = frozenset(node.op_type for node in region.nodes)
+            constants = [each for step in steps for each in step.operands if isinstance(each, float)]
+            function = functools.partial(self._run, region)
+            try:
+                self._seen[key] = recognize(operators, function, constants, dtype.numpy().name)
+            except CannotEvaluateError:
+                self._seen[key] = None
+        return self._seen[key]
+
+    def _signature(self, region: Region) -> Iterator[_Step]:
+        """What the region computes, as text and numbers: regions of one signature are the same function.
+
+        Raises:
+            CannotEvaluateError: A constant has several values.
+        """
+        places: dict[ir.Value | None, int] = {None: -1, region.entry: -2}
+        for place, node in enumerate(region.nodes):
+            operands = tuple(
+                places[value] if value in places else self._number(value) for value in node.inputs if value
+            )
+            attributes = "".join(str(attribute) for attribute in node.attributes.values())
+            yield _Step(node.op_type, attributes, operands)
+            places[node.outputs[0]] = place
+
+    def _run(self, region: Region, probes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        values = evaluate(region.nodes, {region.entry: probes}, lambda value: np.array(self._number(value)))
+        return values[region.end]
+
+    def _number(self, value: ir.Value) -> float:
+        """The one number that a constant holds, once or many times."""
+        if value not in self._numbers:
+            self._numbers[value] = _uniform(value)
+        number = self._numbers[value]
+        if number is None:
+            raise CannotEvaluateError("a constant has several values")
+        return number
+
+
+def _is_elementwise(node: ir.Node) -> bool:
+    return node.op_type in ELEMENTWISE and not node.domain and len(node.outputs) == 1
+
+
+def _uniform(value: ir.Value) -> float | None:
+    tensor = constant_tensor(value)
+    if tensor is None or not 0 < tensor.size <= MOST_ELEMENTS or tensor.dtype == ir.DataType.STRING:
+        return None
+    elements = tensor.numpy().reshape(-1)
+    return float(elements[0]) if tensor.size == 1 or bool((elements == elements[0]).all()) else None
+
+
+def _loses_bits(region: Region, dtype: ir.DataType) -> bool:
+    """Whether the region computes in a type less precise than its entry's, or in integers."""
+    for node in region.nodes:
+        if node.op_type == "Cast":
+            to = ir.DataType(node.attributes["to"].as_int())
+            if to not in (dtype, ir.DataType.BOOL) and BITS.get(to, 0) <= BITS[dtype]:
+                return True
+    return False
+
+
+def _saves(form: Form, found: Found, gone: list[ir.Node]) -> bool:
+    """Whether a form has fewer nodes than what goes, or is the proper operator for a bare one."""
+    nodes = form.nodes + (found.scale != 1.0)
+    return nodes < len(gone) or (nodes == len(gone) == 1 and gone[0].op_type != form.name.partition(" ")[0])
+
+
+def _reason_against_type(form: Form, entry: ir.Value) -> str:
+    if entry.dtype == ir.DataType.DOUBLE and form.name not in IN_DOUBLE:
+        return "onnxruntime does not have it for float64"
+    if entry.dtype != ir.DataType.FLOAT and "HardSigmoid" in form.name:
+        return "onnxruntime has HardSigmoid for float32 alone"
+    return ""
+
+
+def _guard_shape(region: Region) -> None:
+    """Refuse where a constant may give the result more dimensions or elements than the entry.
+
+    Raises:
+        Reject: It may.
+    """
+    entry, end = region.entry, region.end
+    if entry.shape is not None and end.shape is not None and same_shape(entry.shape, end.shape):
+        return
+    most = rank(entry)
+    for node in region.nodes:
+        for value in node.inputs:
+            tensor = constant_tensor(value)
+            if tensor is None:
+                continue
+            if tensor.size != 1 or len(tensor.shape) > (0 if most is None else most):
+                raise Reject("a constant may give the result more dimensions")
