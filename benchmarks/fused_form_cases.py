@@ -61,7 +61,7 @@ ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
         "y = Gelu(x)",
         ("s = Mul(x, rsqrt2) e = Erf(s) o = Add(e, one) h = Mul(x, o) y = Mul(h, half)",),
     ),
-    "Gelu.tanh": (
+    "Gelu (tanh)": (
         TOKENS,
         'y = Gelu <approximate = "tanh"> (x)',
         (

@@ -93,7 +93,7 @@ def command(
 
     if report is not None:
         ensure_writable(destination(report))
-    watch = Watch(pipeline_for(level, passes, skip), print_after, dump_dir)
+    watch = Watch(pipeline_for(level, passes, skip, target), print_after, dump_dir)
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,

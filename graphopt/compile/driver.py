@@ -72,8 +72,8 @@ def optimize(
         GraphoptError: The input, an option or the output file is bad. Passes that fail are no error: they are
             left out and named in the report.
     """
-    pipeline = pipeline_for(level, passes, skip)
     chosen_target = Target.load(target)
+    pipeline = pipeline_for(level, passes, skip, target)
     data = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
@@ -91,7 +91,7 @@ def optimize(
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         choice = Choice(made)
         if measure:
-            fallbacks = lower_levels(level, skip) if passes is None else {}
+            fallbacks = lower_levels(level, skip, target) if passes is None else {}
             choice = fastest(
                 workshop, made, fallbacks, inputs=data, shapes=shapes, threads=threads, stages=stages
             )

@@ -1,13 +1,17 @@
-"""The optimization levels, as pipeline texts. A level is nothing but such a text."""
+"""The optimization levels, as pipeline texts, and what a target adds. A level is nothing but such a text."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import onnx_ir as ir
+
+from graphopt.cost import Target
 from graphopt.errors import UsageError
-from graphopt.pipeline import Pipeline, default_catalog
+from graphopt.pipeline import Group, Item, Pass, Pipeline, default_catalog
 
 NORMALIZE = "lift-constants"
 
@@ -29,23 +33,29 @@ FULL = f"{_START},{{{_EXACT},{_WITHIN_TOLERANCE},dce}}*,{_END}"
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
 
-def pipeline_for(level: int, passes: str | Pipeline | None, skip: Sequence[str]) -> Pipeline:
+def pipeline_for(
+    level: int, passes: str | Pipeline | None, skip: Sequence[str], target: str = "portable"
+) -> Pipeline:
     """The pipeline that options ask for.
 
     Args:
         level: 0 validates and normalizes, 1 adds bit-exact rewrites, 2 those within float tolerance.
         passes: A pipeline or its text, in place of the level's; `-O1` in it stands for that level.
         skip: Names of passes to leave out.
+        target: Name or file of a target: level 2 ends with its own passes, and passes that ask for a target
+            get it.
 
     Raises:
-        UsageError: The level, the text or a name is unknown.
+        UsageError: The level, the text, a name or the target is unknown.
     """
-    if level not in LEVELS:
-        raise UsageError(f"there is no level {level!r}", hint=f"levels are {', '.join(map(str, LEVELS))}")
+    levels = _levels_of(Target.load(target))
+    if level not in levels:
+        raise UsageError(f"there is no level {level!r}", hint=f"levels are {', '.join(map(str, levels))}")
     if isinstance(passes, Pipeline):
         pipeline = passes
     else:
-        pipeline = Pipeline.parse(LEVELS[level] if passes is None else _with_levels(passes))
+        pipeline = Pipeline.parse(levels[level] if passes is None else _with_levels(passes, levels))
+    pipeline = Pipeline(_aimed(pipeline.items, target))
     for name in skip:
         shorter = pipeline.without(name)
         if shorter == pipeline:
@@ -61,13 +71,41 @@ def nearest(name: str, pipeline: Pipeline) -> str:
     return f"did you mean {typo[0]!r}?" if typo else "`graphopt passes` lists all passes"
 
 
-def lower_levels(level: int, skip: Sequence[str]) -> dict[str, Pipeline]:
-    """The levels below `level` that rewrite anything, best first, without the passes to skip."""
-    return {f"-O{lower}": Pipeline.parse(LEVELS[lower]).without(*skip) for lower in range(level - 1, 0, -1)}
+def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> dict[str, Pipeline]:
+    """Pipelines that do less than a level for a target, by name, best first, without the passes to skip."""
+    less = {f"-O{lower}": Pipeline.parse(LEVELS[lower]) for lower in range(level - 1, 0, -1)}
+    if _levels_of(Target.load(target))[level] != LEVELS[level]:
+        less = {f"-O{level} in standard operators": Pipeline.parse(LEVELS[level]), **less}
+    return {name: Pipeline(_aimed(pipeline.items, target)).without(*skip) for name, pipeline in less.items()}
 
 
-def _with_levels(text: str) -> str:
+def _levels_of(target: Target) -> dict[int, str]:
+    """The levels for a target: its own forms are within tolerance, not exact."""
+    own = f",{target.passes}" if target.passes else ""
+    return {**LEVELS, 2: LEVELS[2] + own}
+
+
+def _aimed(items: Sequence[Item], target: str) -> tuple[Item, ...]:
+    """The items, with the target given to the passes that have a field for it and were given none."""
+    return tuple(
+        Group(_aimed(item.items, target), item.rounds) if isinstance(item, Group) else _aim(item, target)
+        for item in items
+    )
+
+
+def _aim(each: ir.passes.PassBase, target: str) -> ir.passes.PassBase:
+    if not isinstance(each, Pass):
+        return each
+    unset = {
+        field.name: target
+        for field in dataclasses.fields(each)
+        if field.name == "target" and getattr(each, field.name) == field.default
+    }
+    return dataclasses.replace(each, **unset) if unset else each
+
+
+def _with_levels(text: str, levels: Mapping[int, str]) -> str:
     """The text with `-O0` to `-O2` written out."""
     return re.sub(
-        r"(?<![^,{\s])-O([0-9])(?![^,}\s])", lambda found: LEVELS.get(int(found[1]), found[0]), text
+        r"(?<![^,{\s])-O([0-9])(?![^,}\s])", lambda found: levels.get(int(found[1]), found[0]), text
     )
