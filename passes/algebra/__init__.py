@@ -1,0 +1,1 @@
+"""Passes that rewrite arithmetic by its laws: cheaper operators, common factors, terms in another order."""
