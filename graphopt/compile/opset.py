@@ -6,8 +6,8 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.io import to_proto
-from graphopt.io.versions import NEWEST_OPSET, OLDEST_OPSET
 from graphopt.ir import opset as current_opset
+from graphopt.ir.opsets import NEWEST_OPSET, OLDEST_OPSET
 
 INLINE_BYTES = 1024
 """Smaller constants are shown to the converter: it may need their values (axes, shapes)."""

@@ -18,9 +18,10 @@ from graphopt.io.beyond import take_beyond_ir
 from graphopt.io.read import read_model
 from graphopt.io.repair import repair_model
 from graphopt.io.tensors import TensorChecker
-from graphopt.io.versions import NEWEST_OPSET, check_ir_version, check_opset, check_versions
+from graphopt.io.versions import check_ir_version, check_opset, check_versions
 from graphopt.io.weights import slots
 from graphopt.ir import paused_collector, verify
+from graphopt.ir.opsets import NEWEST_OPSET
 
 Source: TypeAlias = str | os.PathLike[str] | onnx.ModelProto | ir.Model
 

@@ -7,11 +7,7 @@ from typing import Any
 import onnx
 
 from graphopt.errors import ModelError
-
-# onnxruntime 1.31 loads up to these; operators older than opset 7 broadcast by other rules.
-OLDEST_OPSET = 7
-NEWEST_OPSET = 26
-NEWEST_IR_VERSION = 13
+from graphopt.ir.opsets import NEWEST_IR_VERSION, NEWEST_OPSET, OLDEST_OPSET
 
 # IR 14 added these element types and nothing else that a model of opset 26 can hold.
 _IR_14_TYPES = (onnx.TensorProto.FLOAT6E2M3, onnx.TensorProto.FLOAT6E3M2)

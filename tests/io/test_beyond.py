@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from graphopt.io import load, to_proto
-from graphopt.io.versions import NEWEST_IR_VERSION, NEWEST_OPSET, OLDEST_OPSET
+from graphopt.ir.opsets import NEWEST_IR_VERSION, NEWEST_OPSET, OLDEST_OPSET
 
 LIGHT = sorted(Path(onnx.__file__).parent.glob("backend/test/data/light/*.onnx"))
 
