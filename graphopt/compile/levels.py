@@ -22,8 +22,8 @@ _EXACT = (
     "merge-pads,merge-gathers,cse"
 )
 _WITHIN_TOLERANCE = (
-    "fast-math,merge-reduces,simplify-where,bounds-to-clip,drop-expands,fuse-hard-sigmoid,reduce-strength,"
-    "merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
+    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands,"
+    "fuse-hard-sigmoid,reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
 )
 _END = "dedup-initializers,dce"
 

@@ -1,0 +1,75 @@
+"""A Gather by indices that count up becomes a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from graphopt.testing import run_pass
+
+Weights = Callable[..., str]
+
+PLACES = """agraph (float[B,L] x) => (float[B,1,1,L] y) <
+    int64 zero = {0}, int64 one = {1}, int64[3] behind = {1, 2, 3}, int64[3] before = {0, 1, 2},
+    int64[1] last = {-1}
+> {
+    s0 = Shape<start=0, end=1>(x)  b = Squeeze(s0)  r0 = Range(%s, b, one)  u0 = Unsqueeze(r0, behind)
+    s1 = Shape<start=1, end=2>(x)  l = Squeeze(s1)  r1 = Range(zero, l, one)  u1 = Unsqueeze(r1, before)
+    m = Max(u0, u1)  sm = Shape(m)
+    e0 = Expand(u0, sm)  e1 = Expand(u1, sm)  i0 = Unsqueeze(e0, last)  i1 = Unsqueeze(e1, last)
+    i = Concat<axis=-1>(%s)  y = GatherND(x, i)
+}"""
+
+
+def test_places() -> None:
+    run = run_pass(PLACES % ("zero", "i0, i1"), "gather-to-view,dce")
+    assert run.ops == ["Unsqueeze"]
+
+
+@pytest.mark.parametrize(("start", "order"), [("one", "i0, i1"), ("zero", "i1, i0"), ("zero", "i1, i1")])
+def test_other_places_stay(start: str, order: str) -> None:
+    run = run_pass(PLACES % (start, order), "gather-to-view", inputs=())
+    assert not run.changes
+
+
+@pytest.mark.parametrize("numbers", ["{0, 1, 2}", "{0, 2, 1}", "{0, 1, 1}"])
+def test_all_of_an_axis(numbers: str) -> None:
+    run = run_pass(
+        f"""agraph (float[2,3] x) => (float[2,3] y) <int64[3] i = {numbers}> {{
+            g = Gather<axis=1>(x, i)  y = Neg(g)
+        }}""",
+        "gather-to-view",
+    )
+    assert run.ops == (["Neg"] if numbers == "{0, 1, 2}" else ["Gather", "Neg"])
+
+
+def test_a_part_of_an_axis_stays() -> None:
+    run = run_pass(
+        "agraph (float[4] x) => (float[3] y) <int64[3] i = {0, 1, 2}> { y = Gather(x, i) }", "gather-to-view"
+    )
+    assert not run.changes
+
+
+@pytest.mark.parametrize("axis", ["1", "-1"])
+def test_position_embeddings(weights: Weights, axis: str) -> None:
+    run = run_pass(
+        f"""agraph (float[B,L] x) => (float[1,M,2] y) {weights(table=(5, 2))[:-1]},
+            int64[1,4] positions = {{0, 1, 3, 2}}, int64[1] begin = {{0}}, int64[1] axis = {{{axis}}}
+        > {{
+            n = Shape<start=1, end=2>(x)  p = Slice(positions, begin, n, axis)  y = Gather(table, p)
+        }}""",
+        "gather-to-view",
+    )
+    assert run.ops == ["Shape", "Slice"]
+
+
+def test_a_table_that_is_used_elsewhere_stays(weights: Weights) -> None:
+    run = run_pass(
+        f"""agraph (int64[1] n, int64[1] k) => (float[M,2] y, float[1,2] z) {weights(table=(5, 2))[:-1]},
+            int64[4] positions = {{0, 1, 3, 2}}, int64[1] begin = {{0}}
+        > {{ p = Slice(positions, begin, n)  y = Gather(table, p)  z = Gather(table, k) }}""",
+        "gather-to-view",
+        inputs=(),
+    )
+    assert run.refusals == {"gather-of-sliced-positions: the table would grow": 1}
