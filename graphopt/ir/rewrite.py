@@ -85,6 +85,7 @@ class Tape:
         self.consumed: Sequence[ir.Node] = ()
         self.finding: tuple[str, float] | None = None
         self._names = names
+        self.others: list[tuple[ir.Value, ir.Value]] = []
         self._rule_name = rule_name
 
     @property
@@ -101,6 +102,13 @@ class Tape:
         if self.opset < version:
             want_opset(self.model, version, self._rule_name)
             raise Reject(f"needs opset {version}, and the model is at {self.opset}")
+
+    def replace(self, old: ir.Value, new: ir.Value) -> None:
+        """Let a new value of this tape take the place of one that is not the root's, if the match is applied.
+
+        All users of `old` but the nodes that then die must stand behind the root; the rule sees to that.
+        """
+        self.others.append((old, new))
 
     def op(
         self,
@@ -264,6 +272,8 @@ class _Engine:
             _substitute(old, new, is_new=new in made)
             for consumer in new.consumers():
                 self._push(consumer)
+        for old, new in tape.others:
+            _substitute(old, new, is_new=True)
         for node in tape.nodes:
             self._push(node)
         for value in root.inputs:
