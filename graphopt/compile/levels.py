@@ -25,10 +25,12 @@ _WITHIN_TOLERANCE = (
     "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands,"
     "fuse-hard-sigmoid,reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
 )
+_LAST = "join-sums"
+"""What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
-FULL = f"{_START},{{{_EXACT},{_WITHIN_TOLERANCE},dce}}*,{_END}"
+FULL = f"{_START},{{{_EXACT},{_WITHIN_TOLERANCE},dce}}*,{_LAST},{_END}"
 
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
