@@ -10,6 +10,7 @@ from graphopt.passes.fusion._arrays import ONE, ZERO, Array, along_axis, exact, 
 from graphopt.passes.fusion._carry import Kind, one_value, split, through
 from graphopt.passes.fusion._linear import LINEAR, linear
 from graphopt.passes.fusion._plan import Plan, operand, refuse, require_fit
+from graphopt.passes.fusion._views import PARTS, part
 
 
 def backward(plan: Plan, reader: ir.Node, index: int, array: Array, kind: Kind) -> None:
@@ -22,8 +23,12 @@ def backward(plan: Plan, reader: ir.Node, index: int, array: Array, kind: Kind) 
     node = value.producer()
     if node is None or node.graph is not plan.graph or is_constant_node(node):
         raise Reject("it reaches an input of the graph")
-    if value.is_graph_output() or any(use != (reader, index) and _reads(use.node) for use in value.uses()):
+    others = [use for use in value.uses() if use != (reader, index) and _reads(use.node)]
+    if value.is_graph_output() or not all(_reads_another_part(value, reader, use.node) for use in others):
         raise Reject(f"the result of the {node.op_type} is also used elsewhere")
+    if node.op_type in PARTS and not node.domain:
+        _part(plan, node, value, array, kind)
+        return
     if node.domain or len(node.outputs) > 1:
         raise refuse(node, kind)
     plan.visit(node)
@@ -43,6 +48,27 @@ def backward(plan: Plan, reader: ir.Node, index: int, array: Array, kind: Kind) 
 def _reads(node: ir.Node) -> bool:
     """Whether `node` reads more than the shape of a value."""
     return not facts(node).reads_shape
+
+
+def _reads_another_part(value: ir.Value, reader: ir.Node, other: ir.Node) -> bool:
+    """Whether two readers of one value are a Gather or Slice each, and have no element in common."""
+    if not {reader.op_type, other.op_type} <= {"Gather", "Slice"}:
+        return False
+    try:
+        return part(value, reader).is_apart(part(value, other))
+    except Reject:
+        return False
+
+
+def _part(plan: Plan, node: ir.Node, value: ir.Value, array: Array, kind: Kind) -> None:
+    """One value passes what nothing else reads; else what is neutral stands beside the part."""
+    source = operand(node, 0)
+    plan.visit(node)
+    alone = all(not _reads(use.node) or use.node is node for use in source.uses())
+    if array.size == 1 and alone and len(node.outputs) == 1:
+        backward(plan, node, 0, array.reshape(()), kind)
+        return
+    backward(plan, node, 0, part(source, node, value.index() or 0).widened(array, kind.neutral), kind)
 
 
 def _affine(plan: Plan, node: ir.Node, known: int, array: Array, kind: Kind) -> None:
@@ -138,8 +164,8 @@ def _layer_norm(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
 
 
 def _concat(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
-    for index, part in enumerate(split(node, array)):
-        backward(plan, node, index, part, kind)
+    for index, each in enumerate(split(node, array)):
+        backward(plan, node, index, each, kind)
 
 
 _SPECIAL = {

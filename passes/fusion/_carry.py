@@ -22,6 +22,7 @@ from graphopt.ir import (
     scalar,
 )
 from graphopt.passes.fusion._arrays import Array, aligned
+from graphopt.passes.fusion._views import viewed
 
 
 class Kind(enum.Enum):
@@ -29,6 +30,11 @@ class Kind(enum.Enum):
 
     SCALE = "scale"
     SHIFT = "shift"
+
+    @property
+    def neutral(self) -> float:
+        """The number that does nothing."""
+        return 1.0 if self is Kind.SCALE else 0.0
 
 
 _POOLS = frozenset({"MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool"})
@@ -59,6 +65,9 @@ def through(node: ir.Node, array: Array, kind: Kind, *, forward: bool, narrow: b
     """
     if node.op_type == "Transpose":
         return _transposed(node, array, forward)
+    if facts(node).view:
+        ends = [value and value.shape for value in (node.inputs[0], node.outputs[0])]
+        return viewed(array, *(ends if forward else reversed(ends)))
     if facts(node).moves:
         return one_value(node, array)
     if kind is Kind.SHIFT:
@@ -87,7 +96,7 @@ def concatenated(node: ir.Node, index: int, array: Array, kind: Kind) -> Array:
     wide = _aligned(array, dims)
     if wide.size != wide.shape[axis]:
         raise Reject("more than one value per channel does not pass a Concat")
-    neutral = np.array(1.0 if kind is Kind.SCALE else 0.0)
+    neutral = np.array(kind.neutral)
     shapes = [tuple(size if each == axis else 1 for each in range(dims)) for size in sizes]
     parts = [np.broadcast_to(wide if at == index else neutral, shape) for at, shape in enumerate(shapes)]
     return np.concatenate(parts, axis=axis)

@@ -7,10 +7,12 @@ import onnx_ir as ir
 from graphopt.ir import Reject, constant_tensor, facts
 from graphopt.passes.fusion._affine import BINARY, constant_operand
 from graphopt.passes.fusion._arrays import ONE, ZERO, Array, inverse
+from graphopt.passes.fusion._attention import attention_takes, passes_weighted_sum, vanishes
 from graphopt.passes.fusion._backward import move_bounds, norm_channels
 from graphopt.passes.fusion._carry import Kind, concatenated, one_value, through
 from graphopt.passes.fusion._linear import LINEAR, linear
 from graphopt.passes.fusion._plan import Plan, refuse, require_fit
+from graphopt.passes.fusion._views import PARTS, part
 
 
 def forward(plan: Plan, value: ir.Value, array: Array, kind: Kind) -> None:
@@ -28,7 +30,16 @@ def forward(plan: Plan, value: ir.Value, array: Array, kind: Kind) -> None:
 
 
 def _reader(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> None:
-    if node.domain or len(node.outputs) > 1:
+    if node.domain:
+        raise refuse(node, kind)
+    if node.op_type in PARTS and index == 0 and array.size > 1:
+        _parts(plan, node, array, kind)
+        return
+    if node.op_type == "Attention" and kind is Kind.SHIFT and attention_takes(node, index, array):
+        if index == 2:
+            forward(plan, node.outputs[0], array, kind)
+        return
+    if len(node.outputs) > 1:
         raise refuse(node, kind)
     known = constant_operand(node) if node.op_type in BINARY else None
     if node.op_type in LINEAR and index == 0 and constant_tensor(node.inputs[1]) is not None:
@@ -38,7 +49,7 @@ def _reader(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> 
     elif node.op_type == "Concat":
         forward(plan, node.outputs[0], concatenated(node, index, array, kind), kind)
     elif node.op_type in ("Mul", "MatMul") or (node.op_type == "Div" and index == 0):
-        _product(plan, node, array, kind)
+        _product(plan, node, index, array, kind)
     elif index:
         raise refuse(node, kind)
     elif node.op_type == "BatchNormalization":
@@ -47,6 +58,14 @@ def _reader(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> 
         _clip(plan, node, array, kind)
     else:
         forward(plan, node.outputs[0], through(node, array, kind, forward=True, narrow=plan.narrow), kind)
+
+
+def _parts(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    value = node.inputs[0]
+    assert value is not None
+    for at, output in enumerate(node.outputs):
+        if output.uses() or output.is_graph_output():
+            forward(plan, output, part(value, node, at).taken(array), kind)
 
 
 def _linear(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
@@ -76,7 +95,13 @@ def _affine(plan: Plan, node: ir.Node, known: int, array: Array, kind: Kind) -> 
         raise refuse(node, kind)
 
 
-def _product(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+def _product(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> None:
+    if kind is Kind.SHIFT and node.op_type == "MatMul":
+        if passes_weighted_sum(node, index, array):
+            forward(plan, node.outputs[0], array, kind)
+        elif not vanishes(plan, node, index, array):
+            raise refuse(node, kind)
+        return
     if kind is Kind.SHIFT or plan.narrow:
         raise refuse(node, kind)
     forward(plan, node.outputs[0], one_value(node, array) if node.op_type == "MatMul" else array, kind)
