@@ -21,16 +21,17 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "merge-pads,merge-gathers,cse"
 )
-_WITHIN_TOLERANCE = (
-    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands,"
-    "fuse-hard-sigmoid,reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
+_ALGEBRA = (
+    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
 )
+_IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
+_FUSION = "reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
 _LAST = "join-sums"
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
-FULL = f"{_START},{{{_EXACT},{_WITHIN_TOLERANCE},dce}}*,{_LAST},{_END}"
+FULL = f"{_START},{{{_EXACT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
