@@ -21,9 +21,7 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "merge-pads,merge-gathers,cse"
 )
-_ALGEBRA = (
-    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
-)
+_ALGEBRA = "sink-transposes,fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
 _IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = "reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
 _LAST = "join-sums"
