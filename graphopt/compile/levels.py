@@ -21,7 +21,10 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "merge-pads,merge-gathers,cse"
 )
-_ALGEBRA = "sink-transposes,fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
+_LAYOUT = "sink-transposes"
+_ALGEBRA = (
+    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
+)
 _IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = "reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
 _LAST = "join-sums"
@@ -29,7 +32,7 @@ _LAST = "join-sums"
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
-FULL = f"{_START},{{{_EXACT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
+FULL = f"{_START},{{{_EXACT},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
