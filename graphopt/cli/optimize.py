@@ -49,8 +49,9 @@ def command(
         str, typer.Option("--target", metavar="T", help="What the model will run on.")
     ] = "portable",
     opset: Annotated[
-        str, typer.Option("--opset", metavar="N|keep", help="Convert to this opset first.")
-    ] = "keep",
+        str,
+        typer.Option("--opset", metavar="N|auto|keep", help="Opset: N, or raised where a fusion needs it."),
+    ] = "auto",
     shape: ShapeOption = [],  # noqa: B006
     inputs: InputsOption = None,
     check: Annotated[

@@ -106,13 +106,13 @@ def destination(path: Path) -> Path:
 
 
 def parse_opset(text: str) -> int | str:
-    """`keep`, or an opset number.
+    """`auto`, `keep`, or an opset number.
 
     Raises:
-        UsageError: The text is neither.
+        UsageError: The text is none of these.
     """
-    if text == "keep":
+    if text in ("auto", "keep"):
         return text
     if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise UsageError(f"--opset {text}: expected a number or 'keep'")
+        raise UsageError(f"--opset {text}: expected a number, 'auto' or 'keep'")
     return int(text)

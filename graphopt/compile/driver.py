@@ -18,7 +18,7 @@ from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import read_inputs
 from graphopt.compile.levels import lower_levels, pipeline_for
-from graphopt.compile.opset import convert_opset
+from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.result import Result
 from graphopt.cost import Target
 from graphopt.io import Interface, data_files_of, ensure_writable, load_with_notes, save, stored_bytes
@@ -39,7 +39,7 @@ def optimize(
     target: str = "portable",
     shapes: Mapping[str, Sequence[int]] | None = None,
     inputs: Any = None,
-    opset: int | str = "keep",
+    opset: int | str = "auto",
     check: bool = True,
     measure: bool = True,
     threads: int = 1,
@@ -57,7 +57,8 @@ def optimize(
         target: Name or file of a target description.
         shapes: Input name -> shape at which the model is checked, costed and measured.
         inputs: Data to check and measure with: a file, a folder, or arrays by input name.
-        opset: "keep", or the version of the standard operator set to convert to first.
+        opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
+            never does; a number is converted to first, and then kept.
         check: Compare with the original run without a runtime's own optimizations.
         measure: Compare latencies, and emit the fastest candidate.
         threads: Threads of the runtime while measuring.
@@ -73,7 +74,8 @@ def optimize(
             left out and named in the report.
     """
     chosen_target = Target.load(target)
-    pipeline = pipeline_for(level, passes, skip, target)
+    unwanted = passes_against(opset)
+    pipeline = pipeline_for(level, passes, skip, target).without(*unwanted)
     data = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
@@ -91,7 +93,7 @@ def optimize(
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         choice = Choice(made)
         if measure:
-            fallbacks = lower_levels(level, skip, target) if passes is None else {}
+            fallbacks = lower_levels(level, (*skip, *unwanted), target) if passes is None else {}
             choice = fastest(
                 workshop, made, fallbacks, inputs=data, shapes=shapes, threads=threads, stages=stages
             )
@@ -119,7 +121,7 @@ def optimize(
         pipeline=str(made.pipeline),
         before=before,
         after=after,
-        notes=[*notes, *workshop.notes, *made.corrections, *choice.notes],
+        notes=[*notes, *workshop.notes, *made.corrections, *notes_of_raising(made.records), *choice.notes],
         cost_before=workshop.cost,
         cost_after=made.cost,
         records=made.records,

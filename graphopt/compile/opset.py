@@ -1,56 +1,92 @@
-"""Convert a model to another version of the standard operator set before it is optimized."""
+"""What `--opset` asks for: a version to start at, or one that is raised where a fusion needs it, or neither.
+
+Up goes our own converter, in place; down goes ONNX's. What comes out is checked like everything else.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.io import to_proto
+from graphopt.ir import infer_shapes
 from graphopt.ir import opset as current_opset
-from graphopt.ir.opsets import NEWEST_OPSET, OLDEST_OPSET
+from graphopt.ir.opsets import NEWEST_OPSET, OLDEST_OPSET, OpsetError, raise_opset
+from graphopt.passes.cleanup.inline import Inline
+from graphopt.passes.cleanup.raise_opset import RaiseOpset
+from graphopt.pipeline import Record
+
+AUTO = "auto"
+KEEP = "keep"
 
 INLINE_BYTES = 1024
-"""Smaller constants are shown to the converter: it may need their values (axes, shapes)."""
+"""Smaller constants are shown to ONNX's converter: it may need their values (axes, shapes)."""
 
 
 def convert_opset(model: ir.Model, wanted: int | str, notes: list[str]) -> ir.Model:
-    """The model at another opset, or the model itself.
-
-    Uses ONNX's own version converter, with the weights left out so that they are not copied. What comes out
-    is checked like everything else.
+    """The model at the opset to start with, or the model itself.
 
     Args:
         model: Not changed.
-        wanted: "keep" or a version.
+        wanted: "auto" or "keep", which start with the model's own, or a version.
         notes: Gets a line when the model was converted.
 
     Raises:
-        UsageError: The version is no number, or the converter cannot reach it.
+        UsageError: The version is no number, or cannot be reached.
     """
-    if wanted == "keep":
+    if wanted in (AUTO, KEEP):
         return model
     if not str(wanted).isdigit():
-        raise UsageError(f"--opset is {wanted!r}, expected a number or 'keep'")
+        raise UsageError(f"--opset is {wanted!r}, expected a number, 'auto' or 'keep'")
     version = int(wanted)
     if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise UsageError(f"--opset is {version}, expected {OLDEST_OPSET} to {NEWEST_OPSET}")
     found = current_opset(model)
     if version == found:
         return model
+    converted = _raised(model, version) if version > found else _lowered(model, found, version)
+    notes.append(f"converted from opset {found} to {version}")
+    return converted
+
+
+def passes_against(wanted: int | str) -> tuple[str, ...]:
+    """Names of the passes that would not let the opset be as wanted."""
+    return () if wanted == AUTO else (RaiseOpset.name,)
+
+
+def notes_of_raising(records: Iterable[Record]) -> list[str]:
+    """That and why the opset was raised, from the records of passes."""
+    return [kind for record in records if record.name == RaiseOpset.name for kind in record.hits]
+
+
+def _raised(model: ir.Model, version: int) -> ir.Model:
+    """A clone raised to a newer version; its functions are inlined, since each has an opset of its own."""
+    raised = model.clone()
+    Inline()(raised)
+    infer_shapes(raised)
     try:
-        converted = _convert(model, version)
+        raise_opset(raised, version)
+    except OpsetError as error:
+        raise UsageError(error.message, hint="--opset keep leaves it as it is") from error
+    return raised
+
+
+def _lowered(model: ir.Model, found: int, version: int) -> ir.Model:
+    """What ONNX's converter makes of a model at an older version."""
+    try:
+        return _convert(model, version)
     except Exception as error:  # the converter raises bare RuntimeErrors and worse
         raise UsageError(
             f"the model cannot be converted from opset {found} to {version}: "
             f"{str(error).rpartition('failed: ')[2]}",
             hint="--opset keep leaves it as it is",
         ) from error
-    notes.append(f"converted from opset {found} to {version}")
-    return converted
 
 
 def _convert(model: ir.Model, version: int) -> ir.Model:
-    """Run ONNX's converter on a model whose large weights stand as inputs meanwhile."""
+    """Run ONNX's converter on a model whose large weights stand as inputs meanwhile, to copy none."""
     import onnx.version_converter
 
     light = model.clone()

@@ -25,6 +25,7 @@ def test_an_input_with_two_shapes() -> None:
 
 
 def test_opset() -> None:
+    assert parse_opset("auto") == "auto"
     assert parse_opset("keep") == "keep"
     assert parse_opset("17") == 17
 
