@@ -20,6 +20,7 @@ from graphopt.ir.graphs import (
     constant_node_tensor,
     constant_tensor,
     count_nodes,
+    count_operators,
     graph_and_bodies,
     graphs,
     ints,
@@ -30,7 +31,7 @@ from graphopt.ir.graphs import (
     scalar,
     static_shape,
 )
-from graphopt.ir.ops import OpFacts, facts, is_deterministic, op_facts, subgraphs
+from graphopt.ir.ops import Operator, OpFacts, facts, is_deterministic, op_facts, subgraphs
 from graphopt.ir.pattern import const, op, rest, var
 from graphopt.ir.rewrite import (
     PROVENANCE_KEY,
@@ -64,6 +65,7 @@ __all__ = [
     "Finding",
     "Names",
     "OpFacts",
+    "Operator",
     "Reject",
     "Rule",
     "ShapeReport",
@@ -79,6 +81,7 @@ __all__ = [
     "constant_node_tensor",
     "constant_tensor",
     "count_nodes",
+    "count_operators",
     "drop_false_shapes",
     "facts",
     "graph_and_bodies",

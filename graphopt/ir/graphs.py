@@ -6,13 +6,14 @@ Nothing here changes a graph.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir.ops import subgraphs
+from graphopt.ir.ops import Operator, may_hold_graphs, subgraphs
 
 MAIN_DOMAIN = ""
 
@@ -23,7 +24,7 @@ def graph_and_bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
     while stack:
         current = stack.pop()
         yield current
-        inner = [body for node in current if node.attributes for body in subgraphs(node)]
+        inner = [body for node in current if may_hold_graphs(node) for body in subgraphs(node)]
         stack.extend(reversed(inner))
 
 
@@ -50,9 +51,19 @@ def is_constant_node(node: ir.Node | None) -> bool:
     )
 
 
+def count_operators(model: ir.Model) -> Counter[Operator]:
+    """How many nodes of each operator the model holds, Constant counted, bodies and functions counted."""
+    counts: Counter[Operator] = Counter()
+    for graph in graphs(model):
+        counts.update((node.domain, node.op_type) for node in graph)
+    return counts
+
+
 def count_nodes(model: ir.Model) -> int:
     """Nodes that compute: Constant not counted, bodies and functions counted."""
-    return sum(not is_constant_node(node) for node in nodes(model))
+    return sum(
+        node.op_type != "Constant" or not is_constant_node(node) for graph in graphs(model) for node in graph
+    )
 
 
 def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:

@@ -11,6 +11,9 @@ import functools
 
 import onnx_ir as ir
 
+Operator = tuple[str, str]
+"""Domain and name of an operator."""
+
 KNOWN_DOMAINS = frozenset({"", "ai.onnx.ml"})
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -153,10 +156,15 @@ def is_deterministic(node: ir.Node) -> bool:
     return all(is_deterministic(inner) for graph in subgraphs(node) for inner in graph)
 
 
+def may_hold_graphs(node: ir.Node) -> bool:
+    """Whether the operator of `node` is one whose attributes may be graphs; asked of every node, so cheap."""
+    return node.op_type in _CONTROL_FLOW or node.domain != ""
+
+
 def subgraphs(node: ir.Node) -> list[ir.Graph]:
     """Bodies held by the attributes of `node`: If branches, Loop and Scan bodies."""
     found: list[ir.Graph] = []
-    if node.domain == "" and node.op_type not in _CONTROL_FLOW:
+    if not may_hold_graphs(node):
         return found
     for attribute in node.attributes.values():
         if attribute.is_ref():

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import onnx_ir as ir
 
 from graphopt.ir.graphs import constant_tensor
-from graphopt.ir.ops import facts
+from graphopt.ir.ops import Operator, facts
 
 Bound = ir.Value | ir.Node | tuple[ir.Value | None, ...] | None
 
@@ -57,6 +57,11 @@ class Op:
     shared: bool = False
     domain: str = ""
 
+    @property
+    def operators(self) -> tuple[Operator, ...]:
+        """The operators whose nodes may be matched."""
+        return tuple((self.domain, op_type) for op_type in self.types)
+
 
 Pattern = Var | Const | Rest | Op
 
@@ -90,6 +95,30 @@ class Match:
     bindings: dict[str, Bound]
     nodes: tuple[ir.Node, ...]
     shared: frozenset[int] = frozenset()
+
+
+NOT_COMPUTED = ""
+"""Stands in `makers` for an input that no node makes."""
+
+
+def makers(node: ir.Node) -> set[str]:
+    """Names of the operators that make the inputs of `node`, `NOT_COMPUTED` for those of none."""
+    producers = [value.producer() for value in node.inputs if value is not None]
+    return {NOT_COMPUTED if producer is None else producer.op_type for producer in producers}
+
+
+def needed_makers(pattern: Op) -> tuple[frozenset[str], ...]:
+    """Sets of which `makers` of a node must meet each one, or the pattern cannot fit there.
+
+    A filter far cheaper than matching: most nodes that are a root's operator stop here.
+    """
+    constants = frozenset({NOT_COMPUTED, "Constant"})
+    needed = {
+        constants if isinstance(each, Const) else frozenset(each.types)
+        for each in pattern.inputs
+        if isinstance(each, Op) or (isinstance(each, Const) and not each.optional)
+    }
+    return tuple(sorted(needed, key=sorted))
 
 
 def match_node(pattern: Op, node: ir.Node) -> Iterator[Match]:

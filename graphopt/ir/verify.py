@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphopt.errors import VerificationError
 from graphopt.ir.graphs import graphs
-from graphopt.ir.ops import KNOWN_DOMAINS, subgraphs
+from graphopt.ir.ops import KNOWN_DOMAINS, may_hold_graphs, subgraphs
 
 MESSAGES_SHOWN = 5
 
@@ -28,21 +28,11 @@ class Scope:
 
     def sees(self, value: ir.Value) -> bool:
         """Whether `value` is defined here or around here."""
-        scope: Scope | None = self
-        while scope is not None:
-            if value in scope.values:
-                return True
-            scope = scope.outer
-        return False
+        return value in self.values or (self.outer is not None and self.outer.sees(value))
 
     def takes(self, name: str) -> bool:
         """Whether `name` is taken here or around here."""
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.names:
-                return True
-            scope = scope.outer
-        return False
+        return name in self.names or (self.outer is not None and self.outer.takes(name))
 
     def define(self, value: ir.Value) -> None:
         """Make `value` visible."""
@@ -81,22 +71,23 @@ def fits_schema(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator
     schema = _schema(node.domain, node.op_type, opsets[node.domain])
     if schema is None:
         return
-    inputs = len(node.inputs)
-    while inputs and node.inputs[inputs - 1] is None:
+    given = node.inputs
+    inputs = len(given)
+    while inputs and given[inputs - 1] is None:
         inputs -= 1
     if not schema.min_inputs <= inputs <= schema.max_inputs:
         yield f"{_told(node)} has {inputs} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
     if len(node.outputs) > schema.max_outputs:
         yield f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
-    for name, attribute in node.attributes.items():
+    attributes = node.attributes.data  # the plain dict: this runs for every node after every pass
+    for name, attribute in attributes.items():
         expected = schema.attributes.get(name)
         if expected is None:
             yield f"{_told(node)} has an attribute {name!r} that opset {opsets[node.domain]} does not know"
-        elif attribute.type.value != expected:
-            kind = ir.AttributeType(expected).name
-            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {kind}"
+        elif attribute.type is not expected:
+            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {expected.name}"
     for name in schema.required:
-        if name not in node.attributes:
+        if name not in attributes:
             yield f"{_told(node)} lacks the attribute {name!r}"
 
 
@@ -151,9 +142,8 @@ def _graph_violations(graph: ir.Graph, outer: Scope | None, opsets: dict[str, in
     for node in graph:
         for rule in NODE_RULES:
             yield from rule(node, scope, opsets)
-        if node.attributes:
-            for body in subgraphs(node):
-                yield from _graph_violations(body, scope, opsets)
+        for body in subgraphs(node) if may_hold_graphs(node) else ():
+            yield from _graph_violations(body, scope, opsets)
         for output in node.outputs:
             scope.define(output)
     for value in graph.outputs:
@@ -170,7 +160,9 @@ class _Schema:
         self.min_inputs: int = schema.min_input
         self.max_inputs: int = schema.max_input
         self.max_outputs: int = schema.max_output
-        self.attributes = {name: attribute.type.value for name, attribute in schema.attributes.items()}
+        self.attributes = {
+            name: ir.AttributeType(attribute.type.value) for name, attribute in schema.attributes.items()
+        }
         self.required = [name for name, attribute in schema.attributes.items() if attribute.required]
 
 

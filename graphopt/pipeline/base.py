@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Rule, rewrite
+from graphopt.ir import Changes, Operator, Rule, rewrite
 
 
 @dataclasses.dataclass
@@ -43,6 +43,10 @@ class Pass(ir.passes.InPlacePass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         """Change `model` in place and count in `changes`; a second call must change nothing."""
 
+    def roots(self) -> frozenset[Operator] | None:
+        """Operators of which a model must hold one for the pass to find work; None if it must always look."""
+        return None
+
     def call(self, model: ir.Model) -> Outcome:
         """Run the pass; the face that `onnx_ir` knows."""
         changes = Changes()
@@ -60,6 +64,12 @@ class RewritePass(Pass):
     """A pass that is nothing but rules for the rewrite engine."""
 
     rules: ClassVar[tuple[Rule, ...]] = ()
+
+    def roots(self) -> frozenset[Operator] | None:
+        """The roots of the patterns of all rules."""
+        return frozenset(
+            root for rule in self.rules for pattern in rule.patterns for root in pattern.operators
+        )
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         rewrite(model, self.rules, changes)

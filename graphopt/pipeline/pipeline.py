@@ -13,7 +13,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, PassError
-from graphopt.ir import Changes, Finding, count_nodes, has_shapes, infer_shapes, verify
+from graphopt.ir import Changes, Finding, count_nodes, count_operators, has_shapes, infer_shapes, verify
 from graphopt.pipeline.base import Outcome, Pass
 from graphopt.pipeline.catalog import default_catalog
 from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
@@ -156,7 +156,7 @@ class _Runner:
         self.records: list[Record] = []
         self._observer = observer
         self._limit = limit
-        self._nodes = count_nodes(model)
+        self._count(model)
         self._version = 0
         self._clean: dict[str, int] = {}
 
@@ -183,7 +183,7 @@ class _Runner:
         nodes_before = self._nodes
         start = time.perf_counter()
         try:
-            result = item(self.model)
+            result = item(self.model) if self._may_apply(item) else Outcome(self.model, modified=False)
         except Exception as error:
             cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
             raise FailedPassError(text, f"{type(cause).__name__}: {cause}") from error
@@ -192,7 +192,7 @@ class _Runner:
         self.model = result.model
         if changes.count or not isinstance(item, Pass):
             self._verify(text)
-            self._nodes = count_nodes(self.model)
+            self._count(self.model)
         if changes.count:
             self._version += 1
             if not isinstance(item, Pass):
@@ -200,6 +200,15 @@ class _Runner:
         else:
             self._clean[text] = self._version
         self._record(text, changes, nodes_before, seconds)
+
+    def _may_apply(self, item: ir.passes.PassBase) -> bool:
+        """Whether the model holds an operator that the pass starts from; to ask is free, to run it is not."""
+        roots = item.roots() if isinstance(item, Pass) else None
+        return roots is None or not roots.isdisjoint(self._operators)
+
+    def _count(self, model: ir.Model) -> None:
+        self._operators = count_operators(model)
+        self._nodes = count_nodes(model)
 
     def _verify(self, text: str) -> None:
         try:
