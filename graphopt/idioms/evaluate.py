@@ -143,7 +143,7 @@ def gelu_tanh(x: Array) -> Array:
 def _cast(node: ir.Node, x: Array) -> Array:
     to = ir.DataType(attribute_int(node, "to", 0))
     if to == ir.DataType.BOOL:
-        return x != 0
+        return np.asarray(x != 0)
     if not to.is_floating_point():
         raise CannotEvaluateError(f"Cast to {to.name}")
     return x.astype(np.float64)

@@ -2,7 +2,8 @@
 
 A region is evaluated once on fixed probes: zero, the places around the kinks of common activations, its own
 constants, moderate values, and magnitudes up to the largest of its type. Each reference may solve for its
-parameters from a few of the results. Equal within `TOLERANCE` on every probe, the region is that function.
+parameters from a few of the results. Equal within the tolerance of its type on every probe, the region is that
+function.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from graphopt.idioms.evaluate import erf, gelu, gelu_tanh, sigmoid, softplus
 Vector = npt.NDArray[np.float64]
 Parameters = Mapping[str, float]
 
-TOLERANCE = 1e-6
-"""Largest difference, relative to the function's value or a hundredth of the probe's, whichever is larger."""
-NOISE = 1e-13
-"""Absolute difference that float64 rounding inside the region explains."""
+TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-6, "float64": 2e-8}
+"""Largest difference by type, relative to the function's value or to `SHARE` of the probe, whichever is
+larger: what rounding its constants to the type explains."""
+SHARE = 0.05
+"""Share of a probe that differences are measured against where the function's value is smaller."""
 LIKENESS = 0.4
 """Share of moderate probes that must agree for a region to be called nearly an idiom."""
 LARGEST = {"float16": 6e4, "float32": 1e30, "float64": 1e30, "bfloat16": 1e30}
@@ -67,6 +69,8 @@ class Pointwise:
         solve: Parameters, and "scale" where it knows that best, from the region's results `at` a few probes;
             None if it cannot be this function.
         scalable: A constant multiple of it is recognised too.
+        floor: Differences are measured against at least this, times the scale: 0 keeps what is 0 exactly 0,
+            as max(x, 1e-20) is no Relu; more where terms cancel, as in e^x - 1.
     """
 
     name: str
@@ -74,6 +78,7 @@ class Pointwise:
     reference: Callable[[Vector, Parameters], Vector]
     solve: Callable[[At], Parameters | None] = lambda at: {}
     scalable: bool = True
+    floor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Found:
         idiom: The function.
         parameters: Its parameters.
         scale: Factor behind it.
-        error: Largest difference on the probes, relative as `TOLERANCE` is.
+        error: Largest difference on the probes, relative as `TOLERANCES` are.
     """
 
     idiom: Pointwise
@@ -172,7 +177,7 @@ def recognize(
     results = function(x)
     if results.shape != x.shape:
         return None
-    tolerance = max(TOLERANCE, {"float16": 1e-3, "bfloat16": 8e-3}.get(dtype, 0.0))
+    tolerance = TOLERANCES[dtype]
     near: NearMiss | None = None
     for idiom in candidates:
         outcome = _compare(idiom, x, results, tolerance)
@@ -195,14 +200,17 @@ def _compare(idiom: Pointwise, x: Vector, results: Vector, tolerance: float) -> 
     scale = parameters.get("scale", _scale(reference, results)) if idiom.scalable else 1.0
     if scale is None:
         return None
+    if abs(scale - 1.0) <= tolerance:
+        scale = 1.0
     expected = scale * reference
     # A spelling may overflow where the function does not: ln(1 + e^x) at large x.
     comparable = np.isfinite(results) & np.isfinite(expected)
     if np.count_nonzero(comparable) < 0.6 * len(x):
         return None
-    size = np.maximum(np.abs(expected), 0.01 * np.abs(x) * abs(scale))
+    least = abs(scale) * np.maximum(SHARE * np.abs(x), idiom.floor)
+    size = np.maximum(np.abs(expected), least)
     difference = np.abs(results - expected)
-    relative = np.where(comparable, np.maximum(difference - NOISE, 0.0) / np.maximum(size, 1e-30), 0.0)
+    relative = np.where(comparable, difference / np.maximum(size, 1e-300), 0.0)
     if relative.max() <= tolerance:
         return Found(idiom, parameters, scale, float(relative.max()))
     moderate = comparable & (np.abs(x) <= 30.0) & (np.abs(x) > 1e-2)
@@ -299,23 +307,20 @@ def _elu(x: Vector, alpha: float) -> Vector:
     return np.where(x < 0.0, alpha * np.expm1(np.minimum(x, 0.0)), x)
 
 
-_RAMPS = frozenset({"Abs", "Clip", "HardSigmoid", "LeakyRelu", "Max", "Min", "PRelu", "Relu", "Where"})
+_BRANCHES = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"})
+_RAMPS = _BRANCHES | {"Abs", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "Min", "PRelu", "Relu"}
+_SIZES = _BRANCHES | {"Abs", "Max", "Min", "Pow", "Relu", "Sign", "Softsign", "Sqrt"}
 _POWERS = frozenset({"Exp", "Sigmoid", "Softplus", "Swish", "Tanh"})
+_EXPONENTS = frozenset({"Celu", "Elu", "Exp", "Selu"})
+_SMOOTH = 1e-7
+"""Floor of functions that are smooth at 0: in float32 they are never nearer to 0 than this."""
+_CANCELLING = 0.02
+"""Floor of functions with a term e^x - 1: rounded constants do not cancel out."""
 
 POINTWISE: tuple[Pointwise, ...] = (
     Pointwise("Relu", _RAMPS, lambda x, p: np.maximum(x, 0.0)),
-    Pointwise(
-        "HardSwish",
-        _RAMPS,
-        lambda x, p: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0),
-    ),
-    Pointwise(
-        "Clip",
-        _RAMPS,
-        lambda x, p: np.clip(x, p["low"], p["high"]),
-        _solve_clip,
-        scalable=False,
-    ),
+    Pointwise("HardSwish", _RAMPS, lambda x, p: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)),
+    Pointwise("Clip", _RAMPS, lambda x, p: np.clip(x, p["low"], p["high"]), _solve_clip, scalable=False),
     Pointwise(
         "HardSigmoid",
         _RAMPS,
@@ -323,36 +328,31 @@ POINTWISE: tuple[Pointwise, ...] = (
         _solve_hard_sigmoid,
     ),
     Pointwise("LeakyRelu", _RAMPS, lambda x, p: np.where(x < 0.0, p["alpha"] * x, x), _solve_leaky_relu),
-    Pointwise("Abs", frozenset({"Abs", "Max", "Relu", "Sign", "Sqrt", "Where"}), lambda x, p: np.abs(x)),
-    Pointwise("Gelu", frozenset({"Erf"}), lambda x, p: gelu(x)),
-    Pointwise("Gelu (tanh)", _POWERS, lambda x, p: gelu_tanh(x)),
-    Pointwise("Sigmoid", _POWERS, lambda x, p: sigmoid(p["alpha"] * x), _solve_sigmoid),
-    Pointwise("Tanh", _POWERS, lambda x, p: np.tanh(x)),
-    Pointwise("Erf", frozenset({"Erf"}), lambda x, p: erf(x)),
-    Pointwise("Swish", _POWERS, lambda x, p: x * sigmoid(p["alpha"] * x), _solve_swish),
-    Pointwise("Mish", _POWERS, lambda x, p: x * np.tanh(softplus(x))),
+    Pointwise("Abs", _SIZES, lambda x, p: np.abs(x)),
+    Pointwise("Gelu", frozenset({"Erf"}), lambda x, p: gelu(x), floor=_SMOOTH),
+    Pointwise("Gelu (tanh)", _POWERS, lambda x, p: gelu_tanh(x), floor=_SMOOTH),
+    Pointwise("Sigmoid", _POWERS, lambda x, p: sigmoid(p["alpha"] * x), _solve_sigmoid, floor=_SMOOTH),
+    Pointwise("Tanh", _POWERS, lambda x, p: np.tanh(x), floor=_SMOOTH),
+    Pointwise("Erf", frozenset({"Erf"}), lambda x, p: erf(x), floor=_SMOOTH),
+    Pointwise("Swish", _POWERS, lambda x, p: x * sigmoid(p["alpha"] * x), _solve_swish, floor=_SMOOTH),
+    Pointwise("Mish", _POWERS, lambda x, p: x * np.tanh(softplus(x)), floor=_SMOOTH),
     Pointwise(
-        "Softplus",
-        _POWERS,
-        lambda x, p: softplus(p["beta"] * x) / p["beta"],
-        _solve_softplus,
+        "Softplus", _POWERS, lambda x, p: softplus(p["beta"] * x) / p["beta"], _solve_softplus, floor=_SMOOTH
     ),
-    Pointwise(
-        "Softsign",
-        frozenset({"Abs", "Max", "Sqrt", "Where", "Softsign"}),
-        lambda x, p: x / (1.0 + np.abs(x)),
-    ),
+    Pointwise("Softsign", _SIZES, lambda x, p: x / (1.0 + np.abs(x))),
     Pointwise(
         "Selu",
-        frozenset({"Exp", "Elu", "Selu"}),
+        _EXPONENTS,
         lambda x, p: 1.05070102214813232421875 * _elu(x, 1.67326319217681884765625),
+        floor=_CANCELLING,
     ),
-    Pointwise("Elu", frozenset({"Exp", "Elu"}), lambda x, p: _elu(x, p["alpha"]), _solve_elu),
+    Pointwise("Elu", _EXPONENTS, lambda x, p: _elu(x, p["alpha"]), _solve_elu, floor=_CANCELLING),
     Pointwise(
         "Celu",
-        frozenset({"Exp", "Elu", "Celu"}),
+        _EXPONENTS,
         lambda x, p: np.where(x < 0.0, p["alpha"] * np.expm1(np.minimum(x, 0.0) / p["alpha"]), x),
         _solve_celu,
+        floor=_CANCELLING,
     ),
 )
 """Every pointwise idiom; where two fit, the first stands."""

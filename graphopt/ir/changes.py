@@ -17,12 +17,14 @@ class Finding:
         node: The value that computes it now.
         form: Operators that it is written with now.
         error: Largest difference from the function on the probes, relative.
+        remark: Why it is not written in its shortest form, or "".
     """
 
     idiom: str
     node: str
     form: str
     error: float
+    remark: str = ""
 
 
 @dataclasses.dataclass
@@ -33,7 +35,7 @@ class Changes:
         hits: Changes by what was done (a rule's name, say).
         refusals: Refused places by reason.
         examples: For each reason the names of the first few nodes refused for it.
-        findings: Idioms recognised, in order.
+        findings: Idioms recognised, in order, whether they were rewritten or kept as they are.
     """
 
     hits: Counter[str] = dataclasses.field(default_factory=Counter)

@@ -73,7 +73,9 @@ class Tape:
         root: The node that is being replaced.
         kind: What the change is counted as; the rule's name unless the rule says otherwise.
         consumed: Further nodes that the replacement stands for, last first.
-        finding: The idiom and its error, where one was recognised.
+        finding: The idiom and its error, where one was recognised; told where the rule then refuses, too, if
+            there is a remark.
+        remark: Why the idiom is not written in its shortest form.
     """
 
     def __init__(self, model: ir.Model, root: ir.Node, names: Names, rule_name: str = "") -> None:
@@ -84,6 +86,7 @@ class Tape:
         self.kind = ""
         self.consumed: Sequence[ir.Node] = ()
         self.finding: tuple[str, float] | None = None
+        self.remark = ""
         self._names = names
         self.others: list[tuple[ir.Value, ir.Value]] = []
         self._rule_name = rule_name
@@ -202,6 +205,7 @@ class _Engine:
         self._queue: deque[ir.Node] = deque()
         self._queued: set[ir.Node] = set()
         self._refused: dict[tuple[str, ir.Node], str] = {}
+        self._kept: dict[tuple[str, ir.Node], Finding] = {}
 
     def run(self, backwards: bool) -> None:
         for graph in graphs(self._model):
@@ -217,6 +221,8 @@ class _Engine:
         for (_, node), reason in self._refused.items():
             if node.graph is not None:
                 self._changes.refuse(reason, node.name or node.outputs[0].name)
+        kept = (finding for (_, node), finding in self._kept.items() if node.graph is not None)
+        self._changes.findings.extend(kept)
 
     def _push(self, node: ir.Node | None) -> None:
         if node is not None and node not in self._queued and (node.domain, node.op_type) in self._index:
@@ -227,6 +233,7 @@ class _Engine:
         for each, pattern in self._index.get((root.domain, root.op_type), ()):
             for match in match_node(pattern, root):
                 self._refused.pop((each.name, root), None)
+                self._kept.pop((each.name, root), None)
                 if any(attribute.is_ref() for node in match.nodes for attribute in node.attributes.values()):
                     continue
                 reason = self._apply(each, match)
@@ -249,13 +256,14 @@ class _Engine:
         except Reject as rejection:
             for node in tape.nodes:
                 _detach(node)
+            if tape.remark:
+                nodes = [*reversed(tape.consumed), *reversed(match.nodes)]
+                self._kept[each.name, root] = _finding(tape, root.outputs[0], nodes)
             return str(rejection)
         self._commit(match, tape, replacements)
         self._changes.add(tape.kind or each.name)
         if tape.finding is not None:
-            idiom, error = tape.finding
-            form = " ".join(node.op_type for node in tape.nodes)
-            self._changes.findings.append(Finding(idiom, replacements[0].name or "", form, error))
+            self._changes.findings.append(_finding(tape, replacements[0], tape.nodes))
         return None
 
     def _commit(self, match: Match, tape: Tape, replacements: list[ir.Value]) -> None:
@@ -304,6 +312,12 @@ class _Engine:
             producers = [value.producer() for value in node.inputs if value is not None]
             remove_node(node)
             stack.extend(producer for producer in producers if producer is not None)
+
+
+def _finding(tape: Tape, value: ir.Value, nodes: Sequence[ir.Node]) -> Finding:
+    """The idiom that a tape names, computed as `value` by `nodes`."""
+    idiom, error = tape.finding or ("", 0.0)
+    return Finding(idiom, value.name or "", " ".join(node.op_type for node in nodes), error, tape.remark)
 
 
 def remove_node(node: ir.Node) -> None:

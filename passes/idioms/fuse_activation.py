@@ -34,7 +34,18 @@ from graphopt.idioms import (
     regions_ending_at,
     removable,
 )
-from graphopt.ir import Changes, Reject, Rule, Tape, constant_tensor, op, rank, rewrite, same_shape
+from graphopt.ir import (
+    Changes,
+    Reject,
+    Rule,
+    Tape,
+    constant_tensor,
+    op,
+    rank,
+    rewrite,
+    same_shape,
+    want_opset,
+)
 from graphopt.passes.idioms._forms import FORMS, Form, scaled
 from graphopt.pipeline import Pass
 
@@ -43,11 +54,9 @@ NO_ENDS = frozenset({"Exp", "Identity", "Sign"})
 MOST_ELEMENTS = 4096
 """Constants with more elements than this are not looked through for being one value repeated."""
 
-BARE = ("Clip", "Max", "Min", "Where")
+BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
 """Operators that alone may spell another one: Max(x, 0)."""
 BITS = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
-IN_DOUBLE = frozenset({"Abs", "Clip", "Erf", "Relu", "Sigmoid", "Tanh"})
-"""Forms that onnxruntime has for float64 too."""
 
 
 @dataclass(frozen=True)
@@ -117,35 +126,48 @@ class _Search:
 
     def _write(self, tape: Tape, region: Region, found: Found) -> ir.Value:
         gone = removable(region)
-        form = self._choose(tape, region, found, gone)
-        tape.kind = f"{found.idiom.name}" + ("" if form.nodes == 1 else f" as {form.name}")
         tape.consumed = region.nodes[-2::-1]
         tape.finding = (found.idiom.name, found.error)
+        form = self._choose(tape, region, found, gone)
+        tape.kind = f"{found.idiom.name}" + ("" if form.nodes == 1 else f" as {form.name}")
         return scaled(tape, form.build(tape, region.entry, found), found.scale)
 
     def _choose(self, tape: Tape, region: Region, found: Found, gone: list[ir.Node]) -> Form:
         """The first form that is fast, available and shorter than what goes."""
         name = found.idiom.name
+        dtype = region.entry.dtype
+        assert dtype is not None
         reason = ""
         for form in FORMS[name]:
             if not form.applies(found):
                 continue
-            if not self._target.pays(form.name):
-                times = self._target.times[form.name]
-                reason = f"{name}: the operator takes {times:.2g} times as long as its spelling here"
+            if self._is_slow(form, region):
+                tape.remark = f"the operator takes {self._target.times[form.name]:.2g}x the time here"
+                reason = f"{name} kept as {_counted(len(region.nodes))}: {tape.remark}"
                 continue
             if not _saves(form, found, gone):
                 raise Reject(reason)
-            if reason_against := _reason_against_type(form, region.entry):
-                reason = f"{name}: {reason_against}"
+            oldest = form.oldest_opset(dtype)
+            if oldest is None:
+                reason = f"{name}: {_absent(form, dtype)}"
                 continue
-            _guard_shape(region)
-            if form.since > tape.opset and self._settle:
-                reason = f"{name}: needs opset {form.since}, and the model is at {tape.opset}"
+            if form.until is not None and tape.opset > form.until:
+                reason = f"{name}: onnxruntime runs {form.name} up to opset {form.until}"
                 continue
-            tape.require_opset(form.since)
-            return form
+            _guard_shape(region, name)
+            if oldest <= tape.opset:
+                return form
+            reason = f"{name}: needs opset {oldest}, and the model is at {tape.opset}"
+            if not self._settle:
+                want_opset(tape.model, oldest, name)
+                break
         raise Reject(reason)
+
+    def _is_slow(self, form: Form, region: Region) -> bool:
+        """Whether a form takes longer than its spelling, which has no operator as slow itself."""
+        return not self._target.pays(form.name) and all(
+            self._target.pays(node.op_type) for node in region.nodes
+        )
 
     def _recognize(self, region: Region) -> Found | NearMiss | None:
         first = region.nodes[0]
@@ -226,15 +248,17 @@ def _saves(form: Form, found: Found, gone: list[ir.Node]) -> bool:
     return nodes < len(gone) or (nodes == len(gone) == 1 and gone[0].op_type != form.name.partition(" ")[0])
 
 
-def _reason_against_type(form: Form, entry: ir.Value) -> str:
-    if entry.dtype == ir.DataType.DOUBLE and form.name not in IN_DOUBLE:
-        return "onnxruntime does not have it for float64"
-    if entry.dtype != ir.DataType.FLOAT and "HardSigmoid" in form.name:
-        return "onnxruntime has HardSigmoid for float32 alone"
-    return ""
+def _counted(nodes: int) -> str:
+    return f"{nodes} node{'s' if nodes > 1 else ''}"
 
 
-def _guard_shape(region: Region) -> None:
+def _absent(form: Form, dtype: ir.DataType) -> str:
+    """Why there is no such form for a type."""
+    kind = "float64" if dtype == ir.DataType.DOUBLE else dtype.name.lower()
+    return f"{'onnxruntime' if kind == 'float64' else 'ONNX'} has no {form.name} for {kind}"
+
+
+def _guard_shape(region: Region, name: str) -> None:
     """Refuse where a constant may give the result more dimensions or elements than the entry.
 
     Raises:
@@ -250,4 +274,4 @@ def _guard_shape(region: Region) -> None:
             if tensor is None:
                 continue
             if tensor.size != 1 or len(tensor.shape) > (0 if most is None else most):
-                raise Reject("a constant may give the result more dimensions")
+                raise Reject(f"{name}: a constant may give the result more dimensions")
