@@ -34,6 +34,9 @@ _END = "dedup-initializers,dce"
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
 FULL = f"{_START},{{{_EXACT},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 
+RAISE_OPSET = "raise-opset"
+"""The pass that `--opset keep` leaves out: a runtime's own fusions may not know a newer opset's operators."""
+
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
 
@@ -78,8 +81,11 @@ def nearest(name: str, pipeline: Pipeline) -> str:
 def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> dict[str, Pipeline]:
     """Pipelines that do less than a level for a target, by name, best first, without the passes to skip."""
     less = {f"-O{lower}": Pipeline.parse(LEVELS[lower]) for lower in range(level - 1, 0, -1)}
+    whole = Pipeline.parse(LEVELS[level])
+    if whole.without(*skip) != whole.without(*skip, RAISE_OPSET):
+        less = {f"-O{level} --opset keep": whole.without(RAISE_OPSET), **less}
     if _levels_of(Target.load(target))[level] != LEVELS[level]:
-        less = {f"-O{level} in standard operators": Pipeline.parse(LEVELS[level]), **less}
+        less = {f"-O{level} in standard operators": whole, **less}
     return {name: Pipeline(_aimed(pipeline.items, target)).without(*skip) for name, pipeline in less.items()}
 
 
