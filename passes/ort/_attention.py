@@ -27,6 +27,14 @@ from graphopt.ir import (
 SIDE_BY_SIDE, TURNED = [0, 2, 1, 3], [0, 2, 3, 1]
 """How heads are split off: to [batch, heads, length, size], and with the last two axes exchanged."""
 
+FLOOR = -1.1e38
+"""Well above the lowest float, which onnxruntime's Attention takes for "never"."""
+MOST_STEPS = 64
+BOUNDED_BY_OPERANDS = frozenset(
+    ["Add", "Concat", "Expand", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"]
+)
+"""Operators of masks that make no number much lower than those they get."""
+
 
 @dataclass
 class Attention:
@@ -91,14 +99,37 @@ def read_operator(node: ir.Node) -> Attention:
         raise Reject("the Attention keeps keys and values for later")
     if attribute_float(node, "softcap", 0.0):
         raise Reject("the scores of the Attention are capped")
-    if mask is not None and mask.dtype == ir.DataType.BOOL:
-        raise Reject("the mask of the Attention is of bools")
+    if mask is not None and not _is_bounded(mask, MOST_STEPS):
+        raise Reject("a row may be masked wholly: the Attention gives zeros then, this one other numbers")
     width = query.shape.dims[-1] if query.shape is not None else None
     if not isinstance(width, int):
         raise Reject("the width of the query is not known")
     scale = attribute_float(node, "scale", (width / heads) ** -0.5)
     causal = bool(attribute_int(node, "is_causal", 0))
     return Attention(query, key, value, heads, scale, mask, causal, [node])
+
+
+def _is_bounded(mask: ir.Value | None, steps: int) -> bool:
+    """Whether no element is lower than `FLOOR`, for all that can be seen from its constants."""
+    tensor = constant_tensor(mask)
+    if mask is None or tensor is not None:
+        return tensor is not None and bool(
+            (tensor.numpy() >= FLOOR).all() and tensor.dtype != ir.DataType.BOOL
+        )
+    node = mask.producer()
+    if node is None or node.domain or not steps:
+        return False
+    if node.op_type == "Cast" and node.inputs[0] is not None and node.inputs[0].dtype is not None:
+        return not node.inputs[0].dtype.is_floating_point() or _is_bounded(node.inputs[0], steps - 1)
+    if node.op_type == "Max":
+        return any(_is_bounded(value, steps // 2) for value in node.inputs)
+    if node.op_type not in BOUNDED_BY_OPERANDS:
+        return False
+    first = 1 if node.op_type == "Where" else 0
+    data = (
+        node.inputs[first:] if node.op_type in ("Add", "Concat", "Mul", "Sub", "Where") else node.inputs[:1]
+    )
+    return all(_is_bounded(value, steps // 2) for value in data)
 
 
 def read_spelled(result: ir.Node) -> Attention:
@@ -146,6 +177,8 @@ def read_projection(value: ir.Value) -> Projection:
     node = value.producer()
     if node is not None and node.op_type == "Split" and not node.domain:
         return _slice_of_split(node, value)
+    if node is not None and node.op_type == "Reshape" and not node.domain:
+        return _behind_views(node)
     bias = None
     if node is not None and node.op_type == "Add" and not node.domain:
         at = 0 if constant_tensor(node.inputs[0]) is not None else 1
@@ -178,6 +211,32 @@ def _slice_of_split(node: ir.Node, value: ir.Value) -> Projection:
             return read_projection(whole).columns(begin, begin + width)
         begin += width
     raise AssertionError("a value is an output of its producer")
+
+
+def _behind_views(result: ir.Node) -> Projection:
+    """The projection that a Gemm of rows makes, between two Reshapes.
+
+    Raises:
+        Reject: The Reshapes do more than make rows of [batch, length].
+    """
+    gemm = result.inputs[0].producer() if result.inputs[0] is not None else None
+    flat = gemm.inputs[0].producer() if gemm is not None and gemm.inputs[0] is not None else None
+    source = flat.inputs[0] if flat is not None and flat.op_type == "Reshape" else None
+    whole = result.outputs[0].shape
+    if gemm is None or gemm.op_type != "Gemm" or source is None or source.shape is None or whole is None:
+        raise Reject("an operand of the attention is no product with a constant")
+    weight, bias = constant(gemm.inputs[1]), constant(gemm.inputs[2]) if len(gemm.inputs) > 2 else None
+    factors = [attribute_float(gemm, name, 1.0) for name in ("alpha", "beta")]
+    if weight is None or attribute_int(gemm, "transA", 0) or factors != [1.0, 1.0]:
+        raise Reject("an operand of the attention is no product with a constant matrix")
+    weight = weight.T if attribute_int(gemm, "transB", 0) else weight
+    if len(gemm.inputs) > 2 and (bias is None or bias.shape != weight.shape[1:]):
+        raise Reject("what is added to an operand of the attention is no bias")
+    if len(whole) != 3 or len(source.shape) != 3 or weight.dtype != np.float32:
+        raise Reject("an operand of the attention does not have three axes, or is not in float32")
+    if not all(same_dim(whole.dims[axis], source.shape.dims[axis]) for axis in (0, 1)):
+        raise Reject("batch and length of an operand of the attention are mixed")
+    return Projection(source, weight, bias)
 
 
 def _producer(value: ir.Value | None, *types: str) -> ir.Node | None:

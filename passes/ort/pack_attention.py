@@ -2,8 +2,8 @@
 
     Attention(x @ q + a, x @ k + b, x @ v + c)  ->  com.microsoft.Attention(x, [q k v], [a b c])
 
-The attention may be spelled out, its heads split off and joined by Reshape and Transpose, or be the standard's
-operator. It takes as long as that, in a seventh of the nodes. A mask gets a row for each position.
+The attention may be spelled out, its heads split off by Reshape and Transpose, or be the operator of the
+standard. It takes as long as that, in a seventh of the nodes. A mask gets a row for each position.
 """
 
 from __future__ import annotations
