@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, attribute_int, constant, ints, rank, same_dim
+from graphopt.ir import Reject, attribute_int, constant, rank, same_dim
 from graphopt.ir.dims import Dim
+from graphopt.passes.chains._ranges import END, ranges
 from graphopt.passes.fusion._arrays import Array, aligned
+from graphopt.passes.operands import static_dim
 
 PARTS = ("Gather", "Slice", "Split")
 """Operators that may take one range of one axis."""
@@ -178,16 +180,21 @@ def part(value: ir.Value, reader: ir.Node, output: int = 0) -> Part:
 
 
 def _sliced(value: ir.Value, reader: ir.Node, dims: int) -> Part:
-    given = [ints(reader.inputs[at]) if at < len(reader.inputs) else None for at in range(5)]
-    starts, ends, axes, steps = given[1:]
-    if starts is None or ends is None or len(starts) != 1 or (steps or [1]) != [1]:
-        raise Reject("a Slice does not take one constant range")
-    axis = (axes or [0])[0] % dims
+    """The one axis along which a Slice does not take everything."""
+    assert value.shape is not None
+    taken = {axis: each.normalized(static_dim(value, axis)) for axis, each in ranges(reader).items()}
+    taken = {
+        axis: each
+        for axis, each in taken.items()
+        if (each.start, each.step) != (0, 1) or each.end not in (END, static_dim(value, axis))
+    }
+    if len(taken) != 1:
+        raise Reject("a Slice does not take a range of one axis")
+    ((axis, found),) = taken.items()
     size = _size(value, axis)
-    start, stop, _ = slice(starts[0], ends[0]).indices(size)
-    if stop <= start:
-        raise Reject("a Slice is empty")
-    return Part(axis, start, stop, size, dims, False)
+    if found.step != 1 or found.end <= found.start:
+        raise Reject("a Slice takes every other element, or none")
+    return Part(axis, found.start, found.end, size, dims, False)
 
 
 def _size(value: ir.Value, axis: int) -> int:
