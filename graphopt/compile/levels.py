@@ -27,7 +27,7 @@ _ALGEBRA = (
 )
 _IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = "reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
-_LAST = "join-sums"
+_LAST = "slices-to-split,join-sums"
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"
 
