@@ -19,14 +19,17 @@ _START = "inline,lift-constants,dce"
 _EXACT = (
     "fold,simplify-shapes,simplify-control-flow,fold-sequences,drop-zero-states,eliminate-identities,"
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
-    "merge-pads,merge-gathers,cse"
+    "views-to-depth,merge-pads,merge-gathers,cse"
 )
 _LAYOUT = "sink-transposes"
 _ALGEBRA = (
     "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
 )
 _IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
-_FUSION = "reduce-strength,merge-affine,absorb-affine,factor-terms,fuse-conv,fuse-gemm,fuse-pad,join-convs"
+_FUSION = (
+    "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,fuse-pad,"
+    "join-convs"
+)
 _LAST = "slices-to-split,join-sums"
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"

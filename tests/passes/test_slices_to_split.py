@@ -7,7 +7,8 @@ import pytest
 from graphopt.testing import run_pass
 
 CONSTANTS = """<int64[1] zero = {0}, int64[1] two = {2}, int64[1] six = {6},
-    int64[1] end = {9223372036854775807}, int64[1] axis = {1}, int64[1] last = {-1}, int64[2] both = {1, 2}, int64[2] begins = {2, 0},
+    int64[1] end = {9223372036854775807}, int64[1] axis = {1}, int64[1] last = {-1},
+    int64[2] both = {1, 2}, int64[2] begins = {2, 0},
     int64[2] ends = {6, 9223372036854775807}, int64[1] one = {1}, int64[1] three = {3}, int64 scalar = {0},
     float c = {2.0}, float[1] d = {2.0}, float e = {2.5}>"""
 
