@@ -10,7 +10,7 @@ from graphopt.execute.check import CheckResult, Oracle, check, input_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.session import ModelLike, NodeFailure, Session
-from graphopt.execute.support import runs_opset
+from graphopt.execute.support import runs_operator, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "interface_differences",
     "load_inputs",
     "make_inputs",
+    "runs_operator",
     "runs_opset",
 ]

@@ -1,13 +1,20 @@
-"""What the installed onnxruntime can run at all, found out by trying."""
+"""What the installed onnxruntime can run at all: which opsets, and which operators of them."""
 
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
+import onnx.defs
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute.session import Session
+
+_OPEN_END = (1 << 31) - 1
+"""What onnxruntime calls the end of a range of versions that has none."""
 
 
 @functools.cache
@@ -22,3 +29,44 @@ def runs_opset(version: int) -> bool:
     except ExecutionError:
         return False
     return True
+
+
+@functools.cache
+def runs_operator(op_type: str, version: int) -> bool:
+    """Whether the installed onnxruntime has a CPU kernel for a standard operator as an opset defines it.
+
+    True as well where it does without one because the operator is a function of others that mean the same at
+    that opset, and where this onnxruntime does not tell which kernels it has.
+    """
+    kernels = _kernels()
+    if not kernels or not onnx.defs.has(op_type, domain="", max_inclusive_version=version):
+        return True
+    schema: Any = onnx.defs.get_schema(op_type, version, "")
+    since = schema.since_version
+    # A kernel without an end is for the definition it starts with alone: the next one may mean anything.
+    if any(start == since or start <= since <= end < _OPEN_END for start, end in kernels.get(op_type, ())):
+        return True
+    if schema.has_context_dependent_function:
+        return True
+    return bool(schema.has_function) and all(
+        _definition(node.op_type, since) == _definition(node.op_type, version)
+        for node in schema.function_body.node
+    )
+
+
+def _definition(op_type: str, version: int) -> int:
+    return int(onnx.defs.get_schema(op_type, version, "").since_version)
+
+
+@functools.cache
+def _kernels() -> Mapping[str, list[tuple[int, int]]]:
+    """Ranges of versions of the CPU kernels, by operator of the standard domain."""
+    try:
+        from onnxruntime.capi.onnxruntime_pybind11_state import get_all_opkernel_def
+    except ImportError:
+        return {}
+    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    for kernel in get_all_opkernel_def():
+        if kernel.provider == "CPUExecutionProvider" and kernel.domain in ("", "ai.onnx"):
+            found[kernel.op_name].append(tuple(kernel.version_range))
+    return found

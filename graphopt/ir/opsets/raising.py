@@ -7,6 +7,7 @@ and names, and weights are not touched. Nothing is converted down: that directio
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import onnx_ir as ir
 
@@ -18,6 +19,9 @@ from graphopt.ir.opsets.steps import difference, steps
 from graphopt.ir.opsets.versions import oldest_ir_version
 from graphopt.ir.rewrite import PROVENANCE_KEY
 from graphopt.ir.shapes import infer_node
+
+Runs = Callable[[str, int], bool]
+"""Whether a runtime has an operator as an opset defines it."""
 
 
 class OpsetError(GraphoptError):
@@ -34,19 +38,20 @@ class OpsetError(GraphoptError):
         self.refusals = refusals
 
 
-def raise_opset(model: ir.Model, version: int) -> None:
+def raise_opset(model: ir.Model, version: int, runs: Runs = lambda op_type, version: True) -> None:
     """Raise a model to opset `version`, and its IR version to the one that goes with it.
 
     Args:
         model: Changed in place; shapes already known stay.
         version: At least the model's.
+        runs: Asked for each operator, so that none is raised to where it no longer runs.
 
     Raises:
         OpsetError: Nodes cannot be raised; nothing was changed.
     """
     old = model.opset_imports.get("", version)
     constants = Constants()
-    drafts, refusals = _drafts(model, old, version, constants)
+    drafts, refusals = _drafts(model, old, version, constants, runs)
     if refusals:
         raise OpsetError(version, refusals)
     for graph in graphs(model):
@@ -61,9 +66,14 @@ def raise_opset(model: ir.Model, version: int) -> None:
 
 
 def _drafts(
-    model: ir.Model, old: int, new: int, constants: Constants
+    model: ir.Model, old: int, new: int, constants: Constants, runs: Runs
 ) -> tuple[list[Draft], list[tuple[str, str]]]:
     """What the nodes that change become, and what stands in the way."""
+
+    @functools.cache
+    def lost(op_type: str) -> bool:
+        return not runs(op_type, new) and runs(op_type, old)
+
     drafts = []
     refusals = [
         ("the function is not inlined", function.name)
@@ -72,11 +82,13 @@ def _drafts(
     ]
     for graph in () if refusals else graphs(model):
         for node in graph:
-            if node.domain or not _concerned(node.op_type, old, new):
+            if node.domain or not (_concerned(node.op_type, old, new) or lost(node.op_type)):
                 continue
             draft = Draft(node, new, constants)
             try:
                 _raise_node(draft, old)
+                if lost(draft.op_type):
+                    raise CannotRaise(f"onnxruntime does not run it at opset {new}")
             except CannotRaise as reason:
                 refusals.append((f"{draft.op_type}: {reason}", node.name or node.outputs[0].name or ""))
                 continue
