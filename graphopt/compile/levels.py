@@ -21,11 +21,13 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "views-to-depth,merge-pads,merge-gathers,cse"
 )
+_ATTENTION = "fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
+"""Before transposes move: heads are known by them."""
 _LAYOUT = "sink-transposes"
 _ALGEBRA = (
     "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
 )
-_IDIOMS = "precompute-gather,fuse-activation,raise-opset,fuse-activation{settle=true}"
+_IDIOMS = "precompute-gather,fuse-softmax,fuse-norm,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,fuse-pad,"
     "join-convs"
@@ -35,7 +37,7 @@ _LAST = "slices-to-split,join-sums"
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
-FULL = f"{_START},{{{_EXACT},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
+FULL = f"{_START},{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 
 RAISE_OPSET = "raise-opset"
 """The pass that `--opset keep` leaves out: a runtime's own fusions may not know a newer opset's operators."""

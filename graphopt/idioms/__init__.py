@@ -6,21 +6,39 @@ reference functions. This package only reads graphs; what takes a region's place
 
 from __future__ import annotations
 
-from graphopt.idioms.evaluate import ELEMENTWISE, CannotEvaluateError, evaluate
+from graphopt.idioms.evaluate import ELEMENTWISE, OPERATORS, CannotEvaluateError, evaluate
 from graphopt.idioms.pointwise import POINTWISE, Found, NearMiss, Pointwise, recognize
+from graphopt.idioms.reductions import (
+    POWERS,
+    ROOTS,
+    FoundReduction,
+    NearReduction,
+    recognize_normalization,
+    recognize_softmax,
+)
 from graphopt.idioms.regions import Ranks, Region, regions_ending_at, removable
+from graphopt.idioms.tensors import TensorFunction, reduced_axes
 
 __all__ = [
     "ELEMENTWISE",
+    "OPERATORS",
     "POINTWISE",
+    "POWERS",
+    "ROOTS",
     "CannotEvaluateError",
     "Found",
+    "FoundReduction",
     "NearMiss",
+    "NearReduction",
     "Pointwise",
     "Ranks",
     "Region",
+    "TensorFunction",
     "evaluate",
     "recognize",
+    "recognize_normalization",
+    "recognize_softmax",
+    "reduced_axes",
     "regions_ending_at",
     "removable",
 ]

@@ -173,13 +173,31 @@ def softmax(x: Array, axis: int) -> Array:
     return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
 
 
-def _softmax_axis(node: ir.Node, rank: int) -> int:
+def _softmax(node: ir.Node, x: Array) -> Array:
+    """Softmax in the form of the opset: before 13 over all axes from the named one on."""
     graph = node.graph
-    old = graph is not None and graph.opset_imports.get("", 13) < 13
-    axis = attribute_int(node, "axis", 1 if old else -1) % rank
-    if old and axis != rank - 1:
-        raise CannotEvaluateError("Softmax over several axes")
-    return axis
+    if graph is None or graph.opset_imports.get("", 13) >= 13:
+        return softmax(x, attribute_int(node, "axis", -1))
+    axis = attribute_int(node, "axis", 1) % x.ndim
+    rows = softmax(x.reshape(*x.shape[:axis], -1), axis)
+    return rows.reshape(x.shape)
+
+
+def _is_infinite(node: ir.Node, x: Array) -> Array:
+    positive = np.isposinf(x) & bool(attribute_int(node, "detect_positive", 1))
+    negative = np.isneginf(x) & bool(attribute_int(node, "detect_negative", 1))
+    return np.asarray(positive | negative)
+
+
+def _shape(node: ir.Node, x: Array) -> Array:
+    end = attribute_int(node, "end", x.ndim)
+    return np.array(x.shape[attribute_int(node, "start", 0) : end], dtype=np.int64)
+
+
+def _flatten(node: ir.Node, x: Array) -> Array:
+    axis = attribute_int(node, "axis", 1)
+    axis = axis + x.ndim if axis < 0 else axis
+    return np.reshape(x, (math.prod(x.shape[:axis]), -1))
 
 
 def _transpose(node: ir.Node, x: Array) -> Array:
@@ -253,19 +271,25 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Equal": _plain(np.equal),
     "Erf": _plain(erf),
     "Exp": _plain(np.exp),
+    "Expand": _plain(lambda x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(shape)))),
+    "Flatten": _flatten,
+    "Gather": lambda node, x, indices: np.take(x, indices, axis=attribute_int(node, "axis", 0)),
     "Gelu": _gelu,
+    "GlobalAveragePool": _plain(lambda x: x.mean(axis=tuple(range(2, x.ndim)), keepdims=True)),
     "Greater": _plain(np.greater),
     "GreaterOrEqual": _plain(np.greater_equal),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _plain(lambda x: x * np.clip(x / 6.0 + 0.5, 0.0, 1.0)),
     "Identity": _plain(lambda x: x),
     "InstanceNormalization": _instance_normalization,
+    "IsInf": _is_infinite,
+    "IsNaN": _plain(np.isnan),
     "LayerNormalization": _layer_normalization,
     "LeakyRelu": _leaky_relu,
     "Less": _plain(np.less),
     "LessOrEqual": _plain(np.less_equal),
     "Log": _plain(np.log),
-    "LogSoftmax": lambda node, x: np.log(softmax(x, _softmax_axis(node, x.ndim))),
+    "LogSoftmax": lambda node, x: np.log(_softmax(node, x)),
     "LpNormalization": _lp_normalization,
     "Max": _variadic(np.maximum),
     "Min": _variadic(np.minimum),
@@ -283,14 +307,18 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "ReduceLogSumExp": _reduction(lambda x, **kept: np.log(np.exp(x).sum(**kept))),
     "ReduceMax": _reduction(np.max),
     "ReduceMean": _reduction(np.mean),
+    "ReduceMin": _reduction(np.min),
+    "ReduceProd": _reduction(np.prod),
     "ReduceSum": _reduction(np.sum),
     "ReduceSumSquare": _reduction(lambda x, **kept: (x * x).sum(**kept)),
     "Relu": _plain(lambda x: np.maximum(x, 0.0)),
     "Reshape": _reshape,
     "Selu": _selu,
+    "Shape": _shape,
     "Sigmoid": _plain(sigmoid),
     "Sign": _plain(np.sign),
-    "Softmax": lambda node, x: softmax(x, _softmax_axis(node, x.ndim)),
+    "Size": _plain(lambda x: np.asarray(x.size)),
+    "Softmax": _softmax,
     "Softplus": _plain(softplus),
     "Softsign": _plain(lambda x: x / (1.0 + np.abs(x))),
     "Sqrt": _plain(np.sqrt),

@@ -1,0 +1,198 @@
+"""The search that passes for functions of rows share: which nodes such a region may end at, and what it is.
+
+What takes the region's place is for the passes to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+
+import onnx_ir as ir
+
+from graphopt.idioms import (
+    OPERATORS,
+    CannotEvaluateError,
+    FoundReduction,
+    NearReduction,
+    Ranks,
+    Region,
+    TensorFunction,
+    reduced_axes,
+    regions_ending_at,
+)
+from graphopt.ir import Reject, constant_tensor, rank
+
+ENDS = (
+    "Add",
+    "BatchNormalization",
+    "Cast",
+    "Div",
+    "Exp",
+    "Identity",
+    "InstanceNormalization",
+    "LayerNormalization",
+    "Log",
+    "LogSoftmax",
+    "LpNormalization",
+    "Max",
+    "Mul",
+    "Neg",
+    "RMSNormalization",
+    "Reshape",
+    "Softmax",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+)
+"""Operators that a function of rows may end with."""
+REACH = 9
+"""Steps from a reduction to the end of a region, at most."""
+SPAN = 20
+"""Nodes of a region, at most."""
+NARROW = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
+Outcome = FoundReduction | NearReduction | None
+FAR = REACH + 1
+
+
+class RowSearch:
+    """Looks for functions of rows that end at a node; remembers what it saw.
+
+    Args:
+        recognize: What a region is.
+        operators: A region holds at least one of these.
+    """
+
+    def __init__(
+        self, recognize: Callable[[TensorFunction, str], Outcome], operators: frozenset[str]
+    ) -> None:
+        self._recognize = recognize
+        self._operators = operators
+        self._ranks = Ranks()
+        self._distances: dict[ir.Node, int] = {}
+        self._seen: dict[Hashable, Outcome] = {}
+        self._told: set[ir.Node] = set()
+        self._claimed: set[ir.Node] = set()
+
+    def at(self, end: ir.Node) -> Iterator[tuple[Region, FoundReduction]]:
+        """The regions that end at a node and are such a function, largest first.
+
+        Raises:
+            Reject: After the last of them, where a region nearly is one and none was taken.
+        """
+        if end in self._claimed or self._distance(end) > REACH:
+            raise Reject("")
+        reason = ""
+        for region in reversed(list(regions_ending_at(end, self._ranks, _is_expandable, SPAN))):
+            outcome = self._outcome(region)
+            if isinstance(outcome, FoundReduction):
+                yield region, outcome
+            elif outcome is not None and self._is_news(region, outcome):
+                self._told.update(region.nodes)
+                reason = reason or str(outcome)
+        raise Reject(reason)
+
+    def claim(self, region: Region) -> None:
+        """Look at no end inside a region again: what it is, and why it stays if it does, is decided."""
+        self._claimed.update(region.nodes)
+
+    def _is_news(self, region: Region, near: NearReduction) -> bool:
+        """Whether a near miss was not told yet, and is not of the operator and what follows it."""
+        written = any(node.op_type == near.idiom for node in region.nodes)
+        return not written and not self._told.issuperset(region.nodes)
+
+    def _distance(self, end: ir.Node) -> int:
+        """Steps back to the nearest reduction; `FAR` where none is within reach."""
+        known = self._distances
+        stack = [end]
+        while stack:
+            node = stack[-1]
+            if node in known:
+                stack.pop()
+                continue
+            if not _is_expandable(node):
+                known[stack.pop()] = FAR
+                continue
+            if reduced_axes(node) is not None:
+                known[stack.pop()] = 0
+                continue
+            sources = [value.producer() for value in node.inputs if value is not None]
+            before = [source for source in sources if source is not None]
+            unknown = [source for source in before if source not in known]
+            if unknown:
+                stack.extend(unknown)
+                continue
+            known[stack.pop()] = min(FAR, 1 + min((known[source] for source in before), default=FAR))
+        return known[end]
+
+    def _outcome(self, region: Region) -> Outcome:
+        entry, end = region.entry, region.end
+        if entry.dtype not in NARROW or end.dtype != entry.dtype or rank(entry) is None:
+            return None
+        if not any(node.op_type in self._operators for node in region.nodes):
+            return None
+        if not any(reduced_axes(node) is not None for node in region.nodes) or not _may_keep_shape(region):
+            return None
+        if _loses_bits(region):
+            return None
+        key = _signature(region)
+        if key not in self._seen:
+            self._seen[key] = self._evaluate(region)
+        return self._seen[key]
+
+    def _evaluate(self, region: Region) -> Outcome:
+        assert region.entry.dtype is not None
+        outcome: Outcome = None
+        for keep_sizes in (False, True):
+            try:
+                function = TensorFunction(region, keep_sizes=keep_sizes)
+                outcome = self._recognize(function, region.entry.dtype.numpy().name)
+            except CannotEvaluateError:
+                continue
+            if isinstance(outcome, FoundReduction) or function.keeps_sizes:
+                break
+        return outcome
+
+
+def _is_expandable(node: ir.Node) -> bool:
+    if node.op_type not in OPERATORS or node.domain:
+        return False
+    return len(node.outputs) == 1 or not any(output.uses() for output in node.outputs[1:])
+
+
+def _may_keep_shape(region: Region) -> bool:
+    before, after = region.entry.shape, region.end.shape
+    if before is None or after is None:
+        return after is None
+    if len(before) != len(after):
+        return False
+    pairs = zip(before.dims, after.dims, strict=True)
+    return all(left == right for left, right in pairs if isinstance(left, int) and isinstance(right, int))
+
+
+def _loses_bits(region: Region) -> bool:
+    """Whether floats inside have fewer bits than the entry."""
+    bits = NARROW[region.entry.dtype]  # type: ignore[index]
+    kinds = (node.outputs[0].dtype for node in region.nodes if node.op_type == "Cast")
+    return any(dtype in NARROW and NARROW[dtype] < bits for dtype in kinds if dtype is not None)
+
+
+def _signature(region: Region) -> Hashable:
+    """Regions of one signature compute the same function: operators, attributes, sizes, constants."""
+    places: dict[ir.Value | None, object] = {None: -1, region.entry: -2}
+    steps = []
+    for place, node in enumerate(region.nodes):
+        operands = tuple(places[value] if value in places else _content(value) for value in node.inputs)
+        shapes = (str(node.inputs[0].shape), str(node.outputs[0].shape)) if node.op_type == "Reshape" else ()  # type: ignore[union-attr]
+        steps.append((node.op_type, "".join(map(str, node.attributes.values())), operands, shapes))
+        places[node.outputs[0]] = place
+    return region.entry.dtype, str(region.entry.shape), tuple(steps)
+
+
+def _content(value: ir.Value | None) -> object:
+    tensor = constant_tensor(value)
+    if tensor is None or tensor.size > 64:
+        return value
+    return tensor.dtype, tuple(tensor.shape), tensor.tobytes()

@@ -1,0 +1,84 @@
+"""Write normalizations by their operators, however they are spelled.
+
+A region with one entry that holds reductions is evaluated on probes; axes, groups, epsilon, scale and bias
+are solved for (`graphopt.idioms`):
+
+    c = x - ReduceMean(x); c / Sqrt(ReduceMean(c * c) + 1e-5) * s + b     ->  LayerNormalization(x, s, b)
+    x * Reciprocal(Sqrt(ReduceMean(Pow(x, 2)) + 1e-6)) * s                ->  RMSNormalization(x, s)
+    x / ReduceL2(x)                                                       ->  LpNormalization(x)
+
+Rows over spatial axes become InstanceNormalization, groups of channels the spelling that is fastest, rows
+along another axis LayerNormalization between two Transposes. Other constants than those of the definition
+(N - 1 for N, say) go into scale and epsilon.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from graphopt.cost import Target
+from graphopt.idioms import ROOTS, FoundReduction, Region, recognize_normalization, removable
+from graphopt.ir import Changes, Reject, Rule, Tape, op, rewrite
+from graphopt.passes.idioms._norm_forms import NormForm, norm_forms
+from graphopt.passes.idioms._rows import ENDS, RowSearch
+from graphopt.pipeline import Pass
+
+
+@dataclass(frozen=True)
+class FuseNorm(Pass):
+    """Write normalizations by their operators, however they are spelled.
+
+    Attributes:
+        target: Says which operators are faster than their spelling.
+    """
+
+    name: ClassVar[str] = "fuse-norm"
+    target: str = "portable"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        target = Target.load(self.target)
+        search = RowSearch(recognize_normalization, ROOTS)
+
+        def build(tape: Tape, end: ir.Node) -> ir.Value:
+            reason = ""
+            for region, found in search.at(end):
+                form, against = _choose(target, region, found)
+                if form is not None:
+                    search.claim(region)
+                    return _write(tape, region, found, form)
+                if against:
+                    search.claim(region)
+                    reason = reason or f"{found.idiom}: {against}"
+            raise Reject(reason)
+
+        rule = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
+        rewrite(model, (rule,), changes, backwards=True)
+
+
+def _choose(target: Target, region: Region, found: FoundReduction) -> tuple[NormForm | None, str]:
+    """The shortest form that is fast and saves nodes, or why there is none ("" where none is missed)."""
+    gone = len(removable(region))
+    forms = list(norm_forms(found, region.entry))
+    if not forms:
+        axes = ", ".join(map(str, found.axes))
+        return None, f"no operator does it on axes {axes} of {region.entry.shape}" if gone > 2 else ""
+    fast = [form for form in forms if target.pays(form.name)]
+    shorter = [form for form in fast if form.total(found) < gone]
+    if shorter:
+        return min(shorter, key=lambda form: form.total(found)), ""
+    slow = next((form for form in forms if form not in fast and form.total(found) < gone), None)
+    if slow is None:
+        return None, ""
+    times = target.times[slow.name]
+    return None, f"{slow.name} takes {times:.2g} times as long as its spelling here"
+
+
+def _write(tape: Tape, region: Region, found: FoundReduction, form: NormForm) -> ir.Value:
+    tape.require_opset(form.since)
+    tape.kind = form.name
+    tape.consumed = region.nodes[-2::-1]
+    tape.finding = (form.name, found.error)
+    return form.write(tape, region.entry, found)

@@ -1,0 +1,73 @@
+"""Write Softmax and LogSoftmax by their operators, however they are spelled.
+
+A region with one entry that holds a reduction is evaluated on probes and compared (`graphopt.idioms`):
+
+    e = Exp(x - ReduceMax(x)); e / ReduceSum(e)          ->  Softmax(x)
+    x - ReduceLogSumExp(x)                               ->  LogSoftmax(x)
+    e = Exp(x / 0.5); e * Reciprocal(ReduceSum(e))       ->  Softmax(x * 2)
+
+Where a row is nothing but -inf, Softmax is NaN; a spelling that gives something else there stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import onnx_ir as ir
+
+from graphopt.cost import Target
+from graphopt.idioms import POWERS, FoundReduction, Region, recognize_softmax, removable
+from graphopt.ir import Changes, Reject, Rule, Tape, op, rank, rewrite
+from graphopt.passes.idioms._forms import scaled
+from graphopt.passes.idioms._rows import ENDS, RowSearch
+from graphopt.pipeline import Pass
+
+ANY_AXIS_SINCE = 13
+"""Before this opset Softmax works on all axes from the named one on."""
+
+
+@dataclass(frozen=True)
+class FuseSoftmax(Pass):
+    """Write Softmax and LogSoftmax by their operators, however they are spelled.
+
+    Attributes:
+        target: Says whether the operators are faster than their spelling.
+    """
+
+    name: ClassVar[str] = "fuse-softmax"
+    target: str = "portable"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        target = Target.load(self.target)
+        search = RowSearch(recognize_softmax, POWERS)
+
+        def build(tape: Tape, end: ir.Node) -> ir.Value:
+            for region, found in search.at(end):
+                if _nodes(found) < len(removable(region)):
+                    search.claim(region)
+                    return _write(tape, region, found, target)
+            raise Reject("")
+
+        rule = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
+        rewrite(model, (rule,), changes, backwards=True)
+
+
+def _nodes(found: FoundReduction) -> int:
+    return 1 + (found.parameters["temperature"] != 1.0)
+
+
+def _write(tape: Tape, region: Region, found: FoundReduction, target: Target) -> ir.Value:
+    entry, (axis,) = region.entry, found.axes
+    if not target.pays(found.idiom):
+        times = target.times[found.idiom]
+        raise Reject(f"{found.idiom}: the operator takes {times:.2g} times as long as its spelling here")
+    if axis != (rank(entry) or 0) - 1:
+        tape.require_opset(ANY_AXIS_SINCE)
+        attributes = {"axis": axis}
+    else:
+        attributes = {"axis": -1 if tape.opset >= ANY_AXIS_SINCE else axis}
+    tape.kind = found.idiom
+    tape.consumed = region.nodes[-2::-1]
+    tape.finding = (found.idiom, found.error)
+    return tape.op(found.idiom, [scaled(tape, entry, found.parameters["temperature"])], attributes)
