@@ -1,0 +1,231 @@
+"""Write scaled dot product attention as the standard's Attention, however it is spelled.
+
+    MatMul(Softmax(Add(Mul(MatMul(q, Transpose(k)), s), mask)), v)   ->  Attention(q, k, v, mask; scale)
+
+Then it takes in what stands around it: heads that are repeated for their groups, keys and values of earlier
+tokens in front of the new ones, and the Reshape and Transpose that split and merge heads, with which it is
+faster than without. A row with no column left to see is zero, where a softmax of infinities has no number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import onnx_ir as ir
+
+from graphopt.cost import Target
+from graphopt.ir import (
+    Changes,
+    Reject,
+    Tape,
+    attribute_int,
+    attribute_ints,
+    op,
+    rest,
+    rewrite,
+    rule,
+    same_dim,
+)
+from graphopt.passes.chains._views import reshaped
+from graphopt.passes.idioms._heads import merged_rows, repeated_heads
+from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
+from graphopt.passes.idioms._scores import (
+    HEADED,
+    Operand,
+    Scores,
+    read_scores,
+    read_weighting,
+    softmax_behind,
+)
+from graphopt.pipeline import Pass
+
+OPSET = 23
+"""The standard has Attention from here on."""
+CACHE_AXIS = 2
+"""Where keys of earlier tokens stand in front of new ones: [batch, heads, tokens, depth]."""
+HEADS_LAST = [0, 2, 1, 3]
+"""Order that swaps heads and rows."""
+
+
+@rule(op(("MatMul", "Einsum"), rest("factors"), name="node"))
+def fuse_attention(tape: Tape, node: ir.Node) -> ir.Value:
+    """softmax(s * q k^T + mask) v  ->  Attention(q, k, v, mask)."""
+    weighting = read_weighting(node)
+    if weighting is None:
+        raise Reject("")
+    weights, values, order = weighting
+    found = softmax_behind(weights, tape.opset)
+    if found is None:
+        raise Reject("")
+    scores = read_scores(*found)
+    result = _attention(tape, scores, values, weights)
+    if order != tuple(range(len(order))):
+        result = tape.op("Transpose", [result], {"perm": list(order)})
+    return result
+
+
+@rule(op("Attention", rest("operands"), name="node"))
+def share_repeated_heads(tape: Tape, node: ir.Node) -> ir.Value:
+    """Attention(q, repeat(k), repeat(v))  ->  Attention(q, k, v): heads of keys serve a group of queries."""
+    keys, values = _without_past(node)
+    shared = [repeated_heads(each) for each in (keys, values)]
+    if shared[0] is None or shared[1] is None or shared[0][1] != shared[1][1]:
+        raise Reject("")
+    return tape.op(
+        "Attention", [node.inputs[0], shared[0][0], shared[1][0], *node.inputs[3:]], node.attributes
+    )
+
+
+@rule(op("Attention", rest("operands"), name="node"))
+def take_in_cache(tape: Tape, node: ir.Node) -> ir.Value:
+    """Attention(q, Concat(past, k), Concat(past, v))  ->  Attention(q, k, v, past, past) of three results."""
+    if attribute_int(node, "is_causal", 0) or len(node.inputs) > CACHE_INPUT:
+        raise Reject("")
+    pasts, news, joined = [], [], []
+    for value in _without_past(node):
+        concat = value.producer()
+        if concat is None or concat.op_type != "Concat" or len(concat.inputs) != 2 or None in concat.inputs:
+            raise Reject("")
+        if attribute_int(concat, "axis", 0) not in (CACHE_AXIS, CACHE_AXIS - HEADED):
+            raise Reject("")
+        if any(use.node is not node for use in value.uses()):
+            raise Reject(
+                "attention: keys or values joined with those of earlier tokens are used elsewhere too"
+            )
+        past, new = concat.inputs
+        pasts.append(past)
+        news.append(new)
+        joined.append(value)
+    mask = node.inputs[3] if len(node.inputs) > 3 else None
+    outputs = tape.ops("Attention", [node.inputs[0], *news, mask, *pasts], node.attributes, outputs=3)
+    for old, new in zip(joined, outputs[1:], strict=True):
+        tape.replace(old, new)
+    return outputs[0]
+
+
+CACHE_INPUT = 4
+
+
+@rule(op("Transpose", op("Attention", rest("operands"), name="node", shared=True), name="merge"))
+def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
+    """Transpose(Attention(split(q), split(k), split(v)))  ->  Reshape(Attention(q, k, v; heads))."""
+    if attribute_ints(merge, "perm") != HEADS_LAST or "q_num_heads" in node.attributes:
+        raise Reject("")
+    result = node.outputs[0]
+    if len(result.uses()) > 1 or result.is_graph_output():
+        raise Reject("attention: its heads are used before they are merged")
+    rows = merged_rows(tape, node.inputs[:3])
+    heads = [None if each is None or each.shape is None else each.shape.dims[1] for each in node.inputs[:3]]
+    if not all(isinstance(each, int) for each in heads):
+        raise Reject("attention: the number of heads is not known")
+    attributes = {**node.attributes, "q_num_heads": heads[0], "kv_num_heads": heads[1]}
+    outputs = tape.ops("Attention", [*rows, *node.inputs[3:]], attributes, outputs=len(node.outputs))
+    for old, new in zip(node.outputs[1:], outputs[1:], strict=True):
+        tape.replace(old, new)
+    return reshaped(tape, outputs[0], merge.outputs[0].shape)
+
+
+def _attention(tape: Tape, scores: Scores, values: Operand, weights: ir.Value) -> ir.Value:
+    """The node itself; its result has the dimensions of the second product."""
+    operands = [scores.queries, scores.keys, values]
+    dtype = operands[0].value.dtype
+    if dtype not in FLOORS or any(each.value.dtype != dtype for each in operands):
+        raise Reject("attention: queries, keys and values are not of one floating-point type")
+    headed = all(each.rank == HEADED for each in operands)
+    if not headed and any(each.rank != HEADED - 1 for each in operands):
+        raise Reject("attention: queries, keys and values have different numbers of dimensions")
+    _require_one_batch(operands, headed)
+    _require_one_length(scores.keys, values)
+    tape.require_opset(OPSET)
+    queries, keys, depths = (_placed(tape, each) for each in operands)
+    mask = Masks(tape, queries, keys, dtype).laid(scores.masks)
+    attributes: dict[str, Any] = {"scale": scores.scale}
+    if scores.softcap:
+        attributes["softcap"] = scores.softcap
+    if scores.precision is not None:
+        attributes["softmax_precision"] = int(scores.precision)
+    if not headed:
+        attributes |= {"q_num_heads": 1, "kv_num_heads": 1}
+        mask = _with_head(tape, mask)
+    inputs = [queries, keys, depths]
+    if mask is not None and is_causal(mask):
+        attributes["is_causal"] = 1
+    elif mask is not None:
+        inputs.append(mask)
+    return tape.op("Attention", inputs, attributes)
+
+
+def _placed(tape: Tape, operand: Operand) -> ir.Value:
+    value = operand.value
+    if operand.perm != tuple(range(len(operand.perm))):
+        value = tape.op("Transpose", [value], {"perm": list(operand.perm)})
+    if operand.lead is not None:
+        ends = [operand.dim(-2), operand.dim(-1)]
+        value = reshaped(tape, value, ir.Shape([*operand.lead, *ends]))  # type: ignore[list-item]
+    return value
+
+
+def _require_one_batch(operands: list[Operand], headed: bool) -> None:
+    """Attention broadcasts neither batch nor, but for groups, heads, as the products may.
+
+    Raises:
+        Reject: They are not certainly alike.
+    """
+    queries, *others = operands
+    for each in others:
+        if not same_dim(queries.dim(-queries.rank), each.dim(-each.rank)):
+            raise Reject("attention: queries, keys and values are not certainly of one batch size")
+    if not headed:
+        return
+    heads = [each.dim(-3) for each in operands]
+    if heads[1] == 1 and heads[2] == 1 and isinstance(heads[0], int):
+        return
+    if not all(isinstance(each, int) and each == heads[0] for each in heads):
+        raise Reject("attention: queries, keys and values are not certainly of as many heads")
+
+
+def _require_one_length(keys: Operand, values: Operand) -> None:
+    """One key that is compared, and several values, happens where a mask has more columns than the scores.
+
+    Raises:
+        Reject: There may be one key.
+    """
+    if keys.dim(-2) == 1 and values.dim(-2) != 1:
+        raise Reject("attention: one key serves several values")
+
+
+def _with_head(tape: Tape, mask: ir.Value | None) -> ir.Value | None:
+    """A mask of batches without heads, with one head."""
+    if mask is None or mask.shape is None or len(mask.shape) < HEADED - 1:
+        return mask
+    if len(mask.shape) == HEADED:
+        raise Reject("attention: the mask has heads that the scores have merged with their batch")
+    return tape.op("Unsqueeze", [mask, tape.ints([1], "axes")])
+
+
+def _without_past(node: ir.Node) -> tuple[ir.Value, ir.Value]:
+    """Keys and values of an Attention with heads split and no cache."""
+    keys, values = node.inputs[1], node.inputs[2]
+    if "q_num_heads" in node.attributes or any(each is not None for each in node.inputs[CACHE_INPUT:]):
+        raise Reject("")
+    if keys is None or values is None or len(node.outputs) != 1:
+        raise Reject("")
+    return keys, values
+
+
+@dataclass(frozen=True)
+class FuseAttention(Pass):
+    """Write scaled dot product attention as the standard's Attention, however it is spelled.
+
+    Attributes:
+        target: Says whether the operator is as fast as its spelling.
+    """
+
+    name: ClassVar[str] = "fuse-attention"
+    target: str = "portable"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        """Fuse, then take in what stands around."""
+        if Target.load(self.target).pays("Attention"):
+            rewrite(model, (fuse_attention, share_repeated_heads, take_in_cache, take_in_heads), changes)
