@@ -2,8 +2,8 @@
 
 A region is evaluated once on fixed probes: zero, the places around the kinks of common activations, its own
 constants, moderate values, and magnitudes up to the largest of its type. Each reference may solve for its
-parameters from a few of the results. Equal within the tolerance of its type on every probe, the region is that
-function.
+parameters from a few of the results. Equal on every probe, within the tolerance of its type, the region is
+that function.
 """
 
 from __future__ import annotations
@@ -261,8 +261,8 @@ def _solve_hard_sigmoid(at: At) -> Parameters | None:
 
 
 def _short(value: float) -> float:
-    """The value that float32 would hold: a difference quotient leaves noise behind."""
-    return float(np.float32(round(value, 11)))
+    """The value without the noise that a difference quotient leaves behind."""
+    return round(value, 10)
 
 
 def _solve_swish(at: At) -> Parameters | None:
@@ -278,13 +278,16 @@ def _solve_sigmoid(at: At) -> Parameters | None:
 
 
 def _solve_softplus(at: At) -> Parameters | None:
-    # f(0) = ln 2 / beta
-    return {"beta": _short(math.log(2.0) / at(0.0))} if at(0.0) > 0.0 else None
+    # f(0) = scale ln 2 / beta, and f(x) = scale x at large x
+    scale = _short(at(100.0) / 100.0)
+    return (
+        {"beta": _short(scale * math.log(2.0) / at(0.0)), "scale": scale} if scale * at(0.0) > 0.0 else None
+    )
 
 
 def _solve_elu(at: At) -> Parameters | None:
     slope = at(10.0) / 10.0
-    if slope == 0.0 or at(0.0) != 0.0:
+    if slope == 0.0 or abs(at(0.0)) > 0.01 * abs(slope):
         return None
     alpha = -at(-100.0) / slope
     return {"alpha": _short(alpha)} if alpha > 0.0 and math.isfinite(alpha) else None
@@ -300,7 +303,7 @@ def _solve_leaky_relu(at: At) -> Parameters | None:
     if slope <= 0.0 or at(0.0) != 0.0:
         return None
     alpha = -at(-1.0) / slope
-    return None if alpha in (0.0, 1.0) else {"alpha": _short(alpha)}
+    return None if alpha in (-1.0, 0.0, 1.0) else {"alpha": _short(alpha)}
 
 
 def _elu(x: Vector, alpha: float) -> Vector:
@@ -314,7 +317,7 @@ _POWERS = frozenset({"Exp", "Sigmoid", "Softplus", "Swish", "Tanh"})
 _EXPONENTS = frozenset({"Celu", "Elu", "Exp", "Selu"})
 _SMOOTH = 1e-7
 """Floor of functions that are smooth at 0: in float32 they are never nearer to 0 than this."""
-_CANCELLING = 0.02
+_CANCELLING = 0.1
 """Floor of functions with a term e^x - 1: rounded constants do not cancel out."""
 
 POINTWISE: tuple[Pointwise, ...] = (
