@@ -21,21 +21,17 @@ from graphopt.passes.layout._perms import Perm, compose, inverse, is_identity
 
 MOST_NODES = 1 << 13
 """Nodes of one proposal."""
-MOST_ROUNDS = 8
 
 Proposal = dict[ir.Node, Layout]
 
 
-def assign(flow: Flow) -> None:
-    """Choose layouts; those of `flow` change."""
-    for _ in range(MOST_ROUNDS):
-        seen: set[tuple[ir.Node, tuple[object, ...]]] = set()
-        changed = False
-        for value, use in flow.unmet():
-            for node, port, perm in _seeds(flow, value, use):
-                changed |= _try(flow, node, port, perm, seen)
-        if not changed:
-            return
+def assign(flow: Flow) -> bool:
+    """Choose layouts; those of `flow` change. Returns whether there is any."""
+    seen: set[tuple[ir.Node, tuple[object, ...]]] = set()
+    for value, use in flow.unmet():
+        for node, port, perm in _seeds(flow, value, use):
+            _try(flow, node, port, perm, seen)
+    return bool(flow.layouts)
 
 
 def _seeds(flow: Flow, value: ir.Value, use: Use) -> list[tuple[ir.Node | None, int, Perm]]:
@@ -51,30 +47,29 @@ def _seeds(flow: Flow, value: ir.Value, use: Use) -> list[tuple[ir.Node | None, 
 
 def _try(
     flow: Flow, node: ir.Node | None, port: int, perm: Perm, seen: set[tuple[ir.Node, tuple[object, ...]]]
-) -> bool:
+) -> None:
     """Spread one proposal and adopt what of it makes the graph cheaper."""
     try:
         layout = flow.layout_of(node, port, perm)
     except Reject:
-        return False
+        return
     assert node is not None
     if (node, _key(layout)) in seen:
-        return False
+        return
     proposal, orders = _spread(flow, node, layout)
     seen.update((each, _key(proposed)) for each, proposed in proposal.items())
     chosen = _cut(flow, proposal, orders)
     if not chosen:
-        return False
+        return
     values = dict.fromkeys(value for each in chosen for value in _around(flow, each))
     before = flow.total(values, chosen)
     old = {each: flow.layouts.get(each) for each in chosen}
     for each in chosen:
         _set(flow, each, proposal[each])
     if flow.total(values, chosen) < before:
-        return True
+        return
     for each, was in old.items():
         _set(flow, each, was)
-    return False
 
 
 def _set(flow: Flow, node: ir.Node, layout: Layout | None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from graphopt.ir import Reject, constant_tensor, rank
+from graphopt.ir import Reject, constant_tensor, graph_and_bodies, rank
 from graphopt.passes.chains.merge_transposes import permutation
 from graphopt.passes.layout._carry import carry, works_along
 from graphopt.passes.layout._layout import Layout
@@ -65,11 +65,12 @@ class Flow:
         self.layouts: dict[ir.Node, Layout] = {}
         self.transposes: list[ir.Node] = []
         self._origins: dict[ir.Value, tuple[ir.Value, Perm]] = {}
-        self._pinned: set[ir.Value] = set()
+        self._pinned = _read_in_bodies(graph)
+        self._reads: dict[ir.Node, list[tuple[int, ir.Value, Perm]]] = {}
         for node in graph:
             self._add(node)
         for value in graph.outputs:
-            self._use(None, 0, value)
+            self._add_output(value)
 
     def origin(self, value: ir.Value) -> tuple[ir.Value, Perm] | None:
         """The value that it is a Transpose of, perhaps itself, and the order; None without a known rank."""
@@ -81,13 +82,7 @@ class Flow:
 
     def reads(self, node: ir.Node) -> list[tuple[int, ir.Value, Perm]]:
         """The data of a node: number of the input, the value behind it, the order in which it is read."""
-        found = []
-        for index, value in enumerate(node.inputs):
-            if value is not None and constant_tensor(value) is None:
-                origin = self.origin(value)
-                if origin is not None:
-                    found.append((index, *origin))
-        return found
+        return self._reads.get(node, [])
 
     def kept(self, value: ir.Value) -> Perm:
         """The order in which a value is made."""
@@ -123,14 +118,11 @@ class Flow:
         perm = between(made, wanted)
         if moves_only_ones(perm, dims):
             return NODE // 2
-        size = 4 if value.dtype is None else max(value.dtype.bitwidth // 8, 1)
-        for dim in dims:
-            size *= dim if isinstance(dim, int) else UNKNOWN_SIZE
         if swaps_last_two(perm) and all(
             use.node is not None and use.node.op_type == "MatMul" for use in uses
         ):
             return NODE // 8  # runtimes let a MatMul read the operand as it is
-        return size + NODE
+        return _bytes(value) + NODE
 
     def cost(self, value: ir.Value) -> int:
         """What all orders in which a value is read cost."""
@@ -144,8 +136,7 @@ class Flow:
         """What it costs that a node works in a layout, transposes not counted."""
         extra = NODE // 2 if layout is not None and layout.adds_node else 0
         if works_along(node, layout):
-            value = node.outputs[0]
-            extra += 2 * self.move(value, identity(len(value.shape or ())), _rotated(value), ())
+            extra += 2 * (_bytes(node.outputs[0]) + NODE)  # runtimes transpose it themselves, and back
         return extra
 
     def total(self, values: Iterable[ir.Value], nodes: Iterable[ir.Node]) -> int:
@@ -164,9 +155,6 @@ class Flow:
         ]
 
     def _add(self, node: ir.Node) -> None:
-        for output in node.outputs:
-            if any(use.node.graph is not self.graph for use in output.uses()):
-                self._pinned.add(output)
         if node.outputs and node.outputs[0] not in self._pinned:
             perm = transposition(node)
             origin = None if perm is None else self.origin(node.inputs[0])  # type: ignore[arg-type]
@@ -174,16 +162,21 @@ class Flow:
                 self._origins[node.outputs[0]] = origin[0], compose(origin[1], perm)
                 self.transposes.append(node)
                 return
-        for index, value in enumerate(node.inputs):
-            if value is not None:
-                self._use(node, index, value)
+        reads = [
+            (index, *origin)
+            for index, value in enumerate(node.inputs)
+            if value is not None and constant_tensor(value) is None
+            for origin in [self.origin(value)]
+            if origin is not None
+        ]
+        self._reads[node] = reads
+        for index, value, perm in reads:
+            self.uses.setdefault(value, []).append(Use(node, index, perm, node.inputs[index]))  # type: ignore[arg-type]
 
-    def _use(self, node: ir.Node | None, index: int, value: ir.Value) -> None:
-        if constant_tensor(value) is not None:
-            return
-        origin = self.origin(value)
-        if origin is not None:
-            self.uses.setdefault(origin[0], []).append(Use(node, index, origin[1], value))
+    def _add_output(self, output: ir.Value) -> None:
+        origin = self.origin(output)
+        if origin is not None and constant_tensor(output) is None:
+            self.uses.setdefault(origin[0], []).append(Use(None, 0, origin[1], output))
 
 
 def transposition(node: ir.Node) -> Perm | None:
@@ -202,7 +195,18 @@ def transposition(node: ir.Node) -> Perm | None:
     return None
 
 
-def _rotated(value: ir.Value) -> Perm:
-    """Any order in which the last axis is another."""
-    axes = len(value.shape or ())
-    return (axes - 1, *range(axes - 1))
+def _read_in_bodies(graph: ir.Graph) -> set[ir.Value]:
+    """The values of a graph that graphs inside its nodes read."""
+    inner = [body for body in graph_and_bodies(graph) if body is not graph]
+    read = {value for body in inner for node in body for value in node.inputs if value is not None}
+    read.update(value for body in inner for value in body.outputs)
+    return {value for value in read if value.graph is graph}
+
+
+def _bytes(value: ir.Value) -> int:
+    """The size of a value of known rank."""
+    assert value.shape is not None
+    size = 4 if value.dtype is None else max(value.dtype.bitwidth // 8, 1)
+    for dim in value.shape.dims:
+        size *= dim if isinstance(dim, int) else UNKNOWN_SIZE
+    return size

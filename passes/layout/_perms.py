@@ -5,6 +5,7 @@ A permutation p says how a value is kept: axis k as kept is axis p[k] of the val
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import onnx_ir as ir
@@ -17,21 +18,25 @@ Segment = tuple[tuple[int, ...], tuple[int, ...]]
 """Axes of the input and axes of the output that hold the same elements in the same order."""
 
 
+@functools.cache
 def identity(rank: int) -> Perm:
     """The permutation that moves nothing."""
     return tuple(range(rank))
 
 
+@functools.cache
 def is_identity(perm: Perm) -> bool:
     """Whether it moves nothing."""
     return all(axis == index for index, axis in enumerate(perm))
 
 
+@functools.cache
 def compose(first: Perm, second: Perm) -> Perm:
     """Transpose by `first`, then by `second`, as one."""
     return tuple(first[axis] for axis in second)
 
 
+@functools.cache
 def inverse(perm: Perm) -> Perm:
     """The permutation that undoes it."""
     return tuple(sorted(range(len(perm)), key=perm.__getitem__))
@@ -62,6 +67,8 @@ def across(segments: Sequence[Segment], perm: Perm, what: str) -> Perm:
         Reject: Axes that the node joins do not stay together; `what` names it.
     """
     owner = {axis: index for index, (ins, _) in enumerate(segments) for axis in ins}
+    if len(owner) != len(perm):
+        raise Reject(f"a {what} of operands of several ranks")
     order: list[int] = []
     position = 0
     while position < len(perm):

@@ -22,6 +22,10 @@ from graphopt.passes.layout._layout import OUTPUT, Builder
 from graphopt.passes.layout._perms import compose, inverse
 from graphopt.pipeline import Pass
 
+MOVERS = ("Transpose", "Reshape")
+MOST_ROUNDS = 16
+"""Each makes a graph cheaper, so that there are few."""
+
 
 @dataclass(frozen=True)
 class SinkTransposes(Pass):
@@ -32,16 +36,17 @@ class SinkTransposes(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         names = Names(model)
         for graph in graph_and_bodies(model.graph):
-            flow = Flow(graph, opset(model))
-            if not flow.transposes:
+            if not any(node.op_type in MOVERS for node in graph):
                 continue
-            assign(flow)
+            for _ in range(MOST_ROUNDS):
+                flow = Flow(graph, opset(model))
+                if not flow.transposes or not assign(flow):
+                    break
+                for node in flow.layouts:
+                    changes.add(f"past a {node.op_type}")
+                emit(flow, Builder(model, graph, names))
             for value, use in flow.unmet():
                 changes.refuse(_reason(flow, value, use), _name(use))
-            for node in flow.layouts:
-                changes.add(f"past a {node.op_type}")
-            if flow.layouts:
-                emit(flow, Builder(model, graph, names))
 
 
 def _reason(flow: Flow, value: ir.Value, use: Use) -> str:
