@@ -29,8 +29,8 @@ _ALGEBRA = (
 )
 _IDIOMS = "precompute-gather,fuse-softmax,fuse-norm,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = (
-    "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,fuse-pad,"
-    "join-convs"
+    "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
+    "gemm-to-matmul,fuse-pad,join-convs,join-matmuls"
 )
 _LAST = "slices-to-split,join-sums"
 """What other passes would no longer recognise."""
