@@ -12,6 +12,7 @@ Runs before affines are merged and absorbed, though a constant factor behind an 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -39,11 +40,13 @@ from graphopt.ir import (
     Reject,
     Rule,
     Tape,
+    const,
     constant_tensor,
     op,
     rank,
     rewrite,
     same_shape,
+    var,
     want_opset,
 )
 from graphopt.passes.idioms._forms import FORMS, Form, scaled
@@ -54,6 +57,10 @@ NO_ENDS = frozenset({"Exp", "Identity", "Sign"})
 MOST_ELEMENTS = 4096
 """Constants with more elements than this are not looked through for being one value repeated."""
 
+ROUNDING = 1e-6
+"""Factors nearer to 1 than this are 1."""
+RAMP_ENDS = ("Clip", "Max", "Min", "Relu", "Where")
+"""Operators that spellings of HardSigmoid end with where their factor stands behind a gate."""
 BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
 """Operators that alone may spell another one: Max(x, 0)."""
 BITS = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
@@ -74,10 +81,18 @@ class FuseActivation(Pass):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         search = _Search(Target.load(self.target), self.settle)
-        rule = Rule(
-            "fuse-activation", (op(tuple(sorted(ELEMENTWISE - NO_ENDS)), name="end"),), search.build, ("end",)
+        ends = op(tuple(sorted(ELEMENTWISE - NO_ENDS)), name="end")
+        gated = op("Mul", var("gate"), op(RAMP_ENDS, name="end", shared=True))
+        rules = (
+            Rule("fuse-activation", (ends,), search.build, ("end",)),
+            Rule(
+                "fuse-gated-activation",
+                (op(("Div", "Mul"), gated, const("factor"), name="root"),),
+                search.build_gated,
+                ("root", "gate", "end", "factor"),
+            ),
         )
-        rewrite(model, (rule,), changes, backwards=True)
+        rewrite(model, rules, changes, backwards=True)
 
 
 class _Step(NamedTuple):
@@ -124,9 +139,34 @@ class _Search:
                         raise
         raise Reject(reason)
 
+    def build_gated(
+        self, tape: Tape, root: ir.Node, gate: ir.Value, end: ir.Node, factor: ir.Value
+    ) -> ir.Value:
+        """gate * (c * idiom(x)) / c  ->  gate * idiom(x)."""
+        tensor = constant_tensor(factor)
+        number = None if tensor is None or tensor.size != 1 else _uniform(factor)
+        product = root.inputs[0] if root.inputs[1] is factor else root.inputs[1]
+        fits = product is not None and len(factor.shape or ()) <= (rank(product) or 0)
+        if not number or not fits or len(end.outputs[0].uses()) != 1:
+            raise Reject("")
+        factor_behind = number if root.op_type == "Mul" else 1.0 / number
+        for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
+            found = self._recognize(region)
+            if isinstance(found, Found) and found.scale != 1.0:
+                scale = found.scale * factor_behind
+                merged = dataclasses.replace(found, scale=1.0 if abs(scale - 1.0) <= ROUNDING else scale)
+                form = self._choose(tape, region, merged, [*removable(region), root])
+                tape.kind = f"{found.idiom.name} as a gate"
+                tape.consumed = region.nodes[-2::-1]
+                tape.finding = (found.idiom.name, found.error)
+                built = form.build(tape, region.entry, found)
+                return scaled(tape, tape.op("Mul", [gate, built]), merged.scale)
+        raise Reject("")
+
     def _write(self, tape: Tape, region: Region, found: Found) -> ir.Value:
         gone = removable(region)
         tape.consumed = region.nodes[-2::-1]
+        tape.remark = ""
         tape.finding = (found.idiom.name, found.error)
         form = self._choose(tape, region, found, gone)
         tape.kind = f"{found.idiom.name}" + ("" if form.nodes == 1 else f" as {form.name}")

@@ -487,6 +487,21 @@ def test_values_used_elsewhere_stay_beside_it() -> None:
     assert run_pass(text, "fuse-activation").ops == ["Add", "HardSwish"]
 
 
+@pytest.mark.parametrize("end", ["y = Div(m, six)", "y = Mul(m, sixth)", "y = Mul(sixth, m)"])
+def test_a_factor_behind_a_gate_belongs_to_it(end: str) -> None:
+    text = f"""g (float[2,3] x, float[2,3] v) => (float[2,3] y)
+        <float three = {{3}}, float zero = {{0}}, float six = {{6}}, float sixth = {{0.16666667}}> {{
+        s = Add(x, three) c = Clip(s, zero, six) m = Mul(c, v) {end} }}"""
+    assert run_pass(text, "fuse-activation").ops == ["HardSigmoid", "Mul"]
+
+
+def test_a_gate_of_other_numbers_keeps_what_is_left_of_its_factor() -> None:
+    text = """g (float[2,3] x, float[2,3] v) => (float[2,3] y)
+        <float three = {3}, float zero = {0}, float six = {6}, float five = {5}> {
+        s = Add(x, three) c = Clip(s, zero, six) m = Mul(c, v) y = Div(m, five) }"""
+    assert run_pass(text, "fuse-activation").ops == ["HardSigmoid", "Mul", "Mul"]
+
+
 def test_nothing_is_gained_where_too_much_is_used_elsewhere() -> None:
     text = """g (float[2,3] x) => (float[2,3] y, float[2,3] r) { n = Neg(x) r = Sigmoid(n) y = Mul(x, r) }"""
     assert run_pass(text, "fuse-activation").changes == 0
