@@ -25,7 +25,7 @@ TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-6, "float64": 2e-
 larger: what rounding its constants to the type explains."""
 SHARE = 0.05
 """Share of a probe that differences are measured against where the function's value is smaller."""
-LIKENESS = 0.4
+LIKENESS = 0.6
 """Share of moderate probes that must agree for a region to be called nearly an idiom."""
 LARGEST = {"float16": 6e4, "float32": 1e30, "float64": 1e30, "bfloat16": 1e30}
 

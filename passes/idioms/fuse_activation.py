@@ -143,6 +143,8 @@ class _Search:
         self, tape: Tape, root: ir.Node, gate: ir.Value, end: ir.Node, factor: ir.Value
     ) -> ir.Value:
         """gate * (c * idiom(x)) / c  ->  gate * idiom(x)."""
+        if root in self._claimed:
+            raise Reject("")
         tensor = constant_tensor(factor)
         number = None if tensor is None or tensor.size != 1 else _uniform(factor)
         product = root.inputs[0] if root.inputs[1] is factor else root.inputs[1]

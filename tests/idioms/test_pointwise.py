@@ -57,7 +57,7 @@ def test_parameters_are_solved_for(
 
 
 def test_a_near_miss_says_where_it_differs() -> None:
-    outcome = told(lambda x: np.maximum(x, 0.0) + np.where(np.abs(x) > 5, 0.5, 0.0))
+    outcome = told(lambda x: np.maximum(x, 0.0) + np.where(np.abs(x) > 7, 0.5, 0.0))
     assert isinstance(outcome, NearMiss)
     assert str(outcome).startswith(f"nearly {outcome.idiom.name}, but at x = ")
 

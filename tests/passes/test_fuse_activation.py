@@ -547,6 +547,13 @@ def test_a_newer_operator_is_asked_for_before_settling() -> None:
     assert model.meta[WANTED_OPSET_KEY] == {14: ["HardSwish"]}
 
 
+def test_a_factor_behind_what_waits_for_an_opset_is_no_gate() -> None:
+    model = write([read(SPELLINGS["HardSwish"][0])], opset=13)
+    infer_shapes(model)
+    (record,) = Pipeline.parse("fuse-activation").run(model).records
+    assert record.changes == 0
+
+
 def test_a_form_that_no_opset_asked_for_can_have_is_named() -> None:
     run = run_pass(write([read(SPELLINGS["Gelu"][0])], opset=13), "fuse-activation{settle=true}")
     assert run.refusals == {"fuse-activation: Gelu: needs opset 20, and the model is at 13": 1}

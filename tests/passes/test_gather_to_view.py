@@ -33,6 +33,60 @@ def test_other_places_stay(start: str, order: str) -> None:
     assert not run.changes
 
 
+FLAT = """agraph (float[B,L] x) => (float[B,1,1,L] y) <
+    int64 zero = {0}, int64 one = {1}, int64[3] behind = {1, 2, 3}, int64[3] before = {0, 1, 2},
+    int64[4] shape = {0, 1, 1, -1}, int64[2] line = {-1, 1}, int64 three = {3},
+    int64[1] line0 = {0}, int64[1] line1 = {-1}
+> {
+    s = Shape(x)  b = Gather(s, zero)  l = Gather(s, one)  u = Unsqueeze(%s, line0)
+    r0 = Range(zero, b, one)  u0 = Unsqueeze(r0, behind)  r1 = Range(zero, l, one)  u1 = Unsqueeze(r1, before)
+    f = %s  m = Mul(u0, u)  i = Add(u1, m)  g = Gather(f, i)  y = Reshape(g, shape)
+}"""
+
+
+@pytest.mark.parametrize("flat", ["Flatten<axis=2>(x)", "Reshape(x, line)", "Reshape(x, line1)"])
+def test_flat_places(flat: str) -> None:
+    text = FLAT % ("l", flat)
+    run = run_pass(text, "gather-to-view,dce")
+    assert run.ops == ["Unsqueeze", "Reshape"]
+
+
+@pytest.mark.parametrize("width", ["b", "three"])
+def test_other_flat_places_stay(width: str) -> None:
+    run = run_pass(FLAT % (width, "Flatten<axis=2>(x)"), "gather-to-view", inputs=())
+    assert run.refusals == {
+        "gather-by-flat-places: the indices are no places: "
+        "rows are not as long as what they are counted by": 1
+    }
+
+
+@pytest.mark.parametrize(
+    ("indices", "ops"), [("0, 0, 0, 1, 0, 2", ["Unsqueeze"]), ("0, 0, 0, 2, 0, 1", ["GatherND"])]
+)
+def test_constant_places(indices: str, ops: list[str]) -> None:
+    run = run_pass(
+        f"""agraph (float[1,3] x) => (float[1,1,3] y) <int64[1,1,3,2] i = {{{indices}}}> {{
+            y = GatherND(x, i)
+        }}""",
+        "gather-to-view",
+    )
+    assert run.ops == ops
+
+
+def test_token_types(weights: Weights) -> None:
+    run = run_pass(
+        f"""agraph (float[B,L,2] x, int64[B,L] ids) => (float[B,L,2] y) {weights(table=(3, 2))[:-1]},
+            int64[1,5] zeros = {{1, 1, 1, 1, 1}}, int64[1,5] positions = {{0, 1, 2, 3, 4}},
+            int64[1] begin = {{0}}, int64[1] axis = {{1}}
+        > {{
+            s = Shape(ids)  n = Shape<start=1, end=2>(ids)  p = Slice(positions, begin, n, axis)
+            z = GatherElements<axis=1>(zeros, p)  e = Expand(z, s)  g = Gather(table, e)  y = Add(x, g)
+        }}""",
+        "gather-to-view,drop-expands,fold,dce",
+    )
+    assert run.ops == ["Add"]
+
+
 @pytest.mark.parametrize("numbers", ["{0, 1, 2}", "{0, 2, 1}", "{0, 1, 1}"])
 def test_all_of_an_axis(numbers: str) -> None:
     run = run_pass(
