@@ -20,7 +20,7 @@ from graphopt.idioms import (
     reduced_axes,
     regions_ending_at,
 )
-from graphopt.ir import Reject, constant_tensor, rank
+from graphopt.ir import constant_tensor, rank
 
 ENDS = (
     "Add",
@@ -63,11 +63,15 @@ class RowSearch:
     Args:
         recognize: What a region is.
         operators: A region holds at least one of these.
+
+    Attributes:
+        reason: What the last search found nearly to be such a function, as text.
     """
 
     def __init__(
         self, recognize: Callable[[TensorFunction, str], Outcome], operators: frozenset[str]
     ) -> None:
+        self.reason = ""
         self._recognize = recognize
         self._operators = operators
         self._ranks = Ranks()
@@ -79,20 +83,18 @@ class RowSearch:
     def at(self, end: ir.Node) -> Iterator[tuple[Region, FoundReduction]]:
         """The regions that end at a node and are such a function, largest first.
 
-        Raises:
-            Reject: After the last of them, where a region nearly is one and none was taken.
+        After the last of them `reason` says what nearly is one, where there is such a region.
         """
+        self.reason = ""
         if end in self._claimed or self._distance(end) > REACH:
-            raise Reject("")
-        reason = ""
+            return
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_expandable, SPAN))):
             outcome = self._outcome(region)
             if isinstance(outcome, FoundReduction):
                 yield region, outcome
             elif outcome is not None and self._is_news(region, outcome):
                 self._told.update(region.nodes)
-                reason = reason or str(outcome)
-        raise Reject(reason)
+                self.reason = self.reason or str(outcome)
 
     def claim(self, region: Region) -> None:
         """Look at no end inside a region again: what it is, and why it stays if it does, is decided."""

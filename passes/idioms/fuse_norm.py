@@ -14,6 +14,7 @@ along another axis LayerNormalization between two Transposes. Other constants th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,10 +22,41 @@ import onnx_ir as ir
 
 from graphopt.cost import Target
 from graphopt.idioms import ROOTS, FoundReduction, Region, recognize_normalization, removable
-from graphopt.ir import Changes, Reject, Rule, Tape, op, rewrite
-from graphopt.passes.idioms._norm_forms import NormForm, norm_forms
+from graphopt.ir import (
+    Changes,
+    Reject,
+    Rule,
+    Tape,
+    const,
+    constant_tensor,
+    op,
+    rewrite,
+    rule,
+    static_shape,
+    var,
+)
+from graphopt.passes.idioms._norm_forms import MOST_ONES, NormForm, norm_forms
 from graphopt.passes.idioms._rows import ENDS, RowSearch
+from graphopt.passes.operands import is_filled_with, keep
 from graphopt.pipeline import Pass
+
+_NORM = op(("LayerNormalization", "RMSNormalization"), var("x"), const("ones"), name="norm")
+
+
+@rule(op("Mul", _NORM, var("scale")))
+def scale_into_norm(tape: Tape, norm: ir.Node, x: ir.Value, ones: ir.Value, scale: ir.Value) -> ir.Value:
+    """Norm(x, ones) * scale, a value of the scale's shape  ->  Norm(x, scale)."""
+    keep(x, constant_tensor(scale) is None and is_filled_with(ones, 1.0))
+    keep(x, static_shape(scale) == static_shape(ones), "the scale varies along other axes than the rows'")
+    return tape.op(norm.op_type, [x, scale], norm.attributes)
+
+
+@rule(op("Add", op("LayerNormalization", var("x"), var("scale"), name="norm"), var("bias")))
+def bias_into_norm(tape: Tape, norm: ir.Node, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """LayerNormalization(x, scale) + bias, a value of the scale's shape  ->  with that bias."""
+    shape = static_shape(bias)
+    keep(x, constant_tensor(bias) is None and shape is not None and shape == static_shape(scale))
+    return tape.op(norm.op_type, [x, scale, bias], norm.attributes)
 
 
 @dataclass(frozen=True)
@@ -52,10 +84,10 @@ class FuseNorm(Pass):
                 if against:
                     search.claim(region)
                     reason = reason or f"{found.idiom}: {against}"
-            raise Reject(reason)
+            raise Reject(search.reason or reason)
 
-        rule = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
-        rewrite(model, (rule,), changes, backwards=True)
+        region = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
+        rewrite(model, (region, scale_into_norm, bias_into_norm), changes, backwards=True)
 
 
 def _choose(target: Target, region: Region, found: FoundReduction) -> tuple[NormForm | None, str]:
@@ -63,8 +95,7 @@ def _choose(target: Target, region: Region, found: FoundReduction) -> tuple[Norm
     gone = len(removable(region))
     forms = list(norm_forms(found, region.entry))
     if not forms:
-        axes = ", ".join(map(str, found.axes))
-        return None, f"no operator does it on axes {axes} of {region.entry.shape}" if gone > 2 else ""
+        return None, _obstacle(found, region) if gone > 2 else ""
     fast = [form for form in forms if target.pays(form.name)]
     shorter = [form for form in fast if form.total(found) < gone]
     if shorter:
@@ -74,6 +105,22 @@ def _choose(target: Target, region: Region, found: FoundReduction) -> tuple[Norm
         return None, ""
     times = target.times[slow.name]
     return None, f"{slow.name} takes {times:.2g} times as long as its spelling here"
+
+
+def _obstacle(found: FoundReduction, region: Region) -> str:
+    """Why no form says what a region was found to compute."""
+    shape = region.entry.shape
+    assert shape is not None
+    sizes = [shape.dims[axis] for axis in found.axes]
+    known = [size for size in sizes if isinstance(size, int)]
+    if len(known) < len(sizes):
+        unknown = next(
+            axis for axis, size in zip(found.axes, sizes, strict=True) if not isinstance(size, int)
+        )
+        return f"the size of axis {unknown} is not known"
+    if "epsilon" in found.parameters and math.prod(known) > MOST_ONES:
+        return "a scale of ones would be too large"
+    return f"no operator does it along axes {', '.join(map(str, found.axes))} of {len(shape)}"
 
 
 def _write(tape: Tape, region: Region, found: FoundReduction, form: NormForm) -> ir.Value:

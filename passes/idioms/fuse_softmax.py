@@ -47,7 +47,7 @@ class FuseSoftmax(Pass):
                 if _nodes(found) < len(removable(region)):
                     search.claim(region)
                     return _write(tape, region, found, target)
-            raise Reject("")
+            raise Reject(search.reason)
 
         rule = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
         rewrite(model, (rule,), changes, backwards=True)

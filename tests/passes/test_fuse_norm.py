@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from graphopt.testing import PassRun, run_pass
 
 Weights = Callable[..., str]
+AXES = re.compile(r"(\w+) <axes = \[(-?\d)\](, keepdims = 0)?> \((\w+)\)")
+"""A reduction with its axis in an attribute, as opsets before 18 have it."""
 
 CONSTANTS = """int64[1] last = {-1}, float two = {2}, float eps = {1e-5}, float one = {1},
     float root = {0.5}, float minus = {-0.5}, float n = {6}, float part = {0.1666666716337204},
@@ -63,8 +66,13 @@ AFFINES = {
 }
 
 
-def model(body: str, more: str, shape: str = "float[B,4,6]") -> str:
+def model(body: str, more: str, shape: str = "float[B,4,6]", *, axes_as_inputs: bool = False) -> str:
     more = more.strip()[1:-1]
+    if axes_as_inputs:
+        found = sorted({each[2] for each in AXES.finditer(body)})
+        body = AXES.sub(r"\1\3 (\4, axes\2)", body)
+        body = body.replace("axes-", "axes_").replace(", keepdims = 0", " <keepdims = 0>")
+        more += "".join(f", int64[1] axes{axis.replace('-', '_')} = {{{axis}}}" for axis in found)
     return f"g ({shape} x) => ({shape} y) <{CONSTANTS}, {more}> {{ {body} }}"
 
 
@@ -116,3 +124,244 @@ def test_an_older_opset_is_told() -> None:
         "LayerNormalization"
         in run_pass(model(body, "<float w = {1}>"), "{fuse-norm,raise-opset}*", opset=13).ops
     )
+
+
+ROOT_MEAN_SQUARE = {
+    "Pow, Sqrt, Reciprocal": """
+        p = Pow(x, two) v = ReduceMean <axes = [-1]> (p) e = Add(v, eps) r = Sqrt(e) i = Reciprocal(r)
+        q = Mul(x, i)""",
+    "Mul, Div": "p = Mul(x, x) v = ReduceMean <axes = [2]> (p) e = Add(eps, v) r = Sqrt(e) q = Div(x, r)",
+    "one over the root": """
+        p = Mul(x, x) v = ReduceMean <axes = [2]> (p) e = Add(eps, v) r = Sqrt(e) i = Div(one, r)
+        q = Mul(i, x)""",
+    "a negative power": """
+        p = Mul(x, x) v = ReduceMean <axes = [2]> (p) e = Add(eps, v) i = Pow(e, minus) q = Mul(i, x)""",
+    "a sum over N": """
+        v = ReduceSumSquare <axes = [2]> (x) w1 = Div(v, n) e = Add(w1, eps) r = Sqrt(e) q = Div(x, r)""",
+    "the sum by its part": """
+        p = Pow(x, two) v = ReduceSum(p, last) u = Mul(v, part) e = Add(u, eps) r = Sqrt(e) q = Div(x, r)""",
+    "no kept dimensions": """
+        p = Mul(x, x) v = ReduceMean <axes = [2], keepdims = 0> (p) e = Add(eps, v) r = Sqrt(e)
+        u = Unsqueeze(r, last) q = Div(x, u)""",
+    "absolute values": """
+        a = Abs(x) p = Mul(a, a) v = ReduceMean <axes = [2]> (p) e = Add(eps, v) r = Sqrt(e) q = Div(x, r)""",
+    "a sum and its epsilon": """
+        v = ReduceSumSquare <axes = [2]> (x) e = Add(v, eps) r = Sqrt(e) q = Div(x, r)""",
+}
+
+
+@pytest.mark.parametrize("affine", ["y = Identity(q)", "y = Mul(q, w)", "y = Mul(w, q)"])
+@pytest.mark.parametrize("core", ROOT_MEAN_SQUARE)
+def test_every_spelling_of_rms_normalization_is_found(core: str, affine: str, weights: Weights) -> None:
+    text = model(ROOT_MEAN_SQUARE[core] + affine, weights(w=(6,)), axes_as_inputs=True)
+    run = run_pass(text, "fuse-norm,dce", opset=23)
+    assert run.ops == ["RMSNormalization"]
+
+
+def test_rms_normalization_of_half_precision_with_casts_is_found() -> None:
+    core = ROOT_MEAN_SQUARE["a sum over N"].replace(
+        "ReduceSumSquare <axes = [2]> (x)", "ReduceSumSquare(f, last)"
+    )
+    body = "f = Cast <to = 1> (h) " + core.replace("(x", "(f")
+    text = f"""g (float16[B,4,6] h) => (float16[B,4,6] y)
+        <{CONSTANTS}, float16[6] w = {{14336, 15360, 16384, 16896, 15872, 48128}}>
+        {{ {body} c = Cast <to = 10> (q) y = Mul(c, w) }}"""
+    assert run_pass(text, "fuse-norm,dce", opset=23).ops == ["RMSNormalization"]
+
+
+UNIT = {
+    "ReduceL2": "l = ReduceL2 <axes = [2]> (x) y = Div(x, l)",
+    "ReduceL2, Reciprocal": "l = ReduceL2 <axes = [-1]> (x) i = Reciprocal(l) y = Mul(i, x)",
+    "root of a sum of squares": "s = ReduceSumSquare <axes = [2]> (x) l = Sqrt(s) y = Div(x, l)",
+    "Mul, ReduceSum": "p = Mul(x, x) s = ReduceSum(p, last) l = Sqrt(s) y = Div(x, l)",
+    "Pow, ReduceSum": "p = Pow(x, two) s = ReduceSum(p, last) l = Pow(s, root) y = Div(x, l)",
+    "a negative power": "p = Pow(x, two) s = ReduceSum(p, last) l = Pow(s, minus) y = Mul(x, l)",
+    "no kept dimensions": """
+        s = ReduceSumSquare <axes = [2], keepdims = 0> (x) l = Sqrt(s) u = Reshape(l, kept) y = Div(x, u)""",
+    "one over": "l = ReduceL2 <axes = [2]> (x) i = Div(one, l) y = Mul(x, i)",
+    "absolute values": "a = Abs(x) p = Pow(a, two) s = ReduceSum(p, last) l = Sqrt(s) y = Div(x, l)",
+}
+
+
+@pytest.mark.parametrize("body", UNIT.values(), ids=UNIT.keys())
+def test_every_spelling_of_lp_normalization_is_found(body: str) -> None:
+    run = run_pass(model(body, "<float w = {1}>"), "fuse-norm,dce", opset=17)
+    assert run.ops == ["LpNormalization"]
+    assert run.node("LpNormalization").attributes["axis"].as_int() == 2
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_lp_normalization_is_found_along_any_axis_and_of_absolute_values(axis: int) -> None:
+    body = f"l = ReduceL1 <axes = [{axis}]> (x) y = Div(x, l)"
+    node = run_pass(model(body, "<float w = {1}>"), "fuse-norm,dce", opset=17).node("LpNormalization")
+    assert (node.attributes["axis"].as_int(), node.attributes["p"].as_int()) == (axis, 1)
+
+
+INSTANCES = {
+    "Pow, Sqrt, Div": """
+        m = ReduceMean <axes = [2, 3]> (x) d = Sub(x, m) p = Pow(d, two) v = ReduceMean <axes = [2, 3]> (p)
+        e = Add(v, eps) r = Sqrt(e) q = Div(d, r)""",
+    "global pools": """
+        m = GlobalAveragePool(x) d = Sub(x, m) p = Mul(d, d) v = GlobalAveragePool(p)
+        e = Add(v, eps) r = Sqrt(e) q = Div(d, r)""",
+    "negative axes": """
+        m = ReduceMean <axes = [-1, -2]> (x) d = Sub(x, m) p = Mul(d, d) v = ReduceMean <axes = [3, 2]> (p)
+        e = Add(v, eps) i = Pow(e, minus) q = Mul(d, i)""",
+    "mean of squares less square of mean": """
+        m = ReduceMean <axes = [2, 3]> (x) d = Sub(x, m) p = Mul(x, x) s = ReduceMean <axes = [2, 3]> (p)
+        mm = Mul(m, m) v = Sub(s, mm) e = Add(v, eps) r = Sqrt(e) i = Reciprocal(r) q = Mul(d, i)""",
+    "one axis after the other": """
+        m3 = ReduceMean <axes = [3]> (x) m = ReduceMean <axes = [2]> (m3) d = Sub(x, m) p = Mul(d, d)
+        v3 = ReduceMean <axes = [3]> (p) v = ReduceMean <axes = [2]> (v3) e = Add(v, eps) r = Sqrt(e)
+        q = Div(d, r)""",
+    "centred twice": """
+        m = ReduceMean <axes = [2, 3]> (x) d = Sub(x, m) d2 = Sub(m, x) p = Mul(d2, d2)
+        v = ReduceMean <axes = [2, 3]> (p) e = Add(v, eps) r = Sqrt(e) q = Div(d, r)""",
+    "one over the root": """
+        m = ReduceMean <axes = [2, 3]> (x) d = Sub(x, m) p = Mul(d, d) v = ReduceMean <axes = [2, 3]> (p)
+        e = Add(v, eps) r = Sqrt(e) i = Div(one, r) q = Mul(i, d)""",
+    "an operator of its own": "q = InstanceNormalization <epsilon = 0.001> (x, ones, zeros)",
+    "rows in front of the operator": """
+        f = Reshape(x, rows) g = LayerNormalization <epsilon = 0.001> (f, long) q = Reshape(g, image)""",
+}
+
+
+@pytest.mark.parametrize("size", ["4,6", "H,W"])
+@pytest.mark.parametrize("core", INSTANCES)
+def test_every_spelling_of_instance_normalization_is_found(core: str, size: str, weights: Weights) -> None:
+    if core == "rows in front of the operator" and size == "H,W":
+        size = "4,6"
+    more = weights(w=(3, 1, 1), b=(1, 3, 1, 1))[:-1] + (
+        ", float[3] ones = {1, 1, 1}, float[3] zeros = {0, 0, 0}, int64[3] rows = {0, 3, -1}, int64[4] "
+        f"image = {{0, 3, 4, 6}}, float[24] long = {{{', '.join(['1'] * 24)}}}>"
+    )
+    text = model(INSTANCES[core] + "t = Mul(q, w) y = Add(t, b)", more, f"float[B,3,{size}]")
+    assert run_pass(text, "fuse-norm,dce", opset=17).ops == ["InstanceNormalization"]
+
+
+GROUPS = {
+    "Pow, Sqrt, Div": """
+        m = ReduceMean <axes = [2]> (g) d = Sub(g, m) p = Pow(d, two) v = ReduceMean <axes = [2]> (p)
+        e = Add(v, eps) r = Sqrt(e) z = Div(d, r)""",
+    "mean of squares less square of mean": """
+        m = ReduceMean <axes = [2]> (g) d = Sub(g, m) p = Mul(g, g) s = ReduceMean <axes = [2]> (p)
+        mm = Mul(m, m) v = Sub(s, mm) e = Add(v, eps) r = Sqrt(e) i = Reciprocal(r) z = Mul(d, i)""",
+    "a negative power": """
+        m = ReduceMean <axes = [-1]> (g) d = Sub(g, m) p = Mul(d, d) v = ReduceMean <axes = [2]> (p)
+        e = Add(v, eps) i = Pow(e, minus) z = Mul(i, d)""",
+}
+
+
+@pytest.mark.parametrize("size", ["4,5", "H,5"])
+@pytest.mark.parametrize("core", GROUPS)
+def test_groups_of_channels_are_written_around_instance_normalization(
+    core: str, size: str, weights: Weights
+) -> None:
+    back = "int64[4] back = {0, 6, 4, 5}" if size == "4,5" else "int64[4] back = {0, 6, -1, 5}"
+    more = weights(w=(6, 1, 1), b=(6, 1, 1))[:-1] + f", int64[3] pairs = {{0, 3, -1}}, {back}>"
+    body = f"g = Reshape(x, pairs) {GROUPS[core]} q = Reshape(z, back) t = Mul(q, w) y = Add(t, b)"
+    run = run_pass(model(body, more, f"float[B,6,{size}]"), "fuse-norm,dce", opset=17)
+    assert run.ops == ["Reshape", "InstanceNormalization", "Reshape", "Mul", "Add"]
+
+
+def test_layer_normalization_of_channels_stands_between_transposes(weights: Weights) -> None:
+    body = """
+        m = ReduceMean <axes = [1]> (x) d = Sub(x, m) p = Pow(d, two) v = ReduceMean <axes = [1]> (p)
+        e = Add(v, eps) r = Sqrt(e) q = Div(d, r) t = Mul(q, w) y = Add(t, b)"""
+    text = model(body, weights(w=(6, 1, 1), b=(6, 1, 1)), "float[B,6,H,W]")
+    run = run_pass(text, "fuse-norm,dce", opset=17)
+    assert run.ops == ["Transpose", "LayerNormalization", "Transpose"]
+
+
+def test_a_scale_along_another_axis_stands_behind(weights: Weights) -> None:
+    body = CENTRED["Pow, Sqrt, Div"].replace("2", "3") + "y = Mul(q, w)"
+    run = run_pass(model(body, weights(w=(4, 1, 1)), "float[B,4,H,6]"), "fuse-norm,dce", opset=17)
+    assert run.ops == ["LayerNormalization", "Mul"]
+
+
+def test_other_constants_of_the_definition_go_into_the_scale() -> None:
+    body = """
+        m = ReduceMean <axes = [2]> (x) d = Sub(x, m) p = Mul(d, d) s = ReduceSum(p, last) v = Div(s, less)
+        e = Add(v, eps) r = Sqrt(e) y = Div(d, r)"""
+    run = run_pass(model(body, "<float w = {1}>"), "fuse-norm,dce", opset=17)
+    assert run.ops == ["LayerNormalization"]
+    scale = run.node("LayerNormalization").inputs[1]
+    assert scale is not None and scale.const_value is not None
+    assert scale.const_value.numpy() == pytest.approx((5 / 6) ** 0.5)
+
+
+def test_an_affine_of_values_goes_into_the_norm() -> None:
+    body = CENTRED["Pow, Sqrt, Div"] + "t = Mul(q, w) y = Add(t, b)"
+    text = f"g (float[B,4,6] x, float[6] w, float[6] b) => (float[B,4,6] y) <{CONSTANTS}> {{ {body} }}"
+    run = run_pass(text, "fuse-norm,dce", opset=17)
+    assert run.ops == ["LayerNormalization"]
+    assert [value.name for value in run.node("LayerNormalization").inputs if value] == ["x", "w", "b"]
+
+
+def test_an_affine_of_values_along_another_axis_stays_behind() -> None:
+    body = CENTRED["Pow, Sqrt, Div"] + "t = Mul(q, w) y = Add(t, b)"
+    text = f"g (float[B,4,6] x, float[4,1] w, float[1] b) => (float[B,4,6] y) <{CONSTANTS}> {{ {body} }}"
+    assert run_pass(text, "fuse-norm,dce", opset=17).ops == ["LayerNormalization", "Mul", "Add"]
+
+
+def test_what_is_not_the_mean_is_no_part_of_it() -> None:
+    body = """
+        s = ReduceSum(x, last) m = Mul(s, off) d = Sub(x, m) p = Mul(d, d) v = ReduceMean <axes = [2]> (p)
+        e = Add(v, eps) r = Sqrt(e) y = Div(d, r)"""
+    run = run_pass(model(body, "<float w = {1}>", axes_as_inputs=True), "fuse-norm,dce", opset=23)
+    assert run.ops == ["ReduceSum", "Mul", "Sub", "RMSNormalization"]
+
+
+MEAN = "m = ReduceMean <axes = [2]> (x) d = Sub(x, m) p = Mul(d, d)"
+NEAR = {
+    "epsilon outside": (
+        f"{MEAN} v = ReduceMean <axes = [2]> (p) r = Sqrt(v) e = Add(r, tiny) y = Div(d, e)",
+        "nearly LayerNormalization: epsilon is added outside of the root (0.001)",
+    ),
+    "axes": (
+        f"{MEAN} v = ReduceMean <axes = [1]> (p) e = Add(v, eps) r = Sqrt(e) y = Div(d, r)",
+        "nearly LayerNormalization: the reductions run over different axes (2 and 1)",
+    ),
+    "floor": (
+        "l = ReduceL2 <axes = [2]> (x) c = Max(l, minute) y = Div(x, c)",
+        "nearly LpNormalization: the norm has a floor (1e-12)",
+    ),
+    "clipped": (
+        "l = ReduceL2 <axes = [2]> (x) c = Clip(l, tiny) y = Div(x, c)",
+        "nearly LpNormalization: the norm has a floor (0.001)",
+    ),
+    "added to the norm": (
+        "l = ReduceL2 <axes = [2]> (x) c = Add(l, tiny) y = Div(x, c)",
+        "nearly LpNormalization: epsilon is added outside of the root (0.001)",
+    ),
+    "mean absolute": (
+        f"{MEAN} a = Abs(d) v = ReduceMean <axes = [2]> (a) e = Add(v, eps) y = Div(d, e)",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "reason"), NEAR.values(), ids=NEAR.keys())
+def test_what_nearly_is_a_normalization_stays_with_a_reason(body: str, reason: str) -> None:
+    run = run_pass(model(body, "<float w = {1}>", axes_as_inputs=True), "fuse-norm", opset=23)
+    assert not run.changes
+    assert not reason or [each for each in run.refusals if each.startswith(f"fuse-norm: {reason}")], (
+        run.refusals
+    )
+
+
+def test_sizes_that_are_not_known_are_no_obstacle_to_a_refusal(weights: Weights) -> None:
+    body = CENTRED["Pow, Sqrt, Div"] + "y = Identity(q)"
+    run = run_pass(model(body, "<float w = {1}>", "float[A,B,C]"), "fuse-norm", opset=17)
+    assert run.refusals == {"fuse-norm: LayerNormalization: the size of axis 2 is not known": 1}
+
+
+def test_an_intermediate_that_others_use_stays(weights: Weights) -> None:
+    body = CENTRED["Pow, Sqrt, Div"] + "y = Identity(q) z = Relu(d)"
+    text = model(body, "<float w = {1}>").replace(" y)", " y, float[B,4,6] z)")
+    assert sorted(run_pass(text, "fuse-norm,dce", opset=17).ops) == [
+        "LayerNormalization",
+        "ReduceMean",
+        "Relu",
+        "Sub",
+    ]
