@@ -18,7 +18,18 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Reject, constant, facts, graphs, ints, remove_node, replace_value, same_dim
+from graphopt.ir import (
+    Changes,
+    Reject,
+    attribute_int,
+    constant,
+    facts,
+    graphs,
+    ints,
+    remove_node,
+    replace_value,
+    same_dim,
+)
 from graphopt.ir.dims import Dim
 from graphopt.passes.operands import is_filled_with
 from graphopt.pipeline import Pass
@@ -148,6 +159,11 @@ class _Smaller:
             raise Reject("the shape of a value on the way is not known")
         if known.elementwise and node.op_type not in NOT_BROADCASTING:
             new: Sequence[Dim] = _broadcast([self._dims(operand) for operand in node.inputs])
+        elif node.op_type == "Gather" and attribute_int(node, "axis", 0) == 0:
+            table = node.inputs[0]
+            if table is None or table in self.shapes:
+                raise Reject("a Gather reads its shape")
+            new = [*self._dims(node.inputs[1]), *self._dims(table)[1:]]
         elif node.op_type == "MatMul":
             new = self._product(node)
         else:
