@@ -31,7 +31,21 @@ FLOOR = -1.1e38
 """Well above the lowest float, which onnxruntime's Attention takes for "never"."""
 MOST_STEPS = 64
 BOUNDED_BY_OPERANDS = frozenset(
-    ["Add", "Concat", "Expand", "Identity", "Mul", "Reshape", "Slice", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where"]
+    [
+        "Add",
+        "Concat",
+        "Expand",
+        "Identity",
+        "Mul",
+        "Reshape",
+        "Slice",
+        "Squeeze",
+        "Sub",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    ]
 )
 """Operators of masks that make no number much lower than those they get."""
 
@@ -172,9 +186,10 @@ def read_projection(value: ir.Value) -> Projection:
     """The constant matrix and bias that make a value of another.
 
     Raises:
-        Reject: There are none.
+        Reject: There are none, or the value has other uses, for which it would have to be made again.
     """
     node = value.producer()
+    _require_only_use(value)
     if node is not None and node.op_type == "Split" and not node.domain:
         return _slice_of_split(node, value)
     if node is not None and node.op_type == "Reshape" and not node.domain:
@@ -182,8 +197,11 @@ def read_projection(value: ir.Value) -> Projection:
     bias = None
     if node is not None and node.op_type == "Add" and not node.domain:
         at = 0 if constant_tensor(node.inputs[0]) is not None else 1
-        bias, value = constant(node.inputs[at]), node.inputs[1 - at]  # type: ignore[assignment]
-        node = value.producer()
+        bias, product = constant(node.inputs[at]), node.inputs[1 - at]
+        if bias is None or product is None:
+            raise Reject("what is added to an operand of the attention is no bias")
+        _require_only_use(product)
+        node = product.producer()
     if node is None or node.op_type != "MatMul" or node.domain:
         raise Reject("an operand of the attention is no product with a constant")
     source, weight = node.inputs[0], constant(node.inputs[1])
@@ -196,6 +214,11 @@ def read_projection(value: ir.Value) -> Projection:
             raise Reject("what is added to an operand of the attention is no bias")
         bias = bias.reshape(-1)
     return Projection(source, weight, bias)
+
+
+def _require_only_use(value: ir.Value) -> None:
+    if len(value.uses()) != 1 or value.is_graph_output():
+        raise Reject("an operand of the attention is used elsewhere too")
 
 
 def _slice_of_split(node: ir.Node, value: ir.Value) -> Projection:
@@ -304,7 +327,7 @@ def _scores(value: ir.Value | None, nodes: list[ir.Node]) -> tuple[float, ir.Val
             continue
         if mask is not None or scale != 1.0:
             raise Reject("the scores of the attention get more than one mask, or scale it")
-        at = 0 if _is_scaled_product(node.inputs[0]) else 1
+        at = 0 if _holds_product(node.inputs[0]) else 1
         value, mask = node.inputs[at], node.inputs[1 - at]
     product = _producer(value, "MatMul")
     if product is None:
@@ -313,10 +336,10 @@ def _scores(value: ir.Value | None, nodes: list[ir.Node]) -> tuple[float, ir.Val
     return scale, mask, product
 
 
-def _is_scaled_product(value: ir.Value | None) -> bool:
-    while (node := _producer(value, "Mul", "Div")) is not None:
-        value = node.inputs[0] if scalar(node.inputs[0]) is None else node.inputs[1]
-    return _producer(value, "MatMul") is not None
+def _holds_product(value: ir.Value | None) -> bool:
+    """Whether a product comes to this value by sums and factors alone."""
+    node = _producer(value, "MatMul", "Add", "Mul", "Div")
+    return node is not None and (node.op_type == "MatMul" or any(map(_holds_product, node.inputs)))
 
 
 def _factor(node: ir.Node) -> tuple[ir.Value | None, float]:
@@ -340,7 +363,9 @@ def _heads(value: ir.Value | None, perm: Sequence[int], nodes: list[ir.Node]) ->
     """
     scale = 1.0
     turned = split = None
-    while (node := _producer(value, "Mul", "Div", "Transpose", "Reshape")) is not None and split is None:
+    while (node := _producer(value, "Mul", "Div", "Transpose", "Reshape")) is not None:
+        if split is not None and node.op_type in ("Transpose", "Reshape"):
+            break
         nodes.append(node)
         if node.op_type in ("Mul", "Div"):
             value, factor = _factor(node)

@@ -7,22 +7,22 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Reject, Rule, Tape, attribute_string, op, rank, rule, same_dim, var
+from graphopt.ir import Changes, Reject, Rule, Tape, attribute_string, op, rank, rule, same_dim
 from graphopt.passes.ort._contrib import CONTRIB, is_float32, rewrite_into_contrib
 from graphopt.pipeline import RewritePass
 
 
 @rule(
-    op("Gelu", op("Add", var("x"), var("bias")), name="gelu"),
-    op("Gelu", op("Add", var("x"), var("bias")), name="gelu", domain=CONTRIB),
-    op("FastGelu", op("Add", var("x"), var("bias")), name="gelu", domain=CONTRIB),
+    op("Gelu", op("Add", name="add"), name="gelu"),
+    op("Gelu", op("Add", name="add"), name="gelu", domain=CONTRIB),
+    op("FastGelu", op("Add", name="add"), name="gelu", domain=CONTRIB),
 )
-def bias_gelu(tape: Tape, x: ir.Value, bias: ir.Value, gelu: ir.Node) -> ir.Value:
+def bias_gelu(tape: Tape, add: ir.Node, gelu: ir.Node) -> ir.Value:
     """Gelu(x + bias)  ->  BiasGelu(x, bias), or FastGelu(x, bias) for the one by tanh."""
-    if rank(bias) != 1 or not rank(x):
-        raise Reject("" if rank(x) == 1 else "the bias is not a vector")
-    assert x.shape is not None and bias.shape is not None
-    if not same_dim(x.shape.dims[-1], bias.shape.dims[0]):
+    x, bias = sorted(add.inputs, key=lambda value: -(rank(value) or 0))
+    if x is None or bias is None or x.shape is None or bias.shape is None or len(bias.shape) != 1:
+        raise Reject("no vector is added")
+    if not len(x.shape) or not same_dim(x.shape.dims[-1], bias.shape.dims[0]):
         raise Reject("the bias may broadcast along the last axis")
     if not is_float32(x):
         raise Reject("onnxruntime has BiasGelu for float32 alone")
