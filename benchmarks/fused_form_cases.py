@@ -104,6 +104,22 @@ ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
         "y = Elu(x)",
         ("e = Exp(x) m = Sub(e, one) p = Relu(x) n = Min(m, zero) y = Add(p, n)",),
     ),
+    "Selu": (
+        PLANES,
+        "y = Selu(x)",
+        (
+            "e = Exp(x) m = Sub(e, one) k = Mul(m, selu) n = Min(k, zero) r = Relu(x) p = Mul(r, gamma)"
+            " y = Add(p, n)",
+        ),
+    ),
+    "Celu": (
+        PLANES,
+        "y = Celu <alpha = 2.0> (x)",
+        (
+            "d = Mul(x, half) e = Exp(d) m = Sub(e, one) k = Add(m, m) n = Min(k, zero) r = Relu(x)"
+            " y = Add(r, n)",
+        ),
+    ),
     "Softmax": (
         ((1, 12, 128, 128), (1, 8, 16, 16), (1, 128, 1000)),
         "y = Softmax <axis = -1> (x)",
@@ -213,6 +229,8 @@ CONSTANTS: Mapping[str, Array] = {
     "c0": np.array((2 / np.pi) ** 0.5, np.float32),
     "c03": np.array(0.044715 * (2 / np.pi) ** 0.5, np.float32),
     "quick": np.array(1.702, np.float32),
+    "selu": np.array(1.7580993408473766, np.float32),
+    "gamma": np.array(1.0507009873554805, np.float32),
     "eps": np.array(1e-5, np.float32),
     "last": np.array([-1]),
 }
