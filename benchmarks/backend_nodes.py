@@ -75,7 +75,7 @@ def run_case(case: Case, level: int, form: str) -> Outcome | None:
         make_constant(model, feed)
         feed = {}
     proto = ir.to_proto(model)
-    expected = _expected(model, feed)
+    expected = expected_outputs(model, feed)
     try:
         result = optimize(proto, level=level, check=False, measure=False)
         emitted = to_proto(result.model)
@@ -127,7 +127,7 @@ def make_constant(model: ir.Model, feed: Feed) -> None:
         model.graph.initializers.add(value)
 
 
-def _expected(model: ir.Model, feed: Feed) -> dict[str, Any] | None:
+def expected_outputs(model: ir.Model, feed: Feed) -> dict[str, Any] | None:
     """The original's outputs; None if it is random or onnxruntime cannot run it."""
     if any(facts(node).random for node in nodes(model)):
         return None
