@@ -1,0 +1,59 @@
+"""What a target adds to the levels: its own passes at the end of level 2, and itself to passes that ask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from graphopt.compile import optimize, pipeline_for
+from graphopt.compile.levels import lower_levels
+from graphopt.cost import Target
+from graphopt.errors import UsageError
+from graphopt.ir import opset
+from graphopt.pipeline import Pipeline
+from graphopt.testing import parse_model
+
+OWN = Target.load("ort-cpu").passes
+GATED = "g (float[N,4] x) => (float[N,4] y) { s = Sigmoid(x) y = Mul(s, x) }"
+
+
+def test_level_two_ends_with_the_passes_of_the_target() -> None:
+    assert str(pipeline_for(2, None, (), "ort-cpu")).endswith(OWN)
+    assert str(pipeline_for(2, "dce,-O2", (), "ort-cpu")).endswith(OWN)
+    for level, target in ((2, "portable"), (1, "ort-cpu"), (0, "ort-cpu")):
+        assert OWN not in str(pipeline_for(level, None, (), target))
+
+
+def test_passes_that_ask_for_a_target_get_it_unless_one_was_given(tmp_path: Path) -> None:
+    for passes in ("{join-sums}*", Pipeline.parse("join-sums")):
+        assert "join-sums{target=ort-cpu}" in str(pipeline_for(2, passes, (), "ort-cpu"))
+    given = pipeline_for(2, "join-sums{target=ort-cpu}", (), "portable")
+    assert str(given) == "join-sums{target=ort-cpu}"
+    file = tmp_path / "a target.toml"
+    file.write_text('name = "n"\ndescription = "d"\ndomains = [""]\n')
+    aimed = pipeline_for(2, "join-sums", (), str(file))
+    assert Pipeline.parse(str(aimed)) == aimed != Pipeline.parse("join-sums")
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown target 'gpu'"):
+        pipeline_for(2, None, (), "gpu")
+
+
+def test_standard_operators_come_before_lower_levels() -> None:
+    less = lower_levels(2, ("cse",), "ort-cpu")
+    assert next(iter(less)) == "-O2 in standard operators"
+    assert all(OWN not in str(pipeline) for pipeline in less.values())
+    assert all("cse" not in str(pipeline).split(",") for pipeline in less.values())
+    assert "-O2 in standard operators" not in lower_levels(2, (), "portable")
+
+
+def test_the_domain_of_a_target_is_imported_where_it_is_used() -> None:
+    result = optimize(parse_model(GATED), target="ort-cpu", measure=False)
+    assert [node.op_type for node in result.model.graph] == ["QuickGelu"]
+    assert opset(result.model, "com.microsoft") == 1
+    assert result.report.check is not None and result.report.check.equal
+    plain = optimize(parse_model(GATED), measure=False)
+    assert {node.domain for node in plain.model.graph} == {""}
+    assert "com.microsoft" not in plain.model.graph.opset_imports
