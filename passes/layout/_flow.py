@@ -136,7 +136,7 @@ class Flow:
         """What it costs that a node works in a layout, transposes not counted."""
         extra = NODE // 2 if layout is not None and layout.adds_node else 0
         if works_along(node, layout):
-            extra += 2 * (_bytes(node.outputs[0]) + NODE)  # runtimes transpose it themselves, and back
+            extra += 2 * _bytes(node.outputs[0])  # runtimes transpose it themselves, and back
         return extra
 
     def total(self, values: Iterable[ir.Value], nodes: Iterable[ir.Node]) -> int:
