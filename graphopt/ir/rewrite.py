@@ -286,7 +286,8 @@ class _Engine:
             self._push(node)
         for value in root.inputs:
             self._push(value.producer() if value is not None else None)
-        self._remove_dead(match.nodes)
+        replaced = [old.producer() for old, _ in tape.others]
+        self._remove_dead([*match.nodes, *(node for node in replaced if node is not None)])
 
     def _place_constants(self, graph: ir.Graph, root: ir.Node, tape: Tape) -> set[ir.Value]:
         made: set[ir.Value] = set()

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphopt.ir import Reject, Tape, same_dim, scalar
 from graphopt.passes.idioms._scores import HEADED, MASKED, Bias, Choice, Mask
-from graphopt.passes.idioms._tape import Array, array_of, size_of
+from graphopt.passes.idioms._tape import Array, array_of, rows_of
 
 FLOORS = {ir.DataType.FLOAT: -1e38, ir.DataType.DOUBLE: -1e38, ir.DataType.FLOAT16: -6e4}
 """What stands for the lowest float: no score changes it, and it is not the lowest."""
@@ -159,7 +159,7 @@ class Masks:
         if isinstance(sizes[0], int) and isinstance(sizes[1], int):
             return self._tape.op("Expand", [mask, self._tape.ints([*lead, sizes[0], sizes[1]], "shape")])
         pieces = [self._tape.ints(lead, "lead")] if lead else []
-        pieces += [size_of(self._tape, end, len(end.shape or ()) - 2) for end in self._ends]
+        pieces += [rows_of(self._tape, end) for end in self._ends]
         return self._tape.op("Expand", [mask, self._tape.op("Concat", pieces, {"axis": 0})])
 
     def _number(self, number: float) -> ir.Value:

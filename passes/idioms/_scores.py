@@ -171,6 +171,8 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
             left, right = product
             queries, by_queries = unscaled(left)
             keys, by_keys = unscaled(right)
+            if keys.perm == _swapped(tuple(range(len(keys.perm)))):
+                raise Reject("attention: the keys are not transposed")
             scale = factor * by_queries * by_keys
             if softcap:
                 scale *= softcap
@@ -222,7 +224,9 @@ def leads_to_product(value: ir.Value | None, steps: int = MOST_STEPS) -> bool:
         if read_product(node) is not None:
             return True
         if node.op_type in ("Mul", "Div"):
-            value = _scaled(node)[0]
+            value = _scaled(node)[0] or next(
+                (each for each in node.inputs if constant_tensor(each) is None), None
+            )
         elif node.op_type in ("Add", "Sub"):
             left, right = node.inputs
             value = left

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Tape, constant, same_dim
+from graphopt.ir import Tape, attribute_int, constant, same_dim
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+MOST_VIEWS = 8
+"""Views between a value and where it was joined that are looked through."""
 
 
 def array_of(value: ir.Value) -> Array | None:
@@ -34,3 +38,26 @@ def size_of(tape: Tape, value: ir.Value, axis: int) -> ir.Value:
                 if same_dim(each, dim):
                     return tape.op("Shape", [given], {"start": index, "end": index + 1})
     return tape.op("Shape", [value], {"start": axis, "end": axis + 1})
+
+
+def rows_of(tape: Tape, value: ir.Value) -> ir.Value:
+    """The size of the last but one dimension as a vector of one.
+
+    That of values joined along it is the sum of theirs, so that nothing but them is asked.
+    """
+    for _ in range(MOST_VIEWS):
+        assert value.shape is not None
+        node = value.producer()
+        inner = node.inputs[0] if node is not None and node.domain == "" and node.inputs else None
+        if node is None or inner is None or inner.shape is None:
+            break
+        axis = len(value.shape) - 2
+        if node.op_type == "Concat" and attribute_int(node, "axis", 0) in (-2, axis):
+            sizes = [size_of(tape, each, axis) for each in node.inputs if each is not None and each.shape]
+            return functools.reduce(lambda sum_, size: tape.op("Add", [sum_, size]), sizes)
+        if node.op_type not in ("Reshape", "Expand", "Unsqueeze") or len(inner.shape) < 2:
+            break
+        if not same_dim(inner.shape.dims[-2], value.shape.dims[-2]):
+            break
+        value = inner
+    return size_of(tape, value, len(value.shape or ()) - 2)

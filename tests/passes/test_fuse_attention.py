@@ -1,0 +1,583 @@
+"""Attention is recognised however it is spelled, and refused with a reason where something differs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt.execute.session import Session
+from graphopt.ir import attribute_float, attribute_int
+from graphopt.passes.idioms.fuse_attention import FuseAttention
+from graphopt.testing import PassRun, run_pass
+
+BATCH, ROWS, COLUMNS, HEADS, DEPTH = 2, 5, 7, 3, 4
+WIDTH = HEADS * DEPTH
+SCALE = DEPTH**-0.5
+LOWEST = "-3.4028234663852886e38"
+
+SPLIT = """
+    q4 = Reshape(q, heads)
+    k4 = Reshape(k, heads)
+    v4 = Reshape(v, heads)
+    qh = Transpose <perm = [0,2,1,3]> (q4)
+    vh = Transpose <perm = [0,2,1,3]> (v4)
+"""
+KEYS = "kt = Transpose <perm = [0,2,3,1]> (k4)"
+MERGE = """
+    m = Transpose <perm = [0,2,1,3]> (c)
+    y = Reshape(m, wide)
+"""
+
+
+def attention(
+    *,
+    scores: str = "p = MatMul(qh, kt) s = Mul(p, scale)",
+    mask: str = "z = Identity(s)",
+    softmax: str = "w = Softmax <axis = -1> (z)",
+    weighting: str = "c = MatMul(w, vh)",
+    split: str = SPLIT,
+    keys: str = KEYS,
+    merge: str = MERGE,
+    inputs: str = "",
+    constants: str = "",
+    dims: tuple[object, object, object] = ("B", "S", "T"),
+) -> str:
+    """The text of a model: queries, keys and values [batch, rows, heads * depth] in and out."""
+    batch, rows, columns = dims
+    return f"""agraph (float[{batch},{rows},{WIDTH}] q, float[{batch},{columns},{WIDTH}] k,
+        float[{batch},{columns},{WIDTH}] v{inputs}) => (float[b,s,w] y)
+    <int64[4] heads = {{0, 0, {HEADS}, {DEPTH}}}, int64[3] wide = {{0, 0, {WIDTH}}},
+     float scale = {{{SCALE}}}, float root = {{{SCALE**0.5}}}, float divisor = {{{1 / SCALE}}}{constants}> {{
+        {split} {keys} {scores} {mask} {softmax} {weighting} {merge}
+    }}"""
+
+
+def feeds(**more: Any) -> list[dict[str, Any]]:
+    """One set of inputs; `more` names masks by what they are, [batch, 1, rows, columns] and the like."""
+    rng = np.random.default_rng(0)
+    shapes = {"q": (BATCH, ROWS, WIDTH), "k": (BATCH, COLUMNS, WIDTH), "v": (BATCH, COLUMNS, WIDTH)}
+    feed = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    return [{**feed, **more}]
+
+
+def found(run: PassRun) -> Any:
+    """The Attention that stands for everything between queries, keys, values and the merged result."""
+    node = run.node("Attention")
+    assert not {"Softmax", "MatMul", "Einsum", "Transpose"} & set(run.ops), run.ops
+    return node
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        "p = MatMul(qh, kt) s = Mul(p, scale)",
+        "p = MatMul(qh, kt) s = Mul(scale, p)",
+        "p = MatMul(qh, kt) s = Div(p, divisor)",
+        "qs = Mul(qh, scale) s = MatMul(qs, kt)",
+        "qs = Div(qh, divisor) s = MatMul(qs, kt)",
+        "ks = Mul(scale, kt) s = MatMul(qh, ks)",
+        "qs = Mul(qh, root) ks = Mul(kt, root) s = MatMul(qs, ks)",
+        "qs = Mul(qh, root) ks = Div(kt, cube) s = MatMul(qs, ks)",
+        "p = MatMul(qh, kt) t = Mul(p, scale) s = Mul(t, one)",
+        "p = MatMul(qh, kt) i = Identity(p) s = Mul(i, wide_scale)",
+        's = Einsum <equation = "bhid,bhdj->bhij"> (qs, kt)',
+    ],
+)
+def test_a_scale_may_stand_anywhere(scores: str) -> None:
+    constants = (
+        f", float cube = {{{SCALE**-0.5}}}, float one = {{1.0}}, float[1,1,1,1] wide_scale = {{{SCALE}}}"
+    )
+    prefix = "qs = Mul(qh, scale) " if "Einsum" in scores else ""
+    run = run_pass(
+        attention(scores=prefix + scores, constants=constants), "fuse-attention", opset=23, inputs=feeds()
+    )
+    assert attribute_float(found(run), "scale", 0) == pytest.approx(SCALE)
+
+
+@pytest.mark.parametrize(
+    ("split", "keys", "scores"),
+    [
+        (SPLIT, "kt = Transpose <perm = [0,2,3,1]> (k4)", "s = MatMul(qh, kt)"),
+        (
+            SPLIT,
+            "kh = Transpose <perm = [0,2,1,3]> (k4) kt = Transpose <perm = [0,1,3,2]> (kh)",
+            "s = MatMul(qh, kt)",
+        ),
+        (
+            SPLIT,
+            "kh = Transpose <perm = [0,2,1,3]> (k4)",
+            's = Einsum <equation = "bhid,bhjd->bhij"> (qh, kh)',
+        ),
+        (SPLIT, "", 's = Einsum <equation = "bihd,bjhd->bhij"> (q4, k4)'),
+        (SPLIT, "", 's = Einsum <equation = "bjhd, bihd -> bhij"> (k4, q4)'),
+        (SPLIT, KEYS, 's = Einsum <equation = "nhqd,nhdk->nhqk"> (qh, kt)'),
+        (
+            SPLIT,
+            """kh = Transpose <perm = [0,2,1,3]> (k4) k3 = Reshape(kh, flat)
+            t3 = Transpose <perm = [0,2,1]> (k3) kt = Reshape(t3, turned)""",
+            "s = MatMul(qh, kt)",
+        ),
+        (SPLIT, "ks = Mul(k4, one) kt = Transpose <perm = [0,2,3,1]> (ks)", "s = MatMul(qh, kt)"),
+    ],
+)
+def test_keys_may_be_transposed_in_any_way(split: str, keys: str, scores: str) -> None:
+    constants = (
+        f", float one = {{1.0}}, int64[3] flat = {{{BATCH * HEADS}, {COLUMNS}, {DEPTH}}},"
+        f" int64[4] turned = {{{BATCH}, {HEADS}, {DEPTH}, {COLUMNS}}}"
+    )
+    text = attention(split=split, keys=keys, scores=scores, constants=constants, dims=(BATCH, ROWS, COLUMNS))
+    run = run_pass(
+        text, "{merge-transposes,merge-reshapes,eliminate-identities,fuse-attention,dce}*", opset=23
+    )
+    assert attribute_float(found(run), "scale", 0) == 1.0
+
+
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        "c = MatMul(w, vh)",
+        'c = Einsum <equation = "bhij,bhjd->bhid"> (w, vh)',
+        'm = Einsum <equation = "bhij,bjhd->bihd"> (w, v4) y = Reshape(m, wide)',
+        'm = Einsum <equation = "bjhd,bhij->bihd"> (v4, w) y = Reshape(m, wide)',
+        "d = Dropout(w) c = MatMul(d, vh)",
+        "d = Cast <to = 1> (w) c = MatMul(d, vh)",
+        "n = IsNaN(w) zero = Constant <value_float = 0.0> () g = Where(n, zero, w) c = MatMul(g, vh)",
+        """n = IsNaN(w) o = Not(n) zero = Constant <value_float = 0.0> () g = Where(o, w, zero)
+        c = MatMul(g, vh)""",
+    ],
+)
+def test_weights_may_pass_what_leaves_them_alone(weighting: str) -> None:
+    merge = "" if "y =" in weighting else MERGE
+    run = run_pass(
+        attention(weighting=weighting, merge=merge),
+        "{merge-transposes,merge-reshapes,eliminate-identities,fuse-attention,dce}*",
+        opset=23,
+        inputs=feeds(),
+    )
+    found(run)
+
+
+MASK = np.where(np.arange(COLUMNS) < 4, 0, -1e9).astype(np.float32) * np.ones((BATCH, 1, ROWS, 1), np.float32)
+SEEN = (np.arange(COLUMNS) < np.arange(3, 3 + ROWS)[:, None]) & np.ones((BATCH, 1, ROWS, 1), np.bool_)
+
+
+@pytest.mark.parametrize(
+    ("declared", "mask", "value"),
+    [
+        ("float[B,1,S,T] mask", "z = Add(s, mask)", MASK),
+        ("float[B,1,S,T] mask", "z = Add(mask, s)", MASK),
+        ("float[1,1,S,T] mask", "z = Add(s, mask)", MASK[:1]),
+        ("float[S,T] mask", "z = Add(s, mask)", MASK[0, 0]),
+        ("float[1,S,T] mask", "z = Add(s, mask)", MASK[0]),
+        ("float[B,1,1,T] mask", "z = Add(s, mask)", MASK[:, :, :1]),
+        ("float[T] mask", "z = Add(s, mask)", MASK[0, 0, 0]),
+        ("float[B,3,S,1] mask", "z = Add(s, mask)", np.ones((BATCH, HEADS, ROWS, 1), np.float32)),
+        ("float[B,1,S,T] mask", "h = Mul(mask, scale) a = Add(s, h) z = Add(a, mask)", MASK),
+        ("float[B,1,S,T] mask", "z = Sub(s, mask)", -MASK),
+        ("bool[B,1,S,T] mask", f"z = Where(mask, s, {'low'})", SEEN),
+        ("bool[B,1,S,T] mask", f"z = Where(mask, {'low'}, s)", ~SEEN),
+        ("bool[B,1,S,T] mask", "n = Not(mask) z = Where(n, low, s)", SEEN),
+        ("bool[B,1,S,T] mask", "z = Where(mask, s, never)", SEEN),
+        ("bool[B,1,S,T] mask", "b = Where(mask, zero, never) z = Add(s, b)", SEEN),
+        ("bool[B,1,S,T] mask", "b = Where(mask, zero, lowest) z = Add(s, b)", SEEN),
+        (
+            "int64[B,T] mask",
+            """f = Cast <to = 1> (mask) u = Unsqueeze(f, axes) n = Sub(one, u) b = Mul(n, lowest)
+            z = Add(s, b)""",
+            SEEN[:, 0, 0].astype(np.int64),
+        ),
+    ],
+)
+def test_masks_of_all_kinds(declared: str, mask: str, value: Any) -> None:
+    constants = (
+        f", float zero = {{0.0}}, float one = {{1.0}}, float low = {{-1e9}}, float never = {{-inf}},"
+        f" float lowest = {{{LOWEST}}}, int64[2] axes = {{1, 2}}"
+    )
+    run = run_pass(
+        attention(mask=mask, inputs=f", {declared}", constants=constants),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=value),
+    )
+    node = found(run)
+    assert len(node.inputs) == 4 and attribute_float(node, "scale", 0) == pytest.approx(SCALE)
+
+
+def test_a_scaled_mask_stays_scaled() -> None:
+    run = run_pass(
+        attention(
+            scores="s = MatMul(qh, kt)",
+            mask="a = Add(s, mask) z = Mul(a, scale)",
+            inputs=", float[B,1,S,T] mask",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=np.random.default_rng(1).standard_normal(MASK.shape).astype(np.float32)),
+    )
+    assert attribute_float(found(run), "scale", 0) == pytest.approx(SCALE)
+
+
+@pytest.mark.parametrize("guard", [True, False])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "b = Where(mask, zero, lowest) z = Add(s, b)",
+        "e = Cast <to = 1> (mask) n = Sub(one, e) b = Mul(n, lowest) z = Add(s, b)",
+        "z = Where(mask, s, lowest)",
+        "z = Where(mask, s, low)",
+        "e = Expand(fill, shape) b = Where(mask, zero, e) z = Add(s, b)",
+    ],
+)
+def test_a_row_masked_wholly_by_finite_numbers_weighs_all_alike(mask: str, guard: bool) -> None:
+    seen = SEEN.copy()
+    seen[0, :, 2] = False
+    guarded = "w0 = Softmax <axis = -1> (z) n0 = IsNaN(w0) w = Where(n0, zero, w0)"
+    run = run_pass(
+        attention(
+            mask=mask,
+            softmax=guarded if guard else "w = Softmax <axis = -1> (z)",
+            inputs=", bool[B,1,S,T] mask",
+            constants=f", float zero = {{0.0}}, float one = {{1.0}}, float low = {{-1e9}},"
+            f" float lowest = {{{LOWEST}}}, float[1,1,1,1] fill = {{{LOWEST}}},"
+            " int64[4] shape = {1, 1, 1, 1}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=seen),
+    )
+    found(run)
+
+
+def test_a_row_masked_wholly_by_infinity_is_zero_where_the_spelling_guards_it() -> None:
+    seen = SEEN.copy()
+    seen[0, :, 2] = False
+    run = run_pass(
+        attention(
+            mask="b = Where(mask, zero, never) z = Add(s, b)",
+            softmax="w0 = Softmax <axis = -1> (z) n0 = IsNaN(w0) w = Where(n0, zero, w0)",
+            inputs=", bool[B,1,S,T] mask",
+            constants=", float zero = {0.0}, float never = {-inf}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=seen),
+    )
+    assert found(run).inputs[3].name == "mask"
+
+
+def test_a_mask_given_by_the_user_may_hold_the_lowest_float() -> None:
+    mask = np.where(SEEN, 0, np.finfo(np.float32).min).astype(np.float32)
+    mask[1, :, 1] = np.finfo(np.float32).min
+    run = run_pass(
+        attention(mask="z = Add(s, mask)", inputs=", float[B,1,S,T] mask"),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=mask),
+    )
+    assert "Max" in run.ops
+
+
+def test_a_constant_causal_mask_becomes_an_attribute() -> None:
+    lower = ", ".join(["0, -1e9, -1e9", "0, 0, -1e9", "0, 0, 0"])
+    run = run_pass(
+        attention(
+            mask="z = Add(s, causal)",
+            constants=f", float[1,1,3,3] causal = {{{lower}}}",
+            dims=("B", 3, 3),
+        ),
+        "fuse-attention",
+        opset=23,
+    )
+    node = found(run)
+    assert attribute_int(node, "is_causal", 0) == 1 and len(node.inputs) == 3
+
+
+def test_a_mask_that_hides_nothing_goes() -> None:
+    run = run_pass(
+        attention(
+            mask="e = Expand(all, shape) b = Where(e, zero, low) z = Add(s, b)",
+            constants=", bool[1,1,1,1] all = {1}, float zero = {0.0}, float low = {-1e9},"
+            " int64[4] shape = {1, 1, 5, 7}",
+            dims=("B", ROWS, COLUMNS),
+        ),
+        "fuse-attention",
+        opset=23,
+    )
+    assert len(found(run).inputs) == 3
+
+
+def test_capped_scores() -> None:
+    run = run_pass(
+        attention(
+            scores="p = MatMul(qh, kt) d = Mul(p, small) t = Tanh(d) s = Mul(t, cap)",
+            mask="z = Add(s, mask)",
+            inputs=", float[B,1,S,T] mask",
+            constants=", float small = {0.1}, float cap = {5.0}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=MASK),
+    )
+    node = found(run)
+    assert attribute_float(node, "softcap", 0) == 5.0
+    assert attribute_float(node, "scale", 0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("steps", [("", "w"), ("z32 = Cast <to = 1> (z)", "w32")])
+def test_half_floats(steps: tuple[str, str]) -> None:
+    widen, weights = steps
+    softmax = f"{widen} {weights} = Softmax <axis = 3> ({'z32' if widen else 'z'})"
+    if widen:
+        softmax += " w = Cast <to = 10> (w32)"
+    text = attention(
+        scores="s16 = Cast <to = 10> (scale) p = MatMul(qh, kt) s = Mul(p, s16)",
+        mask="l16 = Cast <to = 10> (low) z = Add(s, l16)",
+        softmax=softmax,
+        dims=("B", "S", COLUMNS),
+        constants=", float[1,7] low = {0, 0, 0, 0, 0, 0, -65504}",
+    )
+    text = re.sub(r"float(\[[^\]]*\] [qkvy]\b)", r"float16\1", text)
+    (feed,) = feeds()
+    feed = {name: array.astype(np.float16) for name, array in feed.items()}
+    run = run_pass(text, "fold,fuse-attention,dce", opset=23, inputs=())
+    before, after = Session(run.before), Session(run.model)
+    for expected, actual in zip(before.run(feed).values(), after.run(feed).values(), strict=True):
+        assert np.abs(expected.astype(float) - actual).max() <= 4e-3
+    assert attribute_int(found(run), "softmax_precision", 0) == (1 if widen else 0)
+
+
+def test_heads_merged_into_the_batch() -> None:
+    flat = f"int64[3] flat = {{{BATCH * HEADS}, -1, {DEPTH}}}"
+    text = attention(
+        split=SPLIT + "q3 = Reshape(qh, flat) v3 = Reshape(vh, flat)",
+        keys="""kh = Transpose <perm = [0,2,1,3]> (k4) k3 = Reshape(kh, flat)
+        kt = Transpose <perm = [0,2,1]> (k3)""",
+        scores="p = MatMul(q3, kt) s = Mul(p, scale)",
+        weighting="c3 = MatMul(w, v3) c = Reshape(c3, apart)",
+        constants=f", {flat}, int64[4] apart = {{{BATCH}, {HEADS}, {ROWS}, {DEPTH}}}",
+        dims=(BATCH, ROWS, COLUMNS),
+    )
+    run = run_pass(text, "fuse-attention", opset=23)
+    node = run.node("Attention")
+    assert attribute_int(node, "q_num_heads", 0) == 1 and "Softmax" not in run.ops
+
+
+def test_one_head_without_an_axis_of_its_own() -> None:
+    run = run_pass(
+        f"""agraph (float[2,5,4] q, float[2,7,4] k, float[2,7,6] v, float[2,5,7] mask) => (float[b,s,w] y)
+        <float scale = {{{SCALE}}}> {{
+            kt = Transpose <perm = [0,2,1]> (k)
+            p = MatMul(q, kt)
+            s = Mul(p, scale)
+            z = Add(s, mask)
+            w = Softmax(z)
+            y = MatMul(w, v)
+        }}""",
+        "fuse-attention",
+        opset=23,
+    )
+    assert "Attention" in run.ops and "Softmax" not in run.ops
+
+
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        """{x}u = Unsqueeze({x}h, two) {x}e = Expand({x}u, times) {x}r = Reshape({x}e, all)""",
+        """{x}u = Unsqueeze({x}h, two) {x}e = Tile({x}u, tiles) {x}r = Reshape({x}e, all)""",
+        """{x}u = Unsqueeze({x}h, two) {x}e = Concat <axis = 2> ({x}u, {x}u, {x}u)
+        {x}r = Reshape({x}e, all)""",
+        """{x}u = Reshape({x}h, single) {x}e = Expand({x}u, times) {x}r = Reshape({x}e, all)""",
+        """{x}r = Gather <axis = 1> ({x}h, each)""",
+        """{x}r = Gather <axis = -3> ({x}h, each)""",
+        """{x}u = Unsqueeze({x}h, two) {x}e = Expand({x}u, whole) {x}r = Reshape({x}e, all)""",
+        """{x}u = Unsqueeze({x}h, two) {x}e = Expand({x}u, times) {x}r = Reshape({x}e, open)""",
+    ],
+)
+def test_heads_that_serve_a_group_of_queries(repeat: str) -> None:
+    run = run_pass(
+        f"""agraph (float[2,5,24] q, float[2,7,8] k, float[2,7,8] v) => (float[b,s,w] y)
+        <int64[4] heads = {{0, 0, 6, 4}}, int64[4] groups = {{0, 0, 2, 4}}, int64[3] wide = {{0, 0, 24}},
+         int64[1] two = {{2}}, int64[5] times = {{1, 1, 3, 1, 1}}, int64[5] whole = {{2, 2, 3, 7, 4}},
+         int64[5] tiles = {{1, 1, 3, 1, 1}}, int64[4] all = {{2, 6, 7, 4}}, int64[4] open = {{2, -1, 7, 4}},
+         int64[5] single = {{2, 2, 1, 7, 4}}, int64[6] each = {{0, 0, 0, 1, 1, 1}}> {{
+            q4 = Reshape(q, heads)
+            qh = Transpose <perm = [0,2,1,3]> (q4)
+            k4 = Reshape(k, groups)
+            kh = Transpose <perm = [0,2,1,3]> (k4)
+            v4 = Reshape(v, groups)
+            vh = Transpose <perm = [0,2,1,3]> (v4)
+            {repeat.format(x="k")} {repeat.format(x="v")}
+            kt = Transpose <perm = [0,1,3,2]> (kr)
+            s = MatMul(qh, kt)
+            w = Softmax(s)
+            c = MatMul(w, vr)
+            m = Transpose <perm = [0,2,1,3]> (c)
+            y = Reshape(m, wide)
+        }}""",
+        "fuse-attention",
+        opset=23,
+    )
+    node = found(run)
+    assert (attribute_int(node, "q_num_heads", 0), attribute_int(node, "kv_num_heads", 0)) == (6, 2)
+
+
+def test_heads_repeated_in_turns_stay_repeated() -> None:
+    run = run_pass(
+        """agraph (float[2,4,5,8] q, float[2,2,7,8] k, float[2,2,7,8] v) => (float[b,h,s,d] y)
+        <int64[4] each = {0, 1, 0, 1}> {
+            kr = Gather <axis = 1> (k, each)
+            vr = Gather <axis = 1> (v, each)
+            kt = Transpose <perm = [0,1,3,2]> (kr)
+            s = MatMul(q, kt)
+            w = Softmax(s)
+            y = MatMul(w, vr)
+        }""",
+        "fuse-attention",
+        opset=23,
+    )
+    assert run.ops == ["Gather", "Gather", "Attention"]
+
+
+CACHED = """agraph (float[B,S,12] q, float[B,S,12] k, float[B,S,12] v, float[B,3,P,4] pk, float[B,3,P,4] pv,
+    float[B,1,S,T] mask) => (float[b,s,w] y{more})
+    <int64[4] heads = {{0, 0, 3, 4}}, int64[3] wide = {{0, 0, 12}}> {{
+        {split}
+        kh = Transpose <perm = [0,2,1,3]> (k4)
+        ka = Concat <axis = {axis}> (pk, kh)
+        va = Concat <axis = {axis}> (pv, vh)
+        kt = Transpose <perm = [0,1,3,2]> (ka)
+        s = MatMul(qh, kt)
+        z = Add(s, mask)
+        w = Softmax(z)
+        c = MatMul(w, va)
+        {merge}
+    }}"""
+
+
+@pytest.mark.parametrize("axis", [2, -2])
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("past", [0, 3])
+def test_keys_and_values_of_earlier_tokens(axis: int, kept: bool, past: int) -> None:
+    more = ", float[B,3,T,4] ka, float[B,3,T,4] va" if kept else ""
+    text = CACHED.format(split=SPLIT, merge=MERGE, axis=axis, more=more)
+    feed = feeds()[0]
+    feed = {name: array[:, :ROWS] for name, array in feed.items()}
+    rng = np.random.default_rng(2)
+    for name in ("pk", "pv"):
+        feed[name] = rng.standard_normal((BATCH, HEADS, past, DEPTH)).astype(np.float32)
+    feed["mask"] = rng.standard_normal((BATCH, 1, ROWS, past + ROWS)).astype(np.float32)
+    run = run_pass(text, "fuse-attention", opset=23, inputs=[feed])
+    node = found(run)
+    assert "Concat" not in run.ops[: run.ops.index("Attention")] or "Expand" in run.ops
+    assert len(node.inputs) == 6 and len(node.outputs) == 3
+
+
+def test_queries_keys_and_values_stacked_by_one_product() -> None:
+    run = run_pass(
+        """agraph (float[B,S,36] x) => (float[b,s,w] y)
+        <int64[5] apart = {0, 0, 3, 3, 4}, int64[3] wide = {0, 0, 12}, int64 zero = {0}, int64 one = {1},
+         int64 two = {2}, float scale = {0.5}> {
+            r = Reshape(x, apart)
+            t = Transpose <perm = [2,0,3,1,4]> (r)
+            q = Gather <axis = 0> (t, zero)
+            k = Gather <axis = 0> (t, one)
+            v = Gather <axis = 0> (t, two)
+            qs = Mul(q, scale)
+            kt = Transpose <perm = [0,1,3,2]> (k)
+            s = MatMul(qs, kt)
+            w = Softmax <axis = 3> (s)
+            c = MatMul(w, v)
+            m = Transpose <perm = [0,2,1,3]> (c)
+            y = Reshape(m, wide)
+        }""",
+        "{fuse-attention,merge-reshapes,eliminate-identities,dce}*",
+        opset=23,
+    )
+    assert run.ops == ["Split", "Attention"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (
+            {"softmax": "w = Softmax <axis = 2> (z)"},
+            "attention: the softmax runs over axis 2, not the last one",
+        ),
+        (
+            {"mask": "z = Where(seen, s, few)"},
+            "attention: the value of the mask, -100, leaves weight on what is masked",
+        ),
+        (
+            {"mask": "z = Where(seen, s, uneven)"},
+            "attention: scores are replaced by more than one number",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) s = Mul(p, uneven)"},
+            "attention: the scores are scaled by more than one number",
+        ),
+        ({"scores": "p = MatMul(qh, kt) s = Mul(p, negative)"}, "attention: the scale -1 is not positive"),
+        (
+            {"mask": "z = Add(s, larger)"},
+            "attention: the mask may have more rows, heads or batches than the scores",
+        ),
+        (
+            {"mask": "z = Where(taller, s, low)"},
+            "attention: the mask may have more rows, heads or batches than the scores",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) s = Relu(p)", "mask": "h = Shape(p) z = Identity(s)"},
+            "",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) a = Add(p, row) t = Tanh(a) s = Mul(t, scale)"},
+            "attention: a mask is added before the scores are capped",
+        ),
+        (
+            {"keys": "kh = Reshape(k4, square)", "scores": "p = MatMul(qh, kh) s = Mul(p, scale)"},
+            "attention: the keys are not transposed",
+        ),
+        ({"weighting": "v0 = Identity(vh) c0 = MatMul(w, v0) c = Mul(c0, w4)"}, "elsewhere"),
+    ],
+)
+def test_near_misses(changed: dict[str, str], reason: str) -> None:
+    if "w4" in changed.get("weighting", ""):
+        changed["weighting"] = "r = ReduceMax <keepdims = 1> (w) c0 = MatMul(w, vh) c = Mul(c0, r)"
+    text = attention(
+        inputs=", bool[1,1,5,5] seen, bool[2,1,5,5] taller",
+        constants=", float few = {-100}, float low = {-1e9}, float negative = {-1}, float[5] uneven ="
+        " {-1e9, -2e9, -3e9, -4e9, -5e9}, float[2,1,1,1] larger = {0, 1}, float[1,1,1,5] row ="
+        " {0, 0, 0, 0, 1}, int64[4] square = {0, 3, 4, 5}",
+        dims=(1, 5, 5),
+        **changed,
+    )
+    run = run_pass(text, "fuse-attention", opset=23)
+    assert run.changes == 0
+    assert not reason or [each for each in run.refusals if reason in each], run.refusals
+
+
+def test_an_older_opset_is_refused_and_raised() -> None:
+    text = attention()
+    kept = run_pass(text, "fuse-attention", opset=18)
+    assert kept.changes == 0 and "needs opset 23" in next(iter(kept.refusals))
+    raised = run_pass(text, "{fuse-attention,raise-opset}*", opset=18)
+    found(raised)
+
+
+def test_a_target_may_keep_the_spelling(tmp_path: Path) -> None:
+    target = tmp_path / "slow.toml"
+    target.write_text(
+        'name = "slow"\ndescription = "one"\ndomains = [""]\n[times]\nAttention = 2.0\n', "utf-8"
+    )
+    assert run_pass(attention(), FuseAttention(target=str(target)), opset=23).changes == 0
+
+
+@pytest.mark.parametrize("axis", [None, 1, 3])
+def test_a_softmax_of_an_old_opset_flattens(axis: int | None) -> None:
+    softmax = "w = Softmax (z)" if axis is None else f"w = Softmax <axis = {axis}> (z)"
+    run = run_pass(attention(softmax=softmax), "fuse-attention", opset=12)
+    reason = next(iter(run.refusals))
+    assert ("needs opset 23" if axis == 3 else "runs over axis 1") in reason
