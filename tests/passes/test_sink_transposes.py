@@ -99,7 +99,8 @@ REFUSED = {
     "global norm": ("z = LRN<size = 3>(t)", "a LRN has a fixed order of axes", 18),
 }
 REFUSED_CONSTS = """, float[2] w = {1.5, -2}, int64[3] joined = {2, 4, 6},
-    int64[4] taken_apart = {2, 4, 3, 2}, float[4, 4, 1, 1] kernel = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+    int64[4] taken_apart = {2, 4, 3, 2},
+    float[4, 4, 1, 1] kernel = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
     float[2, 2] square = {1, 2, 3, 4}"""
 
 
