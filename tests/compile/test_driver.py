@@ -182,6 +182,50 @@ def test_the_opset_can_be_raised() -> None:
     assert result.report.check.equal
 
 
+OLD_GELU = """g (float[2,8] x) => (float[2,8] y)
+<float half = {0.5}, float one = {1.0}, float root = {1.4142135}>
+{ d = Div(x, root) e = Erf(d) s = Add(e, one) m = Mul(x, s) y = Mul(m, half) }"""
+
+
+def test_the_opset_is_raised_where_a_fusion_needs_it_and_the_report_says_so() -> None:
+    result = optimize(parse_model(OLD_GELU, opset=11, ir_version=6), measure=False)
+    assert [node.op_type for node in result.model.graph] == ["Gelu"]
+    assert result.model.opset_imports[""] == 20
+    assert result.model.ir_version == 9
+    assert any(note.startswith("raised from opset 11 to 20 for ") for note in result.report.notes)
+    assert result.report.check is not None
+    assert result.report.check.equal
+
+
+@pytest.mark.parametrize(("wanted", "emitted"), [("keep", 13), (13, 13), (17, 17)])
+def test_an_opset_asked_for_is_not_raised(wanted: int | str, emitted: int) -> None:
+    result = optimize(parse_model(OLD_GELU, opset=13), opset=wanted, measure=False)
+    assert result.model.opset_imports[""] == emitted
+    assert "raise-opset" not in result.report.pipeline
+    assert not any("raised" in note for note in result.report.notes)
+
+
+def test_no_fusion_no_newer_opset() -> None:
+    result = optimize(parse_model(UNTIDY, opset=13), measure=False)
+    assert result.model.opset_imports[""] == 13
+
+
+def test_functions_are_inlined_for_another_opset() -> None:
+    model = parse_model("""<ir_version: 8, opset_import: ["" : 11, "f" : 1]>
+    g (float[N] x) => (float[N] y) { y = f.bounded(x) }
+    <domain: "f", opset_import: ["" : 11]> bounded (a) => (b)
+    { u = Unsqueeze<axes=[0]>(a) b = Squeeze<axes=[0]>(u) }""")
+    result = optimize(model, opset=17, level=0, measure=False)
+    assert [node.op_type for node in result.model.graph] == ["Unsqueeze", "Squeeze"]
+    assert result.model.opset_imports[""] == 17
+
+
+def test_a_node_that_cannot_be_raised_is_named() -> None:
+    model = parse_model("g (float[4] x) => (float[4] y, float[4] m) { y, m = Dropout(x) }", opset=9)
+    with pytest.raises(UsageError, match="raised to opset 17: .*Dropout: its mask is in use"):
+        optimize(model, opset=17)
+
+
 def test_defaults_of_inputs_are_kept_and_noted_and_can_be_frozen() -> None:
     model = parse_model("""g (float[N,3] x, float[3] w) => (float[N,3] y) <float[3] w = {1.0, 1.0, 1.0}>
     { t = Mul(x, w) y = Neg(t) }""")
