@@ -222,7 +222,7 @@ def test_functions_are_inlined_for_another_opset() -> None:
 
 def test_a_node_that_cannot_be_raised_is_named() -> None:
     model = parse_model("g (float[4] x) => (float[4] y, float[4] m) { y, m = Dropout(x) }", opset=9)
-    with pytest.raises(UsageError, match="raised to opset 17: .*Dropout: its mask is in use"):
+    with pytest.raises(UsageError, match=r"raised to opset 17: .*Dropout: its mask is in use"):
         optimize(model, opset=17)
 
 
