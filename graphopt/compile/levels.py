@@ -30,7 +30,7 @@ _ALGEBRA = (
 _IDIOMS = "precompute-gather,fuse-softmax,fuse-norm,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
-    "gemm-to-matmul,fuse-pad,join-convs,join-matmuls"
+    "gemm-to-matmul,fuse-pad,join-convs,join-matmuls,sum-into-gemm"
 )
 _LAST = "slices-to-split,join-sums"
 """What other passes would no longer recognise."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, constant_tensor, facts
+from graphopt.ir import Reject, attribute_int, constant_tensor, facts
 from graphopt.passes.fusion._affine import BINARY, constant_operand
-from graphopt.passes.fusion._arrays import ONE, ZERO, Array, inverse
+from graphopt.passes.fusion._arrays import ONE, ZERO, Array, along_axis, exact, inverse
 from graphopt.passes.fusion._attention import attention_takes, passes_weighted_sum, vanishes
 from graphopt.passes.fusion._backward import move_bounds, norm_channels
 from graphopt.passes.fusion._carry import Kind, concatenated, one_value, through
 from graphopt.passes.fusion._linear import LINEAR, linear
-from graphopt.passes.fusion._plan import Plan, refuse, require_fit
+from graphopt.passes.fusion._plan import Plan, operand, refuse, require_fit
 from graphopt.passes.fusion._views import PARTS, part
+
+RECURRENT = ("LSTM", "GRU", "RNN")
 
 
 def forward(plan: Plan, value: ir.Value, array: Array, kind: Kind) -> None:
@@ -38,6 +41,9 @@ def _reader(plan: Plan, node: ir.Node, index: int, array: Array, kind: Kind) -> 
     if node.op_type == "Attention" and kind is Kind.SHIFT and attention_takes(node, index, array):
         if index == 2:
             forward(plan, node.outputs[0], array, kind)
+        return
+    if node.op_type in RECURRENT and index == 0:
+        _recurrent(plan, node, array, kind)
         return
     if len(node.outputs) > 1:
         raise refuse(node, kind)
@@ -66,6 +72,19 @@ def _parts(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
     for at, output in enumerate(node.outputs):
         if output.uses() or output.is_graph_output():
             forward(plan, output, part(value, node, at).taken(array), kind)
+
+
+def _recurrent(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:
+    """The weight of the inputs, [directions, gates * hidden, inputs], takes up a scale, its bias a shift."""
+    weight = exact(operand(node, 1))
+    if attribute_int(node, "layout", 0) and array.ndim > 1:
+        raise refuse(node, kind)
+    inputs = along_axis(array, 3, 2, weight.shape[2])
+    if kind is Kind.SCALE:
+        plan.edit(node, 1, inputs, kind)
+        return
+    response = weight @ np.broadcast_to(inputs, (weight.shape[2],))
+    plan.edit(node, 3, np.concatenate([response, np.zeros_like(response)], axis=1), kind)
 
 
 def _linear(plan: Plan, node: ir.Node, array: Array, kind: Kind) -> None:

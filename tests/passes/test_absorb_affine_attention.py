@@ -122,3 +122,17 @@ def test_values_per_channel_pass_views(weights: Weights, assert_close: Close) ->
     )
     assert run.ops.count("Mul") == 0
     assert_close(run)
+
+
+@pytest.mark.parametrize(("kind", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+@pytest.mark.parametrize("body", ["Mul(x, s)", "Add(s, x)", "Mul(x, one)", "Sub(x, one)"])
+def test_recurrent_weights(weights: Weights, assert_close: Close, kind: str, gates: int, body: str) -> None:
+    text = weights(w=(1, gates * 4, 3), r=(1, gates * 4, 4), b=(1, gates * 8), s=(3,), one=())
+    run = run_pass(
+        f"""agraph (float[L,B,3] x) => (float[L,1,B,4] y) {text} {{
+            m = {body}  y = {kind}<hidden_size=4>(m, w, r, b)
+        }}""",
+        "absorb-affine",
+    )
+    assert run.ops == [kind]
+    assert_close(run)
