@@ -6,7 +6,7 @@ nothing and estimates nothing.
 
 from __future__ import annotations
 
-from graphopt.ir.changes import Changes, Finding
+from graphopt.ir.changes import WATCHED_KEY, Changes, Finding
 from graphopt.ir.collector import paused_collector
 from graphopt.ir.dims import same_dim, same_shape
 from graphopt.ir.graphs import (
@@ -61,6 +61,7 @@ __all__ = [
     "PROVENANCE_KEY",
     "SYMBOLIC_VALUE_KEY",
     "WANTED_OPSET_KEY",
+    "WATCHED_KEY",
     "Changes",
     "Finding",
     "Names",

@@ -206,6 +206,7 @@ class _Engine:
         self._queued: set[ir.Node] = set()
         self._refused: dict[tuple[str, ir.Node], str] = {}
         self._kept: dict[tuple[str, ir.Node], Finding] = {}
+        self._among: dict[tuple[str, ir.Node], list[str]] = {}
 
     def run(self, backwards: bool) -> None:
         for graph in graphs(self._model):
@@ -218,9 +219,10 @@ class _Engine:
             self._queued.discard(node)
             if node.graph is not None:
                 self._visit(node)
-        for (_, node), reason in self._refused.items():
-            if node.graph is not None:
-                self._changes.refuse(reason, node.name or node.outputs[0].name)
+        for key, reason in self._refused.items():
+            if key[1].graph is not None:
+                name = key[1].name or key[1].outputs[0].name
+                self._changes.refuse(reason, name, self._among.get(key, ()))
         kept = (finding for (_, node), finding in self._kept.items() if node.graph is not None)
         self._changes.findings.extend(kept)
 
@@ -247,6 +249,7 @@ class _Engine:
         root = match.nodes[0]
         used_elsewhere = _used_elsewhere(match)
         if used_elsewhere is not None:
+            self._remember(each, match, ())
             return f"the result of the {used_elsewhere} is also used elsewhere"
         tape = Tape(self._model, root, self._names, each.name)
         try:
@@ -256,11 +259,14 @@ class _Engine:
         except Reject as rejection:
             for node in tape.nodes:
                 _detach(node)
+            self._remember(each, match, tape.consumed)
             if tape.remark:
                 nodes = [*reversed(tape.consumed), *reversed(match.nodes)]
                 self._kept[each.name, root] = _finding(tape, root.outputs[0], nodes)
             return str(rejection)
         self._commit(match, tape, replacements)
+        if self._changes.watched:
+            self._follow((*match.nodes, *tape.consumed), tape.nodes)
         self._changes.add(tape.kind or each.name)
         if tape.finding is not None:
             self._changes.findings.append(_finding(tape, replacements[0], tape.nodes))
@@ -288,6 +294,16 @@ class _Engine:
             self._push(value.producer() if value is not None else None)
         replaced = [old.producer() for old, _ in tape.others]
         self._remove_dead([*match.nodes, *(node for node in replaced if node is not None)])
+
+    def _remember(self, each: Rule, match: Match, consumed: Sequence[ir.Node]) -> None:
+        """Note which nodes a refusal is about, where somebody watches."""
+        if self._changes.watched:
+            self._among[each.name, match.nodes[0]] = _names_of((*match.nodes, *consumed))
+
+    def _follow(self, old: Sequence[ir.Node], new: Sequence[ir.Node]) -> None:
+        """Watch what stands for something watched."""
+        if not self._changes.watched.isdisjoint(_names_of(old)):
+            self._changes.watched.update(_names_of(new))
 
     def _place_constants(self, graph: ir.Graph, root: ir.Node, tape: Tape) -> set[ir.Value]:
         made: set[ir.Value] = set()
@@ -319,6 +335,16 @@ def _finding(tape: Tape, value: ir.Value, nodes: Sequence[ir.Node]) -> Finding:
     """The idiom that a tape names, computed as `value` by `nodes`."""
     idiom, error = tape.finding or ("", 0.0)
     return Finding(idiom, value.name or "", " ".join(node.op_type for node in nodes), error, tape.remark)
+
+
+def _names_of(nodes: Sequence[ir.Node]) -> list[str]:
+    """Names of nodes, of their outputs, and of the original nodes that they stand for."""
+    names: list[str] = []
+    for node in nodes:
+        named = (node.name, *(output.name for output in node.outputs))
+        names += [name for name in named if name]
+        names += node.metadata_props.get(PROVENANCE_KEY, "").split(", ")
+    return [name for name in names if name]
 
 
 def remove_node(node: ir.Node) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Operator, Rule, rewrite
+from graphopt.ir import WATCHED_KEY, Changes, Operator, Rule, rewrite
 
 
 @dataclasses.dataclass
@@ -49,7 +49,7 @@ class Pass(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> Outcome:
         """Run the pass; the face that `onnx_ir` knows."""
-        changes = Changes()
+        changes = Changes(watched=model.meta.get(WATCHED_KEY, set()))
         self.apply(model, changes)
         return Outcome(model, changes.count > 0, changes)
 

@@ -13,7 +13,16 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, PassError
-from graphopt.ir import Changes, Finding, count_nodes, count_operators, has_shapes, infer_shapes, verify
+from graphopt.ir import (
+    WATCHED_KEY,
+    Changes,
+    Finding,
+    count_nodes,
+    count_operators,
+    has_shapes,
+    infer_shapes,
+    verify,
+)
 from graphopt.pipeline.base import Outcome, Pass
 from graphopt.pipeline.catalog import default_catalog
 from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
@@ -33,6 +42,7 @@ class Record:
         nodes_after: The same after.
         seconds: Time spent in the pass.
         findings: Idioms recognised, and what they are written with now.
+        told: Reason and node of every refusal of what was watched.
     """
 
     name: str
@@ -44,6 +54,7 @@ class Record:
     nodes_after: int
     seconds: float
     findings: list[Finding] = dataclasses.field(default_factory=list)
+    told: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values."""
@@ -110,6 +121,7 @@ class Pipeline:
         infer: Callable[[ir.Model], object] = infer_shapes,
         observer: Observer | None = None,
         limit: int | None = None,
+        watch: Iterable[str] = (),
     ) -> PipelineResult:
         """Run on `model`, changing it in place.
 
@@ -118,6 +130,7 @@ class Pipeline:
             infer: Gives it shapes, at the start if it has none, and after passes of other projects.
             observer: Called after each pass with its record and the model.
             limit: Stop after so many pass runs (for bisecting); None for all.
+            watch: Names of nodes and values of which records keep every refusal, and of what they become.
 
         Raises:
             PassError: A pass raised, or left a graph that the verifier refuses; `.name` is its text.
@@ -125,7 +138,10 @@ class Pipeline:
         runner = _Runner(model, infer, observer, limit)
         if not has_shapes(model):
             infer(model)
+        if watched := set(watch):
+            model.meta[WATCHED_KEY] = watched
         runner.items(self.items)
+        runner.model.meta.pop(WATCHED_KEY, None)
         return PipelineResult(runner.model, runner.records)
 
 
@@ -227,6 +243,7 @@ class _Runner:
             nodes_after=self._nodes,
             seconds=seconds,
             findings=changes.findings,
+            told=changes.told,
         )
         self.records.append(record)
         if self._observer is not None:

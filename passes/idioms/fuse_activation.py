@@ -129,6 +129,7 @@ class _Search:
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
             found = self._recognize(region)
             if isinstance(found, NearMiss):
+                tape.consumed = tape.consumed or region.nodes[-2::-1]
                 reason = reason or str(found)
             elif found is not None:
                 try:
