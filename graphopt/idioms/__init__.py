@@ -7,24 +7,17 @@ reference functions. This package only reads graphs; what takes a region's place
 from __future__ import annotations
 
 from graphopt.idioms.evaluate import ELEMENTWISE, OPERATORS, CannotEvaluateError, evaluate
+from graphopt.idioms.normalizations import may_be_normalization, recognize_normalization
 from graphopt.idioms.pointwise import POINTWISE, Found, NearMiss, Pointwise, recognize
-from graphopt.idioms.reductions import (
-    POWERS,
-    ROOTS,
-    FoundReduction,
-    NearReduction,
-    recognize_normalization,
-    recognize_softmax,
-)
 from graphopt.idioms.regions import Ranks, Region, regions_ending_at, removable
+from graphopt.idioms.rows import FoundReduction, NearReduction
+from graphopt.idioms.softmaxes import may_be_softmax, recognize_softmax
 from graphopt.idioms.tensors import TensorFunction, reduced_axes
 
 __all__ = [
     "ELEMENTWISE",
     "OPERATORS",
     "POINTWISE",
-    "POWERS",
-    "ROOTS",
     "CannotEvaluateError",
     "Found",
     "FoundReduction",
@@ -35,6 +28,8 @@ __all__ = [
     "Region",
     "TensorFunction",
     "evaluate",
+    "may_be_normalization",
+    "may_be_softmax",
     "recognize",
     "recognize_normalization",
     "recognize_softmax",

@@ -25,8 +25,8 @@ SMALL = 2048
 """Elements of a probe up to which every known dimension keeps its size."""
 LARGE = 1 << 18
 """Elements that a probe may have at most."""
-SIZES = ((5, 3, 4, 6), (4, 2, 5, 3))
-"""Sizes of free dimensions, in order, one row a probe shape."""
+SIZES = ((5, 2), (4, 3))
+"""Sizes of free dimensions, of those that a reduction seems to run over and of others, by probe shape."""
 COUNTING = frozenset({"ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "LayerNormalization"})
 """Operators whose results tell how many elements they have reduced, or whose constants do."""
 
@@ -58,9 +58,10 @@ class TensorFunction:
             known = {axis: dim for axis, dim in known.items() if axis in pinned or dim <= 2}
         self.keeps_sizes = len(known) == sum(isinstance(dim, int) for dim in dims)
         self.free = tuple(axis for axis in range(len(dims)) if axis not in known)
+        mixed = {axis for node in region.nodes for axis in reduced_axes(node) or ()}
         self.shapes = tuple(
-            tuple(known.get(axis, row[axis % len(row)]) for axis in range(len(dims)))
-            for row in (SIZES if self.free else SIZES[:1])
+            tuple(known.get(axis, (inner if axis in mixed else outer)) for axis in range(len(dims)))
+            for inner, outer in (SIZES if self.free else SIZES[:1])
         )
         if math.prod(self.shapes[0]) > LARGE or 0 in self.shapes[0]:
             raise CannotEvaluateError("the tensors are too large to evaluate")

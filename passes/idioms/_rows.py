@@ -19,6 +19,7 @@ from graphopt.idioms import (
     TensorFunction,
     reduced_axes,
     regions_ending_at,
+    removable,
 )
 from graphopt.ir import constant_tensor, rank
 
@@ -54,26 +55,28 @@ SPAN = 20
 """Nodes of a region, at most."""
 NARROW = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
 Outcome = FoundReduction | NearReduction | None
+Recognize = Callable[[TensorFunction, str, FoundReduction | None], Outcome]
 FAR = REACH + 1
+FEW = 64
+"""Elements of a constant up to which another content means another function."""
 
 
 class RowSearch:
     """Looks for functions of rows that end at a node; remembers what it saw.
 
     Args:
-        recognize: What a region is.
-        operators: A region holds at least one of these.
+        recognize: What a region is; gets what another region of the same nodes was, with other constants.
+        may_be: Whether it is worth asking.
 
     Attributes:
         reason: What the last search found nearly to be such a function, as text.
     """
 
-    def __init__(
-        self, recognize: Callable[[TensorFunction, str], Outcome], operators: frozenset[str]
-    ) -> None:
+    def __init__(self, recognize: Recognize, may_be: Callable[[Region], bool]) -> None:
         self.reason = ""
         self._recognize = recognize
-        self._operators = operators
+        self._may_be = may_be
+        self._alike: dict[Hashable, Outcome] = {}
         self._ranks = Ranks()
         self._distances: dict[ir.Node, int] = {}
         self._seen: dict[Hashable, Outcome] = {}
@@ -89,6 +92,8 @@ class RowSearch:
         if end in self._claimed or self._distance(end) > REACH:
             return
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_expandable, SPAN))):
+            if len(removable(region)) == 1:
+                continue  # nothing is shorter than one node
             outcome = self._outcome(region)
             if isinstance(outcome, FoundReduction):
                 yield region, outcome
@@ -133,24 +138,27 @@ class RowSearch:
         entry, end = region.entry, region.end
         if entry.dtype not in NARROW or end.dtype != entry.dtype or rank(entry) is None:
             return None
-        if not any(node.op_type in self._operators for node in region.nodes):
+        if not any(reduced_axes(node) is not None for node in region.nodes):
             return None
-        if not any(reduced_axes(node) is not None for node in region.nodes) or not _may_keep_shape(region):
+        if not self._may_be(region) or not _may_keep_shape(region) or _loses_bits(region):
             return None
-        if _loses_bits(region):
-            return None
-        key = _signature(region)
+        key, alike = _signature(region)
         if key not in self._seen:
-            self._seen[key] = self._evaluate(region)
+            like = self._alike.get(alike)
+            outcome = None if alike in self._alike and like is None else self._evaluate(region, like)
+            self._seen[key] = outcome
+            self._alike.setdefault(alike, outcome)
         return self._seen[key]
 
-    def _evaluate(self, region: Region) -> Outcome:
+    def _evaluate(self, region: Region, like: Outcome) -> Outcome:
         assert region.entry.dtype is not None
+        if isinstance(like, NearReduction):
+            return like
         outcome: Outcome = None
         for keep_sizes in (False, True):
             try:
                 function = TensorFunction(region, keep_sizes=keep_sizes)
-                outcome = self._recognize(function, region.entry.dtype.numpy().name)
+                outcome = self._recognize(function, region.entry.dtype.numpy().name, like)
             except CannotEvaluateError:
                 continue
             if isinstance(outcome, FoundReduction) or function.keeps_sizes:
@@ -181,20 +189,26 @@ def _loses_bits(region: Region) -> bool:
     return any(dtype in NARROW and NARROW[dtype] < bits for dtype in kinds if dtype is not None)
 
 
-def _signature(region: Region) -> Hashable:
-    """Regions of one signature compute the same function: operators, attributes, sizes, constants."""
+def _signature(region: Region) -> tuple[Hashable, Hashable]:
+    """Regions of one signature compute the same; of one second part, the same but for long constants."""
     places: dict[ir.Value | None, object] = {None: -1, region.entry: -2}
+    long: list[ir.Value] = []
     steps = []
     for place, node in enumerate(region.nodes):
-        operands = tuple(places[value] if value in places else _content(value) for value in node.inputs)
-        shapes = (str(node.inputs[0].shape), str(node.outputs[0].shape)) if node.op_type == "Reshape" else ()  # type: ignore[union-attr]
-        steps.append((node.op_type, "".join(map(str, node.attributes.values())), operands, shapes))
+        operands = []
+        for value in node.inputs:
+            tensor = None if value in places else constant_tensor(value)
+            if tensor is None:
+                operands.append(places[value])
+            elif tensor.size <= FEW:
+                operands.append((tensor.dtype, tuple(tensor.shape), tensor.tobytes()))
+            else:
+                operands.append((tensor.dtype, tuple(tensor.shape)))
+                long.append(value)  # type: ignore[arg-type]
+        # Inferred shapes matter to a Reshape alone.
+        source = node.inputs[0] if node.op_type == "Reshape" else None
+        shapes = () if source is None else (str(source.shape), str(node.outputs[0].shape))
+        steps.append((node.op_type, "".join(map(str, node.attributes.values())), *operands, shapes))
         places[node.outputs[0]] = place
-    return region.entry.dtype, str(region.entry.shape), tuple(steps)
-
-
-def _content(value: ir.Value | None) -> object:
-    tensor = constant_tensor(value)
-    if tensor is None or tensor.size > 64:
-        return value
-    return tensor.dtype, tuple(tensor.shape), tensor.tobytes()
+    alike = (region.entry.dtype, str(region.entry.shape), tuple(steps))
+    return (alike, tuple(long)), alike

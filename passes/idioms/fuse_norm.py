@@ -21,7 +21,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.cost import Target
-from graphopt.idioms import ROOTS, FoundReduction, Region, recognize_normalization, removable
+from graphopt.idioms import FoundReduction, Region, may_be_normalization, recognize_normalization, removable
 from graphopt.ir import (
     Changes,
     Reject,
@@ -72,7 +72,7 @@ class FuseNorm(Pass):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         target = Target.load(self.target)
-        search = RowSearch(recognize_normalization, ROOTS)
+        search = RowSearch(recognize_normalization, may_be_normalization)
 
         def build(tape: Tape, end: ir.Node) -> ir.Value:
             reason = ""

@@ -17,7 +17,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.cost import Target
-from graphopt.idioms import POWERS, FoundReduction, Region, recognize_softmax, removable
+from graphopt.idioms import FoundReduction, Region, may_be_softmax, recognize_softmax, removable
 from graphopt.ir import Changes, Reject, Rule, Tape, op, rank, rewrite
 from graphopt.passes.idioms._forms import scaled
 from graphopt.passes.idioms._rows import ENDS, RowSearch
@@ -40,7 +40,7 @@ class FuseSoftmax(Pass):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         target = Target.load(self.target)
-        search = RowSearch(recognize_softmax, POWERS)
+        search = RowSearch(recognize_softmax, may_be_softmax)
 
         def build(tape: Tape, end: ir.Node) -> ir.Value:
             for region, found in search.at(end):

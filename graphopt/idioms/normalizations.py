@@ -1,0 +1,323 @@
+"""Normalizations: elements over the root of a mean of their row, and how a region is told to compute one.
+
+Scale, bias and epsilon are solved for from results on large and on tiny rows; then the reference must agree
+on rows of all sizes, in every probe shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphopt.idioms.regions import Region
+from graphopt.idioms.rows import (
+    COARSE,
+    TOLERANCE,
+    FoundReduction,
+    NearReduction,
+    Observed,
+    Outcome,
+    mixed_axes,
+    observe,
+)
+from graphopt.idioms.tensors import TensorFunction
+from graphopt.ir import constant_tensor
+
+Array = npt.NDArray[Any]
+
+LIKENESS = 0.05
+"""Relative difference on ordinary rows up to which a region is called nearly a normalization."""
+NO_EPSILON = 1e-18
+"""Less than this added to a variance counts as nothing: rounding explains it."""
+ROUNDING = 1e-15
+"""What adding a bias in float64 may change, relative to it."""
+SMALL = 1e-2
+"""Scalars below this may be an epsilon or a floor."""
+HUGE, TINY = 1e3, 1e-6
+"""Sizes of rows beside which no epsilon counts, and which count for nothing beside one."""
+SIZES = (1.0, HUGE, 10.0, 0.1, 1e-2, 1e-3, 1e-4, TINY)
+"""Sizes of the rows compared, ordinary ones first."""
+FEW_SIZES = (1.0, 1e-3)
+"""Those compared in further probe shapes."""
+DRAWS = (2, 3)
+"""Seeds of the rows that scale and bias are solved from."""
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """Elements over the root of a mean of their row: `part(x) / sqrt(power(x) + epsilon)`.
+
+    Attributes:
+        name: The field's name.
+        part: The numerator, of rows along `axes`.
+        power: What stands in the root, of rows along `axes`, kept as dimensions of size 1.
+        takes_epsilon: Whether the operator has one.
+    """
+
+    name: str
+    part: Callable[[Array, tuple[int, ...]], Array]
+    power: Callable[[Array, tuple[int, ...]], Array]
+    takes_epsilon: bool = True
+
+    def __call__(self, x: Array, axes: tuple[int, ...], groups: int, epsilon: float) -> Array:
+        """The function, without scale and bias; `groups` divide axis 1."""
+        with np.errstate(all="ignore"):
+            if groups > 1:
+                rows = x.reshape(x.shape[0], groups, -1)
+                return self(rows, (2,), 1, epsilon).reshape(x.shape)
+            return self.part(x, axes) / np.sqrt(self.power(x, axes) + epsilon)
+
+
+def _centred(x: Array, axes: tuple[int, ...]) -> Array:
+    return np.asarray(x - x.mean(axis=axes, keepdims=True))
+
+
+NORMALIZATIONS = (
+    Normalization(
+        "LayerNormalization",
+        _centred,
+        lambda x, axes: np.mean(_centred(x, axes) ** 2, axis=axes, keepdims=True),
+    ),
+    Normalization(
+        "RMSNormalization", lambda x, axes: x, lambda x, axes: np.mean(x * x, axis=axes, keepdims=True)
+    ),
+    Normalization(
+        "LpNormalization", lambda x, axes: x, lambda x, axes: np.sum(x * x, axis=axes, keepdims=True), False
+    ),
+    Normalization(
+        "LpNormalization (p=1)",
+        lambda x, axes: x,
+        lambda x, axes: np.sum(np.abs(x), axis=axes, keepdims=True) ** 2,
+        False,
+    ),
+)
+"""Each normalization; where two fit, the first stands, unless a later one needs neither scale nor epsilon."""
+
+_ROOTS = frozenset(
+    {
+        "Abs",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LpNormalization",
+        "RMSNormalization",
+        "ReduceL1",
+        "ReduceL2",
+        "Sqrt",
+    }
+)
+
+
+def may_be_normalization(region: Region) -> bool:
+    """Whether a region holds an operator that one is spelled with: cheap, and never wrongly no."""
+    for node in region.nodes:
+        if node.op_type in _ROOTS:
+            return True
+        if node.op_type == "Pow" and constant_tensor(node.inputs[1]) is not None:
+            return True
+    return False
+
+
+def recognize_normalization(
+    function: TensorFunction, dtype: str = "float32", like: FoundReduction | None = None
+) -> Outcome:
+    """The normalization that a region is, or nearly is, or None.
+
+    Args:
+        function: The region.
+        dtype: Of the entry; narrow types allow what rounding their constants changes.
+        like: What a region of the same nodes with other scale and bias was found to be: a few probes then
+            are enough.
+
+    Raises:
+        CannotEvaluateError: The region cannot be evaluated.
+    """
+    tolerance = max(TOLERANCE, COARSE.get(dtype, 0.0))
+    if like is not None:
+        return _again(function, like, tolerance)
+    seen = observe(function)
+    if seen is None:
+        return None
+    found: FoundReduction | None = None
+    near: NearReduction | None = None
+    for idiom in NORMALIZATIONS:
+        outcome = _fit(idiom, seen, tolerance)
+        if isinstance(outcome, FoundReduction):
+            if found is None or (outcome.scale.ndim == 0 and outcome.scale == 1.0):
+                found = outcome
+            if outcome.parameters.get("epsilon", 0.0) != 0.0:
+                break
+        elif outcome is not None and (near is None or outcome.bare > near.bare):
+            near = outcome
+    centred = any(node.op_type == "Sub" for node in function.region.nodes)
+    return found or near or mixed_axes(function, NORMALIZATIONS[0 if centred else 1].name)
+
+
+def _again(function: TensorFunction, like: FoundReduction, tolerance: float) -> Outcome:
+    """The same normalization with its own scale and bias, or None."""
+    idiom = next(each for each in NORMALIZATIONS if each.name == like.idiom)
+    seen = Observed(function, like.axes, like.groups)
+    solved = _affine(idiom, seen)
+    if solved is None:
+        return None
+    scale, bias = solved
+    epsilon = like.parameters.get("epsilon", 0.0)
+    worst = max(error for _, error in _compare(idiom, seen, scale, bias, epsilon, FEW_SIZES))
+    if worst > tolerance:
+        return None
+    return FoundReduction(idiom.name, like.axes, like.groups, like.parameters, scale, bias, worst)
+
+
+def _fit(idiom: Normalization, seen: Observed, tolerance: float) -> Outcome:
+    """Solve for scale, bias and epsilon, and compare."""
+    if seen.groups > 1 and idiom.name != "LayerNormalization":
+        return None
+    solved = _affine(idiom, seen)
+    if solved is None:
+        return None
+    scale, bias = solved
+    epsilon = _epsilon(idiom, seen, scale, bias)
+    (_, ordinary), *_ = _compare(idiom, seen, scale, bias, epsilon, (1.0,))
+    if ordinary > LIKENESS:
+        return None
+    differences = _compare(idiom, seen, scale, bias, epsilon, _sizes(seen))
+    worst = max(error for _, error in differences)
+    if worst <= tolerance and (idiom.takes_epsilon or epsilon == 0.0):
+        parameters = {"epsilon": epsilon} if idiom.takes_epsilon else {}
+        return FoundReduction(idiom.name, seen.axes, seen.groups, parameters, scale, bias, worst)
+    if max(error for size, error in differences if size >= 1.0) > LIKENESS:
+        return None
+    bare = np.abs(scale - 1.0).max() < 1e-3
+    return NearReduction(idiom.name, _difference(idiom, seen, scale, bias, epsilon, tolerance), bool(bare))
+
+
+def _affine(idiom: Normalization, seen: Observed) -> tuple[Array, Array] | None:
+    """Scale and bias, from large rows: a normalization is an odd function and then ignores epsilon.
+
+    None where there are none, or where they vary along an axis whose size is not known.
+    """
+    products, squares, bias = (np.zeros(seen.function.shapes[0]) for _ in range(3))
+    for draw in DRAWS:
+        x, result = seen.at(0, draw, HUGE)
+        _, mirrored = seen.at(0, draw, -HUGE)
+        core = idiom(x, seen.axes, seen.groups, 0.0)
+        products += (result - mirrored) / 2.0 * core
+        squares += core * core
+        bias += (result + mirrored) / 2.0 / len(DRAWS)
+    with np.errstate(all="ignore"):
+        scale = products / squares
+    largest = float(np.abs(scale).max())
+    if not (math.isfinite(largest) and np.isfinite(bias).all()) or largest == 0.0:
+        return None
+    bias[np.abs(bias) < 1e-9 * largest] = 0.0
+    free = seen.function.free
+    narrow_scale, narrow_bias = (_narrowed(array, largest, free) for array in (scale, bias))
+    return None if narrow_scale is None or narrow_bias is None else (narrow_scale, narrow_bias)
+
+
+def _narrowed(array: Array, largest: float, free: Sequence[int]) -> Array | None:
+    """The array without the axes it is constant along; None if it varies along a free one.
+
+    Rounded constants in a region make its scale vary from row to row by what they are rounded.
+    """
+    for axis in range(array.ndim):
+        mean = array.mean(axis=axis, keepdims=True)
+        allowed = 1e-4 * largest if axis in free else 1e-6 * np.abs(mean) + 1e-9 * largest
+        if np.all(np.abs(array - mean) <= allowed):
+            array = mean
+        elif axis in free:
+            return None
+    if np.abs(array - 1.0).max() <= 1e-9:
+        return np.ones(())
+    return array.reshape(()) if array.size == 1 else array
+
+
+def _epsilon(idiom: Normalization, seen: Observed, scale: Array, bias: Array) -> float:
+    """What is added to the power, from rows so small that it outweighs them; NaN if that is inconsistent."""
+    x, result = seen.at(0, 5, TINY)
+    if seen.groups > 1:
+        rows = x.reshape(x.shape[0], seen.groups, -1)
+        power = np.broadcast_to(idiom.power(rows, (2,)), rows.shape).reshape(x.shape)
+    else:
+        power = np.broadcast_to(idiom.power(x, seen.axes), x.shape)
+    with np.errstate(all="ignore"):
+        ratio = scale * idiom(x, seen.axes, seen.groups, 0.0) / (result - bias)
+        each = power * (ratio * ratio - 1.0)
+    each = each[np.isfinite(each)]
+    epsilon = float(np.median(each)) if each.size else math.nan
+    if abs(epsilon) < NO_EPSILON:
+        return 0.0
+    for scalar in seen.function.scalars():
+        if abs(scalar - epsilon) <= 1e-6 * epsilon:
+            return scalar
+    return float(np.float32(epsilon))
+
+
+def _compare(
+    idiom: Callable[[Array, tuple[int, ...], int, float], Array],
+    seen: Observed,
+    scale: Array,
+    bias: Array,
+    epsilon: float,
+    sizes: Sequence[float] = SIZES,
+) -> list[tuple[float, float]]:
+    """Differences from a reference: (size of the rows, largest difference relative to the largest result)."""
+    differences = []
+    drift = ROUNDING * float(np.abs(bias).max())
+    for index in range(len(seen.function.shapes)):
+        for size in FEW_SIZES if index and len(sizes) > 1 else sizes:
+            x, result = seen.at(index, 6, size, 2.0 if size == 1.0 else 0.0)
+            core = scale * idiom(x, seen.axes, seen.groups, epsilon)
+            largest = np.abs(core).max()
+            error = max(0.0, np.abs(result - (core + bias)).max() - drift) / largest if largest else math.inf
+            differences.append((size, float(error) if np.isfinite(error) else math.inf))
+    return differences
+
+
+def _sizes(seen: Observed) -> list[float]:
+    """Sizes of rows to compare: some fall below what may be a floor."""
+    return [*SIZES, *(1e-3 * each for each in seen.function.scalars() if 0.0 < each < SMALL)]
+
+
+def _difference(
+    idiom: Normalization, seen: Observed, scale: Array, bias: Array, epsilon: float, tolerance: float
+) -> str:
+    """What differs from an idiom that agrees on ordinary rows."""
+    if mixed := mixed_axes(seen.function, idiom.name):
+        return mixed.difference
+    sizes = _sizes(seen)
+    root = next((each for each in seen.function.scalars() if 0.0 < each < SMALL), 0.0)
+
+    def outside(x: Array, axes: tuple[int, ...], groups: int, epsilon: float) -> Array:
+        plain = idiom(x, axes, groups, 0.0)
+        part = idiom.part(x, axes) if groups == 1 else plain
+        with np.errstate(all="ignore"):
+            return np.where(plain == 0.0, 0.0, part / (part / plain + epsilon))
+
+    def floored(x: Array, axes: tuple[int, ...], groups: int, epsilon: float) -> Array:
+        plain = idiom(x, axes, groups, 0.0)
+        part = idiom.part(x, axes) if groups == 1 else plain
+        with np.errstate(all="ignore"):
+            return np.where(plain == 0.0, 0.0, part / np.maximum(part / plain, epsilon))
+
+    for guess, text in ((outside, "epsilon is added outside of the root"), (floored, "the norm has a floor")):
+        for scalar in seen.function.scalars():
+            if (
+                0.0 < scalar < SMALL
+                and max(e for _, e in _compare(guess, seen, scale, bias, scalar, sizes)) <= tolerance
+            ):
+                return f"{text} ({scalar:.3g})"
+    if not idiom.takes_epsilon and root:
+        return f"it has an epsilon ({root:.3g}), and the operator has none"
+    size, _ = max(_compare(idiom, seen, scale, bias, epsilon, sizes), key=lambda each: each[1])
+    x, result = seen.at(0, 6, size, 2.0 if size == 1.0 else 0.0)
+    expected = scale * idiom(x, seen.axes, seen.groups, epsilon) + bias
+    worst = np.unravel_index(int(np.nanargmax(np.abs(result - expected))), x.shape)
+    return (
+        f"at {x[worst]:.3g} in a row of size {size:.3g} it gives {result[worst]:.6g} where {idiom.name} "
+        f"gives {expected[worst]:.6g}"
+    )
