@@ -259,7 +259,13 @@ def _positions(tape: Tape, cache: ir.Value, value: ir.Value) -> tuple[ir.Value, 
     if node is not None and source is not None and ints(node.inputs[1]) in ([heads], [heads - 4]):
         return source, heads
     target = ir.Shape([dims[0], dims[rows[0]], dims[3]])
-    return cache if same_shape(cache.shape, target) else reshaped(tape, cache, target), heads
+    if same_shape(cache.shape, target):
+        return cache, heads
+    if len(cache.shape) == 4:
+        squeezed = tape.op("Squeeze", [cache, tape.ints([heads], "axes")])
+        squeezed.shape = target
+        return squeezed, heads
+    return reshaped(tape, cache, target), heads
 
 
 def _factors(value: ir.Value | None) -> tuple[ir.Value, ir.Value] | None:

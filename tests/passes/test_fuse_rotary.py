@@ -1,0 +1,229 @@
+"""Rotary position embeddings are recognised however they are spelled, and refused where something differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt.ir import attribute_int
+from graphopt.passes.idioms.fuse_rotary import FuseRotary
+from graphopt.testing import PassRun, run_pass
+
+HALVES = "x1 = Slice(x, none, half, last) x2 = Slice(x, half, end, last)"
+TURNED = "n = Neg(x2) r = Concat <axis = -1> (n, x1)"
+FULL = "a = Mul(x, cos) b = Mul(r, sin) y = Add(a, b)"
+ANGLES = """f = Mul(p, rates) d = Concat <axis = -1> (f, f)
+    co = Cos(d) si = Sin(d) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one)"""
+HALF_ANGLES = "f = Mul(p, rates) co = Cos(f) si = Sin(f) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one)"
+
+
+def rotary(body: str, *, x: str = "float[B,3,S,8] x", p: str = "float[B,S,1] p", constants: str = "") -> str:
+    """The text of a model that turns `x` by the angles of positions `p`."""
+    return f"""agraph ({x}, {p}) => (float[b,h,s,d] y)
+    <int64[1] none = {{0}}, int64[1] half = {{4}}, int64[1] end = {{9223372036854775807}},
+     int64[1] last = {{-1}},
+     int64[1] one = {{1}}, int64[1] two = {{2}}, float[4] rates = {{1.0, 0.5, 0.25, 0.125}}{constants}> {{
+        {body}
+    }}"""
+
+
+def found(run: PassRun) -> Any:
+    """The RotaryEmbedding that stands for the rotation."""
+    node = run.node("RotaryEmbedding")
+    assert not {"Neg", "Sub", "Slice", "Concat", "Split"} & set(run.ops), run.ops
+    return node
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{HALVES} {TURNED} {ANGLES} {FULL}",
+        f"{HALVES} {TURNED} {ANGLES} a = Mul(cos, x) b = Mul(sin, r) y = Add(b, a)",
+        f"x1, x2 = Split <axis = -1, num_outputs = 2> (x) {TURNED} {ANGLES} {FULL}",
+        f"x1, x2 = Split <axis = 3> (x, sizes) {TURNED} {ANGLES} {FULL}",
+        f"{HALVES} m = Constant <value_float = -1.0> () n = Mul(x2, m) r = Concat <axis = 3> (n, x1)"
+        f" {ANGLES} {FULL}",
+        f"{HALVES} n = Neg(x1) r = Concat <axis = -1> (x2, n) {ANGLES}"
+        " a = Mul(x, cos) b = Mul(r, sin) y = Sub(a, b)",
+        f"{HALVES} {HALF_ANGLES} a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
+        " e = Sub(a, b) g = Add(c, d) y = Concat <axis = -1> (e, g)",
+        f"{HALVES} {HALF_ANGLES} a = Mul(cos, x1) b = Mul(sin, x2) c = Mul(x2, cos) d = Mul(sin, x1)"
+        " e = Sub(a, b) g = Add(d, c) y = Concat <axis = 3> (e, g)",
+        f"{HALVES} {TURNED} f = Mul(p, rates) co0 = Cos(f) si0 = Sin(f) co = Concat <axis = -1> (co0, co0)"
+        f" si = Concat <axis = -1> (si0, si0) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}",
+        f"{HALVES} {TURNED} f = Mul(p, rates) d0 = Concat <axis = -1> (f, f) d = Unsqueeze(d0, one)"
+        f" co = Cos(d) si = Sin(d) cos = Cast <to = 1> (co) sin = Mul(si, unit) {FULL}",
+    ],
+)
+def test_halves_turned_by_angles(body: str) -> None:
+    constants = ", int64[2] sizes = {4, 4}, float unit = {1.0}"
+    run = run_pass(rotary(body, constants=constants), "fuse-rotary,dce", opset=23)
+    assert (
+        attribute_int(
+            found(run) if "Concat" not in run.ops else run.node("RotaryEmbedding"), "interleaved", 0
+        )
+        == 0
+    )
+
+
+STACKED = (
+    "u1 = Unsqueeze(e, minus) u2 = Unsqueeze(g, minus) s = Concat <axis = -1> (u1, u2) y = Reshape(s, shape)"
+)
+NEIGHBOURS = "x1 = Slice(x, none, end, last, two) x2 = Slice(x, one, end, last, two)"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{NEIGHBOURS} {HALF_ANGLES} a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
+        f" e = Sub(a, b) g = Add(c, d) {STACKED}",
+        f"{NEIGHBOURS} {HALF_ANGLES} a = Mul(cos, x1) b = Mul(sin, x2) c = Mul(cos, x2) d = Mul(sin, x1)"
+        f" e = Sub(a, b) g = Add(d, c) {STACKED}",
+        f"{NEIGHBOURS} n = Neg(x2) v1 = Unsqueeze(n, minus) v2 = Unsqueeze(x1, minus)"
+        " v = Concat <axis = -1> (v1, v2) r = Reshape(v, shape) f = Mul(p, rates) h = Unsqueeze(f, minus)"
+        " i = Concat <axis = -1> (h, h) d = Reshape(i, flat) co = Cos(d) si = Sin(d)"
+        f" cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}",
+    ],
+)
+def test_neighbours_turned_by_angles(body: str) -> None:
+    constants = ", int64[1] minus = {-1}, int64[4] shape = {0, 0, 0, 8}, int64[3] flat = {0, 0, 8}"
+    run = run_pass(rotary(body, constants=constants), "fuse-rotary,dce", opset=23)
+    assert attribute_int(run.node("RotaryEmbedding"), "interleaved", 0) == 1
+    assert "Neg" not in run.ops and "Sub" not in run.ops
+
+
+def table(function: Any, *, flipped: bool = False, shape: str = "1,1,5,8") -> str:
+    """Cosines or sines of five positions, both halves alike, or opposite."""
+    angles = np.outer(np.arange(5), [1.0, 0.5, 0.25, 0.125])
+    half = function(angles)
+    both = np.concatenate([-half if flipped else half, half], -1).reshape(-1)
+    return f"float[{shape}] {function.__name__} = {{{', '.join(f'{each:.6f}' for each in both)}}}"
+
+
+@pytest.mark.parametrize("shape", ["1,1,5,8", "5,8", "1,5,8"])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_constant_angles(shape: str, flipped: bool) -> None:
+    turned = "r = Concat <axis = -1> (x2, x1)" if flipped else TURNED
+    constants = f", {table(np.cos, shape=shape)}, {table(np.sin, flipped=flipped, shape=shape)}"
+    text = rotary(f"{HALVES} {turned} {FULL}", x="float[B,3,5,8] x", constants=constants)
+    run = run_pass(text, "fuse-rotary,dce", opset=23)
+    assert [each for each in run.ops if each != "Shape"] == [
+        "Concat",
+        "Expand",
+        "Concat",
+        "Expand",
+        "RotaryEmbedding",
+    ]
+
+
+def test_angles_read_from_a_table_of_positions() -> None:
+    constants = f", {table(np.cos, shape='5,8')}, {table(np.sin, shape='5,8')}"
+    text = rotary(
+        f"""{HALVES} {TURNED} i = Cast <to = 7> (p) j = Clip(i, low, high)
+        co = Gather(cos0, j) si = Gather(sin0, j)
+        cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}""",
+        p="float[B,S] p",
+        constants=constants.replace(" cos =", " cos0 =").replace(" sin =", " sin0 =")
+        + ", int64 low = {0}, int64 high = {4}",
+    )
+    run = run_pass(text, "fuse-rotary,dce", opset=23)
+    assert found(run) and run.ops.count("Gather") == 2
+
+
+def test_heads_behind_rows() -> None:
+    angles = ANGLES.replace("(co, one)", "(co, two)").replace("(si, one)", "(si, two)")
+    text = rotary(f"{HALVES} {TURNED} {angles} {FULL}", x="float[B,S,3,8] x")
+    run = run_pass(text, "fuse-rotary,dce", opset=23)
+    assert attribute_int(run.node("RotaryEmbedding"), "num_heads", 0) == 3
+
+
+def test_heads_stay_unsplit() -> None:
+    text = rotary(
+        f"""w = Reshape(wide, heads) x = Transpose <perm = [0,2,1,3]> (w)
+        {HALVES} {TURNED} {ANGLES} {FULL}""",
+        x="float[B,S,24] wide",
+        constants=", int64[4] heads = {0, 0, 3, 8}",
+    )
+    run = run_pass(text, "{fuse-rotary,merge-reshapes,eliminate-identities,dce}*", opset=23)
+    node = run.node("RotaryEmbedding")
+    assert attribute_int(node, "num_heads", 0) == 3 and node.inputs[0] is not None
+    assert node.inputs[0].name == "wide"
+
+
+@pytest.mark.parametrize("halves", ["Slice", "Split"])
+def test_columns_that_are_not_turned(halves: str) -> None:
+    parts = "x = Slice(z, none, eight, last) k = Slice(z, eight, end, last)"
+    if halves == "Split":
+        parts = "x, k = Split <axis = -1> (z, sizes)"
+    body = f"{parts} {HALVES} {TURNED} {ANGLES} {FULL.replace('y =', 't =')} y = Concat <axis = -1> (t, k)"
+    constants = ", int64[1] eight = {8}, int64[2] sizes = {8, 6}"
+    run = run_pass(rotary(body, x="float[B,3,S,14] z", constants=constants), "fuse-rotary,dce", opset=23)
+    node = run.node("RotaryEmbedding")
+    assert attribute_int(node, "rotary_embedding_dim", 0) == 8 and "Split" not in run.ops
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            f"{HALVES} n = Neg(x2) m = Neg(x1) r = Concat <axis = -1> (n, m) {ANGLES} {FULL}",
+            "both halves are negated",
+        ),
+        (
+            f"{HALVES} {TURNED} f = Mul(p, rates) g = Mul(p, rates2) d = Concat <axis = -1> (f, g)"
+            " co = Cos(d)"
+            f" si = Sin(d) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}",
+            "cosines or sines of both halves are not certainly alike",
+        ),
+        (
+            f"{HALVES} r = Concat <axis = -1> (x2, x1) {ANGLES} {FULL}",
+            "of both halves are not certainly alike",
+        ),
+        (
+            f"{HALVES} {TURNED} {ANGLES} a = Mul(x, cos) b = Mul(r, sin) y = Sub(b, a)",
+            "what is turned is subtracted from",
+        ),
+        (
+            f"{HALVES} {TURNED} a = Mul(x, each) b = Mul(r, each) y = Add(a, b)",
+            "differ between heads",
+        ),
+        (
+            "x1 = Slice(x, none, three, last) x2 = Slice(x, three, end, last) n = Neg(x2)"
+            f" r = Concat <axis = -1> (n, x1) {ANGLES} {FULL}",
+            "",
+        ),
+        (f"{HALVES} n = Neg(x2) r = Concat <axis = -1> (n, x2) {ANGLES} {FULL}", ""),
+        (
+            f"{HALVES} {HALF_ANGLES} a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
+            " e = Add(a, b) g = Add(c, d) y = Concat <axis = -1> (e, g)",
+            "",
+        ),
+    ],
+)
+def test_near_misses(body: str, reason: str) -> None:
+    fixed = {"x": "float[B,3,5,8] x", "p": "float[B,5,1] p"}
+    ones = ", ".join(["1.0"] * 120)
+    constants = ", float[4] rates2 = {1.0, 0.5, 0.25, 0.1251}, int64[1] three = {3}"
+    constants += f", float[3,5,8] each = {{{ones}}}"
+    run = run_pass(rotary(body, **fixed, constants=constants), "fuse-rotary", opset=23)
+    assert run.changes == 0
+    assert not reason or [each for each in run.refusals if reason in each], run.refusals
+
+
+def test_an_older_opset_is_refused_and_raised() -> None:
+    text = rotary(f"{HALVES} {TURNED} {ANGLES} {FULL}")
+    kept = run_pass(text, "fuse-rotary", opset=18)
+    assert kept.changes == 0 and "needs opset 23" in next(iter(kept.refusals))
+    assert "RotaryEmbedding" in run_pass(text, "{fuse-rotary,raise-opset}*", opset=18).ops
+
+
+def test_a_target_may_keep_the_spelling(tmp_path: Path) -> None:
+    target = tmp_path / "slow.toml"
+    target.write_text(
+        'name = "slow"\ndescription = "one"\ndomains = [""]\n[times]\nRotaryEmbedding = 2.0\n', "utf-8"
+    )
+    text = rotary(f"{HALVES} {TURNED} {ANGLES} {FULL}")
+    assert run_pass(text, FuseRotary(target=str(target)), opset=23).changes == 0
