@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from graphopt.compile.candidates import Made, Stages, Workshop
+from graphopt.cost.target import TIE
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
 from graphopt.ir import count_nodes
@@ -41,6 +42,7 @@ def fastest(
     made: Made,
     fallbacks: Mapping[str, Pipeline],
     *,
+    rivals: Mapping[str, Pipeline] | None = None,
     inputs: Sequence[InputSet] | None,
     shapes: Mapping[str, Sequence[int]] | None,
     threads: int,
@@ -52,6 +54,7 @@ def fastest(
         workshop: Makes further candidates.
         made: What was asked for.
         fallbacks: Pipelines that do less, by name, best first.
+        rivals: Pipelines, by name, that a candidate must not be slower than even where it beats the original.
         inputs: Data to measure with; made to fit the model if None.
         shapes: Input name -> shape to measure at.
         threads: Threads of the runtime.
@@ -65,17 +68,23 @@ def fastest(
     if workshop.unchanged(made):
         return Choice(made, notes=["not measured, since there was nothing to change"])
 
-    def measure(tried: Sequence[Made]) -> BenchResult:
+    def measure(tried: Sequence[Made], until_decided: bool = True) -> BenchResult:
         with stages("measure"):
             models = [workshop.original, *(each.model for each in tried)]
             return bench(
-                models, inputs=inputs, shapes=shapes, threads=threads, seconds=SECONDS, until_decided=True
-            )
+                models, inputs=inputs, shapes=shapes, threads=threads, seconds=SECONDS,
+                until_decided=until_decided,
+            )  # fmt: skip
 
     try:
         measured = measure([made])
         if not measured.slower(1):
-            return Choice(made, measured, _listed(workshop, [made], measured, made))
+            against = [
+                workshop.make(name, rival) for name, rival in (rivals or {}).items() if _differs(made, rival)
+            ]
+            if not against:
+                return Choice(made, measured, _listed(workshop, [made], measured, made))
+            return _unbeaten(workshop, [made, *against], measure([made, *against], until_decided=False))
         tried = [
             made,
             *(workshop.make(name, less) for name, less in fallbacks.items() if _differs(made, less)),
@@ -88,6 +97,17 @@ def fastest(
     winner = workshop.as_it_came() if best is None else tried[best - 1]
     note = f"{made.name} measured slower than the original: emitted {winner.name}"
     return Choice(winner, measured, _listed(workshop, tried, measured, winner), [note])
+
+
+def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) -> Choice:
+    """The first candidate, or a rival that is clearly faster; where they tie, the first stands."""
+    made, *others = tried
+    for index, rival in enumerate(others, 2):
+        ratio = measured.ratio(1, index)
+        if ratio.median > TIE and ratio.interval[0] > 1:
+            note = f"{made.name} measured {ratio.median:.2f}x the time of {rival.name}, which is emitted"
+            return Choice(rival, measured, _listed(workshop, tried, measured, rival), [note])
+    return Choice(made, measured, _listed(workshop, tried, measured, made))
 
 
 def _differs(made: Made, pipeline: Pipeline) -> bool:

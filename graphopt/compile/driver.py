@@ -17,7 +17,7 @@ from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import read_inputs
-from graphopt.compile.levels import lower_levels, pipeline_for
+from graphopt.compile.levels import lower_levels, pipeline_for, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.result import Result
 from graphopt.cost import Target
@@ -93,10 +93,12 @@ def optimize(
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         choice = Choice(made)
         if measure:
-            fallbacks = lower_levels(level, (*skip, *unwanted), target) if passes is None else {}
+            left = (*skip, *unwanted)
             choice = fastest(
-                workshop, made, fallbacks, inputs=data, shapes=shapes, threads=threads, stages=stages
-            )
+                workshop, made, lower_levels(level, left, target) if passes is None else {},
+                rivals=standard_forms(level, left, target) if passes is None else {},
+                inputs=data, shapes=shapes, threads=threads, stages=stages,
+            )  # fmt: skip
         made = choice.made
         version = importlib.metadata.version("graphopt")
         totals = {

@@ -89,9 +89,17 @@ def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> d
     whole = Pipeline.parse(LEVELS[level])
     if whole.without(*skip) != whole.without(*skip, RAISE_OPSET):
         less = {f"-O{level} --opset keep": whole.without(RAISE_OPSET), **less}
-    if _levels_of(Target.load(target))[level] != LEVELS[level]:
-        less = {f"-O{level} in standard operators": whole, **less}
-    return {name: Pipeline(_aimed(pipeline.items, target)).without(*skip) for name, pipeline in less.items()}
+    aimed = {name: Pipeline(_aimed(pipeline.items, target)) for name, pipeline in less.items()}
+    made = {name: pipeline.without(*skip) for name, pipeline in aimed.items()}
+    return {**standard_forms(level, skip, target), **made}
+
+
+def standard_forms(level: int, skip: Sequence[str], target: str) -> dict[str, Pipeline]:
+    """The level without the target's own passes, by name; empty for a target that has none."""
+    if _levels_of(Target.load(target))[level] == LEVELS[level]:
+        return {}
+    pipeline = Pipeline(_aimed(Pipeline.parse(LEVELS[level]).items, target))
+    return {f"-O{level} in standard operators": pipeline.without(*skip)}
 
 
 def _levels_of(target: Target) -> dict[int, str]:

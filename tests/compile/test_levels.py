@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from graphopt.compile import optimize, pipeline_for
+from graphopt.compile import choice, optimize, pipeline_for
 from graphopt.compile.levels import lower_levels
 from graphopt.cost import Target
 from graphopt.errors import UsageError
+from graphopt.execute import BenchResult, InputSet
 from graphopt.ir import opset
 from graphopt.pipeline import Pipeline
 from graphopt.testing import parse_model
@@ -57,3 +59,19 @@ def test_the_domain_of_a_target_is_imported_where_it_is_used() -> None:
     plain = optimize(parse_model(GATED), measure=False)
     assert {node.domain for node in plain.model.graph} == {""}
     assert "com.microsoft" not in plain.model.graph.opset_imports
+
+
+@pytest.mark.parametrize(("time", "emitted"), [(1.2, "Sigmoid Mul"), (1.02, "QuickGelu"), (0.9, "QuickGelu")])
+def test_forms_of_a_target_that_measure_slower_give_way(
+    monkeypatch: pytest.MonkeyPatch, time: float, emitted: str
+) -> None:
+    def timed(models: Sequence[object], **_: object) -> BenchResult:
+        times = [2.0, time, 1.0][: len(models)]
+        return BenchResult([[each] * 40 for each in times], InputSet({}))
+
+    monkeypatch.setattr(choice, "bench", timed)
+    result = optimize(parse_model(GATED), target="ort-cpu")
+    assert " ".join(node.op_type for node in result.model.graph) == emitted
+    assert any("in standard operators, which is emitted" in note for note in result.report.notes) == (
+        emitted != "QuickGelu"
+    )
