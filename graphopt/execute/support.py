@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute.session import Session
+from graphopt.ir.opsets import oldest_ir_version
 
 _OPEN_END = (1 << 31) - 1
 """What onnxruntime calls the end of a range of versions that has none."""
@@ -19,13 +20,13 @@ _OPEN_END = (1 << 31) - 1
 
 @functools.cache
 def runs_opset(version: int) -> bool:
-    """Whether the installed onnxruntime loads models of opset `version`."""
+    """Whether the installed onnxruntime loads models of an opset and of the IR version that goes with it."""
     value = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(()))
     node = ir.Node("", "Identity", [value], name="identity")
     node.outputs[0].name = "y"
     graph = ir.Graph([value], node.outputs, nodes=[node], opset_imports={"": version}, name="probe")
     try:
-        Session(ir.Model(graph, ir_version=8), fallback=False)
+        Session(ir.Model(graph, ir_version=oldest_ir_version(version)), fallback=False)
     except ExecutionError:
         return False
     return True
