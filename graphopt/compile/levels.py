@@ -23,7 +23,7 @@ _EXACT = (
 )
 _ATTENTION = "fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
 """Before transposes move: heads are known by them."""
-_LAYOUT = "sink-transposes"
+_LAYOUT = "sink-transposes,sink-reshapes"
 _ALGEBRA = (
     "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
 )
