@@ -205,8 +205,10 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
             value = _only(node)
         elif step == "Cast":
             inner = _only(node)
-            if precision is None:
-                precision = value.dtype if value.dtype != inner.dtype else None
+            if value.dtype != inner.dtype and value.dtype != ir.DataType.FLOAT:
+                raise Reject(f"attention: the scores are cast to {value.dtype}")
+            if precision is None and value.dtype != inner.dtype:
+                precision = value.dtype
             value = inner
         elif step in ("Identity", "Reshape"):
             value = _only(node)

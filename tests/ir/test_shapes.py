@@ -177,3 +177,12 @@ def test_a_constant_of_a_computed_shape_has_that_shape() -> None:
     found = values(model)
     assert str(found["y"].shape) == "[N,3]"
     assert len(found["z"].shape or ()) == 2
+
+
+def test_features_picked_from_a_vector_make_a_matrix_of_one_row() -> None:
+    model = parse_model("""<ir_version: 9, opset_import: ["" : 18, "ai.onnx.ml" : 3]>
+    g (float[3] v, float[M,3] x, int64[N,1] i) => (y, z) {
+        y = ai.onnx.ml.ArrayFeatureExtractor(v, i) z = ai.onnx.ml.ArrayFeatureExtractor(x, i) }""")
+    infer_shapes(model)
+    found = values(model)
+    assert (str(found["y"].shape), str(found["z"].shape)) == ("[1,N]", "[M,N]")

@@ -26,6 +26,7 @@ from graphopt.ir.inference.elements import (
     infer_where,
 )
 from graphopt.ir.inference.views import (
+    correct_features,
     correct_filling,
     correct_slice,
     correct_squeeze,
@@ -33,6 +34,7 @@ from graphopt.ir.inference.views import (
     infer_reshape,
     infer_slice_by_attributes,
 )
+from graphopt.ir.ops import KNOWN_DOMAINS
 
 __all__ = ["Context", "infer"]
 
@@ -75,6 +77,7 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Squeeze": correct_squeeze,
     "Loop": correct_loop,
     "ConstantOfShape": correct_filling,
+    "ArrayFeatureExtractor": correct_features,
 }
 
 
@@ -88,7 +91,7 @@ def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     if rule is None:
         return False
     rule(context, node)
-    after = _CORRECTIONS.get(node.op_type) if node.domain == "" else None
+    after = _CORRECTIONS.get(node.op_type) if node.domain in KNOWN_DOMAINS else None
     if after is not None:
         after(context, node)
     return True

@@ -185,3 +185,15 @@ def correct_squeeze(context: Context, node: ir.Node) -> None:
     shape = static_shape(node.inputs[0])
     if shape is None or (1 in shape and (axes is not None or "axes" in node.attributes)):
         node.outputs[0].shape = None
+
+
+def correct_features(context: Context, node: ir.Node) -> None:
+    """As many columns as there are indices, in the last dimension; a vector becomes a matrix of one row."""
+    source, indices, output = node.inputs[0], node.inputs[1], node.outputs[0]
+    output.shape = None
+    if source is None or source.shape is None or indices is None or indices.shape is None:
+        return
+    count: Dim = 1
+    for dim in indices.shape.dims:
+        count = count * dim
+    output.shape = ir.Shape([*(source.shape.dims[:-1] if len(source.shape) > 1 else [1]), count])
