@@ -6,6 +6,7 @@ on rows of all sizes, in every probe shape.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -290,29 +291,21 @@ def _difference(
     if mixed := mixed_axes(seen.function, idiom.name):
         return mixed.difference
     sizes = _sizes(seen)
-    root = next((each for each in seen.function.scalars() if 0.0 < each < SMALL), 0.0)
-
-    def outside(x: Array, axes: tuple[int, ...], groups: int, epsilon: float) -> Array:
-        plain = idiom(x, axes, groups, 0.0)
-        part = idiom.part(x, axes) if groups == 1 else plain
+    if seen.groups == 1:
+        x, result = seen.at(0, 6, min(sizes))
         with np.errstate(all="ignore"):
-            return np.where(plain == 0.0, 0.0, part / (part / plain + epsilon))
-
-    def floored(x: Array, axes: tuple[int, ...], groups: int, epsilon: float) -> Array:
-        plain = idiom(x, axes, groups, 0.0)
-        part = idiom.part(x, axes) if groups == 1 else plain
-        with np.errstate(all="ignore"):
-            return np.where(plain == 0.0, 0.0, part / np.maximum(part / plain, epsilon))
-
-    for guess, text in ((outside, "epsilon is added outside of the root"), (floored, "the norm has a floor")):
-        for scalar in seen.function.scalars():
-            if (
-                0.0 < scalar < SMALL
-                and max(e for _, e in _compare(guess, seen, scale, bias, scalar, sizes)) <= tolerance
-            ):
-                return f"{text} ({scalar:.3g})"
-    if not idiom.takes_epsilon and root:
-        return f"it has an epsilon ({root:.3g}), and the operator has none"
+            divisor = idiom.part(x, seen.axes) * scale / (result - bias)
+            beyond = divisor - np.sqrt(idiom.power(x, seen.axes))
+        for solved, join, text in (
+            (beyond, np.add, "epsilon is added outside of the root"),
+            (divisor, np.maximum, "the norm has a floor"),
+        ):
+            amount = float(np.nanmedian(solved))
+            guess = functools.partial(_over, idiom, join, amount)
+            if max(error for _, error in _compare(guess, seen, scale, bias, 0.0, sizes)) <= 10.0 * tolerance:
+                return f"{text} ({amount:.3g})"
+    if not idiom.takes_epsilon and epsilon:
+        return f"it has an epsilon ({epsilon:.3g}), and the operator has none"
     size, _ = max(_compare(idiom, seen, scale, bias, epsilon, sizes), key=lambda each: each[1])
     x, result = seen.at(0, 6, size, 2.0 if size == 1.0 else 0.0)
     expected = scale * idiom(x, seen.axes, seen.groups, epsilon) + bias
@@ -321,3 +314,16 @@ def _difference(
         f"at {x[worst]:.3g} in a row of size {size:.3g} it gives {result[worst]:.6g} where {idiom.name} "
         f"gives {expected[worst]:.6g}"
     )
+
+
+def _over(
+    idiom: Normalization,
+    join: Callable[[Array, float], Array],
+    amount: float,
+    x: Array,
+    axes: tuple[int, ...],
+    groups: int,
+    epsilon: float,
+) -> Array:
+    """The numerator over the root joined with an amount: `part / (root + amount)`, say."""
+    return np.asarray(idiom.part(x, axes) / join(np.sqrt(idiom.power(x, axes)), amount))

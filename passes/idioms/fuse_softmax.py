@@ -61,7 +61,9 @@ def _write(tape: Tape, region: Region, found: FoundReduction, target: Target) ->
     entry, (axis,) = region.entry, found.axes
     if not target.pays(found.idiom):
         times = target.times[found.idiom]
-        raise Reject(f"{found.idiom}: the operator takes {times:.2g} times as long as its spelling here")
+        raise Reject(
+            f"{found.idiom} kept as {len(region.nodes)} nodes: the operator takes {times:.2g}x the time here"
+        )
     if axis != (rank(entry) or 0) - 1:
         tape.require_opset(ANY_AXIS_SINCE)
         attributes = {"axis": axis}
