@@ -15,6 +15,7 @@ from graphopt.cli.check import command as check
 from graphopt.cli.console import make_safe
 from graphopt.cli.demo import command as demo
 from graphopt.cli.diff import command as diff
+from graphopt.cli.explain import command as explain
 from graphopt.cli.guard import INTERRUPTED
 from graphopt.cli.inspect import command as inspect
 from graphopt.cli.optimize import command as optimize
@@ -38,6 +39,7 @@ app.command("optimize")(optimize)
 app.command("inspect")(inspect)
 app.command("check")(check)
 app.command("bench")(bench)
+app.command("explain")(explain)
 app.command("diff")(diff)
 app.command("passes")(passes)
 app.command("bisect")(bisect)

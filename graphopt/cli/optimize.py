@@ -15,9 +15,11 @@ from graphopt.cli.options import (
     JsonOption,
     LevelOption,
     ModelArgument,
+    OpsetOption,
     PassesOption,
     ShapeOption,
     SkipOption,
+    TargetOption,
     ThreadsOption,
     destination,
     parse_opset,
@@ -45,13 +47,8 @@ def command(
     level: LevelOption = 2,
     passes: PassesOption = None,
     skip: SkipOption = [],  # noqa: B006
-    target: Annotated[
-        str, typer.Option("--target", metavar="T", help="What the model will run on.")
-    ] = "portable",
-    opset: Annotated[
-        str,
-        typer.Option("--opset", metavar="N|auto|keep", help="Opset: N, or raised where a fusion needs it."),
-    ] = "auto",
+    target: TargetOption = "portable",
+    opset: OpsetOption = "auto",
     shape: ShapeOption = [],  # noqa: B006
     inputs: InputsOption = None,
     check: Annotated[

@@ -43,6 +43,10 @@ SkipOption = Annotated[
     list[str],
     typer.Option("--skip", metavar="PASS", help="Leave a pass out; repeatable.", show_default=False),
 ]
+TargetOption = Annotated[str, typer.Option("--target", metavar="T", help="What the model will run on.")]
+OpsetOption = Annotated[
+    str, typer.Option("--opset", metavar="N|auto|keep", help="Opset: N, or raised where a fusion needs it.")
+]
 RtolOption = Annotated[
     float | None,
     typer.Option(

@@ -9,6 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from graphopt.pipeline import Record
+from graphopt.report.idioms import idioms
 
 if TYPE_CHECKING:
     from graphopt.cost import ModelCost
@@ -115,7 +116,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The whole report as JSON-able values."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        plain = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {**plain, "idioms": _plain(idioms(self.records))}
 
     def _repr_html_(self) -> str:
         from graphopt.report.html import render

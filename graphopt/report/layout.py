@@ -72,6 +72,11 @@ def note(text: str) -> Text:
     return Text.assemble(("note:", "cyan"), f" {text}")
 
 
+def hint(text: str) -> Text:
+    """What a user can do next."""
+    return Text.assemble(("hint:", "bold cyan"), f" {text}")
+
+
 def dim(text: str) -> Text:
     """Something a user may want to know."""
     return Text(text, style="dim")

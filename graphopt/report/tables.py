@@ -15,6 +15,8 @@ from rich.text import Text
 from graphopt.report.check_tables import checked, speed
 from graphopt.report.cost_tables import cost_notes, rates_remark
 from graphopt.report.data import Report
+from graphopt.report.idiom_tables import idiom_table
+from graphopt.report.idioms import idioms
 from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections, shortened
 from graphopt.report.units import amount, change, duration, plural, ratio, size
 
@@ -39,6 +41,7 @@ def optimization(report: Report, *, verbose: bool = False) -> Iterator[Renderabl
     yield from sections(
         [before_after(report), *measured_with(report)],
         passes(report.records, verbose=verbose),
+        idiom_table(idioms(report.records)),
         refusals(report.records, verbose=verbose),
         left_out(report),
         () if report.check is None else checked(report.check),

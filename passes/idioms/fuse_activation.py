@@ -120,6 +120,7 @@ class _Search:
         self._numbers: dict[ir.Value, float | None] = {}
         self._seen: dict[Hashable, Found | NearMiss | None] = {}
         self._claimed: set[ir.Node] = set()
+        self._near: dict[ir.Node, ir.Node] = {}
 
     def build(self, tape: Tape, end: ir.Node) -> ir.Value:
         """The best form of the largest region that ends here and is worth replacing."""
@@ -129,8 +130,11 @@ class _Search:
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
             found = self._recognize(region)
             if isinstance(found, NearMiss):
-                tape.consumed = tape.consumed or region.nodes[-2::-1]
-                reason = reason or str(found)
+                if not reason and self._near.get(end, end) is end:
+                    reason = str(found)
+                    tape.consumed = region.nodes[-2::-1]
+                    for node in region.nodes:
+                        self._near.setdefault(node, end)
             elif found is not None:
                 try:
                     return self._write(tape, region, found)
@@ -185,6 +189,8 @@ class _Search:
             if not form.applies(found):
                 continue
             if self._is_slow(form, region):
+                if found.scale != 1.0:
+                    raise Reject("")  # told where it ends, without the factor
                 tape.remark = f"the operator takes {self._target.times[form.name]:.2g}x the time here"
                 reason = f"{name} kept as {_counted(len(region.nodes))}: {tape.remark}"
                 continue

@@ -14,7 +14,7 @@ import pytest
 from graphopt.cli.app import app
 
 Run = Callable[..., Any]
-COMMANDS = ("optimize", "inspect", "check", "bench", "diff", "passes", "bisect", "demo")
+COMMANDS = ("optimize", "inspect", "check", "bench", "explain", "diff", "passes", "bisect", "demo")
 
 
 def test_help_names_every_command(run: Run) -> None:
