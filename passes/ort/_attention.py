@@ -336,10 +336,12 @@ def _scores(value: ir.Value | None, nodes: list[ir.Node]) -> tuple[float, ir.Val
     return scale, mask, product
 
 
-def _holds_product(value: ir.Value | None) -> bool:
-    """Whether a product comes to this value by sums and factors alone."""
+def _holds_product(value: ir.Value | None, steps: int = MOST_STEPS) -> bool:
+    """Whether a product comes to this value by few sums and factors."""
     node = _producer(value, "MatMul", "Add", "Mul", "Div")
-    return node is not None and (node.op_type == "MatMul" or any(map(_holds_product, node.inputs)))
+    if node is None or not steps:
+        return False
+    return node.op_type == "MatMul" or any(_holds_product(each, steps // 2) for each in node.inputs)
 
 
 def _factor(node: ir.Node) -> tuple[ir.Value | None, float]:

@@ -8,14 +8,13 @@ operator whose kernel takes six times as long as both, and does not look for Sum
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import onnx_ir as ir
 
 from graphopt.cost import Target
-from graphopt.ir import Changes, Reject, Rule, Tape, op, rewrite, rule, same_shape, var
+from graphopt.ir import Changes, Reject, Rule, Tape, op, rewrite, rule, same_shape
 from graphopt.pipeline import Pass
 
 NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
@@ -27,14 +26,14 @@ DTYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 """What onnxruntime's Sum takes."""
 
 
-@rule(op("Add", var("a"), var("b"), name="node"))
+@rule(op("Add", name="node"))
 def add_before_norm(tape: Tape, node: ir.Node) -> ir.Value:
     """Norm((a + b) + c)  ->  Norm(Sum(a, b, c)), also where only a + b is normalized."""
     total = node.outputs[0]
     norms = [use.node for use in total.uses() if use.node.op_type in NORMS and use.idx == 0]
     if not norms or any(each.domain for each in norms):
         raise Reject("")
-    inner = list(_inner(node))
+    terms, inner = _terms(node)
     if not inner and (len(total.uses()) > 1 or norms[0].op_type != "LayerNormalization"):
         raise Reject("")  # onnxruntime leaves these Adds alone as well
     if total.dtype not in DTYPES:
@@ -42,34 +41,32 @@ def add_before_norm(tape: Tape, node: ir.Node) -> ir.Value:
     if tape.opset < BROADCASTING_OPSET:
         raise Reject(f"Sum broadcasts since opset {BROADCASTING_OPSET}, and the model is at {tape.opset}")
     tape.consumed = inner
-    return tape.op("Sum", _terms(node, set(inner)))
+    return tape.op("Sum", terms)
 
 
-def _inner(node: ir.Node) -> Iterator[ir.Node]:
-    """The Adds in front whose result is of the same shape and used for nothing else."""
-    total = node.outputs[0].shape
-    for value in node.inputs:
-        producer = None if value is None else value.producer()
-        if (
-            producer is None
-            or producer.op_type != "Add"
-            or producer.domain
-            or producer.graph is not node.graph
-        ):
-            continue
-        term = producer.outputs[0]
-        alone = len(term.uses()) == 1 and not term.is_graph_output()
-        if alone and term.shape is not None and total is not None and same_shape(term.shape, total):
-            yield producer
-            yield from _inner(producer)
+def _terms(node: ir.Node) -> tuple[list[ir.Value | None], list[ir.Node]]:
+    """What is added up, from left to right, and the Adds in front whose results are used for nothing else.
 
-
-def _terms(node: ir.Node, inner: set[ir.Node]) -> list[ir.Value | None]:
+    A result that has fewer elements than the whole is a term itself: it is cheaper to add up alone.
+    """
+    shape = node.outputs[0].shape
     terms: list[ir.Value | None] = []
-    for value in node.inputs:
+    inner: list[ir.Node] = []
+    stack = list(reversed(node.inputs))
+    while stack:
+        value = stack.pop()
         producer = None if value is None else value.producer()
-        terms += [value] if producer not in inner or producer is None else _terms(producer, inner)
-    return terms
+        if producer is None or producer.op_type != "Add" or producer.graph is not node.graph:
+            terms.append(value)
+            continue
+        part = producer.outputs[0]
+        alone = len(part.uses()) == 1 and not part.is_graph_output()
+        if alone and part.shape is not None and shape is not None and same_shape(part.shape, shape):
+            inner.append(producer)
+            stack += reversed(producer.inputs)
+        else:
+            terms.append(value)
+    return terms, inner
 
 
 @dataclass(frozen=True)
