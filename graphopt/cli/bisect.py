@@ -20,6 +20,7 @@ from graphopt.cli.options import (
     RtolOption,
     ShapeOption,
     SkipOption,
+    TargetOption,
     parse_shapes,
 )
 
@@ -38,6 +39,7 @@ def command(
     level: LevelOption = 2,
     passes: PassesOption = None,
     skip: SkipOption = [],  # noqa: B006
+    target: TargetOption = "portable",
     inputs: InputsOption = None,
     shape: ShapeOption = [],  # noqa: B006
     rtol: RtolOption = None,
@@ -56,7 +58,7 @@ def command(
     from graphopt.execute import Oracle
     from graphopt.io import load
 
-    pipeline = pipeline_for(level, passes, skip)
+    pipeline = pipeline_for(level, passes, skip, target)
     loaded = load(model)
     with progress(f"bisecting {model.name}"):
         given = read_inputs(inputs, shapes, loaded)
@@ -68,7 +70,12 @@ def command(
         show("no pass breaks the model")
     else:
         show(f"{guilty.name} breaks the model: {guilty.reason}", *_details(guilty))
-        options = {"-O": None if level == 2 else level, "--passes": passes, "--inputs": inputs}
+        options = {
+            "-O": None if level == 2 else level,
+            "--passes": passes,
+            "--target": None if target == "portable" else target,
+            "--inputs": inputs,
+        }
         repeated = {"--shape": shape, "--skip": [*skip, guilty.name.partition("{")[0]]}
         tell_labelled("hint", _optimize_command(model, options, repeated), "bold cyan")
     return OK if guilty is None else NEGATIVE
