@@ -25,7 +25,8 @@ _ATTENTION = "fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
 """Before transposes move: heads are known by them."""
 _LAYOUT = "sink-transposes,sink-reshapes"
 _ALGEBRA = (
-    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands"
+    "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands,"
+    "reshape-by-count"
 )
 _IDIOMS = "precompute-gather,fuse-softmax,fuse-norm,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = (
