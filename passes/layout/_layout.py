@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Names, Reject, constant, infer_node, rank
+from graphopt.ir import PROVENANCE_KEY, Names, Reject, constant, constant_tensor, infer_node, rank
 from graphopt.passes.layout._perms import Perm, Segment, across, reverse
 
 OUTPUT = -1
@@ -178,6 +178,8 @@ class Ask:
         own = self.rank()
         segments = [((axis,), (axis,)) for axis in range(own)] if segments is None else segments
         what = self.node.op_type
+        if constant_tensor(self.node.inputs[0]) is not None:
+            raise Reject(f"a {what} of a constant")
         if self.port == OUTPUT:
             order = across(reverse(segments), self.perm, what)
             return order, self.perm

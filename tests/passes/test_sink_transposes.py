@@ -276,3 +276,16 @@ def test_unknown_sizes_pass() -> None:
         b = Concat<axis = 2>(a, u) y = Transpose<perm = [0, 3, 1, 2]>(b)
     }"""
     assert run_pass(text, "sink-transposes").ops == ["Mul", "Concat"]
+
+
+@pytest.mark.parametrize("op_type", ["Expand", "Tile"])
+def test_a_constant_that_something_repeats_keeps_its_order(op_type: str) -> None:
+    sizes = "1, 2, 1, 1"
+    run = run_pass(
+        f"""g (float[1, 2, 4, 3] x) => (float[A, B, C, D] y)
+        <float[1, 1, 3, 4] c = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}, int64[4] sizes = {{{sizes}}}> {{
+            e = {op_type}(c, sizes) t = Transpose<perm = [0, 1, 3, 2]>(e) y = Add(t, x)
+        }}""",
+        "sink-transposes",
+    )
+    assert run.changes == 0
