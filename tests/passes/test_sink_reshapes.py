@@ -8,7 +8,8 @@ from graphopt.testing import PassRun, run_pass
 
 CONSTS = """<int64[1] two = {2}, int64[1] three = {3}, float c = {0.5}, float[1, 1] d = {2},
     float[4, 1] w = {1, 2, 3, 4}, float[5] v = {1, 2, 3, 4, 5}, int64[6] pads = {0, 0, 1, 0, 1, 2},
-    int64[6] bad = {0, 1, 0, 0, 0, 0}, int64[3] flat = {-1, 4, 5}, int64[2] joined = {-1, 20}, int64[4] image = {-1, 4, 1, 5},
+    int64[6] bad = {0, 1, 0, 0, 0, 0}, int64[3] flat = {-1, 4, 5}, int64[2] joined = {-1, 20},
+    int64[4] image = {-1, 4, 1, 5},
     float[20] wide = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}>"""
 
 
