@@ -67,7 +67,9 @@ def explain(
         raise UsageError(f"{pass_name!r} is not in the pipeline", hint=nearest_pass(pass_name, pipeline))
     with paused_collector():
         loaded, notes = load_with_notes(model)
-        start = convert_opset(loaded, opset, notes)
+        start = convert_opset(loaded, opset, notes).clone()
+        for each in nodes(start):
+            each.name = each.name or next((output.name for output in each.outputs if output.name), None)
         infer_shapes(start)
         run = _Run(start, pipeline, notes)
         story = None
@@ -147,7 +149,7 @@ def _names_at(asked: str, model: ir.Model) -> list[str]:
 
 def _alike(asked: str, models: Iterable[ir.Model]) -> str:
     known = {name for model in models for each in nodes(model) if (name := each.name)}
-    close = difflib.get_close_matches(asked, sorted(known), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(asked, sorted(known), n=3)
     close = close or sorted(name for name in known if asked in name)[:3]
     return f"did you mean {' or '.join(map(repr, close))}?" if close else "`graphopt inspect MODEL --nodes`"
 

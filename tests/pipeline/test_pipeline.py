@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common.identity_elimination import IdentityEliminationPass
 
-from graphopt.ir import Rule, count_nodes, op, rule, var
+from graphopt.ir import WATCHED_KEY, Reject, Rule, count_nodes, op, rule, var
 from graphopt.ir.rewrite import Tape
 from graphopt.pipeline import FailedPassError, Group, Pass, Pipeline, RewritePass, bisect, default_catalog
 from graphopt.testing import parse_model
@@ -122,3 +122,33 @@ def test_the_catalog_holds_the_built_in_passes_by_name() -> None:
     catalog = default_catalog()
     assert "dce" in catalog
     assert all(name == found.name for name, found in catalog.items() if issubclass(found, Pass))
+
+
+@rule(op("Neg", op("Relu", var("x"))))
+def never(tape: Tape, x: ir.Value) -> ir.Value:
+    """Refuses everything."""
+    raise Reject("not today")
+
+
+@dataclass(frozen=True)
+class Never(RewritePass):
+    """Refuse everything."""
+
+    name: ClassVar[str] = "never"
+    rules: ClassVar[tuple[Rule, ...]] = (never,)
+
+
+def test_every_refusal_of_what_is_watched_is_kept() -> None:
+    nodes = " ".join(f"[inner{i}] a{i} = Relu(x) [outer{i}] y{i} = Neg(a{i})" for i in range(9))
+    outputs = ", ".join(f"float[2] y{i}" for i in range(9))
+    model = parse_model(f"g (float[2] x) => ({outputs}) {{ {nodes} }}")
+    (record,) = Pipeline([Never()]).run(model, watch=["inner8"]).records
+    assert record.refusals == {"never: not today": 9}
+    assert record.told == [("never: not today", "outer8")]
+    assert WATCHED_KEY not in model.meta
+
+
+def test_what_stands_for_something_watched_is_watched_too() -> None:
+    model = parse_model("g (float[2] x) => (float[2] y) { [one] a = Relu(x) [two] b = Relu(a) y = Neg(b) }")
+    records = Pipeline([MergeRelu(), Never()]).run(model, watch=["one"]).records
+    assert [record.told for record in records if record.name == "never"] == [[("never: not today", "y")]]
