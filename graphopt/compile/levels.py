@@ -33,7 +33,7 @@ _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
     "gemm-to-matmul,fuse-pad,join-convs,join-matmuls,sum-into-gemm"
 )
-_LAST = "slices-to-split,join-sums"
+_LAST = "slices-to-split,lift-convs,merge-reshapes,join-sums"
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"
 
