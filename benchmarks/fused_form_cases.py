@@ -55,7 +55,15 @@ ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
         ("a = Add(x, three) k = Clip(a, zero, six) y = Mul(k, sixth)",),
     ),
     "Swish": (PLANES, "y = Swish(x)", ("g = Sigmoid(x) y = Mul(x, g)",)),
-    "Mish": (PLANES, "y = Mish(x)", ("s = Softplus(x) t = Tanh(s) y = Mul(x, t)",)),
+    "Mish": (
+        PLANES,
+        "y = Mish(x)",
+        (
+            "s = Softplus(x) t = Tanh(s) y = Mul(x, t)",
+            "m = Min(x, twenty) e = Exp(m) f = Add(e, two) n = Mul(e, f) d = Add(n, two) r = Div(n, d)"
+            " y = Mul(x, r)",
+        ),
+    ),
     "Gelu": (
         TOKENS,
         "y = Gelu(x)",
@@ -219,6 +227,7 @@ second input like `x`."""
 CONSTANTS: Mapping[str, Array] = {
     "zero": np.array(0, np.float32),
     "one": np.array(1, np.float32),
+    "twenty": np.array(20, np.float32),
     "two": np.array(2, np.float32),
     "three": np.array(3, np.float32),
     "six": np.array(6, np.float32),

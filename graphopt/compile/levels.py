@@ -21,7 +21,7 @@ _EXACT = (
     "simplify-algebra,merge-clips,merge-casts,merge-transposes,merge-reshapes,merge-slices,merge-concats,"
     "views-to-depth,merge-pads,merge-gathers,cse"
 )
-_ATTENTION = "fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
+_ATTENTION = "fuse-softmax,fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
 """Before transposes move: heads are known by them."""
 _LAYOUT = "sink-transposes,sink-reshapes"
 _ALGEBRA = (
@@ -33,7 +33,7 @@ _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
     "gemm-to-matmul,fuse-pad,join-convs,join-matmuls,sum-into-gemm"
 )
-_LAST = "slices-to-split,lift-convs,merge-reshapes,join-sums"
+_LAST = "slices-to-split,lift-convs,merge-reshapes,spell-out,join-sums"
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,dce"
 

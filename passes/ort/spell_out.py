@@ -1,0 +1,178 @@
+"""Write operators in simpler ones where those are faster, as a target's measured times say.
+
+    Mish(x)  ->  x * n / (n + 2), where n = e^x * (e^x + 2)
+    SkipLayerNormalization(x, skip, scale, bias)  ->  LayerNormalization(Sum(x, skip), scale, bias)
+
+Runs last: it makes more nodes of few, and other passes would put them together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.cost import Target
+from graphopt.ir import (
+    Changes,
+    Reject,
+    Rule,
+    Tape,
+    attribute_float,
+    attribute_int,
+    op,
+    rank,
+    rest,
+    rewrite,
+    rule,
+    static_shape,
+    var,
+)
+from graphopt.passes.ort._contrib import CONTRIB, is_float32
+from graphopt.pipeline import Pass
+
+MISH_CEILING = 20.0
+"""From here on Mish is the identity in float32, while e^2x of much larger numbers overflows."""
+BROADCASTING_OPSET = 8
+CHANNEL_SCALES_OPSET = 21
+"""Before, GroupNormalization had a scale and a bias for each group."""
+LAYER_NORM_OPSET, RMS_NORM_OPSET = 17, 23
+SKIP_EPSILON = 1e-12
+"""What onnxruntime's operators take where a model says nothing."""
+
+
+@rule(op("Swish", var("x"), name="node"))
+def swish(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+    """Swish(x)  ->  x * Sigmoid(alpha * x)."""
+    alpha = attribute_float(node, "alpha", 1.0)
+    _require_float32(x)
+    gate = x if alpha == 1.0 else tape.op("Mul", [x, _number(tape, alpha)])
+    return tape.op("Mul", [x, tape.op("Sigmoid", [gate])])
+
+
+@rule(op("Elu", var("x"), name="node"))
+def elu(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+    """Elu(x)  ->  Relu(x) + alpha * (Exp(Min(x, 0)) - 1)."""
+    alpha = attribute_float(node, "alpha", 1.0)
+    _require_float32(x)
+    _require_broadcasting(tape)
+    low = tape.op("Exp", [tape.op("Min", [x, _number(tape, 0.0)])])
+    below = tape.op("Sub", [low, _number(tape, 1.0)])
+    if alpha != 1.0:
+        below = tape.op("Mul", [below, _number(tape, alpha)])
+    return tape.op("Add", [tape.op("Relu", [x]), below])
+
+
+@rule(op("Mish", var("x")), op("Mul", var("x"), op("Tanh", op("Softplus", var("x")))))
+def mish(tape: Tape, x: ir.Value) -> ir.Value:
+    """Mish(x)  ->  x * n / (n + 2), n = e^x * (e^x + 2): tanh(log(1 + e^x)) without either function."""
+    _require_float32(x)
+    _require_broadcasting(tape)
+    two = _number(tape, 2.0)
+    power = tape.op("Exp", [tape.op("Min", [x, _number(tape, MISH_CEILING)])])
+    numerator = tape.op("Mul", [power, tape.op("Add", [power, two])])
+    return tape.op("Mul", [x, tape.op("Div", [numerator, tape.op("Add", [numerator, two])])])
+
+
+@rule(op("GroupNormalization", var("x"), var("scale"), var("bias"), name="node"))
+def group_normalization(tape: Tape, x: ir.Value, scale: ir.Value, bias: ir.Value, node: ir.Node) -> ir.Value:
+    """GroupNormalization(x)  ->  InstanceNormalization of the groups as channels, scaled by channel."""
+    _require_float32(x)
+    shape, groups = static_shape(x), attribute_int(node, "num_groups", 0)
+    if shape is None or tape.opset < CHANNEL_SCALES_OPSET:
+        raise Reject("the shape of what is normalized is not known, or scales are by group")
+    norm = {name: each for name, each in node.attributes.items() if name == "epsilon"}
+    grouped = tape.op("Reshape", [x, tape.ints([shape[0], groups, -1])])
+    ones, zeros = (tape.const(make(groups, np.float32)) for make in (np.ones, np.zeros))
+    normed = tape.op(
+        "Reshape", [tape.op("InstanceNormalization", [grouped, ones, zeros], norm), tape.ints(shape)]
+    )
+    column = tape.ints([shape[1], *([1] * (len(shape) - 2))])
+    factors, shifts = (tape.op("Reshape", [value, column]) for value in (scale, bias))
+    return tape.op("Add", [tape.op("Mul", [normed, factors]), shifts])
+
+
+@rule(op("SkipLayerNormalization", rest("inputs"), name="node", domain=CONTRIB))
+def skip_layer_normalization(
+    tape: Tape, inputs: tuple[ir.Value | None, ...], node: ir.Node
+) -> list[ir.Value]:
+    """SkipLayerNormalization(x, skip, scale, shift, bias)  ->  LayerNormalization(Sum(x, bias, skip))."""
+    x, skip, scale, shift, bias = [*inputs, None, None][:5]
+    tape.require_opset(LAYER_NORM_OPSET)
+    total = _skip_sum(tape, node, x, skip, bias)
+    operands = [total, scale] if shift is None else [total, scale, shift]
+    return _results(node, tape.op("LayerNormalization", operands, _attributes(node)), total)
+
+
+@rule(op("SkipSimplifiedLayerNormalization", rest("inputs"), name="node", domain=CONTRIB))
+def skip_rms_normalization(tape: Tape, inputs: tuple[ir.Value | None, ...], node: ir.Node) -> list[ir.Value]:
+    """SkipSimplifiedLayerNormalization(x, skip, scale, bias)  ->  RMSNormalization(Sum(x, bias, skip))."""
+    x, skip, scale, bias = [*inputs, None][:4]
+    tape.require_opset(RMS_NORM_OPSET)
+    total = _skip_sum(tape, node, x, skip, bias)
+    return _results(node, tape.op("RMSNormalization", [total, scale], _attributes(node)), total)
+
+
+def _skip_sum(
+    tape: Tape, node: ir.Node, x: ir.Value | None, skip: ir.Value | None, bias: ir.Value | None
+) -> ir.Value:
+    if not is_float32(x) or not is_float32(skip):
+        raise Reject("the operator is not known to be in float32")
+    if rank(x) is None or rank(x) != rank(skip):
+        raise Reject("what is added may have fewer dimensions than what it is added to")
+    return tape.op("Sum", [x, skip] if bias is None else [x, bias, skip])
+
+
+def _attributes(node: ir.Node) -> Mapping[str, Any]:
+    return {"axis": -1, "epsilon": attribute_float(node, "epsilon", SKIP_EPSILON)}
+
+
+def _results(node: ir.Node, normed: ir.Value, total: ir.Value) -> list[ir.Value]:
+    """What takes the place of the result, mean, deviation and sum; the middle two must not be in use."""
+    if any(output.uses() or output.is_graph_output() for output in node.outputs[1:3]):
+        raise Reject("its mean or deviation is used as well")
+    return [normed, *node.outputs[1:3], total][: len(node.outputs)]
+
+
+def _number(tape: Tape, number: float) -> ir.Value:
+    return tape.const(np.array(number, np.float32))
+
+
+def _require_float32(x: ir.Value) -> None:
+    if not is_float32(x):
+        raise Reject("the operator is not known to be in float32, for which times were measured")
+
+
+def _require_broadcasting(tape: Tape) -> None:
+    if tape.opset < BROADCASTING_OPSET:
+        raise Reject(f"Min broadcasts since opset {BROADCASTING_OPSET}, and the model is at {tape.opset}")
+
+
+RULES: Mapping[str, Rule] = {
+    "Elu": elu,
+    "GroupNormalization": group_normalization,
+    "Mish": mish,
+    "Swish": swish,
+    "com.microsoft.SkipLayerNormalization": skip_layer_normalization,
+    "com.microsoft.SkipSimplifiedLayerNormalization": skip_rms_normalization,
+}
+"""The rule for each form, as targets know it."""
+
+
+@dataclass(frozen=True)
+class SpellOut(Pass):
+    """Write operators in simpler ones where those are faster.
+
+    Attributes:
+        target: Says which operators take longer than their spelling.
+    """
+
+    name: ClassVar[str] = "spell-out"
+    target: str = "portable"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        target = Target.load(self.target)
+        rewrite(model, [each for form, each in RULES.items() if not target.pays(form)], changes)
