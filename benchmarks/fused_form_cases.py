@@ -41,6 +41,7 @@ class Case:
 
 PLANES: tuple[Shape, ...] = ((1, 16, 112, 112), (1, 64, 56, 56), (1, 256, 14, 14))
 TOKENS: tuple[Shape, ...] = ((1, 16, 1536), (1, 128, 768), (1, 128, 1536), (1, 512, 3072))
+INNER: tuple[Shape, ...] = ((1, 64, 56, 56), (1, 19, 64, 64), (1, 2, 64, 64), (4, 12, 50, 50))
 ROWS: tuple[Shape, ...] = ((1, 16, 384), (1, 128, 384), (1, 197, 768), (1, 512, 768))
 
 ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
@@ -140,6 +141,24 @@ ELEMENTWISE: Mapping[str, tuple[tuple[Shape, ...], str, tuple[str, ...]]] = {
             "s = Softmax <axis = -1> (x) y = Log(s)",
             "m = ReduceMax(x, last) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, last) l = Log(s) y = Sub(d, l)",
         ),
+    ),
+    "Softmax.inner": (
+        INNER,
+        "y = Softmax <axis = 1> (x)",
+        ("m = ReduceMax(x, second) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, second) y = Div(e, s)",),
+    ),
+    "LogSoftmax.inner": (
+        INNER,
+        "y = LogSoftmax <axis = 1> (x)",
+        (
+            "m = ReduceMax(x, second) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, second) l = Log(s)"
+            " y = Sub(d, l)",
+        ),
+    ),
+    "LpNormalization.inner": (
+        INNER,
+        "y = LpNormalization <axis = 1, p = 2> (x)",
+        ("n = ReduceL2(x, second) y = Div(x, n)",),
     ),
     "LpNormalization": (
         ROWS,
@@ -242,6 +261,7 @@ CONSTANTS: Mapping[str, Array] = {
     "gamma": np.array(1.0507009873554805, np.float32),
     "eps": np.array(1e-5, np.float32),
     "last": np.array([-1]),
+    "second": np.array([1]),
 }
 
 

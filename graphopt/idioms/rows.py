@@ -133,5 +133,5 @@ def mixed_axes(function: TensorFunction, idiom: str) -> NearReduction | None:
             seen[axes] = None
     if len(seen) < 2 or len({len(axes) for axes in seen}) > 1:
         return None
-    names = " and ".join(", ".join(map(str, axes)) for axes in seen)
+    names = " and ".join(", ".join(map(str, axes)) for axes in sorted(seen))
     return NearReduction(idiom, f"the reductions run over different axes ({names})")

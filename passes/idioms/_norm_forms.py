@@ -87,14 +87,15 @@ def norm_forms(found: FoundReduction, entry: ir.Value) -> Iterator[NormForm]:
             if len(dims) > 2 and (found.groups > 1 or _spans(found, dims, 1)) and dims[1] is not None:
                 yield from _grouped(found, dims, dims[1], single=single)
         case "RMSNormalization":
-            if last is not None and _few(found, dims):
-                yield _root_mean_square(found, dims, last)
+            if _few(found, dims):
+                yield _root_mean_square(found, dims, last) if last is not None else _turned(found, dims)
         case _:
             if len(found.axes) == 1:
                 power = 1 if found.idiom.endswith("(p=1)") else 2
                 attributes = {"axis": found.axes[0], "p": power}
+                inner = "" if last == len(dims) - 1 else ".inner"
                 yield NormForm(
-                    "LpNormalization",
+                    f"LpNormalization{inner}",
                     1,
                     1,
                     frozenset(),
@@ -119,14 +120,16 @@ def _turned(found: FoundReduction, dims: list[int | None]) -> NormForm:
     """Between two Transposes, that bring the axes to the end and back."""
     order = [axis for axis in range(len(dims)) if axis not in found.axes] + list(found.axes)
     back = [order.index(axis) for axis in range(len(dims))]
-    form = _layer(found, [dims[axis] for axis in order], len(dims) - len(found.axes))
+    make = _layer if found.idiom == "LayerNormalization" else _root_mean_square
+    form = make(found, [dims[axis] for axis in order], len(dims) - len(found.axes))
 
     def build(tape: Tape, x: ir.Value, scale: Array, bias: Array) -> ir.Value:
         turned = [array.transpose(order) if array.ndim else array for array in (scale, bias)]
         y = form.build(tape, tape.op("Transpose", [x], {"perm": order}), *turned)
         return tape.op("Transpose", [y], {"perm": back})
 
-    return NormForm("Transpose LayerNormalization Transpose", 17, 3, frozenset(found.axes), True, build)
+    name = f"Transpose {form.name} Transpose"
+    return NormForm(name, form.since, 3, frozenset(found.axes), form.biased, build)
 
 
 def _root_mean_square(found: FoundReduction, dims: list[int | None], axis: int) -> NormForm:

@@ -148,3 +148,14 @@ def test_a_maximum_along_another_axis_is_no_part_of_it() -> None:
     run = run_pass(model(body), "fuse-softmax,dce", opset=17)
     assert run.ops == ["ReduceMax", "Sub", "Softmax"]
     assert run.node("Softmax").attributes["axis"].as_int() == 1
+
+
+def test_an_inner_axis_of_images_stays_spelled_where_that_is_faster() -> None:
+    body = "m = ReduceMax <axes = [1]> (x) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, middle) y = Div(e, s)"
+    run = run_pass(model(body, shape="float[B,4,H,W]"), "fuse-softmax", opset=17)
+    (reason,) = run.refusals
+    assert reason.startswith("fuse-softmax: Softmax kept as 5 nodes: the operator takes ")
+    turned = """
+        t = Transpose <perm = [0, 2, 3, 1]> (x) s = Softmax <axis = 3> (t)
+        y = Transpose <perm = [0, 3, 1, 2]> (s)"""
+    assert run_pass(model(turned, shape="float[B,4,H,W]"), "fuse-softmax", opset=17).ops == ["Softmax"]
