@@ -7,6 +7,7 @@ softmax gives it equal weights; so a lowest float is written as a little more. D
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -33,11 +34,14 @@ class Masks:
         tape: Where nodes go.
         queries: [..., rows, depth].
         keys: [..., columns, depth].
-        dtype: Type of the queries.
+        guarded: A row of nothing but minus infinity is zero, as the operator has it.
     """
 
-    def __init__(self, tape: Tape, queries: ir.Value, keys: ir.Value, dtype: ir.DataType) -> None:
+    def __init__(self, tape: Tape, queries: ir.Value, keys: ir.Value, *, guarded: bool) -> None:
+        dtype = queries.dtype
+        assert dtype is not None
         self._tape = tape
+        self._guarded = guarded
         self._ends = (queries, keys)
         self._dtype = dtype
         self._floor = FLOORS[dtype]
@@ -77,7 +81,10 @@ class Masks:
         value = self._write(mask.value, MOST_NODES)
         if mask.factor != 1.0:
             value = self._times(value, mask.factor)
-        if value.dtype != self._dtype:
+        array = array_of(value)
+        if value.dtype != self._dtype and array is not None:
+            value = self._tape.const(array.astype(self._dtype.numpy()), "mask")
+        elif value.dtype != self._dtype:
             value = self._tape.op("Cast", [value], {"to": int(self._dtype)})
         return value if so_far is None else self._tape.op("Add", [so_far, value])
 
@@ -115,8 +122,7 @@ class Masks:
             return self._raise_array(value, array)
         node = value.producer()
         if node is None:  # an input of the graph may hold anything
-            floor = self._tape.const(np.array(self._floor, value.dtype.numpy()), "floor")
-            return self._tape.op("Max", [value, floor])
+            return self._raise_all(value, value.dtype.numpy())
         if node.domain != "" or steps <= 0 or len(node.outputs) != 1:
             return value
         if node.op_type == "ConstantOfShape":
@@ -131,21 +137,32 @@ class Masks:
             return self._where(*present)
         return self._tape.op(node.op_type, [*written, *node.inputs[len(data) :]], node.attributes)
 
+    def _raise_all(self, value: ir.Value, dtype: np.dtype[Any]) -> ir.Value:
+        floor = self._tape.const(np.array(self._floor, dtype), "floor")
+        if not self._guarded:
+            return self._tape.op("Max", [value, floor])
+        lowest = self._tape.const(np.array(np.finfo(dtype).min, dtype), "lowest")
+        return self._tape.op("Where", [self._tape.op("Equal", [value, lowest]), floor, value])
+
     def _raise_array(self, value: ir.Value, array: Array) -> ir.Value:
-        low = (array < self._floor) & ~np.isneginf(array.astype(np.float64))
-        if not low.any():
-            return value
-        return self._tape.const(np.where(low, array.dtype.type(self._floor), array), value.name or "mask")
+        raised = self._raised(array)
+        return value if raised is None else self._tape.const(raised, value.name or "mask")
+
+    def _raised(self, array: Array) -> Array | None:
+        """Large numbers made smaller, of either sign, for what multiplies with minus one; None for none."""
+        large = (np.abs(array.astype(np.float64)) > -self._floor) & np.isfinite(array)
+        if not large.any():
+            return None
+        return np.where(large, np.sign(array) * array.dtype.type(-self._floor), array).astype(array.dtype)
 
     def _raise_filled(self, node: ir.Node) -> ir.Value:
         attribute = node.attributes.get("value")
         if attribute is None or attribute.is_ref():
             return node.outputs[0]
-        array: Array = attribute.as_tensor().numpy()
-        if not (np.isfinite(array) & (array < self._floor)).any():
+        raised = self._raised(attribute.as_tensor().numpy())
+        if raised is None:
             return node.outputs[0]
-        floor = np.full(array.shape, self._floor, array.dtype)
-        return self._tape.op("ConstantOfShape", node.inputs, {"value": ir.Tensor(floor)})
+        return self._tape.op("ConstantOfShape", node.inputs, {"value": ir.Tensor(raised)})
 
     def _spread(self, mask: ir.Value) -> ir.Value:
         """The mask over all rows and columns: onnxruntime's Attention broadcasts batch and heads alone."""

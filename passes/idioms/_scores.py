@@ -95,7 +95,6 @@ class Scores:
         masks: What is laid over it, first to last.
         softcap: Bound of the scores, 0 for none.
         guarded: Rows of weights that are not numbers count as zeros.
-        precision: Type in which the softmax runs where it is not that of the queries.
         value: The scores as the softmax reads them.
     """
 
@@ -105,7 +104,6 @@ class Scores:
     masks: tuple[Mask, ...]
     softcap: float
     guarded: bool
-    precision: ir.DataType | None
     value: ir.Value
 
 
@@ -159,7 +157,6 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
     start = softmax.inputs[0]
     assert start is not None
     factor, softcap = 1.0, 0.0
-    precision: ir.DataType | None = None
     masks: list[Mask] = []
     value = start
     for _ in range(MOST_STEPS):
@@ -178,7 +175,7 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
                 scale *= softcap
             if not scale > 0 or not np.isfinite(scale):
                 raise Reject(f"attention: the scale {scale:g} is not positive")
-            return Scores(queries, keys, scale, tuple(reversed(masks)), softcap, guarded, precision, start)
+            return Scores(queries, keys, scale, tuple(reversed(masks)), softcap, guarded, start)
         step = node.op_type
         if step in ("Mul", "Div"):
             inner, by = _scaled(node)
@@ -207,8 +204,6 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
             inner = _only(node)
             if value.dtype != inner.dtype and value.dtype != ir.DataType.FLOAT:
                 raise Reject(f"attention: the scores are cast to {value.dtype}")
-            if precision is None and value.dtype != inner.dtype:
-                precision = value.dtype
             value = inner
         elif step in ("Identity", "Reshape"):
             value = _only(node)
@@ -274,14 +269,30 @@ def read_weighting(node: ir.Node) -> tuple[ir.Value, Operand, tuple[int, ...]] |
         if dims is None or dims < 3 or dims != rank(weights):
             return None
         straight = tuple(range(dims))
-        return weights, Operand(values, straight), straight
+        return _turned_weighting(weights, values) or (weights, Operand(values, straight), straight)
     return _einsum_weighting(node, weights, values) or _einsum_weighting(node, values, weights)
+
+
+def _turned_weighting(left: ir.Value, right: ir.Value) -> tuple[ir.Value, Operand, tuple[int, ...]] | None:
+    """That of (weights @ values)^T, written as a product of both transposed."""
+    values, weights = left.producer(), right.producer()
+    if values is None or weights is None or values.op_type != "Transpose" or weights.op_type != "Transpose":
+        return None
+    dims = rank(left) or 0
+    turned = _swapped(tuple(range(dims)))
+    axes = attribute_ints(values, "perm")
+    if attribute_ints(weights, "perm") != list(turned) or axes is None or len(weights.outputs[0].uses()) > 1:
+        return None
+    if weights.inputs[0] is None or values.inputs[0] is None:
+        return None
+    return weights.inputs[0], Operand(values.inputs[0], tuple(axes[axis] for axis in turned)), turned
 
 
 def unscaled(operand: Operand) -> tuple[Operand, float]:
     """An operand without the single numbers that it is multiplied with or divided by, and their product.
 
-    Views that only split or merge batch dimensions are looked through on the way to a Transpose.
+    Views that only split or merge batch dimensions are looked through on the way to a Transpose, and casts
+    to a wider type.
     """
     factor = 1.0
     transposed = operand.perm != tuple(range(len(operand.perm)))
@@ -295,6 +306,8 @@ def unscaled(operand: Operand) -> tuple[Operand, float]:
                 break
             factor *= by
             operand = dataclasses.replace(operand, value=inner)
+        elif node.op_type == "Cast" and _widens(node):
+            operand = dataclasses.replace(operand, value=_only(node))
         elif node.op_type == "Transpose" and operand.lead is None:
             if node.inputs[0] is None or not _scaled_or_swapped(node, transposed):
                 break
@@ -308,6 +321,12 @@ def unscaled(operand: Operand) -> tuple[Operand, float]:
         else:
             break
     return operand, factor
+
+
+def _widens(node: ir.Node) -> bool:
+    """Whether a Cast makes full floats of half ones."""
+    source, result = node.inputs[0], node.outputs[0]
+    return source is not None and (source.dtype, result.dtype) == (ir.DataType.FLOAT16, ir.DataType.FLOAT)
 
 
 def _scaled_or_swapped(node: ir.Node, transposed: bool) -> bool:

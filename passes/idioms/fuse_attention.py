@@ -128,23 +128,25 @@ def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
 
 def _attention(tape: Tape, scores: Scores, values: Operand, weights: ir.Value) -> ir.Value:
     """The node itself; its result has the dimensions of the second product."""
+    dtype = values.value.dtype
     operands = [scores.queries, scores.keys, values]
-    dtype = operands[0].value.dtype
-    if dtype not in FLOORS or any(each.value.dtype != dtype for each in operands):
-        raise Reject("attention: queries, keys and values are not of one floating-point type")
+    if dtype not in FLOORS:
+        raise Reject(f"attention: onnxruntime has no Attention for {dtype}")
+    if any(each.value.dtype not in (dtype, ir.DataType.FLOAT16) for each in operands):
+        raise Reject("attention: queries, keys and values are not of one type")
     headed = all(each.rank == HEADED for each in operands)
     if not headed and any(each.rank != HEADED - 1 for each in operands):
         raise Reject("attention: queries, keys and values have different numbers of dimensions")
     _require_one_batch(operands, headed)
     _require_one_length(scores.keys, values)
     tape.require_opset(OPSET)
-    queries, keys, depths = (_placed(tape, each) for each in operands)
-    mask = Masks(tape, queries, keys, dtype).laid(scores.masks)
+    queries, keys, depths = (_placed(tape, each, dtype) for each in operands)
+    mask = Masks(tape, queries, keys, guarded=scores.guarded).laid(scores.masks)
     attributes: dict[str, Any] = {"scale": scores.scale}
     if scores.softcap:
         attributes["softcap"] = scores.softcap
-    if scores.precision is not None:
-        attributes["softmax_precision"] = int(scores.precision)
+    if scores.value.dtype is not None and scores.value.dtype != dtype:
+        attributes["softmax_precision"] = int(scores.value.dtype)
     if not headed:
         attributes |= {"q_num_heads": 1, "kv_num_heads": 1}
         mask = _with_head(tape, mask)
@@ -156,8 +158,10 @@ def _attention(tape: Tape, scores: Scores, values: Operand, weights: ir.Value) -
     return tape.op("Attention", inputs, attributes)
 
 
-def _placed(tape: Tape, operand: Operand) -> ir.Value:
+def _placed(tape: Tape, operand: Operand, dtype: ir.DataType) -> ir.Value:
     value = operand.value
+    if value.dtype != dtype:
+        value = tape.op("Cast", [value], {"to": int(dtype)})
     if operand.perm != tuple(range(len(operand.perm))):
         value = tape.op("Transpose", [value], {"perm": list(operand.perm)})
     if operand.lead is not None:

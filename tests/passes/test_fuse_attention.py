@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from graphopt.compile.levels import LEVELS
 from graphopt.execute.session import Session
 from graphopt.ir import attribute_float, attribute_int
 from graphopt.passes.idioms.fuse_attention import FuseAttention
@@ -281,6 +282,58 @@ def test_a_mask_given_by_the_user_may_hold_the_lowest_float() -> None:
     assert "Max" in run.ops
 
 
+@pytest.mark.parametrize("lowest", [False, True])
+def test_a_given_mask_under_a_guard(lowest: bool) -> None:
+    never = np.finfo(np.float32).min if lowest else -np.inf
+    mask = np.where(SEEN, 0, never).astype(np.float32)
+    mask[1, :, 1] = never
+    run = run_pass(
+        attention(
+            mask="z = Add(s, mask)",
+            softmax="w0 = Softmax <axis = -1> (z) n0 = IsNaN(w0) w = Where(n0, zero, w0)",
+            inputs=", float[B,1,S,T] mask",
+            constants=", float zero = {0.0}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=mask),
+    )
+    found(run)
+
+
+def test_a_mask_multiplied_with_minus_one() -> None:
+    run = run_pass(
+        attention(
+            mask="n = Sub(mask, one) b = Mul(n, largest) z = Add(s, b)",
+            inputs=", float[B,1,S,T] mask",
+            constants=f", float one = {{1.0}}, float largest = {{{LOWEST[1:]}}}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=np.zeros(MASK.shape, np.float32)),
+    )
+    found(run)
+
+
+def test_a_product_written_transposed() -> None:
+    text = attention(
+        weighting="""wt = Transpose <perm = [0,1,3,2]> (w) vt = Transpose <perm = [0,2,3,1]> (v4)
+        ct = MatMul(vt, wt) c = Transpose <perm = [0,1,3,2]> (ct)"""
+    )
+    pipeline = "{merge-transposes,merge-reshapes,eliminate-identities,fuse-attention,dce}*"
+    found(run_pass(text, pipeline, opset=23, inputs=feeds()))
+
+
+def test_a_softmax_that_is_spelled() -> None:
+    text = attention(
+        softmax="""m1 = ReduceMax <keepdims = 1> (z, behind) d1 = Sub(z, m1) e1 = Exp(d1)
+        s1 = ReduceSum <keepdims = 1> (e1, behind) w = Div(e1, s1)""",
+        constants=", int64[1] behind = {-1}",
+    )
+    run = run_pass(text, LEVELS[2], opset=18, inputs=feeds())
+    assert run.ops == ["Attention"]
+
+
 def test_a_constant_causal_mask_becomes_an_attribute() -> None:
     lower = ", ".join(["0, -1e9, -1e9", "0, 0, -1e9", "0, 0, 0"])
     run = run_pass(
@@ -327,15 +380,29 @@ def test_capped_scores() -> None:
     assert attribute_float(node, "scale", 0) == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("steps", [("", "w"), ("z32 = Cast <to = 1> (z)", "w32")])
-def test_half_floats(steps: tuple[str, str]) -> None:
-    widen, weights = steps
-    softmax = f"{widen} {weights} = Softmax <axis = 3> ({'z32' if widen else 'z'})"
-    if widen:
-        softmax += " w = Cast <to = 10> (w32)"
+HALF_MASK = "l16 = Cast <to = 10> (low) z = Add(s, l16)"
+HALF_SCORES = "s16 = Cast <to = 10> (scale) p = MatMul(qh, kt) s = Mul(p, s16)"
+NARROW = "w32 = Softmax <axis = 3> (z32) w = Cast <to = 10> (w32)"
+
+
+@pytest.mark.parametrize(
+    ("scores", "mask", "softmax", "precision"),
+    [
+        (HALF_SCORES, HALF_MASK, "w = Softmax <axis = 3> (z)", 0),
+        (HALF_SCORES, HALF_MASK, f"z32 = Cast <to = 1> (z) {NARROW}", 1),
+        (HALF_SCORES, "f = Cast <to = 1> (s) z32 = Add(f, low)", NARROW, 1),
+        (
+            "q32 = Cast <to = 1> (qh) k32 = Cast <to = 1> (kt) p = MatMul(q32, k32) s = Mul(p, scale)",
+            "z32 = Add(s, low)",
+            NARROW,
+            1,
+        ),
+    ],
+)
+def test_half_floats(scores: str, mask: str, softmax: str, precision: int) -> None:
     text = attention(
-        scores="s16 = Cast <to = 10> (scale) p = MatMul(qh, kt) s = Mul(p, s16)",
-        mask="l16 = Cast <to = 10> (low) z = Add(s, l16)",
+        scores=scores,
+        mask=mask,
         softmax=softmax,
         dims=("B", "S", COLUMNS),
         constants=", float[1,7] low = {0, 0, 0, 0, 0, 0, -65504}",
@@ -347,7 +414,7 @@ def test_half_floats(steps: tuple[str, str]) -> None:
     before, after = Session(run.before), Session(run.model)
     for expected, actual in zip(before.run(feed).values(), after.run(feed).values(), strict=True):
         assert np.abs(expected.astype(float) - actual).max() <= 4e-3
-    assert attribute_int(found(run), "softmax_precision", 0) == (1 if widen else 0)
+    assert attribute_int(found(run), "softmax_precision", 0) == precision
 
 
 def test_heads_merged_into_the_batch() -> None:
