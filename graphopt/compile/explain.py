@@ -126,14 +126,15 @@ def _follow(run: _Run, asked: str, pass_name: str | None) -> tuple[PipelineResul
     standing = list(standing_for(frozenset(names), result.model))
     ends = [name for each in standing for name in (output.name for output in each.outputs) if name]
     records = of_pass(result.records, pass_name)
+    told = refusals_told(records)
     story = NodeStory(
         asked=asked,
         before=before,
         steps=trail.steps,
         now=tuple(map(Standing.of, standing)),
-        refusals=refusals_told(records),
+        refusals=told,
         findings=findings_at(records, [*names, *ends]),
-        approaches=_approaches(standing, run.pipeline, pass_name),
+        approaches=_approaches(standing, run.pipeline, pass_name, told=bool(told or trail.steps)),
     )
     return result, story
 
@@ -154,8 +155,10 @@ def _alike(asked: str, models: Iterable[ir.Model]) -> str:
     return f"did you mean {' or '.join(map(repr, close))}?" if close else "`graphopt inspect MODEL --nodes`"
 
 
-def _approaches(standing: Sequence[ir.Node], pipeline: Pipeline, pass_name: str | None) -> list[Approach]:
-    """Rules that nearly fit around these nodes."""
+def _approaches(
+    standing: Sequence[ir.Node], pipeline: Pipeline, pass_name: str | None, *, told: bool
+) -> list[Approach]:
+    """Rules that nearly fit around these nodes; of those that lack most, none if there is more to tell."""
     found: dict[tuple[str, str], Approach] = {}
     for item in pipeline.passes():
         name = getattr(item, "name", type(item).__name__)
@@ -173,7 +176,7 @@ def _approaches(standing: Sequence[ir.Node], pipeline: Pipeline, pass_name: str 
         near = [each for each in ranked if each.matched >= each.operators - missing and each.matched > 1]
         if near:
             return near[:APPROACHES_SHOWN]
-    return ranked[:APPROACHES_SHOWN]
+    return [] if told else ranked[:APPROACHES_SHOWN]
 
 
 def _names(pipeline: Pipeline) -> set[str]:

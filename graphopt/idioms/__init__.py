@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from graphopt.idioms.evaluate import ELEMENTWISE, OPERATORS, CannotEvaluateError, evaluate
 from graphopt.idioms.normalizations import may_be_normalization, recognize_normalization
-from graphopt.idioms.pointwise import POINTWISE, Found, NearMiss, Pointwise, recognize
+from graphopt.idioms.pointwise import KINKS, POINTWISE, Found, NearMiss, Pointwise, recognize
 from graphopt.idioms.regions import Ranks, Region, regions_ending_at, removable
 from graphopt.idioms.rows import FoundReduction, NearReduction
 from graphopt.idioms.softmaxes import may_be_softmax, recognize_softmax
@@ -16,6 +16,7 @@ from graphopt.idioms.tensors import TensorFunction, reduced_axes
 
 __all__ = [
     "ELEMENTWISE",
+    "KINKS",
     "OPERATORS",
     "POINTWISE",
     "CannotEvaluateError",

@@ -311,7 +311,7 @@ def _elu(x: Vector, alpha: float) -> Vector:
 
 
 _BRANCHES = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Where"})
-_RAMPS = _BRANCHES | {"Abs", "Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "Min", "PRelu", "Relu"}
+_RAMPS = _BRANCHES | {"Abs", "Clip", "HardSigmoid", "LeakyRelu", "Max", "Min", "PRelu", "Relu"}
 _SIZES = _BRANCHES | {"Abs", "Max", "Min", "Pow", "Relu", "Sign", "Softsign", "Sqrt"}
 _POWERS = frozenset({"Exp", "Sigmoid", "Softplus", "Swish", "Tanh"})
 _EXPONENTS = frozenset({"Celu", "Elu", "Exp", "Selu"})
@@ -359,3 +359,6 @@ POINTWISE: tuple[Pointwise, ...] = (
     ),
 )
 """Every pointwise idiom; where two fit, the first stands."""
+
+KINKS = frozenset[str]().union(*(idiom.kinks for idiom in POINTWISE))
+"""Operators of which a region that is any of them holds one."""

@@ -107,16 +107,13 @@ def _refusals(
 
 
 def _approaches(story: NodeStory) -> Iterator[RenderableType]:
-    if not story.approaches:
-        return
-    table = columns("nearest rules", "fits", "but")
+    if story.approaches:
+        yield dim("nearest rules")
     for each in story.approaches:
-        table.add_row(
-            f"{each.by}: {each.rule}",
-            f"{each.matched} of {each.operators} of {each.pattern}",
-            f"{each.place} is {each.found}, expected {each.expected}",
+        yield (
+            f"{each.by}, {each.rule}: {each.matched} of {each.operators} operators of {each.pattern} fit; "
+            f"{each.place} is {each.found}, expected {each.expected}"
         )
-    yield table
 
 
 def _silence(story: NodeStory) -> Iterator[RenderableType]:

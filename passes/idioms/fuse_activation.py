@@ -25,6 +25,7 @@ import onnx_ir as ir
 from graphopt.cost import Target
 from graphopt.idioms import (
     ELEMENTWISE,
+    KINKS,
     CannotEvaluateError,
     Found,
     NearMiss,
@@ -59,6 +60,9 @@ MOST_ELEMENTS = 4096
 
 ROUNDING = 1e-6
 """Factors nearer to 1 than this are 1."""
+REMEMBERED_KEY = "graphopt.activations"
+"""Under it a model's `meta` holds what was recognised, for the next run of the pass."""
+MOST_REMEMBERED = 10_000
 RAMP_ENDS = ("Clip", "Max", "Min", "Relu", "Where")
 """Operators that spellings of HardSigmoid end with where their factor stands behind a gate."""
 BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
@@ -80,7 +84,10 @@ class FuseActivation(Pass):
     settle: bool = False
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
-        search = _Search(Target.load(self.target), self.settle)
+        remembered = model.meta.setdefault(REMEMBERED_KEY, {})
+        if len(remembered) > MOST_REMEMBERED:
+            remembered.clear()
+        search = _Search(Target.load(self.target), self.settle, remembered)
         ends = op(tuple(sorted(ELEMENTWISE - NO_ENDS)), name="end")
         gated = op("Mul", var("gate"), op(RAMP_ENDS, name="end", shared=True))
         rules = (
@@ -113,12 +120,12 @@ class _Step(NamedTuple):
 class _Search:
     """Looks for activations that end at a node; remembers what it saw."""
 
-    def __init__(self, target: Target, settle: bool) -> None:
+    def __init__(self, target: Target, settle: bool, seen: dict[Hashable, Found | NearMiss | None]) -> None:
         self._target = target
         self._settle = settle
         self._ranks = Ranks()
         self._numbers: dict[ir.Value, float | None] = {}
-        self._seen: dict[Hashable, Found | NearMiss | None] = {}
+        self._seen = seen
         self._claimed: set[ir.Node] = set()
         self._near: dict[ir.Node, ir.Node] = {}
 
@@ -219,8 +226,8 @@ class _Search:
         )
 
     def _recognize(self, region: Region) -> Found | NearMiss | None:
-        first = region.nodes[0]
-        if len(region.nodes) == 1 and first.op_type not in BARE:
+        operators = frozenset(node.op_type for node in region.nodes)
+        if operators.isdisjoint(KINKS if len(region.nodes) > 1 else BARE):
             return None
         dtype = region.entry.dtype
         if dtype not in BITS or region.end.dtype != dtype or _loses_bits(region, dtype):
@@ -231,7 +238,6 @@ class _Search:
             return None
         key = (dtype, steps)
         if key not in self._seen:
-            operators = frozenset(node.op_type for node in region.nodes)
             constants = [each for step in steps for each in step.operands if isinstance(each, float)]
             function = functools.partial(self._run, region)
             try:
