@@ -78,8 +78,9 @@ class _Lift:
             return self._pad(node, segments, shape)
         if not facts(node).elementwise or "axis" in node.attributes or "broadcast" in node.attributes:
             raise Reject("")
-        if not any(each is not None and same_shape(each.shape, value.shape) for each in node.inputs):
-            raise Reject("")  # the shape comes of operands that broadcast against each other
+        computed = [each for each in node.inputs if each is not None and constant_tensor(each) is None]
+        if not any(same_shape(each.shape, value.shape) for each in computed):
+            raise Reject("")  # the shape comes of constants, or of operands that broadcast against each other
         inputs = [operand and self._operand(node, operand, value, segments, shape) for operand in node.inputs]
         return self._tape.op(node.op_type, inputs, node.attributes)
 

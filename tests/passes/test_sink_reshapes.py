@@ -84,3 +84,15 @@ def test_what_is_used_in_between_stays() -> None:
         a = Squeeze(x, two) b = Relu(a) y = Unsqueeze(b, two)
     }}"""
     assert run_pass(text, "sink-reshapes").changes == 0
+
+
+def test_a_sum_of_constants_does_not_lose_its_axis() -> None:
+    run = run_pass(
+        """g (float[3] x) => (float[a] y) <int64 one = {1}, int64[1] zero = {0}> {
+            two = Add(one, one)
+            end = Unsqueeze(two, zero)
+            y = Slice(x, zero, end)
+        }""",
+        "sink-reshapes",
+    )
+    assert run.changes == 0
