@@ -163,7 +163,7 @@ class Workshop:
     def _run(self, name: str, pipeline: Pipeline) -> Made:
         with self._stages("passes"):
             model = self._start.clone()
-            adopt_shapes(model)
+            adopt_shapes(model, self._start)
             ran = pipeline.run(model, infer=self._infer, observer=self._observer)
             cost = self._estimate(ran.model)
             corrections = self._finish(ran.model)

@@ -78,7 +78,7 @@ def regions_ending_at(
     while frontier and len(inside) <= most:
         if len(frontier) == 1:
             yield Region(next(iter(frontier)), tuple(reversed(inside)))
-        deepest = max(frontier, key=ranks)
+        deepest = max(frontier, key=ranks) if len(frontier) > 1 else next(iter(frontier))
         del frontier[deepest]
         producer = deepest.producer()
         if producer is None or producer.graph is not end.graph or not expandable(producer):

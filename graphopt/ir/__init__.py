@@ -53,6 +53,8 @@ from graphopt.ir.shapes import (
     has_shapes,
     infer_node,
     infer_shapes,
+    outdate_shapes,
+    refresh_shapes,
     symbolic_value,
 )
 from graphopt.ir.verify import verify, violations
@@ -97,8 +99,10 @@ __all__ = [
     "op",
     "op_facts",
     "opset",
+    "outdate_shapes",
     "paused_collector",
     "rank",
+    "refresh_shapes",
     "remove_node",
     "replace_value",
     "rest",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir.ops import Operator, may_hold_graphs, subgraphs
+from graphopt.ir.ops import CONTROL_FLOW, Operator, subgraphs
 
 MAIN_DOMAIN = ""
 
@@ -24,7 +24,9 @@ def graph_and_bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
     while stack:
         current = stack.pop()
         yield current
-        inner = [body for node in current if may_hold_graphs(node) for body in subgraphs(node)]
+        # What `may_hold_graphs` says, without a call for every node of every walk.
+        holders = [node for node in current if node.op_type in CONTROL_FLOW or node.domain]
+        inner = [body for node in holders for body in subgraphs(node)]
         stack.extend(reversed(inner))
 
 
@@ -73,12 +75,10 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
     """
     if value is None:
         return None
-    if value.is_initializer():
-        return None if value.is_graph_input() else value.const_value
     producer = value.producer()
-    if not is_constant_node(producer):
-        return None
-    return constant_node_tensor(producer)  # type: ignore[arg-type]
+    if producer is None:
+        return value.const_value if value.is_initializer() and not value.is_graph_input() else None
+    return constant_node_tensor(producer) if is_constant_node(producer) else None
 
 
 def constant_node_tensor(node: ir.Node) -> ir.TensorProtocol | None:

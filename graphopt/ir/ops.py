@@ -16,7 +16,7 @@ Operator = tuple[str, str]
 
 KNOWN_DOMAINS = frozenset({"", "ai.onnx.ml"})
 
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 """The operators of the standard domain that hold graphs."""
 
 
@@ -158,7 +158,7 @@ def is_deterministic(node: ir.Node) -> bool:
 
 def may_hold_graphs(node: ir.Node) -> bool:
     """Whether the operator of `node` is one whose attributes may be graphs; asked of every node, so cheap."""
-    return node.op_type in _CONTROL_FLOW or node.domain != ""
+    return node.op_type in CONTROL_FLOW or node.domain != ""
 
 
 def subgraphs(node: ir.Node) -> list[ir.Graph]:

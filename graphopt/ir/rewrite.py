@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from graphopt.ir.changes import Changes, Finding
 from graphopt.ir.graphs import Names, graphs
-from graphopt.ir.pattern import Match, Op, match_node
+from graphopt.ir.ops import Operator
+from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
 from graphopt.ir.shapes import infer_node
 
 PROVENANCE_KEY = "graphopt.from"
@@ -196,11 +197,12 @@ class _Engine:
         self._model = model
         self._changes = changes
         self._names = Names(model)
-        self._index: dict[tuple[str, str], list[tuple[Rule, Op]]] = {}
+        self._index: dict[Operator, list[tuple[Rule, Op, tuple[frozenset[str], ...]]]] = {}
         for each in rules:
             for pattern in each.patterns:
-                for op_type in pattern.types:
-                    self._index.setdefault((pattern.domain, op_type), []).append((each, pattern))
+                for operator in pattern.operators:
+                    entry = (each, pattern, needed_makers(pattern))
+                    self._index.setdefault(operator, []).append(entry)
         self._functions = {id(function.graph) for function in model.functions.values()}
         self._queue: deque[ir.Node] = deque()
         self._queued: set[ir.Node] = set()
@@ -210,8 +212,9 @@ class _Engine:
 
     def run(self, backwards: bool) -> None:
         for graph in graphs(self._model):
-            for node in reversed(graph) if backwards else graph:
-                self._push(node)
+            ordered = reversed(graph) if backwards else graph
+            self._queue.extend(node for node in ordered if (node.domain, node.op_type) in self._index)
+        self._queued.update(self._queue)
         budget = VISITS_PER_NODE * (len(self._queue) + 1)
         while self._queue and budget:
             budget -= 1
@@ -227,12 +230,15 @@ class _Engine:
         self._changes.findings.extend(kept)
 
     def _push(self, node: ir.Node | None) -> None:
-        if node is not None and node not in self._queued and (node.domain, node.op_type) in self._index:
+        if node is not None and (node.domain, node.op_type) in self._index and node not in self._queued:
             self._queue.append(node)
             self._queued.add(node)
 
     def _visit(self, root: ir.Node) -> None:
-        for each, pattern in self._index.get((root.domain, root.op_type), ()):
+        made_by = makers(root)
+        for each, pattern, needed in self._index.get((root.domain, root.op_type), ()):
+            if any(map(made_by.isdisjoint, needed)):
+                continue
             for match in match_node(pattern, root):
                 self._refused.pop((each.name, root), None)
                 self._kept.pop((each.name, root), None)

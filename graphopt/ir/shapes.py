@@ -64,7 +64,21 @@ def infer_shapes(model: ir.Model) -> ShapeReport:
     finally:
         for value, tensor in defaults:
             value.const_value = tensor
+    context.is_current = True
     return report
+
+
+def refresh_shapes(model: ir.Model) -> None:
+    """Infer the shapes of the whole model again, unless nothing has changed since that was done last."""
+    context = model.meta.get(_CONTEXT_KEY)
+    if context is None or not context.is_current:
+        infer_shapes(model)
+
+
+def outdate_shapes(model: ir.Model) -> None:
+    """Note that the model was changed: inferring again may now tell more."""
+    if has_shapes(model):
+        model.meta[_CONTEXT_KEY].is_current = False
 
 
 def has_shapes(model: ir.Model) -> bool:
@@ -72,21 +86,29 @@ def has_shapes(model: ir.Model) -> bool:
     return _CONTEXT_KEY in model.meta
 
 
-def adopt_shapes(model: ir.Model) -> None:
-    """Go on with the shapes that a clone has inherited, instead of inferring them again."""
+def adopt_shapes(model: ir.Model, original: ir.Model | None = None) -> None:
+    """Go on with the shapes that a clone has inherited, instead of inferring them again.
+
+    Args:
+        model: The clone.
+        original: What it is a clone of, if that stands as it was inferred (see `refresh_shapes`).
+    """
     from graphopt.ir.inference import Context
 
     context = Context(model.opset_imports)
-    symbols: dict[str, None] = {}
+    context.is_current = original is not None and original.meta[_CONTEXT_KEY].is_current
+    lengths: dict[str, ir.SymbolicDim] = {}
     for graph in graphs(model):
         for value in (*graph.inputs, *(output for node in graph for output in node.outputs)):
             if value.shape is not None:
-                symbols.update(dict.fromkeys(_symbols(value.shape)))
-                context.note_lengths(value.shape)
+                named = (dim for dim in value.shape.dims if not isinstance(dim, int))
+                lengths.update((dim.value, dim) for dim in named if dim.value)
             known = symbolic_value(value)
             if known is not None:
                 context.set_symbolic_value(value, known)
-    context.reserve_symbol_names(symbols)
+    shape = ir.Shape(lengths.values())
+    context.note_lengths(shape)
+    context.reserve_symbol_names(_symbols(shape))
     model.meta[_CONTEXT_KEY] = context
 
 
@@ -156,6 +178,8 @@ def drop_false_shapes(model: ir.Model, real: Mapping[str, Sequence[tuple[int, ..
                 name = None if isinstance(dim, int) else dim.value
                 if name is not None and sizes.setdefault((name, run), size) != size:
                     torn.add(name)
+    if messages or torn:
+        outdate_shapes(model)
     if torn:
         messages.extend(f"dimension {name}: has two sizes in one run" for name in sorted(torn))
         for graph in graphs(model):

@@ -12,16 +12,32 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import VerificationError
-from graphopt.ir.graphs import graphs
 from graphopt.ir.ops import KNOWN_DOMAINS, may_hold_graphs, subgraphs
 
 MESSAGES_SHOWN = 5
 
 
-class Scope:
-    """Values visible at one point of one graph, and the names taken in it and around it."""
+Calls = frozenset[ir.OperatorIdentifier]
 
-    def __init__(self, outer: Scope | None = None) -> None:
+
+class Scope:
+    """Values visible at one point of one graph, and the names taken in it and around it.
+
+    Attributes:
+        graph: The graph.
+        opsets: Domain -> version imported.
+        calls: The functions of the model.
+        outer: The scope around a body.
+        values: Defined in the graph so far.
+        names: Taken in the graph so far.
+    """
+
+    def __init__(
+        self, graph: ir.Graph, opsets: dict[str, int], calls: Calls, outer: Scope | None = None
+    ) -> None:
+        self.graph = graph
+        self.opsets = opsets
+        self.calls = calls
         self.outer = outer
         self.values: set[ir.Value] = set()
         self.names: set[str] = set()
@@ -41,72 +57,87 @@ class Scope:
             self.names.add(value.name)
 
 
-NodeRule = Callable[[ir.Node, Scope, dict[str, int]], Iterator[str]]
+NodeRule = Callable[[ir.Node, Scope], str | None]
+"""Says what is wrong with a node first, or None. Every node is asked after every pass: no generators."""
 
 
-def single_definition(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+def single_definition(node: ir.Node, scope: Scope) -> str | None:
     """Every value has one name, and no other value of its scope or around it has the same."""
     for output in node.outputs:
         if output.name and scope.takes(output.name):
-            yield f"{_told(node)} defines {output.name!r} a second time"
+            return f"{_told(node)} defines {output.name!r} a second time"
+    return None
 
 
-def inputs_defined(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+def inputs_defined(node: ir.Node, scope: Scope) -> str | None:
     """Every input is defined before its use, in the node's graph or around it."""
     for value in node.inputs:
-        if value is not None and not scope.sees(value):
-            yield f"{_told(node)} reads {value.name!r}, which is not defined before it"
+        if value is not None and value not in scope.values and not scope.sees(value):
+            return f"{_told(node)} reads {value.name!r}, which is not defined before it"
+    return None
 
 
-def known_opset(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
-    """The model imports the domain of every node."""
-    if node.domain not in opsets:
-        yield f"{_told(node)} is of the domain {node.domain!r}, which the model does not import"
+def known_operator(node: ir.Node, scope: Scope) -> str | None:
+    """The model imports the domain of every node, and holds the overload that it calls."""
+    if node.domain not in scope.opsets:
+        return f"{_told(node)} is of the domain {node.domain!r}, which the model does not import"
+    if node.overload and node.op_identifier() not in scope.calls:
+        return f"{_told(node)} calls an overload {node.overload!r} that the model does not hold"
+    return None
 
 
-def fits_schema(node: ir.Node, scope: Scope, opsets: dict[str, int]) -> Iterator[str]:
+def in_its_graph(node: ir.Node, scope: Scope) -> str | None:
+    """Every node knows the graph that it stands in."""
+    if node.graph is not scope.graph:
+        return f"{_told(node)} stands in one graph and says it belongs to another"
+    return None
+
+
+def fits_schema(node: ir.Node, scope: Scope) -> str | None:
     """Operators of the standard exist at the opset, with the arity and attributes it gives them."""
-    if node.domain not in KNOWN_DOMAINS or node.domain not in opsets:
-        return
-    schema = _schema(node.domain, node.op_type, opsets[node.domain])
+    version = scope.opsets.get(node.domain)
+    if version is None or node.domain not in KNOWN_DOMAINS:
+        return None
+    schema = _schema(node.domain, node.op_type, version)
     if schema is None:
-        return
+        return None
     given = node.inputs
     inputs = len(given)
     while inputs and given[inputs - 1] is None:
         inputs -= 1
     if not schema.min_inputs <= inputs <= schema.max_inputs:
-        yield f"{_told(node)} has {inputs} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
+        return f"{_told(node)} has {inputs} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
     if len(node.outputs) > schema.max_outputs:
-        yield f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
+        return f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
     attributes = node.attributes.data  # the plain dict: this runs for every node after every pass
     for name, attribute in attributes.items():
         expected = schema.attributes.get(name)
         if expected is None:
-            yield f"{_told(node)} has an attribute {name!r} that opset {opsets[node.domain]} does not know"
-        elif attribute.type is not expected:
-            yield f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {expected.name}"
+            return f"{_told(node)} has an attribute {name!r} that opset {version} does not know"
+        if attribute.type is not expected:
+            return f"{_told(node)} has {name!r} of type {attribute.type.name}, expected {expected.name}"
     for name in schema.required:
         if name not in attributes:
-            yield f"{_told(node)} lacks the attribute {name!r}"
+            return f"{_told(node)} lacks the attribute {name!r}"
+    return None
 
 
-NODE_RULES: tuple[NodeRule, ...] = (single_definition, inputs_defined, known_opset, fits_schema)
+NODE_RULES: tuple[NodeRule, ...] = (
+    single_definition,
+    inputs_defined,
+    known_operator,
+    in_its_graph,
+    fits_schema,
+)
 
 
 def violations(model: ir.Model) -> Iterator[str]:
-    """Every broken structural rule of `model`, in words."""
-    yield from _graph_violations(model.graph, None, model.graph.opset_imports)
-    calls = {(function.domain, function.name, function.overload) for function in model.functions.values()}
+    """What is wrong with the structure of `model`, in words; of each node what is found first."""
+    calls = frozenset(function.identifier() for function in model.functions.values())
+    yield from _graph_violations(Scope(model.graph, model.graph.opset_imports, calls))
     for function in model.functions.values():
         opsets = {**model.opset_imports, **function.opset_imports}
-        yield from _graph_violations(function.graph, None, opsets)
-    for graph in graphs(model):
-        for node in graph:
-            if node.graph is not graph:
-                yield f"{_told(node)} stands in one graph and says it belongs to another"
-            if node.overload and node.op_identifier() not in calls:
-                yield f"{_told(node)} calls an overload {node.overload!r} that the model does not hold"
+        yield from _graph_violations(Scope(function.graph, opsets, calls))
 
 
 def verify(model: ir.Model, *, after: str = "") -> None:
@@ -127,8 +158,8 @@ def verify(model: ir.Model, *, after: str = "") -> None:
         raise VerificationError(f"{prefix}the graph is not valid: {shown}{more}")
 
 
-def _graph_violations(graph: ir.Graph, outer: Scope | None, opsets: dict[str, int]) -> Iterator[str]:
-    scope = Scope(outer)
+def _graph_violations(scope: Scope) -> Iterator[str]:
+    graph = scope.graph
     for value in graph.inputs:
         if value.name and scope.takes(value.name):
             yield f"the graph input {value.name!r} is defined a second time"
@@ -141,9 +172,11 @@ def _graph_violations(graph: ir.Graph, outer: Scope | None, opsets: dict[str, in
         scope.define(value)
     for node in graph:
         for rule in NODE_RULES:
-            yield from rule(node, scope, opsets)
+            broken = rule(node, scope)
+            if broken is not None:
+                yield broken
         for body in subgraphs(node) if may_hold_graphs(node) else ():
-            yield from _graph_violations(body, scope, opsets)
+            yield from _graph_violations(Scope(body, scope.opsets, scope.calls, scope))
         for output in node.outputs:
             scope.define(output)
     for value in graph.outputs:

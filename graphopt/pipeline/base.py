@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import WATCHED_KEY, Changes, Operator, Rule, rewrite
+from graphopt.ir import WATCHED_KEY, Changes, Operator, Rule, outdate_shapes, rewrite
 
 
 @dataclasses.dataclass
@@ -34,10 +34,12 @@ class Pass(ir.passes.InPlacePass):
     Attributes:
         name: Name on the command line, in pipelines, and of the file (with underscores).
         exact: Every change leaves all outputs bit for bit as they were.
+        only_removes: Of what stays, it changes nothing that shape inference looks at.
     """
 
     name: ClassVar[str]
     exact: ClassVar[bool] = False
+    only_removes: ClassVar[bool] = False
 
     @abc.abstractmethod
     def apply(self, model: ir.Model, changes: Changes) -> None:
@@ -51,6 +53,8 @@ class Pass(ir.passes.InPlacePass):
         """Run the pass; the face that `onnx_ir` knows."""
         changes = Changes(watched=model.meta.get(WATCHED_KEY, set()))
         self.apply(model, changes)
+        if changes.count and not self.only_removes:
+            outdate_shapes(model)
         return Outcome(model, changes.count > 0, changes)
 
     @classmethod
@@ -66,7 +70,7 @@ class RewritePass(Pass):
     rules: ClassVar[tuple[Rule, ...]] = ()
 
     def roots(self) -> frozenset[Operator] | None:
-        """The roots of the patterns of all rules."""
+        """The roots of the patterns of all rules; a subclass whose `apply` does more must say more."""
         return frozenset(
             root for rule in self.rules for pattern in rule.patterns for root in pattern.operators
         )

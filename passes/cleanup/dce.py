@@ -22,6 +22,7 @@ class DeadCodeElimination(Pass):
 
     name: ClassVar[str] = "dce"
     exact: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         all_graphs = list(graphs(model))
@@ -72,20 +73,24 @@ def _is_unused(output: ir.Value) -> bool:
 
 
 def _remove_dead_initializers(graph: ir.Graph, changes: Changes) -> None:
-    annotated = _named_in_annotations(graph)
-    for name, value in list(graph.initializers.items()):
-        if _is_unused(value) and not value.is_graph_input() and name not in annotated:
-            del graph.initializers[name]
+    initializers = graph.initializers
+    dead = [name for name, value in initializers.items() if _is_unused(value) and not value.is_graph_input()]
+    annotated = _named_in_annotations(graph) if dead else frozenset()
+    for name in dead:
+        if name not in annotated:
+            del initializers[name]
             changes.add("dead initializer")
 
 
-def _named_in_annotations(graph: ir.Graph) -> set[str]:
+def _named_in_annotations(graph: ir.Graph) -> frozenset[str]:
     """Initializers that quantization annotations name: no node needs to read them."""
     values = (*graph.inputs, *graph.initializers.values(), *(out for node in graph for out in node.outputs))
-    return {name for value in values for name in value.meta.get(ANNOTATION_KEY, {}).values()}
+    return frozenset(name for value in values for name in value.meta.get(ANNOTATION_KEY, {}).values())
 
 
 def _remove_dead_functions(model: ir.Model, changes: Changes) -> None:
+    if not model.functions:
+        return
     reached: set[ir.OperatorIdentifier] = set()
     stack = [node.op_identifier() for node in model.graph.all_nodes()]
     while stack:

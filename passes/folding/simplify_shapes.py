@@ -22,10 +22,10 @@ from graphopt.ir import (
     constant_tensor,
     facts,
     graphs,
-    infer_shapes,
     ints,
     is_constant_node,
     is_deterministic,
+    refresh_shapes,
     remove_node,
     replace_value,
     same_dim,
@@ -53,7 +53,7 @@ class SimplifyShapes(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         if not _has_shape_arithmetic(model):
             return
-        infer_shapes(model)
+        refresh_shapes(model)
         names = Names(model)
         earliest: Earliest = {}
         skipped = function_graphs(model)

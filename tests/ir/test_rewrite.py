@@ -24,6 +24,7 @@ from graphopt.ir import (
     var,
     verify,
 )
+from graphopt.ir.pattern import NOT_COMPUTED, Op, needed_makers
 from graphopt.testing import parse_model
 
 
@@ -89,6 +90,19 @@ def test_operands_of_commutative_operators_match_in_either_order() -> None:
     model, changes = run(text, swap_affine)
     assert changes.hits == {"swap-affine": 1}
     assert ops(model) == ["Add", "Mul"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "makers"),
+    [
+        (op("Mul", op(("Conv", "Gemm")), const("c")), [{"Conv", "Gemm"}, {NOT_COMPUTED, "Constant"}]),
+        (op("Clip", var("x"), const("low", optional=True)), []),
+        (op("Concat", rest("parts")), []),
+    ],
+)
+def test_what_a_pattern_needs_at_its_root_is_told_beforehand(pattern: Op, makers: list[set[str]]) -> None:
+    found = needed_makers(pattern)
+    assert {frozenset(each) for each in makers} == set(found)
 
 
 def test_a_refusal_states_its_reason_and_leaves_no_trace() -> None:

@@ -10,6 +10,8 @@ from graphopt.ir import (
     drop_false_shapes,
     infer_node,
     infer_shapes,
+    outdate_shapes,
+    refresh_shapes,
     same_shape,
     static_shape,
     symbolic_value,
@@ -79,11 +81,33 @@ def test_a_dimension_with_two_sizes_in_one_run_is_dropped_everywhere() -> None:
     assert values(model)["t"].shape is None
 
 
+def test_shapes_are_inferred_again_only_after_a_change() -> None:
+    model = parse_model("g (float[N,3] x) => (y) { t = Relu(x) y = Neg(t) }")
+    infer_shapes(model)
+    t = values(model)["t"]
+    t.shape = ir.Shape(["M", 3])
+    refresh_shapes(model)
+    assert str(t.shape) == "[M,3]"
+    outdate_shapes(model)
+    refresh_shapes(model)
+    assert str(t.shape) == "[N,3]"
+
+
+def test_refuted_shapes_are_inferred_again_in_a_clone() -> None:
+    model = parse_model("g (float[N] x) => (y) { t = Relu(x) u = Neg(t) y = Abs(u) }")
+    infer_shapes(model)
+    drop_false_shapes(model, {"t": [(2, 2)]})
+    clone = model.clone()
+    adopt_shapes(clone, model)
+    refresh_shapes(clone)
+    assert values(clone)["u"].shape is None
+
+
 def test_a_clone_goes_on_with_inherited_shapes() -> None:
     model = parse_model("g (float[N,3] x) => (y) { s = Shape(x) y = Neg(x) }")
     infer_shapes(model)
     clone = model.clone()
-    adopt_shapes(clone)
+    adopt_shapes(clone, model)
     one = ir.val("one", dtype=ir.DataType.FLOAT, shape=[1])
     made = ir.node("Expand", [one, clone.graph[0].outputs[0]])
     infer_node(clone, made)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common.identity_elimination import IdentityEliminationPass
 
-from graphopt.ir import WATCHED_KEY, Reject, Rule, count_nodes, op, rule, var
+from graphopt.ir import WATCHED_KEY, Changes, Reject, Rule, count_nodes, op, rule, var
 from graphopt.ir.rewrite import Tape
 from graphopt.pipeline import FailedPassError, Group, Pass, Pipeline, RewritePass, bisect, default_catalog
 from graphopt.testing import parse_model
@@ -53,6 +53,16 @@ def test_a_group_runs_to_a_fixed_point_and_skips_what_found_nothing() -> None:
     assert [(record.name, record.changes) for record in result.records] == [
         ("merge-relu", 1), ("drop-identity", 1), ("merge-relu", 1), ("drop-identity", 0), ("merge-relu", 0),
     ]  # fmt: skip
+
+
+def test_a_pass_whose_roots_the_model_lacks_is_not_run() -> None:
+    class NeverRun(MergeRelu):
+        def apply(self, model: ir.Model, changes: Changes) -> None:
+            raise AssertionError
+
+    model = parse_model("g (float[2] x) => (float[2] y) { y = Neg(x) }")
+    (record,) = Pipeline([NeverRun()]).run(model).records
+    assert (record.name, record.changes) == ("merge-relu", 0)
 
 
 def test_records_say_what_was_done_and_refused() -> None:

@@ -23,10 +23,15 @@ MAX_MEETING = 16
 
 
 class Context(ShapeInferenceContext):  # type: ignore[misc]
-    """Inference context that keeps element values only where they are certain."""
+    """Inference context that keeps element values only where they are certain.
+
+    Attributes:
+        is_current: Nothing has changed since the whole model was inferred.
+    """
 
     def __init__(self, opset_imports: dict[str, int]) -> None:
         super().__init__(opset_imports)
+        self.is_current = False
         self._lengths: set[str] = set()
         self._met: dict[str | None, frozenset[str | None]] = {}
         self._meetings: dict[frozenset[str | None], ir.SymbolicDim] = {}
