@@ -5,8 +5,8 @@
 Runtimes tune Conv over two axes: onnxruntime blocks its channels, and does not over one. Time of the lifted
 form, both views counted, one thread: one Conv of 256x512 0.89, 64x64 0.90, 128x4 0.49, 32x1000 by 7 taps
 0.66; four Conv and Relu over 129 channels 0.79-0.88, three over 16000 places 0.49. One tap gains nothing.
-Whole chains are lifted, with the elementwise work, Split and Concat between, so that views stand at their
-ends only; they merge with others there.
+Whole chains are lifted, with the elementwise work, pooling, Slice, Split and Concat between, so that views
+stand at their ends only; they merge with others there.
 """
 
 from __future__ import annotations
@@ -37,8 +37,12 @@ from graphopt.passes.fusion._linear import COPIED_WEIGHT_BYTES
 from graphopt.passes.operands import FIRST_OPSET_WITH_AXES_INPUT
 from graphopt.pipeline import Pass
 
-CHANNELS, NEW_AXIS = 1, 2
+NEW_AXIS = 2
 FLAT_RANK = 3
+CONVS = ("Conv", "ConvTranspose")
+POOLS = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+FIRST_INPUT_ALONE = (*CONVS, *POOLS, "Split", "Slice")
+"""Of their inputs only the first one is data."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class LiftConvs(Pass):
             for chain in _chains(graph):
                 _trim(chain)
                 entries, exits = _entries(chain), _exits(chain)
-                gain = sum(node.op_type == "Conv" and _taps(node) > 1 for node in chain)
+                gain = sum(node.op_type in CONVS and _taps(node) > 1 for node in chain)
                 if not gain:
                     continue
                 if len(entries) + len(exits) > 2 * gain:
@@ -69,7 +73,7 @@ Chain = dict[ir.Node, None]
 
 def _chains(graph: ir.Graph) -> Iterable[Chain]:
     """Groups of nodes that can be lifted together; those without a Conv left out."""
-    if not any(node.op_type == "Conv" and rank(node.inputs[0]) == FLAT_RANK for node in graph):
+    if not any(node.op_type in CONVS and rank(node.inputs[0]) == FLAT_RANK for node in graph):
         return []
     of_node: dict[ir.Node, Chain] = {}
     for node in graph:
@@ -90,22 +94,29 @@ def _chains(graph: ir.Graph) -> Iterable[Chain]:
 
 
 def _can_be_lifted(node: ir.Node) -> bool:
-    known = facts(node)
     if node.domain or any(rank(output) != FLAT_RANK for output in node.outputs):
         return False
-    if node.op_type == "Conv":
+    if node.op_type in CONVS:
         weight = node.inputs[1]
         tensor = constant_tensor(weight)
-        if weight is None or tensor is None or rank(node.inputs[0]) != FLAT_RANK:
+        if (
+            weight is None
+            or tensor is None
+            or not _is_data(node.inputs[0])
+            or "output_shape" in node.attributes
+        ):
             return False
         return len(weight.uses()) == 1 or tensor.nbytes <= COPIED_WEIGHT_BYTES
+    if node.op_type in POOLS:
+        return _is_data(node.inputs[0]) and len(node.outputs) == 1
+    if node.op_type == "Slice":
+        return _is_data(node.inputs[0]) and len(node.inputs) > 3 and constant(node.inputs[3]) is not None
     if node.op_type in ("Split", "Concat"):
-        axis = attribute_int(node, "axis", 0) % FLAT_RANK
-        data = node.inputs if node.op_type == "Concat" else node.inputs[:1]
-        return axis == CHANNELS and all(_is_data(value) for value in data)
+        return all(map(_is_data, node.inputs if node.op_type == "Concat" else node.inputs[:1]))
+    known = facts(node)
     if not known.elementwise or known.random:
         return False
-    return any(_is_data(value) for value in node.inputs) and all(
+    return any(map(_is_data, node.inputs)) and all(
         value is None or _is_data(value) or (scalar(value) is not None and (rank(value) or 0) <= 1)
         for value in node.inputs
     )
@@ -132,7 +143,7 @@ def _entries(chain: Chain) -> dict[ir.Value, ir.Node]:
 
 
 def _data(node: ir.Node) -> list[ir.Value]:
-    values = node.inputs[:1] if node.op_type in ("Conv", "Split") else node.inputs
+    values = node.inputs[:1] if node.op_type in FIRST_INPUT_ALONE else node.inputs
     return [value for value in values if value is not None and _is_data(value)]
 
 
@@ -150,19 +161,16 @@ def _trim(chain: Chain) -> None:
     stack = list(chain)
     while stack:
         node = stack.pop()
-        if node.op_type == "Conv" or node not in chain:
+        if node.op_type in CONVS or node not in chain:
             continue
         inside = [value.producer() for value in _data(node) if value.producer() in chain]
         readers = [use.node for output in node.outputs for use in output.uses() if use.node in chain]
-        if (inside and readers) or (not readers and not _costs(node)) or (not inside and not _costs(node)):
+        several_in = not inside and len(set(_data(node))) > 1
+        several_out = not readers and len(node.outputs) > 1
+        if not several_in and not several_out:
             continue
         del chain[node]
         stack += [each for each in (*inside, *readers) if each is not None]
-
-
-def _costs(node: ir.Node) -> bool:
-    """Whether a node at an end has several values on its outer side."""
-    return len(set(_data(node))) > 1 or len(node.outputs) > 1
 
 
 class _Lifting:
@@ -181,7 +189,7 @@ class _Lifting:
             lifted[value].shape, lifted[value].type = _with_axis(value.shape), value.type
         for node in chain:
             for index, read in enumerate(node.inputs):
-                if read in lifted and not (node.op_type in ("Conv", "Split") and index):
+                if read in lifted and not (node.op_type in FIRST_INPUT_ALONE and index):
                     node.replace_input_with(index, lifted[read])
             self._widen(node)
         for value in exits:
@@ -192,13 +200,19 @@ class _Lifting:
 
     def _widen(self, node: ir.Node) -> None:
         if node.op_type in ("Split", "Concat"):
-            node.attributes["axis"] = ir.AttrInt64("axis", CHANNELS)
-        if node.op_type != "Conv":
+            node.attributes["axis"] = ir.AttrInt64("axis", _moved(attribute_int(node, "axis", 0)))
+        if node.op_type == "Slice":
+            axes = constant(node.inputs[3])
+            assert axes is not None
+            moved = np.array([_moved(int(axis)) for axis in axes.reshape(-1)], axes.dtype)
+            node.replace_input_with(3, self._constant(moved, "axes"))
+        if node.op_type in CONVS:
+            weight = constant(node.inputs[1])
+            assert weight is not None and node.inputs[1] is not None
+            node.replace_input_with(1, self._constant(weight[:, :, None], node.inputs[1].name or "weight"))
+        if node.op_type not in (*CONVS, *POOLS):
             return
-        weight = constant(node.inputs[1])
-        assert weight is not None and node.inputs[1] is not None
-        node.replace_input_with(1, self._constant(weight[:, :, None], node.inputs[1].name or "weight"))
-        for name, own in (("kernel_shape", 1), ("strides", 1), ("dilations", 1)):
+        for name, own in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("output_padding", 0)):
             given = attribute_ints(node, name)
             if given is not None:
                 node.attributes[name] = ir.AttrInt64s(name, [own, *given])
@@ -241,6 +255,12 @@ class _Lifting:
         value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
         self._graph.initializers.add(value)
         return value
+
+
+def _moved(axis: int) -> int:
+    """An axis, counted from the front, where it stands once the new one is there."""
+    axis %= FLAT_RANK
+    return axis + (axis >= NEW_AXIS)
 
 
 def _with_axis(shape: ir.Shape | None) -> ir.Shape | None:

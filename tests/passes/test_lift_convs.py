@@ -14,7 +14,9 @@ Weights = Callable[..., str]
 def _run(weights: Weights, body: str, y: str = "N,4,M", opset: int = 18, more: str = "") -> PassRun:
     text = weights(w=(4, 4, 3), v=(4, 4, 3), d=(4, 1, 3), p=(4, 4, 1), b=(4,), h=(4, 2, 3))[:-1]
     return run_pass(
-        f"agraph (float[N,4,16] x) => (float[{y}] y{more}) {text}, float half = {{0.5}}> {{ {body} }}",
+        f"""agraph (float[N,4,16] x) => (float[{y}] y{more}) {text}, float half = {{0.5}},
+            int64[1] two = {{2}}, int64[1] nine = {{9}}, int64[1] last = {{-1}}, int64[1] axis = {{2}}
+        > {{ {body} }}""",
         "lift-convs",
         opset=opset,
     )
@@ -37,6 +39,17 @@ def _run(weights: Weights, body: str, y: str = "N,4,M", opset: int = 18, more: s
             ["Conv", "Split", "Mul", "Add", "Conv"],
         ),
         (
+            "a = Conv(x, w)  l = Slice(a, two, nine, last)  r = Slice(a, two, nine, axis)  "
+            "c = Concat<axis=2>(l, r)  y = MaxPool<kernel_shape=[3], strides=[2], pads=[1,0]>(c)",
+            ["Conv", "Slice", "Slice", "Concat", "MaxPool"],
+        ),
+        (
+            "a = ConvTranspose<strides=[2], output_padding=[1], pads=[1,0]>(x, w)  g = GlobalAveragePool(a)  "
+            "y = Mul(a, g)",
+            ["ConvTranspose", "GlobalAveragePool", "Mul"],
+        ),
+        ("a = Conv(x, w)  y = AveragePool<kernel_shape=[2]>(a)", ["Conv", "AveragePool"]),
+        (
             "a = Conv(x, w)  r = Relu(a)  c = Concat<axis=-2>(a, r)  y = Relu(c)",
             ["Conv", "Relu", "Concat", "Relu"],
         ),
@@ -45,7 +58,7 @@ def _run(weights: Weights, body: str, y: str = "N,4,M", opset: int = 18, more: s
 def test_chains(weights: Weights, body: str, ops: list[str], opset: int) -> None:
     if "Split" in body and opset == 18:
         body = body.replace("Split<axis=1>", "Split<axis=1, num_outputs=2>")
-    y = "N,8,M" if "Concat" in body else "N,4,M"
+    y = "N,8,M" if "axis=-2" in body else "N,4,M"
     run = _run(weights, body, y, opset)
     assert run.ops == ["Unsqueeze", *ops, "Squeeze"]
 
