@@ -39,17 +39,27 @@ MOST_STEPS = 8
 
 
 def gather(ask: Ask) -> Layout:
-    """Gather along an axis, which its indices' axes replace."""
-    if constant_tensor(ask.data()) is not None:
-        raise Reject("a Gather from a constant")
+    """Gather along an axis, which its indices' axes replace; data or indices take up the order."""
     axes, wide = ask.rank(), ask.rank(1)
     axis = attribute_int(ask.node, "axis", 0) % axes
+    if ask.port == 1 or constant_tensor(ask.data()) is not None:
+        return _gather_indices(ask, axis, axes - 1 + wide, wide)
     segments: list[Segment] = []
     for each in range(axes):
         first = each if each <= axis else each + wide - 1
         segments.append(((each,), tuple(range(first, first + (wide if each == axis else 1)))))
     before, after = ask.primary(segments)
     return Layout({0: before}, after, [set_axis(axis, before)])
+
+
+def _gather_indices(ask: Ask, axis: int, made: int, wide: int) -> Layout:
+    """The indices in another order: the same for the axes that they make."""
+    front, back = tuple(range(axis)), tuple(range(axis + wide, made))
+    if ask.port != OUTPUT:
+        return Layout({1: ask.perm}, (*front, *(axis + index for index in ask.perm), *back))
+    if ask.perm[:axis] != front or ask.perm[axis + wide :] != back:
+        raise Reject("a Gather has a fixed order of the axes that its indices do not make")
+    return Layout({1: tuple(index - axis for index in ask.perm[axis : axis + wide])}, ask.perm)
 
 
 def squeeze(ask: Ask) -> Layout:

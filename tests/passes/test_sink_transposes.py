@@ -289,3 +289,26 @@ def test_a_constant_that_something_repeats_keeps_its_order(op_type: str) -> None
         "sink-transposes",
     )
     assert run.changes == 0
+
+
+def test_indices_are_transposed_rather_than_what_they_gather() -> None:
+    table = ", ".join(str(index) for index in range(32))
+    text = f"""g (int64[3, 2] i) => (float[A, B, C] y) <float[4, 8] w = {{{table}}}, int64 four = {{4}}> {{
+        m = Mod(i, four) e = Gather(w, m) n = Relu(e) y = Transpose<perm = [1, 0, 2]>(n)
+    }}"""
+    run = run_pass(text, "sink-transposes")
+    assert run.ops == ["Transpose", "Mod", "Gather", "Relu"] or run.ops == [
+        "Mod",
+        "Transpose",
+        "Gather",
+        "Relu",
+    ]
+
+
+def test_only_the_axes_of_the_indices_pass_a_gather_of_a_constant() -> None:
+    table = ", ".join(str(index) for index in range(32))
+    text = f"""g (int64[3, 2] i) => (float[A, B, C] y) <float[4, 8] w = {{{table}}}, int64 four = {{4}}> {{
+        m = Mod(i, four) e = Gather(w, m) n = Relu(e) y = Transpose<perm = [0, 2, 1]>(n)
+    }}"""
+    run = run_pass(text, "sink-transposes")
+    assert run.changes == 0
