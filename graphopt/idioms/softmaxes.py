@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
 from graphopt.idioms.regions import Region
 from graphopt.idioms.rows import (
@@ -27,18 +28,33 @@ from graphopt.ir import constant_tensor
 
 Array = npt.NDArray[Any]
 
+MOST_ELEMENTS = 4096
+"""Constants with more elements are not looked through for being one value repeated."""
 LIKENESS = 0.2
 """Relative difference on ordinary rows up to which a region is called nearly a softmax."""
 
 
 def may_be_softmax(region: Region) -> bool:
-    """Whether a region holds an operator that a softmax is spelled with: cheap, and never wrongly no."""
+    """Whether a region holds an operator that one is spelled with, and no constant of several values."""
+    powers = False
     for node in region.nodes:
         if node.op_type in ("Exp", "ReduceLogSumExp", "Softmax", "LogSoftmax"):
-            return True
+            powers = True
         if node.op_type == "Pow" and constant_tensor(node.inputs[0]) is not None:
-            return True
-    return False
+            powers = True
+        if any(_is_varied(value) for value in node.inputs):
+            return False
+    return powers
+
+
+def _is_varied(value: ir.Value | None) -> bool:
+    tensor = constant_tensor(value)
+    if tensor is None or tensor.size <= 1 or not tensor.dtype.is_floating_point():
+        return False
+    if tensor.size > MOST_ELEMENTS:
+        return True
+    elements = tensor.numpy().reshape(-1)
+    return bool(np.any(elements != elements[0]))
 
 
 def recognize_softmax(

@@ -7,7 +7,7 @@ probe to probe; what is found to hold for all of them holds for any size. It com
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 SMALL = 2048
 """Elements of a probe up to which every known dimension keeps its size."""
-LARGE = 1 << 18
+LARGE = 1 << 16
 """Elements that a probe may have at most."""
 SIZES = ((5, 2), (4, 3))
 """Sizes of free dimensions, of those that a reduction seems to run over and of others, by probe shape."""
@@ -54,7 +54,7 @@ class TensorFunction:
         dims = region.entry.shape.dims if region.entry.shape is not None else ()
         known = {axis: dim for axis, dim in enumerate(dims) if isinstance(dim, int)}
         if not keep_sizes and math.prod(known.values()) * 5 ** (len(dims) - len(known)) > SMALL:
-            pinned = set(_pinned(region, len(dims)))
+            pinned = set(_pinned(region, known, len(dims)))
             known = {axis: dim for axis, dim in known.items() if axis in pinned or dim <= 2}
         self.keeps_sizes = len(known) == sum(isinstance(dim, int) for dim in dims)
         self.free = tuple(axis for axis in range(len(dims)) if axis not in known)
@@ -153,8 +153,9 @@ MIXING = frozenset(
 """Operators beside the Reduce family whose results depend on several elements."""
 
 
-def _pinned(region: Region, axes: int) -> Iterator[int]:
+def _pinned(region: Region, sizes: Mapping[int, int], axes: int) -> Iterator[int]:
     """Axes whose size the region's constants may depend on."""
+    moved = any(node.op_type in ("Transpose", "Reshape", "Flatten") for node in region.nodes)
     for node in region.nodes:
         if node.op_type in COUNTING and rank(node.inputs[0]) == axes:
             yield from reduced_axes(node) or ()
@@ -164,8 +165,10 @@ def _pinned(region: Region, axes: int) -> Iterator[int]:
                 continue
             if node.op_type == "InstanceNormalization" and index:
                 yield 1
-            size = len(tensor.shape)
-            yield from (axes - size + axis for axis in range(size) if tensor.shape[axis] != 1)
+            dims = tensor.shape.numpy()
+            yield from (axes - len(dims) + axis for axis, dim in enumerate(dims) if dim != 1)
+            if moved:
+                yield from (axis for axis, size in sizes.items() if size in dims)
 
 
 def _unit_view(node: ir.Node) -> list[int | None] | None:
