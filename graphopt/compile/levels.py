@@ -23,7 +23,7 @@ _EXACT = (
 )
 _ATTENTION = "fuse-softmax,fuse-rotary,fuse-attention,raise-opset,fuse-rotary,fuse-attention"
 """Before transposes move: heads are known by them."""
-_LAYOUT = "sink-transposes,sink-reshapes"
+_LAYOUT = "gemm-to-matmul,sink-transposes,sink-reshapes"
 _ALGEBRA = (
     "fast-math,merge-reduces,simplify-where,bounds-to-clip,one-hot-to-gather,gather-to-view,drop-expands,"
     "reshape-by-count"
@@ -31,7 +31,7 @@ _ALGEBRA = (
 _IDIOMS = "precompute-gather,fuse-softmax,fuse-norm,fuse-activation,raise-opset,fuse-activation{settle=true}"
 _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
-    "gemm-to-matmul,fuse-pad,join-convs,join-matmuls,sum-into-gemm"
+    "fuse-pad,join-convs,join-matmuls,sum-into-gemm"
 )
 _LAST = "slices-to-split,lift-convs,merge-reshapes,spell-out,join-sums"
 """What other passes would no longer recognise."""
