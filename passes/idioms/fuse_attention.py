@@ -231,5 +231,12 @@ class FuseAttention(Pass):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         """Fuse, then take in what stands around."""
-        if Target.load(self.target).pays("Attention"):
-            rewrite(model, (fuse_attention, share_repeated_heads, take_in_cache, take_in_heads), changes)
+        target = Target.load(self.target)
+        forms = (
+            ("Attention", (fuse_attention, share_repeated_heads)),
+            ("Attention.cached", (take_in_cache,)),
+            ("Attention.3D", (take_in_heads,)),
+        )
+        if target.pays("Attention"):
+            rules = [rule for form, rules in forms if target.pays(form) for rule in rules]
+            rewrite(model, rules, changes)
