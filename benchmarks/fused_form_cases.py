@@ -324,6 +324,7 @@ def planes() -> Iterator[Case]:
 
 
 ACTIVATIONS = {
+    "HardSwish": ('activation = "HardSwish"', "y = HardSwish(c)"),
     "Relu": ('activation = "Relu"', "y = Relu(c)"),
     "Sigmoid": ('activation = "Sigmoid"', "y = Sigmoid(c)"),
     "Tanh": ('activation = "Tanh"', "y = Tanh(c)"),

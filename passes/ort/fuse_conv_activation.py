@@ -40,6 +40,7 @@ def _bounds(tape: Tape, node: ir.Node) -> list[float]:
 
 
 PARAMETERS: dict[str, Callable[[Tape, ir.Node], list[float]]] = {
+    "HardSwish": lambda tape, node: [],
     "Relu": lambda tape, node: [],
     "Sigmoid": lambda tape, node: [],
     "Tanh": lambda tape, node: [],

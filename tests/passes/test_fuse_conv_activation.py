@@ -21,6 +21,7 @@ def model(weights: Weights, end: str, conv: str = CONV, out: str = "y") -> str:
 @pytest.mark.parametrize(
     ("end", "activation", "parameters"),
     [
+        ("y = HardSwish(c)", "HardSwish", None),
         ("y = Relu(c)", "Relu", None),
         ("y = Sigmoid(c)", "Sigmoid", None),
         ("y = Tanh(c)", "Tanh", None),
