@@ -12,7 +12,7 @@ from graphopt.idioms.pointwise import KINKS, POINTWISE, Found, NearMiss, Pointwi
 from graphopt.idioms.regions import Ranks, Region, regions_ending_at, removable
 from graphopt.idioms.rows import FoundReduction, NearReduction
 from graphopt.idioms.softmaxes import may_be_softmax, recognize_softmax
-from graphopt.idioms.tensors import TensorFunction, reduced_axes
+from graphopt.idioms.tensors import TensorFunction, is_reduction
 
 __all__ = [
     "ELEMENTWISE",
@@ -29,12 +29,12 @@ __all__ = [
     "Region",
     "TensorFunction",
     "evaluate",
+    "is_reduction",
     "may_be_normalization",
     "may_be_softmax",
     "recognize",
     "recognize_normalization",
     "recognize_softmax",
-    "reduced_axes",
     "regions_ending_at",
     "removable",
 ]

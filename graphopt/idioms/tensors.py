@@ -114,6 +114,11 @@ class TensorFunction:
         return self._constants[value]
 
 
+def is_reduction(node: ir.Node) -> bool:
+    """Whether a node mixes the elements of rows."""
+    return not node.domain and (node.op_type.startswith("Reduce") or node.op_type in MIXING)
+
+
 def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
     """The axes, counted from the front, that a node mixes the elements of; None for no such node.
 
@@ -121,7 +126,7 @@ def reduced_axes(node: ir.Node) -> tuple[int, ...] | None:
     """
     source = node.inputs[0] if node.inputs else None
     axes_of = rank(source)
-    if not (node.op_type.startswith("Reduce") or node.op_type in MIXING):
+    if not is_reduction(node):
         return None
     if axes_of is None:
         return ()

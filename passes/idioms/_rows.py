@@ -17,11 +17,11 @@ from graphopt.idioms import (
     Ranks,
     Region,
     TensorFunction,
-    reduced_axes,
+    is_reduction,
     regions_ending_at,
     removable,
 )
-from graphopt.ir import constant_tensor, rank
+from graphopt.ir import constant_tensor, nodes, rank
 
 ENDS = (
     "Add",
@@ -59,6 +59,11 @@ Recognize = Callable[[TensorFunction, str, FoundReduction | None], Outcome]
 FAR = REACH + 1
 FEW = 64
 """Elements of a constant up to which another content means another function."""
+
+
+def reduces(model: ir.Model) -> bool:
+    """Whether any node of a model mixes elements of rows: without one there is nothing to look for."""
+    return any(is_reduction(node) for node in nodes(model))
 
 
 class RowSearch:
@@ -122,7 +127,7 @@ class RowSearch:
             if not _is_expandable(node):
                 known[stack.pop()] = FAR
                 continue
-            if reduced_axes(node) is not None:
+            if is_reduction(node):
                 known[stack.pop()] = 0
                 continue
             sources = [value.producer() for value in node.inputs if value is not None]
@@ -138,7 +143,7 @@ class RowSearch:
         entry, end = region.entry, region.end
         if entry.dtype not in NARROW or end.dtype != entry.dtype or rank(entry) is None:
             return None
-        if not any(reduced_axes(node) is not None for node in region.nodes):
+        if not any(is_reduction(node) for node in region.nodes):
             return None
         if not self._may_be(region) or not _may_keep_shape(region) or _loses_bits(region):
             return None

@@ -36,7 +36,7 @@ from graphopt.ir import (
     var,
 )
 from graphopt.passes.idioms._norm_forms import MOST_ONES, NormForm, norm_forms
-from graphopt.passes.idioms._rows import ENDS, RowSearch
+from graphopt.passes.idioms._rows import ENDS, RowSearch, reduces
 from graphopt.passes.operands import is_filled_with, keep
 from graphopt.pipeline import Pass
 
@@ -71,6 +71,8 @@ class FuseNorm(Pass):
     target: str = "portable"
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
+        if not reduces(model):
+            return
         target = Target.load(self.target)
         search = RowSearch(recognize_normalization, may_be_normalization)
 

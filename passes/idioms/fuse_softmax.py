@@ -20,7 +20,7 @@ from graphopt.cost import Target
 from graphopt.idioms import FoundReduction, Region, may_be_softmax, recognize_softmax, removable
 from graphopt.ir import Changes, Reject, Rule, Tape, op, rank, rewrite
 from graphopt.passes.idioms._forms import scaled
-from graphopt.passes.idioms._rows import ENDS, RowSearch
+from graphopt.passes.idioms._rows import ENDS, RowSearch, reduces
 from graphopt.pipeline import Pass
 
 ANY_AXIS_SINCE = 13
@@ -39,6 +39,8 @@ class FuseSoftmax(Pass):
     target: str = "portable"
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
+        if not reduces(model):
+            return
         target = Target.load(self.target)
         search = RowSearch(recognize_softmax, may_be_softmax)
 
