@@ -108,13 +108,13 @@ class _Step(NamedTuple):
     Attributes:
         operator: Its name.
         attributes: As text.
-        operands: Numbers of constants as float; as int the place of an earlier step, -1 for an absent
-            operand, -2 for the entry.
+        operands: Numbers of constants as float; as text the place of an earlier step, "x" for the entry, ""
+            for an absent operand.
     """
 
     operator: str
     attributes: str
-    operands: tuple[float | int, ...]
+    operands: tuple[float | str, ...]
 
 
 class _Search:
@@ -252,14 +252,15 @@ class _Search:
         Raises:
             CannotEvaluateError: A constant has several values.
         """
-        places: dict[ir.Value | None, int] = {None: -1, region.entry: -2}
+        places: dict[ir.Value, str] = {region.entry: "x"}
         for place, node in enumerate(region.nodes):
             operands = tuple(
-                places[value] if value in places else self._number(value) for value in node.inputs if value
+                "" if value is None else places[value] if value in places else self._number(value)
+                for value in node.inputs
             )
             attributes = "".join(str(attribute) for attribute in node.attributes.values())
             yield _Step(node.op_type, attributes, operands)
-            places[node.outputs[0]] = place
+            places[node.outputs[0]] = str(place)
 
     def _run(self, region: Region, probes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         values = evaluate(region.nodes, {region.entry: probes}, lambda value: np.array(self._number(value)))
@@ -276,7 +277,12 @@ class _Search:
 
 
 def _is_elementwise(node: ir.Node) -> bool:
-    return node.op_type in ELEMENTWISE and not node.domain and len(node.outputs) == 1
+    return (
+        node.op_type in ELEMENTWISE
+        and not node.domain
+        and len(node.outputs) == 1
+        and not any(attribute.is_ref() for attribute in node.attributes.values())
+    )
 
 
 def _uniform(value: ir.Value) -> float | None:

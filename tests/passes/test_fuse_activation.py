@@ -584,3 +584,36 @@ def test_brain_floats_get_what_the_standard_has() -> None:
     infer_shapes(model)
     Pipeline.parse("fold,fuse-activation").run(model)
     assert [node.op_type for node in model.graph if node.op_type != "Constant"] == ["Sigmoid"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "ops"),
+    [
+        # A constant and the entry, a constant and an earlier node, a lower and an upper bound.
+        ("m = Mul(x, -2) r = Relu(m) y = Neg(r)", "m = Mul(x, x) r = Relu(m) y = Neg(r)", None),
+        ("a = Abs(x) y = Mul(a, 0)", "a = Abs(x) y = Mul(a, a)", None),
+        ("a = Neg(x) b = Clip(a, 2) y = Neg(b)", "a = Neg(x) b = Clip(a, , 2) y = Neg(b)", ["Clip", "Clip"]),
+    ],
+)
+def test_regions_that_look_alike_are_told_apart(first: str, second: str, ops: list[str] | None) -> None:
+    for pair in ((first, second), (second, first)):
+        run = run_pass(write([read(body) for body in pair]), "fuse-activation")
+        assert ops is None or run.ops == ops
+
+
+def test_attributes_that_a_caller_gives_are_not_read() -> None:
+    text = """<ir_version: 9, opset_import: ["" : 18, "local" : 1]>
+    g (float[2,3] x) => (float[2,3] y) { y = local.leaky <slope: float = 0.5> (x) }
+    <domain: "local", opset_import: ["" : 18]>
+    leaky <slope> (x) => (y) { a = LeakyRelu <alpha: float = @slope> (x) b = Neg(a) y = Neg(b) }"""
+    assert run_pass(text, "fuse-activation").changes == 0
+
+
+def test_bodies_of_control_flow_read_outer_values() -> None:
+    text = """g (bool c, float[2,3] x) => (float[2,3] y) {
+        y = If (c) <
+            then_branch = t () => (float[2,3] a) { n = Neg(x) e = Exp(n) one = Constant <value_float = 1.0> ()
+                s = Add(e, one) a = Reciprocal(s) },
+            else_branch = f () => (float[2,3] b) { b = Neg(x) }
+        > }"""
+    assert run_pass(text, "fuse-activation").ops == ["If", "Sigmoid", "Neg"]
