@@ -113,6 +113,8 @@ def read_operator(node: ir.Node) -> Attention:
         raise Reject("the Attention keeps keys and values for later")
     if attribute_float(node, "softcap", 0.0):
         raise Reject("the scores of the Attention are capped")
+    if attribute_int(node, "softmax_precision", ir.DataType.FLOAT) != ir.DataType.FLOAT:
+        raise Reject("the softmax of the Attention is in another type")
     if mask is not None and not _is_bounded(mask, MOST_STEPS):
         raise Reject("a row may be masked wholly: the Attention gives zeros then, this one other numbers")
     width = query.shape.dims[-1] if query.shape is not None else None
