@@ -280,8 +280,9 @@ def _compare(
 
 
 def _sizes(seen: Observed) -> list[float]:
-    """Sizes of rows to compare: some fall below what may be a floor."""
-    return [*SIZES, *(1e-3 * each for each in seen.function.scalars() if 0.0 < each < SMALL)]
+    """Sizes of rows to compare: some fall below what may be a floor, some lie around what may be a bound."""
+    scalars = sorted({abs(each) for each in seen.function.scalars() if 0.0 < abs(each) < math.inf})
+    return [*SIZES, *(1e-3 * each if each < SMALL else each for each in scalars)]
 
 
 def _difference(

@@ -30,6 +30,8 @@ Array = npt.NDArray[Any]
 
 MOST_ELEMENTS = 4096
 """Constants with more elements are not looked through for being one value repeated."""
+PROBES = ((1.0, 0.0), (5.0, 0.0), (1e-3, 0.0), (1.0, 20.0), (1.0, -20.0), (80.0, 0.0))
+"""Sizes of the rows compared, and their offsets in these sizes."""
 LIKENESS = 0.2
 """Relative difference on ordinary rows up to which a region is called nearly a softmax."""
 
@@ -102,8 +104,9 @@ def _fit_softmax(seen: Observed, axis: int, tolerance: float, *, log: bool) -> O
     if temperature == 0.0:
         return None
     worst, ordinary, told = 0.0, 0.0, ""
+    bounds = [(abs(each), 0.0) for each in seen.function.scalars() if 1.0 < abs(each) < math.inf]
     for index in range(len(seen.function.shapes)):
-        for size, offset in ((1.0, 0.0), (5.0, 0.0), (1e-3, 0.0), (1.0, 20.0), (1.0, -20.0), (80.0, 0.0)):
+        for size, offset in (*PROBES, *bounds):
             x, result = seen.at(index, 7, size, offset)
             expected = _softmax(temperature * x, axis, log=log)
             comparable = np.isfinite(result) & np.isfinite(expected)

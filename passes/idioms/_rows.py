@@ -174,6 +174,8 @@ class RowSearch:
 def _is_expandable(node: ir.Node) -> bool:
     if node.op_type not in OPERATORS or node.domain:
         return False
+    if any(attribute.is_ref() for attribute in node.attributes.values()):
+        return False
     return len(node.outputs) == 1 or not any(output.uses() for output in node.outputs[1:])
 
 

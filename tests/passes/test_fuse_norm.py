@@ -17,7 +17,7 @@ CONSTANTS = """int64[1] last = {-1}, float two = {2}, float eps = {1e-5}, float 
     float root = {0.5}, float minus = {-0.5}, float n = {6}, float part = {0.1666666716337204},
     float zero = {0}, float less = {5},
     float tiny = {1e-3}, float off = {0.16683}, int64[2] flat = {-1, 6}, int64[1] middle = {1},
-    int64[3] kept = {0, -1, 1}, float minute = {1e-12}, int64[2] spatial = {2, 3}"""
+    int64[3] kept = {0, -1, 1}, float minute = {1e-12}, float low = {-60000}, float high = {60000}"""
 
 CENTRED = {
     "Pow, Sqrt, Div": """
@@ -330,6 +330,14 @@ def test_what_is_not_the_mean_is_no_part_of_it() -> None:
     assert run.ops == ["ReduceSum", "Mul", "Sub", "RMSNormalization"]
 
 
+def test_a_wide_clip_in_front_stays(weights: Weights) -> None:
+    core = CENTRED["Pow, Sqrt, Div"].replace("(x", "(c")
+    run = run_pass(
+        model(f"c = Clip(x, low, high) {core} y = Mul(q, w)", weights(w=(6,))), "fuse-norm,dce", opset=17
+    )
+    assert run.ops == ["Clip", "LayerNormalization"]
+
+
 MEAN = "m = ReduceMean <axes = [2]> (x) d = Sub(x, m) p = Mul(d, d)"
 NEAR = {
     "epsilon outside": (
@@ -384,3 +392,29 @@ def test_an_intermediate_that_others_use_stays(weights: Weights) -> None:
         "Relu",
         "Sub",
     ]
+
+
+def test_double_precision_has_no_instance_normalization() -> None:
+    body = """
+        m = ReduceMean <axes = [2, 3]> (x) d = Sub(x, m) p = Mul(d, d) v = ReduceMean <axes = [2, 3]> (p)
+        e = Add(v, eps) r = Sqrt(e) y = Div(d, r)"""
+    text = f"g (double[B,3,H,W] x) => (double[B,3,H,W] y) <double eps = {{1e-5}}> {{ {body} }}"
+    run = run_pass(text, "fuse-norm", opset=17)
+    assert run.refusals == {"fuse-norm: LayerNormalization: the size of axis 2 is not known": 1}
+    text = text.replace("H,W", "4,5")
+    assert run_pass(text, "fuse-norm,dce", opset=17).ops == ["LayerNormalization"]
+
+
+@pytest.mark.parametrize(
+    "body", ["l = ReduceL2 <axes = [2]> (x) y = Div(x, l)", CENTRED["Mul, Reciprocal"] + "y = Identity(q)"]
+)
+def test_double_precision_is_found(body: str) -> None:
+    text = f"g (double[B,4,6] x) => (double[B,4,6] y) <double eps = {{1e-5}}> {{ {body} }}"
+    assert len(run_pass(text, "fuse-norm,dce", opset=17).ops) == 1
+
+
+def test_double_precision_of_rms_is_found() -> None:
+    body = "v = ReduceSumSquare(x, last) e = Add(v, eps) r = Sqrt(e) y = Div(x, r)"
+    constants = "int64[1] last = {2}, double eps = {1e-5}"
+    text = f"g (double[B,4,6] x) => (double[B,4,6] y) <{constants}> {{ {body} }}"
+    assert run_pass(text, "fuse-norm,dce", opset=23).ops == ["RMSNormalization"]
