@@ -30,14 +30,8 @@ from graphopt.ir import (
 from graphopt.passes.chains._views import reshaped
 from graphopt.passes.idioms._heads import merged_rows, repeated_heads
 from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
-from graphopt.passes.idioms._scores import (
-    HEADED,
-    Operand,
-    Scores,
-    read_scores,
-    read_weighting,
-    softmax_behind,
-)
+from graphopt.passes.idioms._products import Operand, read_weighting
+from graphopt.passes.idioms._scores import HEADED, Scores, read_scores, softmax_behind
 from graphopt.pipeline import Pass
 
 OPSET = 23

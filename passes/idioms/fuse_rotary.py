@@ -30,9 +30,10 @@ from graphopt.ir import (
     var,
 )
 from graphopt.passes.chains._views import reshaped
+from graphopt.passes.idioms._angles import Turn, angles
 from graphopt.passes.idioms._heads import HEADS_LAST
 from graphopt.passes.idioms._tape import size_of
-from graphopt.passes.idioms._turns import Turn, angles, read_full_turn, read_half_turn, sliced
+from graphopt.passes.idioms._turns import read_full_turn, read_half_turn, sliced
 from graphopt.pipeline import Pass
 
 OPSET = 23

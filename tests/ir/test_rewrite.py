@@ -196,3 +196,16 @@ def test_constants_in_functions_are_nodes() -> None:
     assert changes.count == 1
     (function,) = model.functions.values()
     assert [node.op_type for node in function].count("Constant") == 2
+
+
+def test_a_rule_may_replace_values_beside_the_root_s() -> None:
+    @rule(op("Add", op("Neg", var("x"), name="neg", shared=True), var("z")))
+    def add_of_neg(tape: Tape, neg: ir.Node, x: ir.Value, z: ir.Value) -> ir.Value:
+        twin = tape.op("Mul", [x, tape.const(np.float32(-1))])
+        tape.replace(neg.outputs[0], twin)
+        return tape.op("Sub", [z, x])
+
+    text = "g (float[2] x, float[2] z) => (float[2] y, float[2] n) { n = Neg(x) y = Add(n, z) }"
+    model, changes = run(text, add_of_neg)
+    assert changes.count == 1 and ops(model) == ["Mul", "Sub"]
+    assert [value.name for value in model.graph.outputs] == ["y", "n"]

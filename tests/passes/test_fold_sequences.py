@@ -40,8 +40,38 @@ def test_a_position_outside_is_left_to_the_runtime() -> None:
     assert run.changes == 0 and len(run.refusals) == 1
 
 
-def test_split_to_sequence_is_left_alone() -> None:
+def test_a_split_without_sizes_is_left_alone() -> None:
     text = """g (float[4] x) => (float y) <int64 i = {2}> {
         s = SplitToSequence<axis = 0, keepdims = 0>(x) e = SequenceAt(s, i) y = Cos(e)
     }"""
     assert run_pass(text, "fold-sequences").changes == 0
+
+
+@pytest.mark.parametrize(
+    ("split", "sizes"),
+    [("int64 c = {3}", [3, 3, 1]), ("int64[3] c = {2, 4, 1}", [2, 4, 1]), ("int64[1] c = {7}", [7])],
+)
+def test_parts_of_a_split_come_from_a_split(split: str, sizes: list[int]) -> None:
+    text = f"""g (float[N,7] x) => (float[N,M] y, float[N,K] z) <{split}, int64 i = {{0}}, int64 j = {{-1}}> {{
+        s = SplitToSequence <axis = -1> (x, c)
+        a = SequenceAt(s, i) y = Cos(a) b = SequenceAt(s, j) z = Sin(b)
+    }}"""
+    run = run_pass(text, "fold-sequences,cse,dce")
+    assert run.ops == ["Split", "Cos", "Sin"]
+    shape = run.node("Cos").inputs[0]
+    assert shape is not None and shape.shape is not None and shape.shape.dims[1] == sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "split", "position", "reason"),
+    [
+        ("N,M", "int64 c = {3}", 0, "the size of what is split is not known"),
+        ("N,7", "int64 c = {3}", 3, "position 3 of parts of [3, 3, 1] does not fit a size of 7"),
+    ],
+)
+def test_parts_that_are_not_known_stay(shape: str, split: str, position: int, reason: str) -> None:
+    text = f"""g (float[{shape}] x) => (float[N,K] y) <{split}, int64 i = {{{position}}}> {{
+        s = SplitToSequence <axis = 1> (x, c) a = SequenceAt(s, i) y = Cos(a)
+    }}"""
+    run = run_pass(text, "fold-sequences", inputs=())
+    assert run.changes == 0 and run.refusals[f"element-of-split: {reason}"] == 1
