@@ -14,7 +14,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.cost import Target
-from graphopt.ir import Changes, Reject, Rule, Tape, op, rewrite, rule, same_shape
+from graphopt.ir import Changes, Operator, Reject, Rule, Tape, op, rewrite, rule, same_shape
 from graphopt.pipeline import Pass
 
 NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
@@ -80,6 +80,10 @@ class JoinSums(Pass):
     name: ClassVar[str] = "join-sums"
     target: str = "portable"
     rules: ClassVar[tuple[Rule, ...]] = (add_before_norm,)
+
+    def roots(self) -> frozenset[Operator]:
+        """The normalizations."""
+        return frozenset(("", each) for each in NORMS)
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         if Target.load(self.target).pays(FORM):

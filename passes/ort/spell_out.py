@@ -18,6 +18,7 @@ import onnx_ir as ir
 from graphopt.cost import Target
 from graphopt.ir import (
     Changes,
+    Operator,
     Reject,
     Rule,
     Tape,
@@ -172,6 +173,11 @@ class SpellOut(Pass):
 
     name: ClassVar[str] = "spell-out"
     target: str = "portable"
+
+    def roots(self) -> frozenset[Operator]:
+        """The roots of the patterns of all rules."""
+        patterns = [pattern for each in RULES.values() for pattern in each.patterns]
+        return frozenset(root for pattern in patterns for root in pattern.operators)
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         target = Target.load(self.target)
