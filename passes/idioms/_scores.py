@@ -137,7 +137,8 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
     value = start
     for _ in range(MOST_STEPS):
         node = value.producer()
-        assert node is not None
+        if node is None:
+            raise Reject("")
         product = read_product(node)
         _require_uses(value, 1)
         if product is not None:

@@ -28,7 +28,7 @@ from graphopt.ir import (
     same_dim,
 )
 from graphopt.passes.chains._views import reshaped
-from graphopt.passes.idioms._heads import merged_rows, repeated_heads
+from graphopt.passes.idioms._heads import HEADS_LAST, merged_rows, repeated_heads
 from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
 from graphopt.passes.idioms._products import Operand, read_weighting
 from graphopt.passes.idioms._scores import HEADED, Scores, read_scores, softmax_behind
@@ -38,8 +38,8 @@ OPSET = 23
 """The standard has Attention from here on."""
 CACHE_AXIS = 2
 """Where keys of earlier tokens stand in front of new ones: [batch, heads, tokens, depth]."""
-HEADS_LAST = [0, 2, 1, 3]
-"""Order that swaps heads and rows."""
+CACHE_INPUT = 4
+"""The first input of an Attention that belongs to its cache."""
 
 
 @rule(op(("MatMul", "Einsum"), rest("factors"), name="node"))
@@ -53,7 +53,7 @@ def fuse_attention(tape: Tape, node: ir.Node) -> ir.Value:
     if found is None:
         raise Reject("")
     scores = read_scores(*found)
-    result = _attention(tape, scores, values, weights)
+    result = _attention(tape, scores, values)
     if order != tuple(range(len(order))):
         result = tape.op("Transpose", [result], {"perm": list(order)})
     return result
@@ -76,6 +76,8 @@ def take_in_cache(tape: Tape, node: ir.Node) -> ir.Value:
     """Attention(q, Concat(past, k), Concat(past, v))  ->  Attention(q, k, v, past, past) of three results."""
     if attribute_int(node, "is_causal", 0) or len(node.inputs) > CACHE_INPUT:
         raise Reject("")
+    if node.inputs[1] is node.inputs[2]:
+        raise Reject("attention: keys and values are one cache")
     pasts, news, joined = [], [], []
     for value in _without_past(node):
         concat = value.producer()
@@ -98,9 +100,6 @@ def take_in_cache(tape: Tape, node: ir.Node) -> ir.Value:
     return outputs[0]
 
 
-CACHE_INPUT = 4
-
-
 @rule(op("Transpose", op("Attention", rest("operands"), name="node", shared=True), name="merge"))
 def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
     """Transpose(Attention(split(q), split(k), split(v)))  ->  Reshape(Attention(q, k, v; heads))."""
@@ -120,7 +119,7 @@ def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
     return reshaped(tape, outputs[0], merge.outputs[0].shape)
 
 
-def _attention(tape: Tape, scores: Scores, values: Operand, weights: ir.Value) -> ir.Value:
+def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
     """The node itself; its result has the dimensions of the second product."""
     dtype = values.value.dtype
     operands = [scores.queries, scores.keys, values]

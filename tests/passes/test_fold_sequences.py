@@ -52,7 +52,8 @@ def test_a_split_without_sizes_is_left_alone() -> None:
     [("int64 c = {3}", [3, 3, 1]), ("int64[3] c = {2, 4, 1}", [2, 4, 1]), ("int64[1] c = {7}", [7])],
 )
 def test_parts_of_a_split_come_from_a_split(split: str, sizes: list[int]) -> None:
-    text = f"""g (float[N,7] x) => (float[N,M] y, float[N,K] z) <{split}, int64 i = {{0}}, int64 j = {{-1}}> {{
+    text = f"""g (float[N,7] x) => (float[N,M] y, float[N,K] z)
+    <{split}, int64 i = {{0}}, int64 j = {{-1}}> {{
         s = SplitToSequence <axis = -1> (x, c)
         a = SequenceAt(s, i) y = Cos(a) b = SequenceAt(s, j) z = Sin(b)
     }}"""
