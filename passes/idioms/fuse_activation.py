@@ -131,7 +131,7 @@ class _Search:
 
     def build(self, tape: Tape, end: ir.Node) -> ir.Value:
         """The best form of the largest region that ends here and is worth replacing."""
-        if end in self._claimed:
+        if end in self._claimed or not _may_end_a_region(end):
             raise Reject("")
         reason = ""
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
@@ -283,6 +283,14 @@ def _is_elementwise(node: ir.Node) -> bool:
         and len(node.outputs) == 1
         and not any(attribute.is_ref() for attribute in node.attributes.values())
     )
+
+
+def _may_end_a_region(node: ir.Node) -> bool:
+    """Whether a node alone may spell another, or has an elementwise one before it."""
+    if node.op_type in BARE:
+        return True
+    producers = (value.producer() for value in node.inputs if value is not None)
+    return any(each is not None and each.op_type in ELEMENTWISE for each in producers)
 
 
 def _uniform(value: ir.Value) -> float | None:
