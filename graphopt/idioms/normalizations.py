@@ -310,7 +310,8 @@ def _difference(
     size, _ = max(_compare(idiom, seen, scale, bias, epsilon, sizes), key=lambda each: each[1])
     x, result = seen.at(0, 6, size, 2.0 if size == 1.0 else 0.0)
     expected = scale * idiom(x, seen.axes, seen.groups, epsilon) + bias
-    worst = np.unravel_index(int(np.nanargmax(np.abs(result - expected))), x.shape)
+    differs = np.nan_to_num(np.abs(result - expected), nan=math.inf)
+    worst = np.unravel_index(int(np.argmax(differs)), x.shape)
     return (
         f"at {x[worst]:.3g} in a row of size {size:.3g} it gives {result[worst]:.6g} where {idiom.name} "
         f"gives {expected[worst]:.6g}"

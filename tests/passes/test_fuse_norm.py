@@ -418,3 +418,9 @@ def test_double_precision_of_rms_is_found() -> None:
     constants = "int64[1] last = {2}, double eps = {1e-5}"
     text = f"g (double[B,4,6] x) => (double[B,4,6] y) <{constants}> {{ {body} }}"
     assert run_pass(text, "fuse-norm,dce", opset=23).ops == ["RMSNormalization"]
+
+
+def test_a_shift_in_front_of_the_operator_is_no_near_miss(weights: Weights) -> None:
+    body = "a = Add(x, shift) y = LayerNormalization <epsilon = 1e-12> (a, w)"
+    run = run_pass(model(body, weights(w=(6,), shift=(1, 4, 6)), "float[1,4,6]"), "fuse-norm", opset=17)
+    assert not run.changes and not run.refusals
