@@ -188,15 +188,15 @@ def recognize(
     return near
 
 
+@np.errstate(all="ignore")
 def _compare(idiom: Pointwise, x: Vector, results: Vector, tolerance: float) -> Found | NearMiss | None:
-    with np.errstate(all="ignore"):
-        try:
-            parameters = idiom.solve(At(results))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            return None
-        if parameters is None:
-            return None
-        reference = np.asarray(idiom.reference(x, parameters), dtype=np.float64)
+    try:
+        parameters = idiom.solve(At(results))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    if parameters is None:
+        return None
+    reference = np.asarray(idiom.reference(x, parameters), dtype=np.float64)
     scale = parameters.get("scale", _scale(reference, results)) if idiom.scalable else 1.0
     if scale is None:
         return None
