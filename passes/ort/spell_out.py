@@ -152,15 +152,15 @@ def _require_broadcasting(tape: Tape) -> None:
         raise Reject(f"Min broadcasts since opset {BROADCASTING_OPSET}, and the model is at {tape.opset}")
 
 
-RULES: Mapping[str, Rule] = {
-    "Elu": elu,
-    "GroupNormalization": group_normalization,
-    "Mish": mish,
-    "Swish": swish,
-    "com.microsoft.SkipLayerNormalization": skip_layer_normalization,
-    "com.microsoft.SkipSimplifiedLayerNormalization": skip_rms_normalization,
+RULES: Mapping[str, tuple[Rule, int]] = {
+    "Elu": (elu, 6),
+    "GroupNormalization": (group_normalization, 7),
+    "Mish": (mish, 7),
+    "Swish": (swish, 3),
+    "com.microsoft.SkipLayerNormalization": (skip_layer_normalization, 2),
+    "com.microsoft.SkipSimplifiedLayerNormalization": (skip_rms_normalization, 2),
 }
-"""The rule for each form, as targets know it."""
+"""For each form, as targets know it, the rule and the nodes that its spelling has at most."""
 
 
 @dataclass(frozen=True)
@@ -169,16 +169,21 @@ class SpellOut(Pass):
 
     Attributes:
         target: Says which operators take longer than their spelling.
+        most: Spellings of more nodes are not used: another runtime may have a fast operator.
     """
 
     name: ClassVar[str] = "spell-out"
     target: str = "portable"
+    most: int = 7
 
     def roots(self) -> frozenset[Operator]:
         """The roots of the patterns of all rules."""
-        patterns = [pattern for each in RULES.values() for pattern in each.patterns]
+        patterns = [pattern for each, _ in RULES.values() for pattern in each.patterns]
         return frozenset(root for pattern in patterns for root in pattern.operators)
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         target = Target.load(self.target)
-        rewrite(model, [each for form, each in RULES.items() if not target.pays(form)], changes)
+        rules = [
+            each for form, (each, nodes) in RULES.items() if nodes <= self.most and not target.pays(form)
+        ]
+        rewrite(model, rules, changes)

@@ -110,3 +110,8 @@ def test_operators_that_pay_on_the_target_stay(tmp_path: Path) -> None:
     spell_out = SpellOut(target=str(target))
     assert run_pass(model("y = Mish(x)"), spell_out).changes == 0
     assert run_pass(model("y = Elu(x)"), spell_out).changes == 1
+
+
+def test_long_spellings_can_be_ruled_out() -> None:
+    assert run_pass(model("y = Mish(x)"), "spell-out{most=3}").changes == 0
+    assert run_pass(model("y = Swish(x)"), "spell-out{most=3}", opset=24).changes == 1
