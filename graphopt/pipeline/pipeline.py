@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, PassError
 from graphopt.ir import (
+    WANTED_OPSET_KEY,
     WATCHED_KEY,
     Changes,
     Finding,
@@ -174,7 +175,7 @@ class _Runner:
         self._limit = limit
         self._count(model)
         self._version = 0
-        self._clean: dict[str, int] = {}
+        self._clean: dict[str, tuple[int, ...]] = {}
 
     def items(self, items: Iterable[Item]) -> None:
         for item in items:
@@ -194,7 +195,8 @@ class _Runner:
 
     def _pass(self, item: ir.passes.PassBase) -> None:
         text = format_item(item)
-        if self._clean.get(text) == self._version:
+        state = self._state()
+        if self._clean.get(text) == state:
             return  # nothing has changed since this pass last found nothing to do
         nodes_before = self._nodes
         start = time.perf_counter()
@@ -214,8 +216,12 @@ class _Runner:
             if not isinstance(item, Pass):
                 self._infer(self.model)
         else:
-            self._clean[text] = self._version
+            self._clean[text] = state
         self._record(text, changes, nodes_before, seconds)
+
+    def _state(self) -> tuple[int, ...]:
+        """What a pass finds: the model after so many changes, and the opsets that are waited for."""
+        return (self._version, *sorted(self.model.meta.get(WANTED_OPSET_KEY, ())))
 
     def _may_apply(self, item: ir.passes.PassBase) -> bool:
         """Whether the model holds an operator that the pass starts from; to ask is free, to run it is not."""

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 from onnx_ir.passes.common.identity_elimination import IdentityEliminationPass
 
-from graphopt.ir import WATCHED_KEY, Changes, Reject, Rule, count_nodes, op, rule, var
+from graphopt.ir import WATCHED_KEY, Changes, Reject, Rule, count_nodes, op, rule, var, want_opset
 from graphopt.ir.rewrite import Tape
 from graphopt.pipeline import FailedPassError, Group, Pass, Pipeline, RewritePass, bisect, default_catalog
 from graphopt.testing import parse_model
@@ -162,3 +162,22 @@ def test_what_stands_for_something_watched_is_watched_too() -> None:
     model = parse_model("g (float[2] x) => (float[2] y) { [one] a = Relu(x) [two] b = Relu(a) y = Neg(b) }")
     records = Pipeline([MergeRelu(), Never()]).run(model, watch=["one"]).records
     assert [record.told for record in records if record.name == "never"] == [[("never: not today", "y")]]
+
+
+@dataclass(frozen=True)
+class Wants(Pass):
+    """Ask for a newer opset."""
+
+    name: ClassVar[str] = "wants"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        want_opset(model, 19, "me")
+        changes.refuse("needs opset 19")
+
+
+def test_a_pass_that_serves_wishes_runs_again_once_there_is_one() -> None:
+    model = parse_model(CHAIN, opset=18)
+    raising = Pipeline.parse("raise-opset")
+    records = Pipeline([Group((*raising.items, Wants(), *raising.items))]).run(model).records
+    assert [record.hits for record in records if record.hits] == [{"raised from opset 18 to 19 for me": 1}]
+    assert model.opset_imports[""] == 19
