@@ -38,7 +38,11 @@ _LAST = "slices-to-split,lift-convs,merge-reshapes,spell-out{most=3},join-sums"
 _END = "dedup-initializers,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
-FULL = f"{_START},{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
+FULL = (
+    f"{_START},{{{_EXACT},dce}}*,"
+    f"{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
+)
+"""Exact passes come to rest first: attention is read from tidy graphs, and layout moves what shows it."""
 
 RAISE_OPSET = "raise-opset"
 """The pass that `--opset keep` leaves out: a runtime's own fusions may not know a newer opset's operators."""
