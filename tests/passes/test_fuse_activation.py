@@ -12,6 +12,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
+from graphopt.compile.levels import FULL
 from graphopt.execute.session import Session
 from graphopt.ir import WANTED_OPSET_KEY, infer_shapes
 from graphopt.pipeline import Pipeline
@@ -545,6 +546,12 @@ def test_a_newer_operator_is_asked_for_before_settling() -> None:
     (record,) = Pipeline.parse("fuse-activation").run(model).records
     assert record.refusals == {"fuse-activation: HardSwish: needs opset 14, and the model is at 13": 1}
     assert model.meta[WANTED_OPSET_KEY] == {14: ["HardSwish"]}
+
+
+@pytest.mark.parametrize("idiom", ["HardSwish", "Gelu", "Gelu (tanh)", "Softsign"])
+def test_level_2_raises_the_opset_and_leaves_one_operator(idiom: str) -> None:
+    for body in SPELLINGS[idiom][:4]:
+        assert run_pass(write([read(body)], opset=12), FULL).ops == [idiom.partition(" ")[0]]
 
 
 def test_a_factor_behind_what_waits_for_an_opset_is_no_gate() -> None:
