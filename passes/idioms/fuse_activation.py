@@ -63,6 +63,8 @@ ROUNDING = 1e-6
 REMEMBERED_KEY = "graphopt.activations"
 """Under it a model's `meta` holds what was recognised, for the next run of the pass."""
 MOST_REMEMBERED = 10_000
+WAITING_KEY = "graphopt.activations-waiting"
+"""Under it a model's `meta` tells a run that settles whether the run before left anything to settle."""
 RAMP_ENDS = ("Clip", "Max", "Min", "Relu", "Where")
 """Operators that spellings of HardSigmoid end with where their factor stands behind a gate."""
 BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
@@ -84,6 +86,8 @@ class FuseActivation(Pass):
     settle: bool = False
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
+        if self.settle and not model.meta.pop(WAITING_KEY, True):
+            return
         remembered = model.meta.setdefault(REMEMBERED_KEY, {})
         if len(remembered) > MOST_REMEMBERED:
             remembered.clear()
@@ -100,6 +104,8 @@ class FuseActivation(Pass):
             ),
         )
         rewrite(model, rules, changes, backwards=True)
+        if not self.settle:
+            model.meta[WAITING_KEY] = search.waiting
 
 
 class _Step(NamedTuple):
@@ -118,7 +124,11 @@ class _Step(NamedTuple):
 
 
 class _Search:
-    """Looks for activations that end at a node; remembers what it saw."""
+    """Looks for activations that end at a node; remembers what it saw.
+
+    Attributes:
+        waiting: Whether one was found whose best form needs a newer opset.
+    """
 
     def __init__(self, target: Target, settle: bool, seen: dict[Hashable, Found | NearMiss | None]) -> None:
         self._target = target
@@ -128,6 +138,7 @@ class _Search:
         self._seen = seen
         self._claimed: set[ir.Node] = set()
         self._near: dict[ir.Node, ir.Node] = {}
+        self.waiting = False
 
     def build(self, tape: Tape, end: ir.Node) -> ir.Value:
         """The best form of the largest region that ends here and is worth replacing."""
@@ -216,6 +227,7 @@ class _Search:
             reason = f"{name}: needs opset {oldest}, and the model is at {tape.opset}"
             if not self._settle:
                 want_opset(tape.model, oldest, name)
+                self.waiting = True
                 break
         raise Reject(reason)
 
