@@ -7,6 +7,8 @@ import onnx_ir as ir
 from graphopt.ir import Reject, attribute_int, ints, rank, same_dim, scalar
 from graphopt.passes.idioms._angles import Turn, columns_of, is_last
 
+Range = tuple[ir.Value, int, int]
+"""A value, and the first and last of a range of its columns, the last not included."""
 Piece = tuple[ir.Value, int, int, int]
 """A value, and start, stop and step of columns of its last dimension."""
 
@@ -32,8 +34,8 @@ def read_full_turn(node: ir.Node) -> Turn:
             found = _swap(swapped)
             if found is None:
                 continue
-            value, first, second, interleaved = found
-            others = [index for index, each in enumerate(plain) if each is value]
+            columns, first, second, interleaved = found
+            others = [index for index, each in enumerate(plain) if _is_range(each, columns)]
             if not others:
                 continue
             if node.op_type == "Sub" and mixed is left:
@@ -43,7 +45,7 @@ def read_full_turn(node: ir.Node) -> Turn:
             flipped = first * second > 0
             sign = minus if flipped or first < 0 else -minus
             return Turn(
-                value,
+                plain[others[0]],
                 plain[1 - others[0]],
                 mixed[1 - position],
                 sign,
@@ -72,9 +74,9 @@ def read_half_turn(node: ir.Node) -> Turn:
             if ({*c} == {odd, cosine} and {*d} == {even, sine}) or (
                 {*d} == {odd, cosine} and {*c} == {even, sine}
             ):
-                value = _halves(even, odd, interleaved)
-                if value is not None:
-                    return Turn(value, cosine, sine, halved=True, interleaved=interleaved)
+                columns = _halves(even, odd, interleaved)
+                if columns is not None and _is_range(columns[0], columns):
+                    return Turn(columns[0], cosine, sine, halved=True, interleaved=interleaved)
     raise Reject("")
 
 
@@ -86,7 +88,7 @@ def _factors(value: ir.Value | None) -> tuple[ir.Value, ir.Value] | None:
     return None if left is None or right is None else (left, right)
 
 
-def _swap(value: ir.Value) -> tuple[ir.Value, float, float, bool] | None:
+def _swap(value: ir.Value) -> tuple[Range, float, float, bool] | None:
     """What `value` is with its halves or its neighbours swapped, and the sign of each."""
     node = value.producer()
     if node is None or node.domain != "":
@@ -145,20 +147,23 @@ def _stacked(node: ir.Node) -> tuple[tuple[ir.Value | None, ir.Value | None], bo
     return (parts[0], parts[1]), True
 
 
-def _halves(first: ir.Value, second: ir.Value, interleaved: bool) -> ir.Value | None:
-    """The value of which `first` and `second` are the halves, or the even and odd columns."""
+def _halves(first: ir.Value, second: ir.Value, interleaved: bool) -> Range | None:
+    """The columns of which `first` and `second` are the halves, or the even and odd ones."""
     one, other = _piece(first), _piece(second)
     if one is None or other is None or one[0] is not other[0]:
         return None
-    columns = columns_of(one[0])
-    if columns is None or columns % 2:
-        return None
-    half = columns // 2
+    (base, start, middle, step), (_, begin, stop, stride) = one, other
     if interleaved:
-        expected = ((0, columns, 2), (1, columns, 2))
-        ends = (one[1:], other[1:])
-        return one[0] if ends == expected or ends == ((0, columns - 1, 2), (1, columns, 2)) else None
-    return one[0] if (one[1:], other[1:]) == ((0, half, 1), (half, columns, 1)) else None
+        fits = begin == start + 1 and middle in (stop, stop - 1) and (stop - start) % 2 == 0
+        return (base, start, stop) if fits and step == stride == 2 else None
+    fits = begin == middle and middle - start == stop - begin
+    return (base, start, stop) if fits and step == stride == 1 else None
+
+
+def _is_range(value: ir.Value, columns: Range) -> bool:
+    """Whether a value is these columns of another one."""
+    base, start, stop = columns
+    return (value is base and (start, stop) == (0, columns_of(base))) or sliced(value) == columns
 
 
 def _piece(value: ir.Value) -> Piece | None:

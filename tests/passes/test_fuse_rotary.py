@@ -165,6 +165,15 @@ def test_columns_that_are_not_turned(halves: str) -> None:
     assert attribute_int(node, "rotary_embedding_dim", 0) == 8 and "Split" not in run.ops
 
 
+def test_halves_taken_from_the_whole() -> None:
+    body = f"""x = Slice(z, none, eight, last) k = Slice(z, eight, end, last)
+    x1 = Slice(z, none, half, last) x2 = Slice(z, half, eight, last)
+    {TURNED} {ANGLES} {FULL.replace("y =", "t =")} y = Concat <axis = -1> (t, k)"""
+    constants = ", int64[1] eight = {8}"
+    run = run_pass(rotary(body, x="float[B,3,S,14] z", constants=constants), "fuse-rotary,dce", opset=23)
+    assert attribute_int(run.node("RotaryEmbedding"), "rotary_embedding_dim", 0) == 8
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
