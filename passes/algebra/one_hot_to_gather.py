@@ -2,7 +2,6 @@
 
     MatMul(Cast(Equal(Unsqueeze(ids), [0, 1, ..., n - 1])), table)  ->  Gather(table', Clip(ids, -1, n))
     MatMul(OneHot(ids, n, [0, 1]), table)                           ->  Gather(table', Clip(ids, -n - 1, n))
-    Add(Gather(table, ids), row)                                    ->  Gather(table + row, ids)
 
 An id that is none of the numbers compared with has an all-zero one-hot row, where Gather would fail or count
 from the end. So the table gets a row of zeros at its end, which is both row n and row -1, and ids are clipped
@@ -32,8 +31,7 @@ from graphopt.ir import (
     scalar,
     var,
 )
-from graphopt.passes.fusion._arrays import dtype_of, exact, is_float, rounded
-from graphopt.passes.fusion._linear import refuse_big_copy
+from graphopt.passes.fusion._arrays import is_float
 from graphopt.passes.operands import with_axes
 from graphopt.pipeline import RewritePass
 
@@ -87,26 +85,6 @@ def one_hot_ids(
     return _gather(tape, made, ids, (-rows.shape[0] - 1, rows.shape[0]), table)
 
 
-@rule(op("Add", op("Gather", const("table"), var("ids"), name="gather"), const("row")))
-def row_added_to_table(
-    tape: Tape, table: ir.Value, ids: ir.Value, gather: ir.Node, row: ir.Value
-) -> ir.Value:
-    """Gather(table, ids) + row  ->  Gather(table + row, ids)."""
-    if not is_float(table) or not is_float(row) or attribute_int(gather, "axis", 0) != 0:
-        raise Reject("")
-    rows, added = exact(table), exact(row)
-    if ids.shape is None or added.ndim > len(ids.shape) + rows.ndim - 1:
-        raise Reject("the row may give the result more dimensions")
-    tail = added.shape[-(rows.ndim - 1) :] if rows.ndim > 1 else ()
-    if added.size != int(np.prod(tail)) or any(
-        size not in (1, dim) for size, dim in zip(reversed(tail), reversed(rows.shape[1:]), strict=False)
-    ):
-        raise Reject("what is added is not one row of the table")
-    refuse_big_copy(table)
-    made = rounded(rows + added.reshape(tail), dtype_of(table))
-    return tape.op("Gather", [tape.const(made, table.name or "table"), ids], {"axis": 0})
-
-
 def _rows(table: ir.Value) -> Table:
     """The table, its rows along axis 0; Reject of one that sums would tell from a look-up."""
     if not is_float(table):
@@ -142,4 +120,4 @@ class OneHotToGather(RewritePass):
     """Turn products of one-hot rows and a table into Gather."""
 
     name: ClassVar[str] = "one-hot-to-gather"
-    rules: ClassVar[tuple[Rule, ...]] = (compared_ids, one_hot_ids, row_added_to_table)
+    rules: ClassVar[tuple[Rule, ...]] = (compared_ids, one_hot_ids)
