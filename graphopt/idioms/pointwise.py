@@ -247,7 +247,7 @@ def _logit(value: float) -> float | None:
 
 def _solve_clip(at: At) -> Parameters | None:
     low, high = at(-100.0), at(100.0)
-    if not low < high or (low == -100.0 and high == 100.0):
+    if not high - low > 1e-4 * max(abs(low), abs(high)) or (low == -100.0 and high == 100.0):
         return None
     return {"low": low if low != -100.0 else -math.inf, "high": high if high != 100.0 else math.inf}
 

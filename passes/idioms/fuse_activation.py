@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -65,6 +66,23 @@ REMEMBERED_KEY = "graphopt.activations"
 MOST_REMEMBERED = 10_000
 WAITING_KEY = "graphopt.activations-waiting"
 """Under it a model's `meta` tells a run that settles whether the run before left anything to settle."""
+LONGEST_CHAIN = 7
+"""Nodes of the longest spelling without branches."""
+MOST_ALIKE = {
+    "Add": 5,
+    "Cast": 4,
+    "Div": 3,
+    "Mul": 6,
+    "Erf": 1,
+    "Log": 1,
+    "Sigmoid": 1,
+    "Softplus": 1,
+    "Tanh": 1,
+}
+"""Operator -> how often it stands in one spelling at most."""
+MOST_OF_OTHERS = 3
+RAMPS = frozenset({"Clip", "HardSigmoid", "LeakyRelu", "Max", "Min", "PRelu", "Relu"})
+POWERS = frozenset({"Elu", "Erf", "Exp", "Log", "Sigmoid", "Softplus", "Tanh"})
 RAMP_ENDS = ("Clip", "Max", "Min", "Relu", "Where")
 """Operators that spellings of HardSigmoid end with where their factor stands behind a gate."""
 BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
@@ -145,7 +163,7 @@ class _Search:
         if end in self._claimed or not _may_end_a_region(end):
             raise Reject("")
         reason = ""
-        for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
+        for region in reversed(list(regions_ending_at(end, self._ranks, _Budget(end).takes))):
             found = self._recognize(region)
             if isinstance(found, NearMiss):
                 if not reason and self._near.get(end, end) is end:
@@ -175,7 +193,7 @@ class _Search:
         if not number or not fits or len(end.outputs[0].uses()) != 1:
             raise Reject("")
         factor_behind = number if root.op_type == "Mul" else 1.0 / number
-        for region in reversed(list(regions_ending_at(end, self._ranks, _is_elementwise))):
+        for region in reversed(list(regions_ending_at(end, self._ranks, _Budget(end).takes))):
             found = self._recognize(region)
             if isinstance(found, Found) and found.scale != 1.0:
                 scale = found.scale * factor_behind
@@ -239,7 +257,7 @@ class _Search:
 
     def _recognize(self, region: Region) -> Found | NearMiss | None:
         operators = frozenset(node.op_type for node in region.nodes)
-        if operators.isdisjoint(KINKS if len(region.nodes) > 1 else BARE):
+        if operators.isdisjoint(KINKS if len(region.nodes) > 1 else BARE) or _is_idle_chain(region):
             return None
         dtype = region.entry.dtype
         if dtype not in BITS or region.end.dtype != dtype or _loses_bits(region, dtype):
@@ -327,6 +345,37 @@ def _saves(form: Form, found: Found, gone: list[ir.Node]) -> bool:
     """Whether a form has fewer nodes than what goes, or is the proper operator for a bare one."""
     nodes = form.nodes + (found.scale != 1.0)
     return nodes < len(gone) or (nodes == len(gone) == 1 and gone[0].op_type != form.name.partition(" ")[0])
+
+
+class _Budget:
+    """How often operators may stand in one region: no spelling of an activation has more of them.
+
+    Keeps the search short in long runs of elementwise operators.
+    """
+
+    def __init__(self, end: ir.Node) -> None:
+        self._left = Counter({end.op_type: MOST_ALIKE.get(end.op_type, MOST_OF_OTHERS) - 1})
+
+    def takes(self, node: ir.Node) -> bool:
+        """Whether a node may stand inside; counts it."""
+        if not _is_elementwise(node):
+            return False
+        left = self._left.setdefault(node.op_type, MOST_ALIKE.get(node.op_type, MOST_OF_OTHERS))
+        self._left[node.op_type] = left - 1
+        return left > 0
+
+
+def _is_idle_chain(region: Region) -> bool:
+    """Whether nodes follow each other without branches, and spell nothing: too many of them, a single Relu
+    between affines, or bends beside exponentials."""
+    if any(
+        sum(value is not None and constant_tensor(value) is None for value in node.inputs) != 1
+        for node in region.nodes
+    ):
+        return False
+    bends = [node.op_type for node in region.nodes if node.op_type in RAMPS]
+    powers = any(node.op_type in POWERS for node in region.nodes)
+    return len(region.nodes) > LONGEST_CHAIN or (bool(bends) and powers) or (bends == ["Relu"] and not powers)
 
 
 def _counted(nodes: int) -> str:
