@@ -19,14 +19,14 @@ class Finding:
         idiom: Name of the function.
         node: The value that computes it now.
         form: Operators that it is written with now.
-        error: Largest difference from the function on the probes, relative.
+        error: Largest difference from the function on the probes, relative; None where the structure told.
         remark: Why it is not written in its shortest form, or "".
     """
 
     idiom: str
     node: str
     form: str
-    error: float
+    error: float | None
     remark: str = ""
 
 

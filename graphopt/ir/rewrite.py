@@ -74,6 +74,7 @@ class Tape:
         root: The node that is being replaced.
         kind: What the change is counted as; the rule's name unless the rule says otherwise.
         consumed: Further nodes that the replacement stands for, last first.
+        form: Operators that the idiom is written with; all of the replacement's unless the rule says so.
         finding: The idiom and its error, where one was recognised; told where the rule then refuses, too, if
             there is a remark.
         remark: Why the idiom is not written in its shortest form.
@@ -86,7 +87,8 @@ class Tape:
         self.constants: list[ir.Value] = []
         self.kind = ""
         self.consumed: Sequence[ir.Node] = ()
-        self.finding: tuple[str, float] | None = None
+        self.form = ""
+        self.finding: tuple[str, float | None] | None = None
         self.remark = ""
         self._names = names
         self.others: list[tuple[ir.Value, ir.Value]] = []
@@ -339,8 +341,9 @@ class _Engine:
 
 def _finding(tape: Tape, value: ir.Value, nodes: Sequence[ir.Node]) -> Finding:
     """The idiom that a tape names, computed as `value` by `nodes`."""
-    idiom, error = tape.finding or ("", 0.0)
-    return Finding(idiom, value.name or "", " ".join(node.op_type for node in nodes), error, tape.remark)
+    idiom, error = tape.finding or ("", None)
+    form = tape.form or " ".join(node.op_type for node in nodes)
+    return Finding(idiom, value.name or "", form, error, tape.remark)
 
 
 def _names_of(nodes: Sequence[ir.Node]) -> list[str]:

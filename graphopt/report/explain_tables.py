@@ -89,7 +89,8 @@ def _steps(steps: Sequence[Step]) -> Iterator[RenderableType]:
 def _findings(story: NodeStory) -> Iterator[RenderableType]:
     for finding in story.findings:
         kept = f"; {finding.remark}" if finding.remark else ""
-        yield f"recognised as {finding.idiom} (error {finding.error:.1g}), written as {finding.form}{kept}"
+        how = "by its structure" if finding.error is None else f"error {finding.error:.1g}"
+        yield f"recognised as {finding.idiom} ({how}), written as {finding.form}{kept}"
 
 
 def _refusals(

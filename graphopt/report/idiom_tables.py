@@ -19,5 +19,6 @@ def idiom_table(found: Sequence[IdiomCount]) -> Iterator[RenderableType]:
         return
     table = columns("idiom", ">places", "written as", ">error", "")
     for each in found:
-        table.add_row(each.idiom, str(each.count), each.form, small(each.error), dim(remark(each)))
+        error = "by structure" if each.error is None else small(each.error)
+        table.add_row(each.idiom, str(each.count), each.form, error, dim(remark(each)))
     yield table

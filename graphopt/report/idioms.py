@@ -16,7 +16,8 @@ class IdiomCount:
         idiom: The function.
         form: Operators it is written with now.
         count: Number of places.
-        error: Largest difference from the function on the probes, relative, of all places.
+        error: Largest difference from the function on the probes, relative, of all places; None where the
+            structure told.
         remark: Why it is not written in its shortest form, or "".
         example: The value that one of the places makes.
     """
@@ -24,7 +25,7 @@ class IdiomCount:
     idiom: str
     form: str
     count: int
-    error: float
+    error: float | None
     remark: str
     example: str
 
@@ -36,10 +37,11 @@ def idioms(records: Iterable[Record]) -> list[IdiomCount]:
     for finding in last.values():
         key = (finding.idiom, finding.form, finding.remark)
         entry = counted.setdefault(
-            key, IdiomCount(finding.idiom, finding.form, 0, 0.0, finding.remark, finding.node)
+            key, IdiomCount(finding.idiom, finding.form, 0, None, finding.remark, finding.node)
         )
         entry.count += 1
-        entry.error = max(entry.error, finding.error)
+        if finding.error is not None:
+            entry.error = max(entry.error or 0.0, finding.error)
     return sorted(counted.values(), key=lambda each: (-each.count, each.idiom, each.form))
 
 

@@ -148,6 +148,7 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
         attributes["is_causal"] = 1
     elif mask is not None:
         inputs.append(mask)
+    tape.finding, tape.form = ("attention", None), "Attention"
     return tape.op("Attention", inputs, attributes)
 
 

@@ -107,6 +107,7 @@ def _rotary(tape: Tape, turn: Turn) -> ir.Value:
         raise Reject("rotary: cosines and sines are laid out differently")
     attributes: dict[str, Any] = {"interleaved": 1} if turn.interleaved else {}
     batch, rows, depth = x.shape.dims[0], x.shape.dims[3 - heads], x.shape.dims[3]
+    tape.finding, tape.form = ("rotary embedding", None), "RotaryEmbedding"
     caches = [_spread(tape, each, x, batch, rows, 3 - heads) for each in (cosine, sine)]
     if heads == 1:
         return tape.op("RotaryEmbedding", [x, *caches], attributes)

@@ -69,6 +69,7 @@ def found(run: PassRun) -> Any:
     """The Attention that stands for everything between queries, keys, values and the merged result."""
     node = run.node("Attention")
     assert not {"Softmax", "MatMul", "Einsum", "Transpose"} & set(run.ops), run.ops
+    assert {each.idiom for record in run.records for each in record.findings} >= {"attention"}
     return node
 
 
