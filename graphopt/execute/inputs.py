@@ -233,7 +233,8 @@ class _Prober:
             if usage.limit is not None:
                 found.append(f"{name}: an index, 0 to {usage.limit - 1}")
             elif usage.mask:
-                found.append(f"{name}: a mask, ones then zeros")
+                order = "zeros then ones" if usage.hides else "ones then zeros"
+                found.append(f"{name}: a mask, {order}")
             elif usage.constants:
                 few = ", ".join(f"{number:g}" for number in usage.constants[:4])
                 found.append(f"{name}: compared with {few}{' ...' if len(usage.constants) > 4 else ''}")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import constant, constant_tensor, facts, nodes
+from graphopt.ir import constant, constant_tensor, facts, nodes, scalar
 
 _MAX_STEPS = 2000
 """Uses followed per input; what lies further is left to trial runs."""
@@ -43,6 +43,7 @@ class Usage:
         constants: Numbers the input is compared with, in order of appearance.
         decides: A comparison of it, or the input itself, chooses a branch of an If.
         mask: It keeps or hides elements.
+        hides: It hides where it is true: something else than a large negative number stays where it is not.
         nonzero: It divides.
         positive: It must be above zero.
         operands: (node, input position) where it is a parameter such as a shape, axes or a count.
@@ -52,6 +53,7 @@ class Usage:
     constants: list[float] = field(default_factory=list)
     decides: bool = False
     mask: bool = False
+    hides: bool = False
     nonzero: bool = False
     positive: bool = False
     operands: list[tuple[ir.Node, int]] = field(default_factory=list)
@@ -67,6 +69,7 @@ class _Step:
     shift: float = 0.0
     truth: bool = False
     direct: bool = True
+    negated: bool = False
 
 
 def trace(model: ir.Model, value: ir.Value) -> Usage:
@@ -106,9 +109,11 @@ def _follow(model: ir.Model, usage: Usage, step: _Step, node: ir.Node, position:
             yield _Step(body.inputs[position], step.shift, step.truth, direct=False)
         return
     if step.truth:
-        usage.mask |= kind == "Where" and position == 0
+        if kind == "Where" and position == 0:
+            _note_mask(usage, node, negated=step.negated)
         if kind in _LOGIC or kind in ("Cast", "CastLike") or _keeps_numbers(node, position):
-            yield from (_Step(v, step.shift, truth=True, direct=False) for v in node.outputs)
+            negated = step.negated != (kind == "Not")
+            yield from (_Step(v, step.shift, truth=True, direct=False, negated=negated) for v in node.outputs)
         return
     yield from _follow_number(usage, step, node, position)
 
@@ -133,8 +138,11 @@ def _follow_number(usage: Usage, step: _Step, node: ir.Node, position: int) -> I
             usage.constants.extend(number for number in found if number not in usage.constants)
         yield from (_Step(v, truth=True, direct=False) for v in node.outputs)
     elif kind in _LOGIC or (kind == "Where" and position == 0):
-        usage.mask |= kind == "Where"
-        yield from (_Step(v, truth=True, direct=False) for v in node.outputs if kind in _LOGIC)
+        if kind == "Where":
+            _note_mask(usage, node, negated=False)
+        else:
+            negated = kind == "Not"
+            yield from (_Step(v, truth=True, direct=False, negated=negated) for v in node.outputs)
     elif kind == "Cast" and node.attributes.get_int("to", 0) == ir.DataType.BOOL.value:
         usage.mask = True
     elif kind in ("Add", "Sub") and other is not None and other.dtype.kind in "iuf" and other.size:
@@ -148,6 +156,13 @@ def _follow_number(usage: Usage, step: _Step, node: ir.Node, position: int) -> I
     elif kind in ("Cast", "CastLike", "Max", "Min") or _keeps_numbers(node, position):
         direct = step.direct and kind in ("Cast", "Identity")
         yield from (_Step(v, step.shift, direct=direct) for v in node.outputs)
+
+
+def _note_mask(usage: Usage, node: ir.Node, *, negated: bool) -> None:
+    """A Where chooses by it; one with a large negative number where it is true hides what is there."""
+    usage.mask = True
+    number = scalar(node.inputs[2 if negated else 1])
+    usage.hides |= number is not None and bool(number <= _LARGE_NEGATIVE)
 
 
 def _parameter_slots(node: ir.Node) -> tuple[int, ...]:

@@ -98,7 +98,8 @@ def _array(
     if usage.limit is not None:
         return np.asarray(rng.integers(0, usage.limit, size=shape)).astype(numpy_dtype)
     if usage.mask:
-        return _prefix_mask(shape, rng).astype(numpy_dtype)
+        kept = _prefix_mask(shape, rng)
+        return (1.0 - kept if usage.hides else kept).astype(numpy_dtype)
     if dtype == ir.DataType.BOOL:
         return np.asarray(rng.random(shape) < 0.5)
     if usage.constants and not dtype.is_floating_point():

@@ -20,9 +20,11 @@ FLOORS = {ir.DataType.FLOAT: -1e38, ir.DataType.DOUBLE: -1e38, ir.DataType.FLOAT
 """What stands for the lowest float: no score changes it, and it is not the lowest."""
 MOST_NODES = 64
 """Nodes of a mask that are written anew."""
+_BROADCASTING = frozenset({"Add", "Cast", "Identity", "Max", "Min", "Mul", "Where"})
+"""Operators whose operands may come unexpanded, as their result is expanded again."""
 _OF_SEVERAL = frozenset({"Add", "Mul", "Min", "Max", "Concat", "Where"})
 _OF_ONE = frozenset(
-    {"Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Slice", "Transpose", "Trilu", "Tile"}
+    {"Cast", "Expand", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Slice", "Transpose", "Trilu", "Tile"}
 )
 """Operators through which a constant of a mask comes as it is, or next to it."""
 
@@ -45,7 +47,7 @@ class Masks:
         self._ends = (queries, keys)
         self._dtype = dtype
         self._floor = FLOORS[dtype]
-        self._written: dict[ir.Value, ir.Value] = {}
+        self._written: dict[tuple[ir.Value, bool], ir.Value] = {}
 
     def laid(self, masks: Sequence[Mask]) -> ir.Value | None:
         """One mask that does what `masks` do one after the other; None where they hide nothing.
@@ -107,14 +109,19 @@ class Masks:
         assert value.dtype is not None
         return self._tape.op("Mul", [value, self._tape.const(np.array(factor, value.dtype.numpy()), "scale")])
 
-    def _write(self, value: ir.Value, steps: int) -> ir.Value:
-        """The mask with its lowest floats raised, and not expanded; the value itself where that is so."""
-        if value not in self._written:
-            self._written[value] = self._write_anew(value, steps)
-        return self._written[value]
+    def _write(self, value: ir.Value, steps: int, *, keep_shape: bool = False) -> ir.Value:
+        """The mask with its lowest floats raised; the value itself where that is so.
 
-    def _write_anew(self, value: ir.Value, steps: int) -> ir.Value:
-        value = _unexpanded(value)
+        Unless its shape is to be kept, because an operator like Trilu reads it, it is not expanded.
+        """
+        key = (value, keep_shape)
+        if key not in self._written:
+            self._written[key] = self._write_anew(value, steps, keep_shape=keep_shape)
+        return self._written[key]
+
+    def _write_anew(self, value: ir.Value, steps: int, *, keep_shape: bool) -> ir.Value:
+        if not keep_shape:
+            value = _unexpanded(value)
         array = array_of(value)
         if value.dtype is None or not value.dtype.is_floating_point():
             return value
@@ -130,10 +137,15 @@ class Masks:
         if node.op_type not in _OF_SEVERAL and node.op_type not in _OF_ONE:
             return value
         data = node.inputs if node.op_type in _OF_SEVERAL else node.inputs[:1]
-        written = [each if each is None else self._write(each, steps // 2) for each in data]
+        kept = keep_shape or node.op_type not in _BROADCASTING
+        written = [each if each is None else self._write(each, steps // 2, keep_shape=kept) for each in data]
         if all(new is old for new, old in zip(written, data, strict=True)):
             return value
-        if node.op_type == "Where" and len(present := [each for each in written if each is not None]) == 3:
+        if (
+            node.op_type == "Where"
+            and not kept
+            and len(present := [each for each in written if each is not None]) == 3
+        ):
             return self._where(*present)
         return self._tape.op(node.op_type, [*written, *node.inputs[len(data) :]], node.attributes)
 

@@ -120,8 +120,25 @@ def softmax_behind(weights: ir.Value, opset: int) -> tuple[ir.Node, bool] | None
                 _require_uses(value, 1)
             value = inner
         else:
+            _refuse_near_weights(node)
             return None
     return None
+
+
+def _refuse_near_weights(node: ir.Node) -> None:
+    """Tell of what makes weights from scores, but not by a softmax alone.
+
+    Raises:
+        Reject: It does.
+    """
+    if node.op_type == "Sigmoid" and leads_to_product(node.inputs[0]):
+        raise Reject("attention: the weights come from a Sigmoid, not from a softmax")
+    if node.op_type in ("Add", "Div", "Mul", "Sub"):
+        for value in node.inputs:
+            source = None if value is None else value.producer()
+            if source is not None and source.op_type == "Softmax" and leads_to_product(source.inputs[0]):
+                what = "mask or factor" if node.op_type in ("Div", "Mul") else "bias"
+                raise Reject(f"attention: a {what} is laid over the weights, behind the softmax")
 
 
 def read_scores(softmax: ir.Node, guarded: bool) -> Scores:

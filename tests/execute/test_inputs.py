@@ -107,6 +107,18 @@ def test_indices_stay_inside_the_table_and_reach_its_rows() -> None:
     assert len(np.unique(ids)) > 2
 
 
+@pytest.mark.parametrize("where", ["Where(mask, never, x)", "Where(kept, x, never)"])
+def test_masks_that_hide_are_zeros_then_ones(where: str) -> None:
+    made = model(
+        f"""g (bool[N, T] mask, float[N, T] x) => (float[N, T] y) <float never = {{-inf}}> {{
+             kept = Not(mask) z = {where} y = Softmax(z) }}"""
+    )
+    for one in make_inputs(made):
+        mask = one.values["mask"].astype(int)
+        assert (np.diff(mask, axis=1) >= 0).all()
+        assert not mask[:, 0].any()
+
+
 def test_masks_are_ones_then_zeros() -> None:
     made = model(
         """g (int64[N, T] attention_mask, float[N, T] x) => (float[N, T] y) {

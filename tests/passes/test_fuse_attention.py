@@ -209,6 +209,29 @@ def test_masks_of_all_kinds(declared: str, mask: str, value: Any) -> None:
     assert len(node.inputs) == 4 and attribute_float(node, "scale", 0) == pytest.approx(SCALE)
 
 
+@pytest.mark.parametrize(
+    "views",
+    [
+        "e = Expand(lowest, square) b = Trilu <upper = 1> (e, k1)",
+        "e = Expand(lowest, square) f = Mul(e, one) b = Trilu <upper = 1> (f, k1)",
+        "e = Expand(line, square) f = Transpose <perm = [1,0]> (e) b = Min(f, one)",
+        "e = Expand(line, square) b = Slice(e, k1v, k5v, k1v)",
+    ],
+)
+def test_what_reads_the_shape_of_a_mask_finds_it_expanded(views: str) -> None:
+    run = run_pass(
+        attention(
+            mask=f"{views} z = Add(s, b)",
+            constants=f", float lowest = {{{LOWEST}}}, float one = {{1}}, int64[2] square = {{5, 5}},"
+            f" int64 k1 = {{1}}, float[5] line = {{{LOWEST}, 0, 0, 0, 0}}, int64[1] k1v = {{0}}, int64[1] k5v = {{5}}",
+            dims=(1, 5, 5),
+        ),
+        "fuse-attention",
+        opset=23,
+    )
+    run.node("Attention")
+
+
 def test_a_scaled_mask_stays_scaled() -> None:
     run = run_pass(
         attention(
@@ -609,6 +632,14 @@ def test_queries_keys_and_values_stacked_by_one_product() -> None:
             "attention: the keys are not transposed",
         ),
         ({"weighting": "v0 = Identity(vh) c0 = MatMul(w, v0) c = Mul(c0, w4)"}, "elsewhere"),
+        (
+            {"weighting": "f = Cast <to = 1> (seen) w5 = Mul(f, w) c = MatMul(w5, vh)"},
+            "attention: a mask or factor is laid over the weights, behind the softmax",
+        ),
+        (
+            {"softmax": "w = Sigmoid(z)"},
+            "attention: the weights come from a Sigmoid, not from a softmax",
+        ),
     ],
 )
 def test_near_misses(changed: dict[str, str], reason: str) -> None:
