@@ -96,7 +96,7 @@ def _swap(value: ir.Value) -> tuple[Range, float, float, bool] | None:
     if node.op_type == "Concat":
         pairs, interleaved = _concatenated(node), False
     elif node.op_type == "Reshape":
-        pairs, interleaved = _stacked(node)
+        pairs, interleaved = _stacked(node, flat=False)
     else:
         return None
     if pairs[0] is None or pairs[1] is None:
@@ -126,8 +126,8 @@ def _concatenated(node: ir.Node) -> tuple[ir.Value | None, ir.Value | None]:
     return node.inputs[0], node.inputs[1]
 
 
-def _stacked(node: ir.Node) -> tuple[tuple[ir.Value | None, ir.Value | None], bool]:
-    """Both values whose columns a Reshape of a stack interleaves."""
+def _stacked(node: ir.Node, *, flat: bool = True) -> tuple[tuple[ir.Value | None, ir.Value | None], bool]:
+    """Both values whose columns a Reshape of a stack interleaves; unless `flat`, maybe with an axis of 1."""
     stack = node.inputs[0].producer() if node.inputs and node.inputs[0] is not None else None
     output = node.outputs[0]
     if stack is None or stack.domain != "" or stack.op_type != "Concat" or len(stack.inputs) != 2:
@@ -143,7 +143,7 @@ def _stacked(node: ir.Node) -> tuple[tuple[ir.Value | None, ir.Value | None], bo
     for each in stack.inputs:
         part = None if each is None else each.producer()
         known = part is not None and part.op_type == "Unsqueeze" and rank(part.inputs[0]) == len(output.shape)
-        parts.append(part.inputs[0] if part is not None and known else None)
+        parts.append(part.inputs[0] if part is not None and known else None if flat else each)
     return (parts[0], parts[1]), True
 
 
@@ -167,6 +167,39 @@ def _is_range(value: ir.Value, columns: Range) -> bool:
 
 
 def _piece(value: ir.Value) -> Piece | None:
+    """The columns of another value that a Slice or Split takes, or one of each pair of them."""
+    return _one_of_pairs(value) or _columns(value)
+
+
+def _one_of_pairs(value: ir.Value) -> Piece | None:
+    """x[..., i::2], written as element i of the last axis of Reshape(x, [..., n / 2, 2])."""
+    node = value.producer()
+    if node is None or node.domain != "" or not node.inputs or node.inputs[0] is None:
+        return None
+    pairs = node.inputs[0]
+    if node.op_type == "Gather":
+        index = scalar(node.inputs[1])
+        if index is None or not is_last(node, pairs):
+            return None
+        place = int(index) % 2
+    else:
+        piece = _columns(value)
+        if piece is None or piece[2] - piece[1] != 1:
+            return None
+        place = piece[1]
+    view = pairs.producer()
+    source = None if view is None or view.op_type != "Reshape" or view.domain else view.inputs[0]
+    columns = None if source is None else columns_of(source)
+    if source is None or source.shape is None or pairs.shape is None or columns is None:
+        return None
+    if len(pairs.shape) != len(source.shape) + 1 or pairs.shape.dims[-2:] != (columns // 2, 2) or columns % 2:
+        return None
+    if not all(same_dim(a, b) for a, b in zip(pairs.shape.dims[:-2], source.shape.dims[:-1], strict=True)):
+        return None
+    return source, place, columns, 2
+
+
+def _columns(value: ir.Value) -> Piece | None:
     """The columns of another value that a Slice or Split takes."""
     node = value.producer()
     if node is None or node.domain != "" or not node.inputs or node.inputs[0] is None:

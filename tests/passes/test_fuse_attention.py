@@ -223,7 +223,8 @@ def test_what_reads_the_shape_of_a_mask_finds_it_expanded(views: str) -> None:
         attention(
             mask=f"{views} z = Add(s, b)",
             constants=f", float lowest = {{{LOWEST}}}, float one = {{1}}, int64[2] square = {{5, 5}},"
-            f" int64 k1 = {{1}}, float[5] line = {{{LOWEST}, 0, 0, 0, 0}}, int64[1] k1v = {{0}}, int64[1] k5v = {{5}}",
+            f" float[5] line = {{{LOWEST}, 0, 0, 0, 0}}, int64 k1 = {{1}},"
+            " int64[1] k1v = {0}, int64[1] k5v = {5}",
             dims=(1, 5, 5),
         ),
         "fuse-attention",

@@ -72,6 +72,12 @@ def test_halves_turned_by_angles(body: str) -> None:
 STACKED = (
     "u1 = Unsqueeze(e, minus) u2 = Unsqueeze(g, minus) s = Concat <axis = -1> (u1, u2) y = Reshape(s, shape)"
 )
+PAIRS = "q = Reshape(x, pairs)"
+TURNED_PAIRS = "x1, x2 = SPLIT n = Neg(x2) v = Concat <axis = -1> (n, x1) r = Reshape(v, shape)"
+NEIGHBOUR_ANGLES = (
+    "f = Mul(p, rates) h = Unsqueeze(f, minus) i = Concat <axis = -1> (h, h) d = Reshape(i, flat)"
+    " co = Cos(d) si = Sin(d) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one)"
+)
 NEIGHBOURS = "x1 = Slice(x, none, end, last, two) x2 = Slice(x, one, end, last, two)"
 
 
@@ -86,10 +92,20 @@ NEIGHBOURS = "x1 = Slice(x, none, end, last, two) x2 = Slice(x, one, end, last, 
         " v = Concat <axis = -1> (v1, v2) r = Reshape(v, shape) f = Mul(p, rates) h = Unsqueeze(f, minus)"
         " i = Concat <axis = -1> (h, h) d = Reshape(i, flat) co = Cos(d) si = Sin(d)"
         f" cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}",
+        f"{PAIRS} x1 = Gather <axis = -1> (q, zero) x2 = Gather <axis = 4> (q, first) {HALF_ANGLES}"
+        " a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
+        f" e = Sub(a, b) g = Add(c, d) {STACKED}",
+        f"{PAIRS} {TURNED_PAIRS} {NEIGHBOUR_ANGLES} {FULL}".replace("SPLIT", "Split <axis = -1> (q, ones)"),
+        f"{PAIRS} {TURNED_PAIRS} {NEIGHBOUR_ANGLES} {FULL}".replace(
+            "x1, x2 = SPLIT", "x1 = Gather <axis = -1> (q, none) x2 = Slice(q, one, end, last)"
+        ),
     ],
 )
 def test_neighbours_turned_by_angles(body: str) -> None:
-    constants = ", int64[1] minus = {-1}, int64[4] shape = {0, 0, 0, 8}, int64[3] flat = {0, 0, 8}"
+    constants = (
+        ", int64 zero = {0}, int64 first = {1}, int64[2] ones = {1, 1}, int64[5] pairs = {0, 0, 0, 4, 2}"
+    )
+    constants += ", int64[1] minus = {-1}, int64[4] shape = {0, 0, 0, 8}, int64[3] flat = {0, 0, 8}"
     run = run_pass(rotary(body, constants=constants), "fuse-rotary,dce", opset=23)
     assert attribute_int(run.node("RotaryEmbedding"), "interleaved", 0) == 1
     assert "Neg" not in run.ops and "Sub" not in run.ops
