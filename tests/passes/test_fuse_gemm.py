@@ -134,6 +134,49 @@ def test_batch_normalization_before_a_gemm_folds(weights: Weights) -> None:
     assert run.ops == ["Gemm"]
 
 
+@pytest.mark.parametrize("x", ["2,5,3", "n,5,3", "n,2,2,3"])
+@pytest.mark.parametrize(
+    "view", ["Reshape (a, rows)", "Flatten <axis = {axis}> (a)", "Flatten <axis = -1> (a)"]
+)
+def test_batch_normalization_behind_a_view_of_rows_folds(weights: Weights, x: str, view: str) -> None:
+    text = weights(w=(3, 4), **NORM).replace("<", "<int64[2] rows = {-1, 4}, ", 1)
+    run = run_pass(
+        f"""agraph (float[{x}] x) => (float[k,4] y) {text} {{
+            a = MatMul(x, w)
+            r = {view.format(axis=x.count(","))}
+            y = BatchNormalization(r, scale, shift, mean, positive_var)
+        }}""",
+        "fuse-gemm",
+    )
+    assert run.ops == ["MatMul", "Add", view.split()[0]]
+
+
+def test_batch_normalization_behind_a_view_of_a_gemm_folds(weights: Weights) -> None:
+    text = weights(w=(3, 4), b=(4,), **NORM).replace("<", "<int64[2] rows = {-1, 4}, ", 1)
+    run = run_pass(
+        f"""agraph (float[n,3] x) => (float[n,4] y) {text} {{
+            a = Gemm(x, w, b)
+            r = Reshape(a, rows)
+            y = BatchNormalization(r, scale, shift, mean, positive_var)
+        }}""",
+        "fuse-gemm",
+    )
+    assert run.ops == ["Gemm", "Reshape"]
+
+
+def test_batch_normalization_behind_a_view_of_other_columns_stays(weights: Weights) -> None:
+    text = weights(w=(3, 8), **NORM).replace("<", "<int64[2] rows = {-1, 4}, ", 1)
+    run = run_pass(
+        f"""agraph (float[2,5,3] x) => (float[k,4] y) {text} {{
+            a = MatMul(x, w)
+            r = Reshape(a, rows)
+            y = BatchNormalization(r, scale, shift, mean, positive_var)
+        }}""",
+        "fuse-gemm",
+    )
+    assert "not known to keep the columns" in next(iter(run.refusals))
+
+
 def test_batch_normalization_of_three_dimensions_is_not_along_the_last_axis(weights: Weights) -> None:
     run = run_pass(
         f"""agraph (float[5,4,3] x) => (float[n,m,k] y) {weights(w=(3, 4), **NORM)} {{
