@@ -1,8 +1,9 @@
-"""Write Reshape, Transpose, Reshape as the DepthToSpace or SpaceToDepth that it is.
+"""Write Reshape, Transpose, Reshape as the DepthToSpace or SpaceToDepth that it is, and Slices and a Concat.
 
     [N, b, b, C, H, W] -> perm 0 3 4 1 5 2 -> [N, C, b H, b W]        DepthToSpace, mode DCR
     [N, C, b, b, H, W] -> perm 0 1 4 2 5 3 -> [N, C, b H, b W]        DepthToSpace, mode CRD
     [N, C, H, b, W, b] -> perm 0 3 5 1 2 4 -> [N, b b C, H, W]        SpaceToDepth
+    Concat(x[::2, ::2], x[::2, 1::2], x[1::2, ::2], x[1::2, 1::2])    SpaceToDepth
 
 Half the time in onnxruntime (64x40x40, one thread: 0.25 ms for 0.49).
 """
@@ -16,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_ints, op, rest, rule, same_dim, var
-from graphopt.passes.algebra._blocks import blocks
+from graphopt.passes.algebra._blocks import Blocks, blocks
 from graphopt.pipeline import RewritePass
 
 DEPTH_TO_SPACE: dict[tuple[int, ...], tuple[str, int, tuple[int, int]]] = {
@@ -25,6 +26,16 @@ DEPTH_TO_SPACE: dict[tuple[int, ...], tuple[str, int, tuple[int, int]]] = {
 }
 """Permutation -> mode, axis of the channels, axes of the block."""
 FIRST_OPSET_OF_MODE = 11
+KERNELS = frozenset(
+    {
+        ir.DataType.FLOAT,
+        ir.DataType.DOUBLE,
+        ir.DataType.FLOAT16,
+        ir.DataType.UINT8,
+        ir.DataType.INT8,
+    }
+)
+"""Types for which onnxruntime has both operators."""
 
 VIEWS = op("Transpose", op("Reshape", var("x"), rest("_"), name="split"), name="transpose")
 
@@ -53,6 +64,8 @@ def views_as_depth_to_space(
         raise Reject("the height and width of the result are not known")
     if tape.opset < FIRST_OPSET_OF_MODE and mode != "DCR":
         tape.require_opset(FIRST_OPSET_OF_MODE)
+    if x.dtype not in KERNELS:
+        raise Reject(f"onnxruntime has no DepthToSpace for {x.dtype}")
     attributes = {"blocksize": size} if mode == "DCR" else {"blocksize": size, "mode": mode}
     return tape.op("DepthToSpace", [x], attributes)
 
@@ -60,7 +73,18 @@ def views_as_depth_to_space(
 @rule(op("Reshape", VIEWS, rest("__"), name="merge"))
 def views_as_space_to_depth(tape: Tape, merge: ir.Node) -> ir.Value:
     """Reshape(Transpose(Reshape(x)))  ->  SpaceToDepth(x)."""
-    found = blocks(merge.outputs[0])
+    return _space_to_depth(tape, blocks(merge.outputs[0]))
+
+
+@rule(op("Concat", op("Slice", rest("_")), rest("__"), name="join"))
+def slices_as_space_to_depth(tape: Tape, join: ir.Node) -> ir.Value:
+    """Concat(x[::2, ::2], x[::2, 1::2], x[1::2, ::2], x[1::2, 1::2])  ->  SpaceToDepth(x)."""
+    return _space_to_depth(tape, blocks(join.outputs[0]))
+
+
+def _space_to_depth(tape: Tape, found: Blocks) -> ir.Value:
+    if found.source.dtype not in KERNELS:
+        raise Reject(f"onnxruntime has no SpaceToDepth for {found.source.dtype}")
     channels = int(found.places[:, 2].max()) + 1
     rows, columns, inner = np.indices((found.size, found.size, channels)).reshape(3, -1)
     if not np.array_equal(found.places, np.stack([rows, columns, inner], axis=1)):
@@ -70,8 +94,12 @@ def views_as_space_to_depth(tape: Tape, merge: ir.Node) -> ir.Value:
 
 @dataclass(frozen=True)
 class ViewsToDepth(RewritePass):
-    """Write Reshape, Transpose, Reshape as DepthToSpace or SpaceToDepth."""
+    """Write Reshape, Transpose, Reshape, or Slices and a Concat, as DepthToSpace or SpaceToDepth."""
 
     name: ClassVar[str] = "views-to-depth"
     exact: ClassVar[bool] = True
-    rules: ClassVar[tuple[Rule, ...]] = (views_as_depth_to_space, views_as_space_to_depth)
+    rules: ClassVar[tuple[Rule, ...]] = (
+        views_as_depth_to_space,
+        views_as_space_to_depth,
+        slices_as_space_to_depth,
+    )

@@ -181,6 +181,7 @@ def join_products_over_a_bias(tape: Tape, first: ir.Node, add: ir.Node, second: 
         raise Reject(f"a constant of shape {list(read.shape)} may broadcast the input of the MatMul")
     shift = np.broadcast_to(left.of_outputs(read.shift), (left.outputs,))
     for view in (left, right):
+        view.require_constant_weight()
         refuse_big_copy(view.weight)
     weight = tape.const(rounded(left.matrix() @ right.matrix(), right.dtype), right.weight.name or "weight")
     bias = tape.const(rounded(shift @ right.matrix(), right.dtype), "bias")

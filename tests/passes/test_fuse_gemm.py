@@ -238,6 +238,38 @@ def test_two_products_become_one_where_that_is_cheaper(weights: Weights, rank: i
     assert run.ops == ["MatMul"]
 
 
+@pytest.mark.parametrize("shape", [(8,), (1, 1, 8), ()])
+@pytest.mark.parametrize("order", ["a, b", "b, a"])
+def test_two_products_over_a_bias_become_one(weights: Weights, shape: tuple[int, ...], order: str) -> None:
+    run = run_pass(
+        f"""agraph (float[2,5,3] x) => (float[2,5,3] y) {weights(v=(3, 8), b=shape, w=(8, 3))} {{
+            a = MatMul(x, v)
+            c = Add({order})
+            y = MatMul(c, w)
+        }}""",
+        "fuse-gemm",
+    )
+    assert run.ops == ["MatMul", "Add"]
+
+
+@pytest.mark.parametrize(
+    ("v", "w", "b"), [((16, 2), (2, 16), (2,)), ((16, 8), (8, 16), (5, 1)), ((16, 8), (8, 16), (3, 1, 1, 8))]
+)
+def test_other_products_over_a_bias_stay(
+    weights: Weights, v: tuple[int, ...], w: tuple[int, ...], b: tuple[int, ...]
+) -> None:
+    dims = "3,2,5,16" if len(b) == 4 else "2,5,16"
+    run = run_pass(
+        f"""agraph (float[2,5,16] x) => (float[{dims}] y) {weights(v=v, b=b, w=w)} {{
+            a = MatMul(x, v)
+            c = Add(a, b)
+            y = MatMul(c, w)
+        }}""",
+        "fuse-gemm",
+    )
+    assert run.ops == ["MatMul", "Add", "MatMul"]
+
+
 def test_a_bottleneck_stays(weights: Weights) -> None:
     run = run_pass(
         f"""agraph (float[5,8] x) => (float[5,8] y) {weights(v=(8, 2), w=(2, 8))} {{

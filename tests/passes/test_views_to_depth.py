@@ -1,4 +1,4 @@
-"""Reshape, Transpose, Reshape become DepthToSpace or SpaceToDepth."""
+"""Reshape, Transpose, Reshape become DepthToSpace or SpaceToDepth, and so do Slices and a Concat."""
 
 from __future__ import annotations
 
@@ -50,3 +50,44 @@ def test_others_stay(text: str, reason: str | None) -> None:
     run = run_pass(text, "views-to-depth")
     assert not run.changes
     assert dict(run.refusals) == ({reason: 1} if reason else {})
+
+
+def _slices(*starts: tuple[int, int], both: bool = True, dtype: str = "float") -> str:
+    """Each second pixel along both axes, from those starts, by one Slice or two."""
+    lines = []
+    for i, (row, column) in enumerate(starts):
+        rows, columns = f"k{row}, far, k2, two", f"k{column}, far, k3, two"
+        lines.append(
+            f"s{i} = Slice(x, k{row}{column}, ends, axes, steps)"
+            if both
+            else f"r{i} = Slice(x, {rows}) s{i} = Slice(r{i}, {columns})"
+        )
+    parts = ", ".join(f"s{i}" for i in range(len(starts)))
+    return f"""agraph ({dtype}[N,3,8,10] x) => ({dtype}[N,C,H,W] y) <
+        int64[2] k00 = {{0, 0}}, int64[2] k01 = {{0, 1}}, int64[2] k10 = {{1, 0}}, int64[2] k11 = {{1, 1}},
+        int64[1] k0 = {{0}}, int64[1] k1 = {{1}}, int64[1] k2 = {{2}}, int64[1] k3 = {{3}},
+        int64[1] two = {{2}}, int64[1] far = {{2147483647}},
+        int64[2] ends = {{9223372036854775807, 9223372036854775807}}, int64[2] axes = {{2, 3}},
+        int64[2] steps = {{2, 2}}
+    > {{ {" ".join(lines)} y = Concat<axis=1>({parts}) }}"""
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_slices(both: bool) -> None:
+    run = run_pass(_slices((0, 0), (0, 1), (1, 0), (1, 1), both=both), "views-to-depth,dce")
+    assert run.ops == ["SpaceToDepth"]
+
+
+def test_slices_in_another_order_stay() -> None:
+    run = run_pass(_slices((0, 0), (1, 0), (0, 1), (1, 1)), "views-to-depth")
+    assert not run.changes and "in another order" in next(iter(run.refusals))
+
+
+def test_types_without_a_kernel_stay() -> None:
+    run = run_pass(_slices((0, 0), (0, 1), (1, 0), (1, 1), dtype="int64"), "views-to-depth")
+    assert not run.changes and "onnxruntime has no SpaceToDepth for INT64" in next(iter(run.refusals))
+    views = _text("N,12,4,5", "-1,2,2,3,4,5", "0,3,4,1,5,2", "-1,3,8,10", "N,3,8,10").replace(
+        "float", "int64"
+    )
+    run = run_pass(views, "views-to-depth")
+    assert not run.changes and "onnxruntime has no DepthToSpace for INT64" in next(iter(run.refusals))
