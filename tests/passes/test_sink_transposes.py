@@ -127,6 +127,19 @@ def test_moves_to_where_least_is_transposed() -> None:
     assert run.ops == ["Relu", "ReduceMax", "Transpose"]
 
 
+@pytest.mark.parametrize("take", ["Gather<axis = 0>(t, i{0})", "Slice(t, i{0}, i{1}, front)"])
+@pytest.mark.parametrize(("perm", "moves"), [([2, 0, 1], False), ([1, 0, 2], True)])
+def test_parts_are_not_taken_element_by_element(take: str, perm: list[int], moves: bool) -> None:
+    parts = " ".join(f"p{part} = {take.format(part, part + 1)}" for part in range(4))
+    text = f"""g (float[8, 8, 8] x) => (float[A, B, C] y) {HEAD}, int64[1] i3 = {{3}}, int64[1] i4 = {{4}},
+        int64[1] front = {{0}}> {{
+        r = Relu(x) t = Transpose<perm = {perm}>(r) {parts} y = Max(p0, p1, p2, p3)
+    }}"""
+    text = text.replace("8, 8, 8", "48, 48, 48")
+    run = run_pass(text, "sink-transposes")
+    assert run.ops.index("Transpose") > run.ops.index("Max") if moves else run.changes == 0
+
+
 def test_residual_sums_are_followed_as_a_whole() -> None:
     block = "c{0} = Conv<pads = [1, 1, 1, 1]>({1}, w) n{0} = Transpose<perm = [0, 2, 3, 1]>(c{0}) "
     block += "b{0} = Add(n{0}, bias) s{0} = Add(b{0}, {2}) p{0} = Transpose<perm = [0, 3, 1, 2]>(s{0}) "
