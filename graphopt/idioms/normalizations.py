@@ -41,7 +41,11 @@ SMALL = 1e-2
 """Scalars below this may be an epsilon or a floor."""
 HUGE, TINY = 1e3, 1e-6
 """Sizes of rows beside which no epsilon counts, and which count for nothing beside one."""
-SIZES = (1.0, HUGE, 10.0, 0.1, 1e-2, 1e-3, 1e-4, TINY)
+MODERATE = 10.0
+"""Size of rows that no epsilon counts beside, yet two powers of ten below `HUGE`."""
+POWERS = (0.4, 2.5)
+"""Of the size of a row: what a divisor grows with where a root is missing, or is another one."""
+SIZES = (1.0, HUGE, MODERATE, 0.1, 1e-2, 1e-3, 1e-4, TINY)
 """Sizes of the rows compared, ordinary ones first."""
 FEW_SIZES = (1.0, 1e-3)
 """Those compared in further probe shapes."""
@@ -155,7 +159,12 @@ def recognize_normalization(
         elif outcome is not None and (near is None or outcome.bare > near.bare):
             near = outcome
     centred = any(node.op_type == "Sub" for node in function.region.nodes)
-    return found or near or mixed_axes(function, NORMALIZATIONS[0 if centred else 1].name)
+    return (
+        found
+        or near
+        or mixed_axes(function, NORMALIZATIONS[0 if centred else 1].name)
+        or _other_divisor(seen)
+    )
 
 
 def _again(function: TensorFunction, like: FoundReduction, tolerance: float) -> Outcome:
@@ -194,6 +203,37 @@ def _fit(idiom: Normalization, seen: Observed, tolerance: float) -> Outcome:
         return None
     bare = np.abs(scale - 1.0).max() < 1e-3
     return NearReduction(idiom.name, _difference(idiom, seen, scale, bias, epsilon, tolerance), bool(bare))
+
+
+def _other_divisor(seen: Observed) -> NearReduction | None:
+    """Say so where rows are divided by something of their own, but not by the root of a mean square."""
+    if seen.groups > 1:
+        return None
+    for idiom in NORMALIZATIONS[:2]:
+        with np.errstate(all="ignore"):
+            # Scale over divisor, for two draws of rows of one size, and for smaller ones.
+            one, two, small = (
+                _odd_part(seen, draw, size) / idiom.part(seen.at(0, draw, size)[0], seen.axes)
+                for draw, size in ((DRAWS[0], HUGE), (DRAWS[1], HUGE), (DRAWS[0], MODERATE))
+            )
+            divisors = two / one
+            power = float(np.median(np.log(np.abs(small / one)) / math.log(HUGE / MODERATE)))
+        mean = divisors.mean(axis=seen.axes, keepdims=True)
+        one_a_row = np.all(np.abs(divisors - mean) <= 1e-6 * np.abs(mean))
+        if not one_a_row or not np.ptp(mean) > 1e-6 or not POWERS[0] <= power <= POWERS[1]:
+            continue
+        what = "the variance" if idiom.part is _centred else "the mean square"
+        if abs(power - 1.0) > 1e-6:
+            difference = f"what divides a row grows with the power {power:.4g} of its size, not 1"
+        else:
+            difference = f"what divides a row is not the root of {what}"
+        return NearReduction(idiom.name, difference)
+    return None
+
+
+def _odd_part(seen: Observed, draw: int, size: float) -> Array:
+    """The result without what a bias adds to it."""
+    return np.asarray((seen.at(0, draw, size)[1] - seen.at(0, draw, -size)[1]) / 2.0)
 
 
 def _affine(idiom: Normalization, seen: Observed) -> tuple[Array, Array] | None:

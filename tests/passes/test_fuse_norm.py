@@ -358,7 +358,23 @@ NEAR = {
     ),
     "mean absolute": (
         f"{MEAN} a = Abs(d) v = ReduceMean <axes = [2]> (a) e = Add(v, eps) y = Div(d, e)",
+        "nearly LayerNormalization: what divides a row is not the root of the variance",
+    ),
+    "not centred in the root": (
+        f"{MEAN} q = Mul(x, x) v = ReduceMean <axes = [2]> (q) e = Add(v, eps) r = Sqrt(e) y = Div(d, r)",
+        "nearly LayerNormalization: what divides a row is not the root of the variance",
+    ),
+    "another power": (
+        f"{MEAN} v = ReduceMean <axes = [2]> (p) e = Add(v, eps) r = Pow(e, tiny) y = Div(d, r)",
         "",
+    ),
+    "no root": (
+        "p = Pow(x, two) v = ReduceMean <axes = [2]> (p) e = Add(v, eps) y = Div(x, e)",
+        "nearly RMSNormalization: what divides a row grows with the power 2 of its size, not 1",
+    ),
+    "a root of the mean size": (
+        f"{MEAN} a = Abs(d) v = ReduceMean <axes = [2]> (a) e = Add(v, eps) r = Sqrt(e) y = Div(d, r)",
+        "nearly LayerNormalization: what divides a row grows with the power 0.5 of its size, not 1",
     ),
 }
 
