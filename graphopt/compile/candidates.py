@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from graphopt.compile.background import Background
 from graphopt.compile.emit import forget_claims
 from graphopt.cost import ModelCost, estimate, load_rates
 from graphopt.errors import ExecutionError
 from graphopt.execute import CheckResult, InputSet, Oracle
 from graphopt.io import Interface, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
-from graphopt.pipeline import FailedPassError, Observer, Pipeline, Record, bisect
+from graphopt.pipeline import FailedPassError, Observer, Pipeline, PipelineResult, Record, bisect
 from graphopt.report import LeftOut
 
 SHAPES_SHOWN = 3
@@ -113,15 +114,20 @@ class Workshop:
         self._cost_shapes = shapes
         self._stages = stages
         self._observer = observer
-        self._oracle: Oracle | None = None
         self._unchecked: CheckResult | None = None
-        if check:
-            with stages("oracle"):
-                self._ask_oracle(inputs, shapes)
-        self._note_defaults()
         with stages("shapes"):
-            self._note_false_shapes(self._infer(start))
+            infer_shapes(start)
             self.cost = self._estimate(start)
+        self._asked = Background(lambda: self._ask_oracle(inputs, shapes)) if check else None
+        self._refuted: list[str] | None = None if check else []
+        if inputs is not None or shapes is not None:
+            self._hold_against_oracle()  # what does not fit is told at once
+        self._note_defaults()
+
+    @property
+    def _oracle(self) -> Oracle | None:
+        """The oracle, waited for; None if there is none."""
+        return None if self._asked is None else self._asked.result()
 
     def make(self, name: str, pipeline: Pipeline) -> Made:
         """Run a pipeline on a clone, leaving out passes that raise, break the graph or change outputs.
@@ -161,27 +167,55 @@ class Workshop:
         return self._start is self.original and not any(record.changes for record in made.records)
 
     def _run(self, name: str, pipeline: Pipeline) -> Made:
+        ran = self._rewrite(pipeline)
         with self._stages("passes"):
-            model = self._start.clone()
-            adopt_shapes(model, self._start)
-            ran = pipeline.run(model, infer=self._infer, observer=self._observer)
             cost = self._estimate(ran.model)
             corrections = self._finish(ran.model)
         with self._stages("check"):
             check = self._compare(ran.model)
         return Made(name, ran.model, pipeline, ran.records, [], cost, check, corrections)
 
+    def _rewrite(self, pipeline: Pipeline) -> PipelineResult:
+        """Run the passes while the oracle runs the original; again if that refutes a shape they relied on."""
+
+        def run() -> PipelineResult:
+            with self._stages("passes"):
+                model = self._start.clone()
+                adopt_shapes(model, self._start)
+                return pipeline.run(model, infer=self._infer, observer=self._observer)
+
+        try:
+            ran = run()
+        except FailedPassError:
+            if not self._hold_against_oracle():
+                raise
+            return run()
+        return run() if self._hold_against_oracle() else ran
+
+    def _hold_against_oracle(self) -> bool:
+        """Drop inferred shapes that the oracle refutes; whether any was, now that it is first known."""
+        if self._refuted is not None:
+            return False
+        with self._stages("oracle"):
+            oracle = self._oracle
+        self._refuted = [] if oracle is None else drop_false_shapes(self._start, oracle.shapes)
+        self._note_false_shapes(self._refuted)
+        if self._refuted:
+            self.cost = self._estimate(self._start)
+        return bool(self._refuted)
+
     def _ask_oracle(
         self, inputs: Sequence[InputSet] | None, shapes: Mapping[str, Sequence[int]] | None
-    ) -> None:
+    ) -> Oracle | None:
         try:
-            self._oracle = Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True)
+            return Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True)
         except ExecutionError as error:
             if inputs is not None or shapes is not None:
                 error.hint = f"{error.hint or 'give other inputs or shapes'}; --no-check compares nothing"
                 raise
             self._unchecked = CheckResult(False, False, reason=error.message)
             self.notes.append(f"not checked, since the original cannot be run: {error.message}")
+            return None
 
     def _note_defaults(self) -> None:
         count = sum(port.has_default for port in self._interface.inputs)
@@ -197,19 +231,23 @@ class Workshop:
             more = f"; and {len(false) - SHAPES_SHOWN} more" if len(false) > SHAPES_SHOWN else ""
             self.notes.append(f"inferred shapes that a real run refuted are not used: {shown}{more}")
 
-    def _infer(self, model: ir.Model) -> list[str]:
+    def _infer(self, model: ir.Model) -> None:
         infer_shapes(model)
-        return [] if self._oracle is None else drop_false_shapes(model, self._oracle.shapes)
+        oracle = self._oracle
+        if oracle is not None:
+            drop_false_shapes(model, oracle.shapes)
 
     def _estimate(self, model: ir.Model) -> ModelCost:
         return estimate(model, shapes=self._cost_shapes, rates=load_rates())
 
     def _finish(self, model: ir.Model) -> list[str]:
         forget_claims(model)
-        return restore(model, self._interface, None if self._oracle is None else self._oracle.shapes)
+        oracle = self._oracle
+        return restore(model, self._interface, None if oracle is None else oracle.shapes)
 
     def _compare(self, model: ir.Model) -> CheckResult | None:
-        return self._unchecked if self._oracle is None else self._oracle.compare(model)
+        oracle = self._oracle
+        return self._unchecked if oracle is None else oracle.compare(model)
 
     def _blame(self, pipeline: Pipeline) -> str:
         def is_good(model: ir.Model) -> bool:
