@@ -87,6 +87,15 @@ RAMP_ENDS = ("Clip", "Max", "Min", "Relu", "Where")
 """Operators that spellings of HardSigmoid end with where their factor stands behind a gate."""
 BARE = ("Clip", "LeakyRelu", "Max", "Min", "PRelu", "Where")
 """Operators that alone may spell another one: Max(x, 0)."""
+AFFINE = frozenset({"Add", "Div", "Mul", "Neg", "Sub"})
+BOUNDING = frozenset({"Clip", "Max", "Min", "Where"})
+"""Operators that may spell a bound, which a channel may have of its own."""
+UNTOLD = frozenset({"", "Abs", "Erf", "LeakyRelu", "Relu", "Sigmoid", "Tanh"})
+"""What an affine of each channel before or behind it makes nothing else of: it is no near miss."""
+MOST_UNEVEN = 200
+"""Regions with several numbers in a constant that are looked at, in a model."""
+MOST_UNEVEN_NODES = 12
+"""Nodes of such a region."""
 BITS = {ir.DataType.FLOAT: 32, ir.DataType.FLOAT16: 16, ir.DataType.DOUBLE: 64, ir.DataType.BFLOAT16: 16}
 
 
@@ -156,6 +165,7 @@ class _Search:
         self._seen = seen
         self._claimed: set[ir.Node] = set()
         self._near: dict[ir.Node, ir.Node] = {}
+        self._asked_uneven = 0
         self.waiting = False
 
     def build(self, tape: Tape, end: ir.Node) -> ir.Value:
@@ -171,7 +181,9 @@ class _Search:
                     tape.consumed = region.nodes[-2::-1]
                     for node in region.nodes:
                         self._near.setdefault(node, end)
-            elif found is not None:
+            elif found is None:
+                reason = reason or self._uneven(region)
+            else:
                 try:
                     return self._write(tape, region, found)
                 except Reject as rejection:
@@ -276,6 +288,42 @@ class _Search:
                 self._seen[key] = None
         return self._seen[key]
 
+    def _uneven(self, region: Region) -> str:
+        """What a region would be if its constants were all one number each, as text; "" for nothing told."""
+        if self._asked_uneven >= MOST_UNEVEN or len(region.nodes) > MOST_UNEVEN_NODES:
+            return ""
+        kinked = [node for node in region.nodes if node.op_type not in AFFINE]
+        made = {region.entry, *(node.outputs[0] for node in region.nodes)}
+        firsts: dict[ir.Value, float] = {}
+        bounds = True
+        for node in region.nodes:
+            for value in node.inputs:
+                if value is None or value in made:
+                    continue
+                if value not in self._numbers:
+                    self._numbers[value] = _uniform(value)
+                if self._numbers[value] is not None:
+                    continue
+                first = _first(value)
+                if first is None:
+                    return ""
+                firsts[value] = first
+                bounds &= node.op_type in BOUNDING
+        gated = sum(region.entry in node.inputs for node in region.nodes) > 1
+        bounded = any(node.op_type in BOUNDING for node in kinked)
+        if not firsts or not (gated or bounded or len(kinked) > 1):
+            return ""
+        self._asked_uneven += 1
+        self._numbers.update(firsts)
+        try:
+            found = self._recognize(region)
+        finally:
+            self._numbers.update(dict.fromkeys(firsts))
+        name = found.idiom.name if isinstance(found, Found) else ""
+        if name in UNTOLD or (name == "Clip" and not bounds):
+            return ""
+        return f"nearly {name}, but the constant '{next(iter(firsts)).name}' holds several numbers"
+
     def _signature(self, region: Region) -> Iterator[_Step]:
         """What the region computes, as text and numbers: regions of one signature are the same function.
 
@@ -329,6 +377,14 @@ def _uniform(value: ir.Value) -> float | None:
         return None
     elements = tensor.numpy().reshape(-1)
     return float(elements[0]) if tensor.size == 1 or bool((elements == elements[0]).all()) else None
+
+
+def _first(value: ir.Value) -> float | None:
+    """The first number of a constant of several."""
+    tensor = constant_tensor(value)
+    if tensor is None or not 1 < tensor.size <= MOST_ELEMENTS or not tensor.dtype.is_floating_point():
+        return None
+    return float(tensor.numpy().reshape(-1)[0])
 
 
 def _loses_bits(region: Region, dtype: ir.DataType) -> bool:

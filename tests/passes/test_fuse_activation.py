@@ -469,6 +469,35 @@ def test_a_constant_per_channel_stays() -> None:
     assert run_pass(text, "fuse-activation").changes == 0
 
 
+@pytest.mark.parametrize(
+    ("idiom", "body"),
+    [
+        ("HardSigmoid", "s = Add(x, b) c = Clip(s, low, high) y = Div(c, high)"),
+        ("Swish", "s = Mul(x, b) g = Sigmoid(s) y = Mul(x, g)"),
+        ("Clip", "s = Relu(x) y = Min(s, b)"),
+        ("HardSwish", "s = Add(x, b) c = Clip(s, low, high) h = Mul(x, c) y = Div(h, high)"),
+        ("Gelu", "d = Div(x, root) e = Erf(d) a = Add(e, u) m = Mul(x, a) y = Mul(m, half)"),
+    ],
+)
+def test_a_constant_of_several_numbers_is_told(idiom: str, body: str) -> None:
+    text = f"""g (float[2,3] x) => (float[2,3] y) <float[3] b = {{3, 2, 3}}, float[3] u = {{1, 1, 1.01}},
+        float root = {{1.4142135}}, float half = {{0.5}}, float low = {{0}}, float high = {{6}}>
+        {{ {body} }}"""
+    run = run_pass(text, "fuse-activation", opset=20)
+    assert any(f"nearly {idiom}, but the constant '" in reason for reason in run.refusals), run.refusals
+    assert not run.changes
+
+
+@pytest.mark.parametrize(
+    "body", ["s = Add(x, b) y = Relu(s)", "s = Mul(x, b) t = Add(s, b) y = Sigmoid(t)", "y = PRelu(x, b)"]
+)
+def test_plain_functions_of_an_affine_per_channel_are_no_near_misses(body: str) -> None:
+    run = run_pass(
+        f"g (float[2,3] x) => (float[2,3] y) <float[3] b = {{3, 2, 3}}> {{ {body} }}", "fuse-activation"
+    )
+    assert not run.changes and not run.refusals
+
+
 def test_a_constant_of_more_dimensions_stays() -> None:
     text = """g (float[3] x) => (float[1,3] y) <float[1,1] b = {3}, float low = {0}, float high = {6}> {
         s = Add(x, b) c = Clip(s, low, high) y = Div(c, high) }"""
