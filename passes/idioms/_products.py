@@ -46,11 +46,14 @@ class Operand:
 
 
 def read_product(node: ir.Node) -> tuple[Operand, Operand] | None:
-    """Both factors of a batched product of computed matrices, rows by columns each: left @ right^T."""
+    """Both factors of a batched product of matrices, rows by columns each: left @ right^T, right computed.
+
+    Queries may be constant, as those are that a model has learned.
+    """
     if node.domain != "" or node.op_type not in ("MatMul", "Einsum") or len(node.inputs) != 2:
         return None
     left, right = node.inputs
-    if left is None or right is None or constant_tensor(left) or constant_tensor(right):
+    if left is None or right is None or constant_tensor(right):
         return None
     if node.op_type == "Einsum":
         return _einsum_product(node, left, right)
@@ -145,22 +148,16 @@ def _through_view(node: ir.Node, operand: Operand) -> Operand | None:
     """The transposed operand behind a Reshape that splits the batch of a Transpose of merged heads."""
     inner = node.inputs[0]
     source = None if inner is None else inner.producer()
-    if (
-        inner is None
-        or source is None
-        or source.op_type != "Transpose"
-        or not views_batch(inner, operand.value)
-    ):
+    if inner is None or source is None or source.op_type != "Transpose" or operand.lead is not None:
         return None
-    dims = rank(inner)
     axes = attribute_ints(source, "perm")
-    if dims is None or axes is None or axes != list(swapped(tuple(range(dims)))) or source.inputs[0] is None:
+    if axes is None or source.inputs[0] is None or not views_batch(inner, operand.value):
         return None
     if operand.perm != swapped(tuple(range(len(operand.perm)))):
         return None
     assert operand.value.shape is not None
     lead = tuple(operand.value.shape.dims[:-2])
-    return Operand(source.inputs[0], tuple(range(dims)), lead)
+    return Operand(source.inputs[0], swapped(tuple(axes)), lead)
 
 
 def swapped(perm: tuple[int, ...]) -> tuple[int, ...]:

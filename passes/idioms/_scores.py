@@ -69,6 +69,8 @@ class Scores:
         keys: Likewise.
         scale: What the product is multiplied with.
         masks: What is laid over it, first to last.
+        merged: Of each mask whether it is laid over scores whose heads are merged with their batch.
+        lead: Batch and heads of scores that are not so; None where all are.
         softcap: Bound of the scores, 0 for none.
         guarded: Rows of weights that are not numbers count as zeros.
         value: The scores as the softmax reads them.
@@ -78,6 +80,8 @@ class Scores:
     keys: Operand
     scale: float
     masks: tuple[Mask, ...]
+    merged: tuple[bool, ...]
+    lead: tuple[object, ...] | None
     softcap: float
     guarded: bool
     value: ir.Value
@@ -151,11 +155,15 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
     assert start is not None
     factor, softcap = 1.0, 0.0
     masks: list[Mask] = []
+    merged: list[bool] = []
+    lead: tuple[object, ...] | None = None
     value = start
     for _ in range(MOST_STEPS):
         node = value.producer()
         if node is None:
             raise Reject("")
+        if value.shape is not None and len(value.shape) == HEADED:
+            lead = tuple(value.shape.dims[:-2])
         product = read_product(node)
         _require_uses(value, 1)
         if product is not None:
@@ -169,7 +177,8 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
                 scale *= softcap
             if not scale > 0 or not np.isfinite(scale):
                 raise Reject(f"attention: the scale {scale:g} is not positive")
-            return Scores(queries, keys, scale, tuple(reversed(masks)), softcap, guarded, start)
+            masks, merged = masks[::-1], merged[::-1]
+            return Scores(queries, keys, scale, tuple(masks), tuple(merged), lead, softcap, guarded, start)
         step = node.op_type
         if step in ("Mul", "Div"):
             inner, by = scaled_by(node)
@@ -182,12 +191,14 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
             if softcap:
                 raise Reject("attention: a mask is added before the scores are capped")
             masks.append(Bias(other, factor if step == "Add" else -factor))
+            merged.append(rank(value) == HEADED - 1)
             value = inner
         elif step == "Where":
             choice, inner = _chosen(node, factor)
             if softcap:
                 raise Reject("attention: a mask is laid over the scores before they are capped")
             masks.append(choice)
+            merged.append(rank(value) == HEADED - 1)
             value = inner
         elif step == "Tanh":
             if softcap or not factor > 0:

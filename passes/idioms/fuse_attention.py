@@ -9,6 +9,7 @@ faster than without. A row with no column left to see is zero, where a softmax o
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,12 +27,14 @@ from graphopt.ir import (
     rewrite,
     rule,
     same_dim,
+    same_shape,
 )
 from graphopt.passes.chains._views import reshaped
 from graphopt.passes.idioms._heads import HEADS_LAST, merged_rows, repeated_heads
 from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
 from graphopt.passes.idioms._products import Operand, read_weighting
-from graphopt.passes.idioms._scores import HEADED, Scores, read_scores, softmax_behind
+from graphopt.passes.idioms._scores import HEADED, Bias, Mask, Scores, read_scores, softmax_behind
+from graphopt.passes.idioms._tape import rows_of
 from graphopt.pipeline import Pass
 
 OPSET = 23
@@ -127,6 +130,10 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
         raise Reject(f"attention: onnxruntime has no Attention for {dtype}")
     if any(each.value.dtype not in (dtype, ir.DataType.FLOAT16) for each in operands):
         raise Reject("attention: queries, keys and values are not of one type")
+    apart = not all(scores.merged) and all(each.rank == HEADED - 1 for each in operands)
+    if apart:
+        _require_one_batch(operands, headed=False)
+        operands = [dataclasses.replace(each, lead=scores.lead) for each in operands]
     headed = all(each.rank == HEADED for each in operands)
     if not headed and any(each.rank != HEADED - 1 for each in operands):
         raise Reject("attention: queries, keys and values have different numbers of dimensions")
@@ -134,7 +141,8 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
     _require_one_length(scores.keys, values)
     tape.require_opset(OPSET)
     queries, keys, depths = (_placed(tape, each, dtype) for each in operands)
-    mask = Masks(tape, queries, keys, guarded=scores.guarded).laid(scores.masks)
+    masks = _split_masks(tape, scores) if headed else scores.masks
+    mask = Masks(tape, queries, keys, guarded=scores.guarded).laid(masks)
     attributes: dict[str, Any] = {"scale": scores.scale}
     if scores.softcap:
         attributes["softcap"] = scores.softcap
@@ -149,7 +157,40 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
     elif mask is not None:
         inputs.append(mask)
     tape.finding, tape.form = ("attention", None), "Attention"
-    return tape.op("Attention", inputs, attributes)
+    result = tape.op("Attention", inputs, attributes)
+    return _merged(tape, result, queries, values) if apart else result
+
+
+def _split_masks(tape: Tape, scores: Scores) -> list[Mask]:
+    """The masks, those over scores whose heads are merged with their batch as over heads apart.
+
+    Raises:
+        Reject: The shape of one is not known.
+    """
+    masks: list[Mask] = []
+    for mask, merged in zip(scores.masks, scores.merged, strict=True):
+        value = mask.value if isinstance(mask, Bias) else mask.condition
+        if merged and value.shape is None:
+            raise Reject("attention: the shape of the mask is not known, or of too many dimensions")
+        if merged and len(dims := value.shape.dims) == HEADED - 1 and dims[0] != 1:  # type: ignore[union-attr]
+            assert scores.lead is not None
+            value = reshaped(tape, value, ir.Shape([*scores.lead, *dims[1:]]))  # type: ignore[list-item]
+        if isinstance(mask, Bias):
+            masks.append(dataclasses.replace(mask, value=value))
+        else:
+            masks.append(dataclasses.replace(mask, condition=value))
+    return masks
+
+
+def _merged(tape: Tape, result: ir.Value, queries: ir.Value, values: Operand) -> ir.Value:
+    """Rows of heads apart [batch, heads, rows, depth] with their heads merged with the batch."""
+    rows, depth = None if queries.shape is None else queries.shape.dims[-2], values.dim(-1)
+    if not isinstance(depth, int):
+        raise Reject("attention: the depth of the values is not known")
+    if isinstance(rows, int):
+        return tape.op("Reshape", [result, tape.ints([-1, rows, depth], "shape")])
+    pieces = [tape.ints([-1], "batch"), rows_of(tape, queries), tape.ints([depth], "depth")]
+    return tape.op("Reshape", [result, tape.op("Concat", pieces, {"axis": 0})])
 
 
 def _placed(tape: Tape, operand: Operand, dtype: ir.DataType) -> ir.Value:
@@ -159,8 +200,12 @@ def _placed(tape: Tape, operand: Operand, dtype: ir.DataType) -> ir.Value:
     if operand.perm != tuple(range(len(operand.perm))):
         value = tape.op("Transpose", [value], {"perm": list(operand.perm)})
     if operand.lead is not None:
-        ends = [operand.dim(-2), operand.dim(-1)]
-        value = reshaped(tape, value, ir.Shape([*operand.lead, *ends]))  # type: ignore[list-item]
+        shape = ir.Shape([*operand.lead, operand.dim(-2), operand.dim(-1)])  # type: ignore[list-item]
+        node = value.producer()
+        inner = node.inputs[0] if node is not None and node.op_type == "Reshape" else None
+        if inner is not None and same_shape(inner.shape, shape):
+            return inner
+        value = reshaped(tape, value, shape)
     return value
 
 

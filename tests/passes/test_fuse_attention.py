@@ -458,6 +458,93 @@ def test_heads_merged_into_the_batch() -> None:
     assert attribute_int(node, "q_num_heads", 0) == 1 and "Softmax" not in run.ops
 
 
+@pytest.mark.parametrize(
+    "scores",
+    [
+        "p = MatMul(q3, kt) s3 = Mul(p, scale) b3 = Add(s3, slopes) s = Reshape(b3, apart)",
+        "p = MatMul(q3, kt) s3 = Mul(scale, p) b3 = Add(tall, s3) s = Reshape(b3, apart)",
+        "p = MatMul(q3, kt) s3 = Div(p, divisor) b3 = Add(s3, row) s = Reshape(b3, apart)",
+        "p = MatMul(q3, kt) s3 = Mul(p, scale) b3 = Where(wide_seen, s3, low) s = Reshape(b3, apart)",
+        "p = MatMul(q3, kt) s3 = Mul(p, scale) b3 = Sub(s3, slopes) s = Reshape(b3, apart)",
+        "p = MatMul(q3, kt) b3 = Add(p, slopes) s3 = Mul(b3, scale) s = Reshape(s3, apart)",
+    ],
+)
+@pytest.mark.parametrize("mask", ["z4 = Add(s, mask)", "z4 = Where(seen, s, low)"])
+@pytest.mark.parametrize("back", [True, False])
+def test_masks_over_heads_merged_into_the_batch_and_apart(scores: str, mask: str, back: bool) -> None:
+    merged = BATCH * HEADS
+    flat = f"int64[3] flat = {{{merged}, -1, {DEPTH}}}"
+    rng = np.random.default_rng(1)
+    slopes = ", ".join(f"{each:.3f}" for each in rng.standard_normal(merged * COLUMNS))
+    tall = ", ".join(f"{each:.3f}" for each in rng.standard_normal(merged * ROWS * COLUMNS))
+    z, softmax = (
+        ("z = Reshape(z4, joined)", "w = Softmax <axis = -1> (z)")
+        if back
+        else ("", "w4 = Softmax <axis = -1> (z4) w = Reshape(w4, joined)")
+    )
+    text = attention(
+        split=SPLIT + "q3 = Reshape(qh, flat) v3 = Reshape(vh, flat)",
+        keys="kh = Transpose <perm = [0,2,1,3]> (k4) k3 = Reshape(kh, flat)"
+        " kt = Transpose <perm = [0,2,1]> (k3)",
+        scores=scores,
+        mask=f"{mask} {z}",
+        softmax=softmax,
+        weighting="c3 = MatMul(w, v3) c = Reshape(c3, out)",
+        inputs=f", float[{BATCH},1,{ROWS},{COLUMNS}] mask, bool[{BATCH},1,{ROWS},{COLUMNS}] seen,"
+        f" bool[{merged},{ROWS},{COLUMNS}] wide_seen",
+        constants=f", {flat}, int64[4] out = {{{BATCH}, {HEADS}, {ROWS}, {DEPTH}}}, float low = {{-1e9}},"
+        f" int64[4] apart = {{{BATCH}, {HEADS}, {ROWS}, {COLUMNS}}},"
+        f" int64[3] joined = {{{merged}, {ROWS}, {COLUMNS}}}, float[{COLUMNS}] row = {{1, 0, 2, 0, 3, 0, 1}},"
+        f" float[{merged},1,{COLUMNS}] slopes = {{{slopes}}},"
+        f" float[{merged},{ROWS},{COLUMNS}] tall = {{{tall}}}",
+        dims=(BATCH, ROWS, COLUMNS),
+    )
+    seen = rng.random((BATCH, 1, ROWS, COLUMNS)) < 0.8
+    seen[..., 0] = True
+    wide_seen = rng.random((merged, ROWS, COLUMNS)) < 0.8
+    wide_seen[..., 0] = True
+    bias = np.where(seen, 0, -1e4).astype(np.float32)
+    given = feeds(mask=bias, seen=seen, wide_seen=wide_seen)
+    node = run_pass(text, "fuse-attention", opset=23, inputs=given).node("Attention")
+    assert node.inputs[0] is not None and node.inputs[0].shape == (BATCH, HEADS, ROWS, DEPTH)
+
+
+def test_queries_may_be_learned() -> None:
+    learned = ", ".join(
+        f"{each:.3f}" for each in np.random.default_rng(1).standard_normal(HEADS * ROWS * DEPTH)
+    )
+    text = attention(
+        scores="p = MatMul(learned, kt) s = Mul(p, scale)",
+        constants=f", float[1,{HEADS},{ROWS},{DEPTH}] learned = {{{learned}}}",
+        dims=(1, ROWS, COLUMNS),
+    )
+    run = run_pass(text, "fuse-attention", opset=23)
+    assert attribute_int(run.node("Attention"), "q_num_heads", 0) == HEADS and "Softmax" not in run.ops
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_rows_in_front_of_the_batch(batch: int) -> None:
+    merged = batch * HEADS
+    run = run_pass(
+        f"""agraph (float[{ROWS},{batch},{WIDTH}] q, float[{COLUMNS},{batch},{WIDTH}] k,
+            float[{COLUMNS},{batch},{WIDTH}] v) => (float[r,b,w] y)
+        <int64[3] flat = {{0, {merged}, {DEPTH}}}, int64[4] apart = {{{batch}, {HEADS}, -1, {DEPTH}}},
+         int64[4] turned = {{{batch}, {HEADS}, {DEPTH}, {COLUMNS}}}, int64[3] wide = {{0, 0, {WIDTH}}},
+         float scale = {{{SCALE}}}> {{
+            q3 = Reshape(q, flat) k3 = Reshape(k, flat) v3 = Reshape(v, flat)
+            qt = Transpose <perm = [1,0,2]> (q3) vt = Transpose <perm = [1,0,2]> (v3)
+            kt = Transpose <perm = [1,2,0]> (k3)
+            qh = Reshape(qt, apart) vh = Reshape(vt, apart) kh = Reshape(kt, turned)
+            p = MatMul(qh, kh) s = Mul(p, scale) w0 = Softmax(s) c = MatMul(w0, vh)
+            m = Transpose <perm = [2,0,1,3]> (c)
+            y = Reshape(m, wide)
+        }}""",
+        "fuse-attention",
+        opset=23,
+    )
+    assert "Attention" in run.ops and "Softmax" not in run.ops
+
+
 def test_one_head_without_an_axis_of_its_own() -> None:
     run = run_pass(
         f"""agraph (float[2,5,4] q, float[2,7,4] k, float[2,7,6] v, float[2,5,7] mask) => (float[b,s,w] y)
