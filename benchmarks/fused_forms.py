@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from fused_form_cases import Array, Case, all_cases
+from fused_form_attention import attentions
+from fused_form_cases import Array, Case, convs, elementwise, planes, products
 from onnx import numpy_helper
 
 OPSETS = {"": 24, "com.microsoft": 1}
@@ -29,6 +30,11 @@ ROUNDS = 25
 SECONDS_A_ROUND = 0.004
 TOLERANCE = 1e-3
 """Agreement asked of the two sides, of the largest element: enough to see that they are the same function."""
+
+
+def all_cases() -> list[Case]:
+    """Every case, those of one form in a row."""
+    return [*elementwise(), *planes(), *convs(), *products(), *attentions()]
 
 
 def build(case: Case, text: str) -> onnxruntime.InferenceSession:
