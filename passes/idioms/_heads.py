@@ -22,6 +22,8 @@ from graphopt.passes.chains._views import reshaped
 
 HEADS_LAST = [0, 2, 1, 3]
 """Order that swaps heads and rows: [batch, rows, heads, depth] and [batch, heads, rows, depth]."""
+ROWS_FIRST = [2, 0, 1, 3]
+"""Order in which heads come back as [rows, batch, heads, depth]."""
 HEADS_AXIS = 1
 MOST_SPLIT = 1
 """Operands whose heads are split only to be merged, which costs less than splitting the other two."""
@@ -38,6 +40,10 @@ def merged_rows(tape: Tape, operands: Sequence[ir.Value | None]) -> list[ir.Valu
     split = 0
     for value in operands:
         assert value is not None
+        turned = _rows_first(tape, value)
+        if turned is not None:
+            rows.append(turned)
+            continue
         found = _unsplit(value)
         if found is None:
             found = _unpacked(tape, value, packed)
@@ -119,6 +125,32 @@ def _unsplit(value: ir.Value) -> ir.Value | None:
     if node is None or node.domain != "" or node.op_type != "Transpose":
         return None
     return node.inputs[0] if attribute_ints(node, "perm") == HEADS_LAST else None
+
+
+def _rows_first(tape: Tape, value: ir.Value) -> ir.Value | None:
+    """[batch, rows, heads * depth] of heads that were split with the rows in front of the batch.
+
+    That is, from [rows, batch, heads, depth], or from [rows, batch * heads, depth] with a view behind.
+    """
+    node = value.producer()
+    turn = node
+    if node is not None and node.op_type == "Reshape" and node.inputs[0] is not None:
+        turn = node.inputs[0].producer()
+    if turn is None or turn.domain != "" or turn.op_type != "Transpose" or turn.inputs[0] is None:
+        return None
+    split, perm = turn.inputs[0], attribute_ints(turn, "perm")
+    if value.shape is None or split.shape is None or perm != ([1, 2, 0, 3] if turn is node else [1, 0, 2]):
+        return None
+    batch, heads, count, depth = value.shape.dims
+    if not isinstance(heads, int) or not isinstance(depth, int):
+        return None
+    if not same_dim(count, split.shape.dims[0]) or split.shape.dims[-1] != depth:
+        return None
+    wide = ir.Shape([count, batch, heads * depth])
+    made = split.producer()
+    source = made.inputs[0] if made is not None and made.op_type == "Reshape" and made.domain == "" else None
+    rows = source if source is not None and same_shape(source.shape, wide) else reshaped(tape, split, wide)
+    return tape.op("Transpose", [rows], {"perm": [1, 0, 2]})
 
 
 def _unpacked(tape: Tape, value: ir.Value, packed: dict[ir.Value, tuple[ir.Value, ...]]) -> ir.Value | None:

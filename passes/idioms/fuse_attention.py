@@ -30,7 +30,7 @@ from graphopt.ir import (
     same_shape,
 )
 from graphopt.passes.chains._views import reshaped
-from graphopt.passes.idioms._heads import HEADS_LAST, merged_rows, repeated_heads
+from graphopt.passes.idioms._heads import HEADS_LAST, ROWS_FIRST, merged_rows, repeated_heads
 from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
 from graphopt.passes.idioms._products import Operand, read_weighting
 from graphopt.passes.idioms._scores import HEADED, Bias, Mask, Scores, read_scores, softmax_behind
@@ -106,7 +106,8 @@ def take_in_cache(tape: Tape, node: ir.Node) -> ir.Value:
 @rule(op("Transpose", op("Attention", rest("operands"), name="node", shared=True), name="merge"))
 def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
     """Transpose(Attention(split(q), split(k), split(v)))  ->  Reshape(Attention(q, k, v; heads))."""
-    if attribute_ints(merge, "perm") != HEADS_LAST or "q_num_heads" in node.attributes:
+    perm = attribute_ints(merge, "perm")
+    if perm not in (HEADS_LAST, ROWS_FIRST) or "q_num_heads" in node.attributes:
         raise Reject("")
     result = node.outputs[0]
     if len(result.uses()) > 1 or result.is_graph_output():
@@ -119,7 +120,10 @@ def take_in_heads(tape: Tape, node: ir.Node, merge: ir.Node) -> ir.Value:
     outputs = tape.ops("Attention", [*rows, *node.inputs[3:]], attributes, outputs=len(node.outputs))
     for old, new in zip(node.outputs[1:], outputs[1:], strict=True):
         tape.replace(old, new)
-    return reshaped(tape, outputs[0], merge.outputs[0].shape)
+    merged = outputs[0]
+    if perm == ROWS_FIRST:
+        merged = tape.op("Transpose", [merged], {"perm": [1, 0, 2]})
+    return reshaped(tape, merged, merge.outputs[0].shape)
 
 
 def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:

@@ -129,9 +129,9 @@ def _is_bounded(mask: ir.Value | None, steps: int) -> bool:
     """Whether no element is lower than `FLOOR`, for all that can be seen from its constants."""
     tensor = constant_tensor(mask)
     if mask is None or tensor is not None:
-        return tensor is not None and bool(
-            (tensor.numpy() >= FLOOR).all() and tensor.dtype != ir.DataType.BOOL
-        )
+        if tensor is None or tensor.dtype == ir.DataType.BOOL:
+            return False
+        return bool((tensor.numpy().astype(np.float64) >= FLOOR).all())  # the floor is none of float16's
     node = mask.producer()
     if node is None or node.domain or not steps:
         return False

@@ -522,19 +522,34 @@ def test_queries_may_be_learned() -> None:
     assert attribute_int(run.node("Attention"), "q_num_heads", 0) == HEADS and "Softmax" not in run.ops
 
 
+FLAT = """q3 = Reshape(q, flat) qt = Transpose <perm = [1,0,2]> (q3) qh = Reshape(qt, apart)
+    v3 = Reshape(v, flat) vt = Transpose <perm = [1,0,2]> (v3) vh = Reshape(vt, apart)"""
+FLAT_KEYS = "k3 = Reshape(k, flat) kt = Transpose <perm = [1,2,0]> (k3) kh = Reshape(kt, turned)"
+SPLIT_ROWS_FIRST = """q4 = Reshape(q, split) qh = Transpose <perm = [1,2,0,3]> (q4)
+    v4 = Reshape(v, split) vh = Transpose <perm = [1,2,0,3]> (v4)"""
+
+
 @pytest.mark.parametrize("batch", [1, 2])
-def test_rows_in_front_of_the_batch(batch: int) -> None:
+@pytest.mark.parametrize("split", [FLAT, SPLIT_ROWS_FIRST])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        FLAT_KEYS,
+        "k4 = Reshape(k, split) kh = Transpose <perm = [1,2,3,0]> (k4)",
+        "k4 = Reshape(k, split) kt = Transpose <perm = [1,2,0,3]> (k4)"
+        " kh = Transpose <perm = [0,1,3,2]> (kt)",
+    ],
+)
+@pytest.mark.parametrize("rows", [ROWS, "S"])
+def test_rows_in_front_of_the_batch(batch: int, split: str, keys: str, rows: object) -> None:
     merged = batch * HEADS
     run = run_pass(
-        f"""agraph (float[{ROWS},{batch},{WIDTH}] q, float[{COLUMNS},{batch},{WIDTH}] k,
+        f"""agraph (float[{rows},{batch},{WIDTH}] q, float[{COLUMNS},{batch},{WIDTH}] k,
             float[{COLUMNS},{batch},{WIDTH}] v) => (float[r,b,w] y)
-        <int64[3] flat = {{0, {merged}, {DEPTH}}}, int64[4] apart = {{{batch}, {HEADS}, -1, {DEPTH}}},
-         int64[4] turned = {{{batch}, {HEADS}, {DEPTH}, {COLUMNS}}}, int64[3] wide = {{0, 0, {WIDTH}}},
-         float scale = {{{SCALE}}}> {{
-            q3 = Reshape(q, flat) k3 = Reshape(k, flat) v3 = Reshape(v, flat)
-            qt = Transpose <perm = [1,0,2]> (q3) vt = Transpose <perm = [1,0,2]> (v3)
-            kt = Transpose <perm = [1,2,0]> (k3)
-            qh = Reshape(qt, apart) vh = Reshape(vt, apart) kh = Reshape(kt, turned)
+        <int64[3] flat = {{-1, {merged}, {DEPTH}}}, int64[4] apart = {{{batch}, {HEADS}, -1, {DEPTH}}},
+         int64[4] turned = {{{batch}, {HEADS}, {DEPTH}, {COLUMNS}}}, int64[3] wide = {{-1, {batch}, {WIDTH}}},
+         int64[4] split = {{-1, {batch}, {HEADS}, {DEPTH}}}, float scale = {{{SCALE}}}> {{
+            {split} {keys}
             p = MatMul(qh, kh) s = Mul(p, scale) w0 = Softmax(s) c = MatMul(w0, vh)
             m = Transpose <perm = [2,0,1,3]> (c)
             y = Reshape(m, wide)
@@ -542,7 +557,8 @@ def test_rows_in_front_of_the_batch(batch: int) -> None:
         "fuse-attention",
         opset=23,
     )
-    assert "Attention" in run.ops and "Softmax" not in run.ops
+    node = run.node("Attention")
+    assert attribute_int(node, "q_num_heads", 0) == HEADS and "Softmax" not in run.ops
 
 
 def test_one_head_without_an_axis_of_its_own() -> None:
