@@ -202,7 +202,9 @@ def _fit(idiom: Normalization, seen: Observed, tolerance: float) -> Outcome:
     if max(error for size, error in differences if size >= 1.0) > LIKENESS:
         return None
     bare = np.abs(scale - 1.0).max() < 1e-3
-    return NearReduction(idiom.name, _difference(idiom, seen, scale, bias, epsilon, tolerance), bool(bare))
+    difference, floor = _difference(idiom, seen, scale, bias, epsilon, tolerance)
+    guarded = bool(bare) and not idiom.takes_epsilon and floor <= TINY
+    return NearReduction(idiom.name, difference, bool(bare), guarded)
 
 
 def _other_divisor(seen: Observed) -> NearReduction | None:
@@ -327,10 +329,10 @@ def _sizes(seen: Observed) -> list[float]:
 
 def _difference(
     idiom: Normalization, seen: Observed, scale: Array, bias: Array, epsilon: float, tolerance: float
-) -> str:
-    """What differs from an idiom that agrees on ordinary rows."""
+) -> tuple[str, float]:
+    """What differs from an idiom that agrees on ordinary rows; its floor if that is all, else infinity."""
     if mixed := mixed_axes(seen.function, idiom.name):
-        return mixed.difference
+        return mixed.difference, math.inf
     sizes = _sizes(seen)
     if seen.groups == 1:
         x, result = seen.at(0, 6, min(sizes))
@@ -344,18 +346,19 @@ def _difference(
             amount = float(np.nanmedian(solved))
             guess = functools.partial(_over, idiom, join, amount)
             if max(error for _, error in _compare(guess, seen, scale, bias, 0.0, sizes)) <= 10.0 * tolerance:
-                return f"{text} ({amount:.3g})"
+                return f"{text} ({amount:.3g})", amount if join is np.maximum else math.inf
     if not idiom.takes_epsilon and epsilon:
-        return f"it has an epsilon ({epsilon:.3g}), and the operator has none"
+        return f"it has an epsilon ({epsilon:.3g}), and the operator has none", math.inf
     size, _ = max(_compare(idiom, seen, scale, bias, epsilon, sizes), key=lambda each: each[1])
     x, result = seen.at(0, 6, size, 2.0 if size == 1.0 else 0.0)
     expected = scale * idiom(x, seen.axes, seen.groups, epsilon) + bias
     differs = np.nan_to_num(np.abs(result - expected), nan=math.inf)
     worst = np.unravel_index(int(np.argmax(differs)), x.shape)
-    return (
+    told = (
         f"at {x[worst]:.3g} in a row of size {size:.3g} it gives {result[worst]:.6g} where {idiom.name} "
         f"gives {expected[worst]:.6g}"
     )
+    return told, math.inf
 
 
 def _over(

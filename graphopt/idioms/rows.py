@@ -54,11 +54,13 @@ class NearReduction:
         idiom: Name of the function.
         difference: What differs, as text.
         bare: It would need no scale.
+        guarded: It is the idiom, but that no row is divided by less than a tiny number.
     """
 
     idiom: str
     difference: str
     bare: bool = False
+    guarded: bool = False
 
     def __str__(self) -> str:
         return f"nearly {self.idiom}: {self.difference}"

@@ -75,10 +75,12 @@ class RowSearch:
 
     Attributes:
         reason: What the last search found nearly to be such a function, as text.
+        guarded: A region that the last search found to be one but for a tiny floor, and what it is.
     """
 
     def __init__(self, recognize: Recognize, may_be: Callable[[Region], bool]) -> None:
         self.reason = ""
+        self.guarded: tuple[Region, NearReduction] | None = None
         self._recognize = recognize
         self._may_be = may_be
         self._alike: dict[Hashable, Outcome] = {}
@@ -93,7 +95,7 @@ class RowSearch:
 
         After the last of them `reason` says what nearly is one, where there is such a region.
         """
-        self.reason = ""
+        self.reason, self.guarded = "", None
         if end in self._claimed or self._distance(end) > REACH:
             return
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_expandable, SPAN))):
@@ -105,6 +107,8 @@ class RowSearch:
             elif outcome is not None and self._is_news(region, outcome):
                 self._told.update(region.nodes)
                 self.reason = self.reason or str(outcome)
+                if outcome.guarded:
+                    self.guarded = self.guarded or (region, outcome)
 
     def claim(self, region: Region) -> None:
         """Look at no end inside a region again: what it is, and why it stays if it does, is decided."""

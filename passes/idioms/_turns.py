@@ -52,19 +52,32 @@ def read_full_turn(node: ir.Node) -> Turn:
                 flipped=flipped,
                 interleaved=interleaved,
             )
+        if any(_swaps_unequal(swapped, plain) for swapped in mixed):
+            raise Reject("rotary: the columns that change places are not both halves")
     raise Reject("")
+
+
+def _swaps_unequal(value: ir.Value, plain: tuple[ir.Value, ir.Value]) -> bool:
+    """Whether a value is two ranges of the columns of one of `plain`, one of them negated maybe."""
+    node = value.producer()
+    parts = (None, None) if node is None or node.domain else _concatenated(node)
+    if parts[0] is None or parts[1] is None:
+        return False
+    one, other = (sliced(_signed(each)[0]) for each in parts)
+    return one is not None and other is not None and one[0] is other[0] and one[0] in plain
 
 
 def read_half_turn(node: ir.Node) -> Turn:
     """The rotation that a Concat of x1 * cos - x2 * sin and x2 * cos + x1 * sin is.
 
     Raises:
-        Reject: It is none.
+        Reject: It is none; with a reason where it nearly is.
     """
     pairs, interleaved = _stacked(node) if node.op_type == "Reshape" else (_concatenated(node), False)
     first, second = (None if each is None else each.producer() for each in pairs)
-    if first is None or second is None or first.op_type != "Sub" or second.op_type != "Add":
+    if first is None or second is None or not {first.op_type, second.op_type} <= {"Add", "Sub"}:
         raise Reject("")
+    fits = (first.op_type, second.op_type) == ("Sub", "Add")
     terms = [_factors(each) for each in (*first.inputs, *second.inputs)]
     if any(each is None for each in terms):
         raise Reject("")
@@ -76,6 +89,8 @@ def read_half_turn(node: ir.Node) -> Turn:
             ):
                 columns = _halves(even, odd, interleaved)
                 if columns is not None and _is_range(columns[0], columns):
+                    if not fits:
+                        raise Reject("rotary: the halves are mixed with other signs than those of a rotation")
                     return Turn(columns[0], cosine, sine, halved=True, interleaved=interleaved)
     raise Reject("")
 

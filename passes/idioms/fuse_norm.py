@@ -86,6 +86,10 @@ class FuseNorm(Pass):
                 if against:
                     search.claim(region)
                     reason = reason or against
+            if search.guarded is not None:
+                kept, near = search.guarded
+                tape.consumed = kept.nodes[-2::-1]
+                tape.finding, tape.remark = (f"guarded {near.idiom}", None), near.difference
             raise Reject(search.reason or reason)
 
         region = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))

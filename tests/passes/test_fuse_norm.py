@@ -388,6 +388,16 @@ def test_what_nearly_is_a_normalization_stays_with_a_reason(body: str, reason: s
     )
 
 
+@pytest.mark.parametrize("body", ["c = Max(l, minute)", "c = Clip(l, minute)", "c = Max(minute, l)"])
+def test_a_norm_that_is_guarded_against_zero_is_recognised_and_kept(body: str) -> None:
+    text = model(
+        f"l = ReduceL2 <axes = [2]> (x) {body} y = Div(x, c)", "<float w = {1}>", axes_as_inputs=True
+    )
+    run = run_pass(text, "fuse-norm", opset=23)
+    (finding,) = (each for record in run.records for each in record.findings)
+    assert finding.idiom == "guarded LpNormalization" and finding.remark == "the norm has a floor (1e-12)"
+
+
 def test_sizes_that_are_not_known_are_no_obstacle_to_a_refusal(weights: Weights) -> None:
     body = CENTRED["Pow, Sqrt, Div"] + "y = Identity(q)"
     run = run_pass(model(body, "<float w = {1}>", "float[A,B,C]"), "fuse-norm", opset=17)

@@ -218,13 +218,16 @@ def test_halves_taken_from_the_whole() -> None:
         (
             "x1 = Slice(x, none, three, last) x2 = Slice(x, three, end, last) n = Neg(x2)"
             f" r = Concat <axis = -1> (n, x1) {ANGLES} {FULL}",
-            "",
+            "rotary: the columns that change places are not both halves",
         ),
-        (f"{HALVES} n = Neg(x2) r = Concat <axis = -1> (n, x2) {ANGLES} {FULL}", ""),
+        (
+            f"{HALVES} n = Neg(x2) r = Concat <axis = -1> (n, x2) {ANGLES} {FULL}",
+            "rotary: the columns that change places are not both halves",
+        ),
         (
             f"{HALVES} {HALF_ANGLES} a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
             " e = Add(a, b) g = Add(c, d) y = Concat <axis = -1> (e, g)",
-            "",
+            "rotary: the halves are mixed with other signs than those of a rotation",
         ),
     ],
 )
