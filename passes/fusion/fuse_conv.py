@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Reject, Rule, Tape, const, op, rest, rule, var
+from graphopt.ir import Reject, Rule, Tape, attribute_int, const, op, rest, rule, var
 from graphopt.passes.fusion._affine import BINARY, affine, norm_affine
 from graphopt.passes.fusion._linear import CONVS, linear
 from graphopt.pipeline import RewritePass
@@ -57,6 +57,37 @@ def fold_batch_norm_before_conv(tape: Tape, conv: ir.Node, norm: ir.Node, x: ir.
     return view.after(*norm_affine(norm, tape.opset)).emit(tape, x)
 
 
+@rule(
+    op("BatchNormalization", op("Concat", rest("parts"), name="concat"), *_NORM, name="norm"),
+)
+def fold_batch_norm_into_joined_convs(
+    tape: Tape, parts: tuple[ir.Value, ...], concat: ir.Node, norm: ir.Node
+) -> ir.Value:
+    """BatchNormalization(Concat(Conv(x), Conv(z)))  ->  Concat(Conv'(x), Conv'(z)), along the channels."""
+    convs = [_own_conv(part) for part in dict.fromkeys(parts)]
+    views = [linear(conv) for conv in convs]
+    if len(convs) != len(parts) or attribute_int(concat, "axis", 0) not in (1, 1 - (views[0].rank or 0)):
+        raise Reject("what is joined is not the channels of one Conv each")
+    scale, shift = norm_affine(norm, tape.opset)
+    joined, begin = [], 0
+    for view in views:
+        end = begin + view.outputs
+        joined.append(view.then(scale[begin:end], shift[begin:end]).emit(tape))
+        begin = end
+    tape.consumed = convs[::-1]
+    return tape.op("Concat", joined, concat.attributes)
+
+
+def _own_conv(value: ir.Value) -> ir.Node:
+    """The Conv whose result nothing else reads."""
+    node = value.producer()
+    if node is None or node.op_type not in CONVS or node.domain:
+        raise Reject("")
+    if len(value.uses()) > 1 or value.is_graph_output():
+        raise Reject("the result of a Conv is also used elsewhere")
+    return node
+
+
 @dataclass(frozen=True)
 class FuseConv(RewritePass):
     """Fold scale, bias, affine and BatchNormalization into the neighbouring Conv or ConvTranspose."""
@@ -67,4 +98,5 @@ class FuseConv(RewritePass):
         fold_batch_norm_into_conv,
         fold_affine_before_conv,
         fold_batch_norm_before_conv,
+        fold_batch_norm_into_joined_convs,
     )

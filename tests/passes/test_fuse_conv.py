@@ -348,6 +348,47 @@ def test_batch_normalization_before_a_conv(weights: Weights, pads: int, ops: lis
     assert run.ops == ops
 
 
+@pytest.mark.parametrize("axis", [1, -3])
+def test_batch_normalization_of_joined_convs(weights: Weights, axis: int) -> None:
+    norm = {"scale": (5,), "shift": (5,), "mean": (5,), "positive_var": (5,)}
+    run = run_pass(
+        f"""agraph (float[1,3,4,4] x) => (float[1,5,4,4] y)
+        {weights(v=(2, 3, 1, 1), w=(3, 3, 1, 1), b=(3,), **norm)} {{
+            a = Conv(x, v)
+            c = Conv(x, w, b)
+            j = Concat <axis = {axis}> (a, c)
+            y = BatchNormalization(j, scale, shift, mean, positive_var)
+        }}""",
+        "fuse-conv,dce",
+    )
+    assert run.ops == ["Conv", "Conv", "Concat"]
+
+
+@pytest.mark.parametrize(
+    ("joined", "dims"),
+    [
+        ("<axis = 1> (a, a)", "1,4,4,4"),
+        ("<axis = 1> (a, r)", "1,4,4,4"),
+        ("<axis = 2> (a, c)", "1,2,8,4"),
+    ],
+)
+def test_batch_normalization_of_other_joins_stays(weights: Weights, joined: str, dims: str) -> None:
+    size = int(dims.split(",")[1])
+    norm = {"scale": (size,), "shift": (size,), "mean": (size,), "positive_var": (size,)}
+    run = run_pass(
+        f"""agraph (float[1,3,4,4] x) => (float[{dims}] y)
+        {weights(v=(2, 3, 1, 1), w=(2, 3, 1, 1), **norm)} {{
+            a = Conv(x, v)
+            c = Conv(x, w)
+            r = Relu(c)
+            j = Concat {joined}
+            y = BatchNormalization(j, scale, shift, mean, positive_var)
+        }}""",
+        "fuse-conv",
+    )
+    assert not run.changes
+
+
 def test_control_flow_bodies_are_rewritten_too(weights: Weights) -> None:
     run = run_pass(
         f"""agraph (bool k, float[1,2,3,3] x) => (float[1,2,3,3] y) {weights(w=(2, 2, 1, 1), c=(1,))} {{
