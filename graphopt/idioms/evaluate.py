@@ -304,6 +304,7 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "Reciprocal": _plain(np.reciprocal),
     "ReduceL1": _reduction(lambda x, **kept: np.abs(x).sum(**kept)),
     "ReduceL2": _reduction(lambda x, **kept: np.sqrt((x * x).sum(**kept))),
+    "ReduceLogSum": _reduction(lambda x, **kept: np.log(x.sum(**kept))),
     "ReduceLogSumExp": _reduction(lambda x, **kept: np.log(np.exp(x).sum(**kept))),
     "ReduceMax": _reduction(np.max),
     "ReduceMean": _reduction(np.mean),

@@ -339,24 +339,28 @@ def _difference(
         with np.errstate(all="ignore"):
             divisor = idiom.part(x, seen.axes) * scale / (result - bias)
             beyond = divisor - np.sqrt(idiom.power(x, seen.axes))
+        fits = []
         for solved, join, text in (
             (beyond, np.add, "epsilon is added outside of the root"),
             (divisor, np.maximum, "the norm has a floor"),
         ):
             amount = float(np.nanmedian(solved))
             guess = functools.partial(_over, idiom, join, amount)
-            if max(error for _, error in _compare(guess, seen, scale, bias, 0.0, sizes)) <= 10.0 * tolerance:
-                return f"{text} ({amount:.3g})", amount if join is np.maximum else math.inf
+            worst = max(error for _, error in _compare(guess, seen, scale, bias, 0.0, sizes))
+            fits.append((worst, f"{text} ({amount:.3g})", amount if join is np.maximum else math.inf))
+        worst, told, floor = min(fits)
+        if worst <= 10.0 * tolerance:
+            return told, floor
     if not idiom.takes_epsilon and epsilon:
         return f"it has an epsilon ({epsilon:.3g}), and the operator has none", math.inf
     size, _ = max(_compare(idiom, seen, scale, bias, epsilon, sizes), key=lambda each: each[1])
     x, result = seen.at(0, 6, size, 2.0 if size == 1.0 else 0.0)
     expected = scale * idiom(x, seen.axes, seen.groups, epsilon) + bias
     differs = np.nan_to_num(np.abs(result - expected), nan=math.inf)
-    worst = np.unravel_index(int(np.argmax(differs)), x.shape)
+    place = np.unravel_index(int(np.argmax(differs)), x.shape)
     told = (
-        f"at {x[worst]:.3g} in a row of size {size:.3g} it gives {result[worst]:.6g} where {idiom.name} "
-        f"gives {expected[worst]:.6g}"
+        f"at {x[place]:.3g} in a row of size {size:.3g} it gives {result[place]:.6g} where {idiom.name} "
+        f"gives {expected[place]:.6g}"
     )
     return told, math.inf
 

@@ -77,7 +77,7 @@ def recognize_softmax(
         return None
     tolerance = max(TOLERANCE, COARSE.get(dtype, 0.0))
     if len(seen.axes) != 1:
-        return mixed_axes(function, "Softmax")
+        return mixed_axes(function, "Softmax") or _over_several(seen)
     axis = seen.axes[0]
     near: NearReduction | None = None
     for log in (False, True):
@@ -86,6 +86,15 @@ def recognize_softmax(
             return outcome
         near = near or outcome
     return near
+
+
+def _over_several(seen: Observed) -> Outcome:
+    """Say so where it is one over several axes at once, for which there is no operator."""
+    x, result = seen.at(0, 1, 1.0)
+    for name, log in (("Softmax", False), ("LogSoftmax", True)):
+        if np.allclose(result, _softmax(x, seen.axes, log=log), rtol=TOLERANCE):
+            return NearReduction(name, f"it runs over axes {', '.join(map(str, seen.axes))} at once")
+    return None
 
 
 def _fit_softmax(seen: Observed, axis: int, tolerance: float, *, log: bool) -> Outcome:
@@ -149,7 +158,7 @@ def _on_masked_rows(seen: Observed, axis: int, temperature: float, *, log: bool)
     return f"it gives {result.reshape(-1)[0]:.6g} for a row of -inf"
 
 
-def _softmax(x: Array, axis: int, *, log: bool) -> Array:
+def _softmax(x: Array, axis: int | tuple[int, ...], *, log: bool) -> Array:
     with np.errstate(all="ignore"):
         shifted = x - x.max(axis=axis, keepdims=True)
         total = np.exp(shifted).sum(axis=axis, keepdims=True)

@@ -41,7 +41,7 @@ SOFTMAX = {
 }
 CONSTANTS = """<int64[1] last = {2}, int64[3] shape = {0, -1, 1}, float one = {1}, float zero = {0},
     float euler = {2.7182817459106445}, float lowest = {-inf}, float sixth = {0.1666666716337204},
-    float half = {0.5}, float tiny = {0.001}, int64[1] middle = {1}>"""
+    float half = {0.5}, float tiny = {0.001}, int64[1] middle = {1}, int64[2] both = {1, 2}>"""
 
 
 def model(body: str, *, shape: str = "float[B,4,6]") -> str:
@@ -66,6 +66,7 @@ def test_every_spelling_of_softmax_is_found(body: str) -> None:
         "e = Exp(x) s = ReduceSum(e, last) l = Log(s) n = Neg(l) y = Add(n, x)",
         "e = Exp(x) s = ReduceSum(e, last) r = Reciprocal(s) q = Mul(r, e) y = Log(q)",
         f"{SHIFTED} l = ReduceLogSumExp <axes = [-1]> (d) y = Sub(d, l)",
+        "e = Exp(x) l = ReduceLogSum <axes = [2]> (e) y = Sub(x, l)",
     ],
 )
 def test_every_spelling_of_log_softmax_is_found(body: str) -> None:
@@ -128,8 +129,17 @@ def test_shared_powers_stay_where_they_are_needed() -> None:
             s = ReduceSum(e, last) p = Max(s, tiny) y = Div(e, p)""",
             "nearly Softmax: it gives 0 for a row of -inf",
         ),
+        (
+            """m = ReduceMax <axes = [1, 2]> (x) d = Sub(x, m) e = Exp(d) s = ReduceSum(e, both)
+            y = Div(e, s)""",
+            "nearly Softmax: it runs over axes 1, 2 at once",
+        ),
+        (
+            "l = ReduceLogSumExp <axes = [1, 2]> (x) y = Sub(x, l)",
+            "nearly LogSoftmax: it runs over axes 1, 2 at once",
+        ),
     ],
-    ids=["sum enlarged", "sum scaled", "row of -inf"],
+    ids=["sum enlarged", "sum scaled", "row of -inf", "two axes", "two axes of logarithms"],
 )
 def test_what_nearly_is_a_softmax_stays_with_a_reason(body: str, reason: str) -> None:
     text = model(body).replace("float half", "float almost = {1.0005}, float half")
