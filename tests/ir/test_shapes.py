@@ -210,3 +210,28 @@ def test_features_picked_from_a_vector_make_a_matrix_of_one_row() -> None:
     infer_shapes(model)
     found = values(model)
     assert (str(found["y"].shape), str(found["z"].shape)) == ("[1,N]", "[M,N]")
+
+
+@pytest.mark.parametrize(
+    ("merged", "target", "expected"),
+    [
+        ("[B*S,12]", "one, three, any", "[1,3,4*B*S]"),
+        ("[B*S,12]", "b, s, any", "[B,S,12]"),
+        ("[2*B*S,6]", "b, any, twelve", "[B,S,12]"),
+        ("[2*B*S,6]", "b, s, any", "[B,S,12]"),
+        ("[2*B*S,6]", "any, s, twelve", "[B,S,12]"),
+    ],
+)
+def test_what_a_reshape_infers_of_merged_dimensions(merged: str, target: str, expected: str) -> None:
+    columns = merged.strip("]").split(",")[1]
+    model = parse_model(
+        f"""g (float[B,S,12] x) => (y)
+        <int64[2] flat = {{-1, {columns}}}, int64[1] any = {{-1}}, int64[1] one = {{1}},
+         int64[1] three = {{3}}, int64[1] twelve = {{12}}> {{
+            b = Shape <start = 0, end = 1> (x) s = Shape <start = 1, end = 2> (x)
+            m = Reshape(x, flat) shape = Concat <axis = 0> ({target}) y = Reshape(m, shape)
+        }}"""
+    )
+    infer_shapes(model)
+    assert str(values(model)["m"].shape) == merged
+    assert str(model.graph.outputs[0].shape) == expected

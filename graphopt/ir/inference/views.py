@@ -5,17 +5,20 @@ An operand whose value is unknown, or an end that only looks far away, gives a d
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
 import onnx_ir as ir
 
-from graphopt.ir.dims import Dim, same_dim
+from graphopt.ir.dims import Dim, MemoizedDim, same_dim
 from graphopt.ir.graphs import attribute_ints, ints, static_shape
 from graphopt.ir.inference.broadcasting import broadcast
 from graphopt.ir.inference.context import MAX_ELEMENTS, Context
 from graphopt.ir.inference.elements import remember_filling
 
+_PRODUCT = re.compile(r"\w+(\*\w+)*")
+_INNERMOST = re.compile(r"\([^()]*\)")
 WHOLE = 10**9
 """A Slice that ends here or later takes all: exporters write such ends, and no dimension is as long."""
 
@@ -48,48 +51,52 @@ def infer_reshape(context: Context, node: ir.Node) -> bool:
 
 def _quotient(whole: list[Dim], parts: list[Dim]) -> Dim | None:
     """Product of `whole` over that of `parts` where it is plain to see, else None."""
-    above, below = 1, 1
-    named: list[ir.SymbolicDim] = []
-    for dim in whole:
-        if isinstance(dim, int):
-            above *= dim
-        else:
-            named.append(dim)
-    for dim in parts:
-        if isinstance(dim, int):
-            below *= dim
-            continue
-        same = next((each for each in named if same_dim(each, dim)), None)
-        if same is not None:
-            named.remove(same)
-            continue
-        found = _merged_factor(named, dim)
-        if found is None:
+    if any(not isinstance(dim, int) and dim.value is None for dim in (*whole, *parts)):
+        return None
+    above, named = _factors(whole)
+    below, gone = _factors(parts)
+    for name in gone:
+        if name not in named:
             return None
-        named, factor = found
-        below *= factor
+        named.remove(name)
     if below == 0 or above % below:
         return None
     number = above // below
     if not named:
         return number
-    product: Dim = named[0]
-    for dim in named[1:]:
+    known = {dim.value: dim for dim in whole if not isinstance(dim, int)}
+    dims = [known.get(name) or MemoizedDim(name) for name in named]
+    product: Dim = dims[0]
+    for dim in dims[1:]:
         product = product * dim
     return product if number == 1 else product * number
 
 
-def _merged_factor(
-    named: list[ir.SymbolicDim], dim: ir.SymbolicDim
-) -> tuple[list[ir.SymbolicDim], int] | None:
-    """`named` without the dimension of which `dim` is a multiple, and the factor: 12*b over b."""
-    found = re.fullmatch(r"(\d+)\*(.+)", dim.value or "")
-    base = next((each for each in named if found and found[2] == each.value), None)
-    return (
-        None
-        if found is None or base is None
-        else ([each for each in named if each is not base], int(found[1]))
-    )
+def _factors(dims: list[Dim]) -> tuple[int, list[str]]:
+    """The product of dimensions as a number and names, which merged ones such as 4*b*s are made of."""
+    number = 1
+    named: list[str] = []
+    for dim in dims:
+        if isinstance(dim, int):
+            number *= dim
+            continue
+        text = dim.value or ""
+        flat = _INNERMOST.sub(_masked, text)
+        while flat != (flat := _INNERMOST.sub(_masked, flat)):
+            pass
+        cuts = [0, *(found.end() for found in re.finditer(r"\*", flat)), len(text) + 1]
+        parts = [text[start : end - 1] for start, end in itertools.pairwise(cuts)]
+        for factor in parts if _PRODUCT.fullmatch(flat) else [text]:
+            if factor.isdecimal():
+                number *= int(factor)
+            else:
+                named.append(factor)
+    return number, named
+
+
+def _masked(found: re.Match[str]) -> str:
+    """As many characters of a name, for what stands in parentheses."""
+    return "_" * len(found[0])
 
 
 def correct_filling(context: Context, node: ir.Node) -> None:
