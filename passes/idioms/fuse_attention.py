@@ -178,7 +178,7 @@ def _split_masks(tape: Tape, scores: Scores) -> list[Mask]:
             raise Reject("attention: the shape of the mask is not known, or of too many dimensions")
         if merged and len(dims := value.shape.dims) == HEADED - 1 and dims[0] != 1:  # type: ignore[union-attr]
             assert scores.lead is not None
-            value = reshaped(tape, value, ir.Shape([*scores.lead, *dims[1:]]))  # type: ignore[list-item]
+            value = _viewed(tape, value, [*scores.lead, *dims[1:]])
         if isinstance(mask, Bias):
             masks.append(dataclasses.replace(mask, value=value))
         else:
@@ -204,13 +204,16 @@ def _placed(tape: Tape, operand: Operand, dtype: ir.DataType) -> ir.Value:
     if operand.perm != tuple(range(len(operand.perm))):
         value = tape.op("Transpose", [value], {"perm": list(operand.perm)})
     if operand.lead is not None:
-        shape = ir.Shape([*operand.lead, operand.dim(-2), operand.dim(-1)])  # type: ignore[list-item]
-        node = value.producer()
-        inner = node.inputs[0] if node is not None and node.op_type == "Reshape" else None
-        if inner is not None and same_shape(inner.shape, shape):
-            return inner
-        value = reshaped(tape, value, shape)
+        value = _viewed(tape, value, [*operand.lead, operand.dim(-2), operand.dim(-1)])
     return value
+
+
+def _viewed(tape: Tape, value: ir.Value, dims: list[object]) -> ir.Value:
+    """The value with other dimensions; what it was a view of, if that has them."""
+    shape = ir.Shape(dims)  # type: ignore[arg-type]
+    node = value.producer()
+    inner = node.inputs[0] if node is not None and node.op_type == "Reshape" and not node.domain else None
+    return inner if inner is not None and same_shape(inner.shape, shape) else reshaped(tape, value, shape)
 
 
 def _require_one_batch(operands: list[Operand], headed: bool) -> None:
