@@ -33,9 +33,9 @@ _FUSION = (
     "reduce-strength,merge-affine,absorb-affine,factor-terms,blocks-into-conv,fuse-conv,fuse-gemm,"
     "fuse-pad,join-convs,join-matmuls,sum-into-gemm"
 )
-_LAST = "slices-to-split,lift-convs,merge-reshapes,spell-out{most=3},join-sums"
+_LAST = "slices-to-split,lift-convs,fuse-norm,merge-reshapes,spell-out{most=3},join-sums"
 """What other passes would no longer recognise."""
-_END = "dedup-initializers,dce"
+_END = "dedup-initializers,cse,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
 FULL = (
