@@ -35,6 +35,12 @@ def keep(value: ir.Value, holds: object, reason: str = "") -> ir.Value:
     return value
 
 
+def an(op_type: str) -> str:
+    """An operator with its article: `an Add`, `a Mul`, `an LSTM`."""
+    spelled = op_type[:2].isupper() and op_type[0] in "FHLMNRSX"
+    return f"{'an' if spelled or op_type[0] in 'AEIO' else 'a'} {op_type}"
+
+
 def keeps_shape(value: ir.Value, output: ir.Value) -> bool:
     """Whether `output` certainly has the shape and dtype of `value`."""
     return value.dtype == output.dtype and same_shape(value.shape, output.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -11,7 +13,8 @@ from graphopt.ir import Reject
 from graphopt.passes.fusion._affine import BINARY
 from graphopt.passes.fusion._arrays import Array, aligned, dtype_of, exact, rounded
 from graphopt.passes.fusion._carry import Kind
-from graphopt.passes.fusion._linear import Linear, refuse_big_copy
+from graphopt.passes.fusion._linear import COPIED_WEIGHT_BYTES, Linear, refuse_big_copy
+from graphopt.passes.operands import an
 
 MOST_NODES = 32
 """Nodes looked at for one scale or shift, so that the time stays linear in the size of the graph."""
@@ -38,7 +41,7 @@ class Plan:
     def visit(self, node: ir.Node) -> None:
         """Take `node` into the region; Reject if a second path leads to it or the region is too large."""
         if node in self._seen:
-            raise Reject(f"it reaches a {node.op_type} twice")
+            raise Reject(f"it reaches {an(node.op_type)} twice")
         if len(self._seen) >= MOST_NODES:
             raise Reject("it reaches too many nodes")
         self._seen.add(node)
@@ -65,7 +68,7 @@ class Plan:
         self.views, self._seen, self._constants = other.views, other._seen, other._constants
 
     def new_constants(self) -> list[tuple[ir.Node, int, npt.NDArray[Any]]]:
-        """New constants by node and input, rounded; Reject where one overflows or underflows."""
+        """New constants by node and input; Reject where one overflows, underflows or grows the file."""
         made: list[tuple[ir.Node, int, npt.NDArray[Any]]] = []
         for (node, index), array in self._constants.items():
             made.append((node, index, rounded(array, dtype_of(operand(node, index)))))
@@ -73,14 +76,30 @@ class Plan:
             for index, new in ((1, view.new_weight()), (2, view.new_bias())):
                 if new is not None:
                     made.append((node, index, new))
+        _refuse_many_copies(made)
         return made
+
+
+def _refuse_many_copies(made: Sequence[tuple[ir.Node, int, npt.NDArray[Any]]]) -> None:
+    """Reject copies of shared constants that are small each and together let the file grow."""
+    variants: dict[ir.Value, list[bytes]] = defaultdict(list)
+    for node, index, array in made:
+        old = node.inputs[index] if index < len(node.inputs) else None
+        if old is not None and len(old.uses()) > 1:
+            variants[old].append(array.tobytes())
+    grown = 0
+    for old, copies in variants.items():
+        kept = len(copies) < len(old.uses())
+        grown += len(copies[0]) * (len(set(copies)) - (not kept))
+    if grown > COPIED_WEIGHT_BYTES:
+        raise Reject(f"copies of weights that several nodes use would take {grown} bytes")
 
 
 def operand(node: ir.Node, index: int) -> ir.Value:
     """Input `index` of `node`; Reject if there is none."""
     value = node.inputs[index] if index < len(node.inputs) else None
     if value is None:
-        raise Reject(f"a {node.op_type} lacks an input")
+        raise Reject(f"{an(node.op_type)} lacks an input")
     return value
 
 
@@ -97,4 +116,4 @@ def require_fit(array: Array, value: ir.Value) -> None:
 
 def refuse(node: ir.Node, kind: Kind) -> Reject:
     """The refusal to raise where `node` lets nothing of this kind pass."""
-    return Reject(f"a {kind.value} does not pass a {node.op_type}")
+    return Reject(f"a {kind.value} does not pass {an(node.op_type)}")

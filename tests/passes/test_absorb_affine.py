@@ -330,3 +330,18 @@ def test_any_graph_keeps_its_numbers(
     body = "  ".join([*lines, f"y = Abs({values[-1]})"])
     passes = "{absorb-affine,merge-affine,fuse-conv,join-convs,dce}*"
     assert_close(run_pass(_graph(weights, body, OUTPUT, **SMALL), passes, inputs=()))
+
+
+@pytest.mark.parametrize(("convs", "absorbed"), [(2, 1), (3, 0)])
+def test_copies_of_a_shared_weight_do_not_grow_the_file(weights: Weights, convs: int, absorbed: int) -> None:
+    """Of 64 KiB: one more is fine, two are not."""
+    parts = [f"c{index}" for index in range(convs)]
+    body = " ".join(f"{part} = Conv(x, w)" for part in parts)
+    run = run_pass(
+        f"""agraph (float[1,64,6,6] x) => (float[n,c,h,w] y)
+        {weights(w=(64, 64, 2, 2), v=(64 * convs, 1, 1))} {{
+            {body}  p = Concat <axis = 1> ({", ".join(parts)})  y = Mul(p, v)
+        }}""",
+        "absorb-affine",
+    )
+    assert run.changes == absorbed
