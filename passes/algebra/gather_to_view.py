@@ -59,13 +59,13 @@ def gather_by_flat_places(
     if attribute_int(node, "axis", 0) != 0 or line.dims[1:] not in ((), (1,)):
         raise Reject("")
     if not _is_number(width, x.shape.dims[1]):
-        raise Reject("the indices are no places: rows are not as long as what they are counted by")
+        raise Reject("rows are not as long as the indices take them to be")
     places = len(result) - len(line) + 1
     order = []
     for value, dim in ((outer, x.shape.dims[0]), (inner, x.shape.dims[1])):
         axis = _counted_axis(value, dim)
         if axis is None or value.shape is None:
-            raise Reject("the indices are no places")
+            raise Reject("the indices do not count through all places in order")
         order.append(axis + places - len(value.shape))
     return _placed(tape, x, order, result)
 
@@ -87,7 +87,7 @@ def gather_by_constant_places(tape: Tape, x: ir.Value, indices: ir.Value, node: 
             if sizes[axis] == dim and (known[..., index] == np.indices(sizes)[axis]).all()
         ]
         if not counted:
-            raise Reject("the indices are no places")
+            raise Reject("the indices do not count through all places in order")
         order.append(counted[0])
     return _placed(tape, x, order, result)
 
@@ -114,7 +114,7 @@ def gather_by_places(tape: Tape, x: ir.Value, joined: ir.Node, node: ir.Node) ->
         raise Reject("")
     axes = [_counted_axis(value, dim) for value, dim in zip(joined.inputs, x.shape.dims, strict=True)]
     if any(axis is None or axis >= places for axis in axes):
-        raise Reject("the indices are no places")
+        raise Reject("the indices do not count through all places in order")
     return _placed(tape, x, [axis for axis in axes if axis is not None], ir.Shape(indices.shape.dims[:-1]))
 
 

@@ -52,7 +52,7 @@ def _product(product: ir.Node, node: ir.Node) -> Linear:
     """A Gemm or MatMul of two dimensions and a constant weight; its result has the shape of the sum."""
     view = linear(product)
     if rank(product.inputs[0]) != 2 or not same_shape(product.outputs[0].shape, node.outputs[0].shape):
-        raise Reject("it is no product of two dimensions and of the size of the sum")
+        raise Reject("the product is no matrix of the size of the sum")
     view.require_constant_weight()
     view.require_constant_bias()
     return view

@@ -23,6 +23,7 @@ from graphopt.ir import (
 )
 from graphopt.passes.fusion._arrays import Array, aligned
 from graphopt.passes.fusion._views import viewed
+from graphopt.passes.operands import an
 
 
 class Kind(enum.Enum):
@@ -77,7 +78,7 @@ def through(node: ir.Node, array: Array, kind: Kind, *, forward: bool, narrow: b
     else:
         passes = node.op_type in ANY_SCALE and _keeps_scale(node)
     if not passes or (narrow and node.op_type in SUMS):
-        raise Reject(f"a {kind.value} does not pass a {node.op_type}")
+        raise Reject(f"a {kind.value} does not pass {an(node.op_type)}")
     if node.op_type in _ELEMENTWISE:
         return array
     return _per_channel(node, array) if node.op_type in _POOLS else one_value(node, array)
@@ -86,7 +87,7 @@ def through(node: ir.Node, array: Array, kind: Kind, *, forward: bool, narrow: b
 def one_value(node: ir.Node, array: Array) -> Array:
     """A single element as a scalar."""
     if array.size != 1:
-        raise Reject(f"more than one value does not pass a {node.op_type}")
+        raise Reject(f"more than one value does not pass {an(node.op_type)}")
     return array.reshape(())
 
 
@@ -148,7 +149,7 @@ def _per_channel(node: ir.Node, array: Array) -> Array:
         return array.reshape(())
     dims = rank(node.inputs[0])
     if dims is None or _aligned(array, dims).shape[1] != array.size:
-        raise Reject(f"more than one value per channel does not pass a {node.op_type}")
+        raise Reject(f"more than one value per channel does not pass {an(node.op_type)}")
     return array
 
 

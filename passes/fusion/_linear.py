@@ -216,7 +216,7 @@ class Linear:
 
     def _shifted(self, bias: Array | None, shift: Array) -> Array:
         if self.op_type == "MatMul":
-            raise Reject("a MatMul has no bias")
+            raise Reject("a MatMul has no bias, and a Gemm takes two dimensions only")
         self.require_constant_bias()
         return shift if bias is None else bias + shift
 

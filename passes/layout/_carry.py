@@ -28,7 +28,7 @@ from graphopt.passes.fusion._linear import refuse_big_copy
 from graphopt.passes.layout._carry_views import flatten, gather, reshape, squeeze, unsqueeze
 from graphopt.passes.layout._layout import OUTPUT, Ask, Draft, Edit, Layout, same_for_all, set_axis
 from graphopt.passes.layout._perms import Perm, Segment, identity, is_identity, swaps_last_two
-from graphopt.passes.operands import node_ints, normalized_axes, reduced_axes
+from graphopt.passes.operands import an, node_ints, normalized_axes, reduced_axes
 
 Array = np.ndarray[Any, Any]
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
@@ -49,11 +49,11 @@ def carry(node: ir.Node, port: int, perm: Perm, opset: int, current: Layout | No
         Reject: The node cannot work so.
     """
     if node.domain or any(attribute.is_ref() for attribute in node.attributes.values()):
-        raise Reject(f"a {node.op_type} has a fixed order of axes")
+        raise Reject(f"{an(node.op_type)} has a fixed order of axes")
     rule = _RULES.get(node.op_type)
     if rule is None:
         if not facts(node).elementwise:
-            raise Reject(f"a {node.op_type} has a fixed order of axes")
+            raise Reject(f"{an(node.op_type)} has a fixed order of axes")
         rule = _elementwise
     return rule(Ask(node, port, perm, opset, current))
 
@@ -76,7 +76,7 @@ def _elementwise(ask: Ask) -> Layout:
     if axes is None or len(node.outputs) != 1:
         raise Reject("the rank is not known")
     if "axis" in node.attributes or "broadcast" in node.attributes:
-        raise Reject(f"a {node.op_type} that names an axis")
+        raise Reject(f"{an(node.op_type)} that names an axis")
     perm = same_for_all(ask, axes)
     inputs: dict[int, Perm] = {}
     edits: list[Edit] = []
@@ -121,7 +121,7 @@ def _narrow_operand(ask: Ask, index: int, value: ir.Value, perm: Perm) -> list[E
         raise Reject("the rank of an operand is not known")
     own = [axis for axis in perm if axis >= len(perm) - axes]
     if own != sorted(own):
-        raise Reject(f"an operand of a {ask.node.op_type} of fewer dimensions")
+        raise Reject(f"an operand of {an(ask.node.op_type)} of fewer dimensions")
     places = [perm.index(axis) for axis in own]
     if not places or places == list(range(len(perm) - axes, len(perm))):
         return []
@@ -159,7 +159,7 @@ def _along_axis(default: int) -> Callable[[Ask], Layout]:
         axis = attribute_int(ask.node, "axis", default) % len(before)
         if ask.opset < 13 and ask.node.op_type in _SLOW_UNLESS_LAST:
             if attribute_int(ask.node, "axis", 1) % len(before) != len(before) - 1:
-                raise Reject(f"a {ask.node.op_type} over several axes")
+                raise Reject(f"{an(ask.node.op_type)} over several axes")
             ask.fixed([len(before) - 1], before)
             return Layout({0: before}, after)
         return Layout({0: before}, after, [set_axis(axis, before)])
@@ -315,7 +315,7 @@ def _per_axis(ask: Ask) -> Layout:
     before, after = ask.primary()
     shape = static_shape(ask.data(1))
     if rank(ask.node.outputs[0]) != len(before) or shape is None or shape[0] > len(before):
-        raise Reject(f"a {ask.node.op_type} that adds axes")
+        raise Reject(f"{an(ask.node.op_type)} that adds axes")
     missing = len(before) - shape[0]
     if not missing:
         return _picked(ask, 1, before, before, after)
@@ -371,7 +371,7 @@ def _first_two_stay(ask: Ask) -> Layout:
     before, after = ask.primary()
     ask.fixed([0, 1], before)
     if any(output.uses() or output.is_graph_output() for output in ask.node.outputs[1:]):
-        raise Reject(f"a {ask.node.op_type} with further outputs")
+        raise Reject(f"{an(ask.node.op_type)} with further outputs")
     return Layout({0: before}, after)
 
 
@@ -381,7 +381,7 @@ def _last_stay(ask: Ask) -> Layout:
     axis = attribute_int(ask.node, "axis", -1) % len(before)
     ask.fixed(range(axis, len(before)), before)
     if any(output.uses() or output.is_graph_output() for output in ask.node.outputs[1:]):
-        raise Reject(f"a {ask.node.op_type} with further outputs")
+        raise Reject(f"{an(ask.node.op_type)} with further outputs")
     return Layout({0: before}, after)
 
 
@@ -397,9 +397,9 @@ def _spatial(ask: Ask) -> Layout:
     ask.fixed([0, 1], before)
     node, space = ask.node, [axis - 2 for axis in before[2:]]
     if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise Reject(f"a {node.op_type} that pads by itself")
+        raise Reject(f"{an(node.op_type)} that pads by itself")
     if len(node.outputs) > 1:
-        raise Reject(f"a {node.op_type} with further outputs")
+        raise Reject(f"{an(node.op_type)} with further outputs")
     edits: list[Edit] = []
     for name in ("kernel_shape", "strides", "dilations", "pads", "output_padding", "output_shape"):
         old = attribute_ints(node, name)
@@ -472,7 +472,7 @@ def _matrix_product(ask: Ask) -> Layout:
 def _gemm(ask: Ask) -> Layout:
     """A transposed operand is transposed by the Gemm itself."""
     if ask.port not in (0, 1) or not (swaps_last_two(ask.perm) or is_identity(ask.perm)):
-        raise Reject(f"a {ask.node.op_type} has a fixed order of axes")
+        raise Reject(f"{an(ask.node.op_type)} has a fixed order of axes")
     others = {} if ask.current is None else ask.current.inputs
     inputs = {**others, ask.port: ask.perm}
     edits = [

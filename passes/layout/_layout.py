@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from graphopt.ir import PROVENANCE_KEY, Names, Reject, constant, constant_tensor, infer_node, rank
 from graphopt.passes.layout._perms import Perm, Segment, across, reverse
+from graphopt.passes.operands import an
 
 OUTPUT = -1
 """Stands for the outputs of a node where an input's number may stand."""
@@ -155,7 +156,7 @@ class Ask:
         """
         value = self.node.inputs[index] if index < len(self.node.inputs) else None
         if value is None:
-            raise Reject(f"a {self.node.op_type} without its data")
+            raise Reject(f"{an(self.node.op_type)} without its data")
         return value
 
     def rank(self, index: int = 0) -> int:
@@ -179,12 +180,12 @@ class Ask:
         segments = [((axis,), (axis,)) for axis in range(own)] if segments is None else segments
         what = self.node.op_type
         if constant_tensor(self.node.inputs[0]) is not None:
-            raise Reject(f"a {what} of a constant")
+            raise Reject(f"{an(what)} of a constant")
         if self.port == OUTPUT:
             order = across(reverse(segments), self.perm, what)
             return order, self.perm
         if self.port != 0:
-            raise Reject(f"input {self.port} of a {what} has a fixed order of axes")
+            raise Reject(f"input {self.port} of {an(what)} has a fixed order of axes")
         return self.perm, across(segments, self.perm, what)
 
     def fixed(self, axes: Sequence[int], perm: Perm) -> None:
@@ -194,13 +195,13 @@ class Ask:
             Reject: One moves.
         """
         if any(perm[axis] != axis for axis in axes):
-            raise Reject(f"a {self.node.op_type} has a fixed order of axes")
+            raise Reject(f"{an(self.node.op_type)} has a fixed order of axes")
 
 
 def same_for_all(ask: Ask, rank_of_all: int) -> Perm:
     """The order asked for, of nodes whose data all have one rank."""
     if len(ask.perm) != rank_of_all:
-        raise Reject(f"an operand of a {ask.node.op_type} of fewer dimensions")
+        raise Reject(f"an operand of {an(ask.node.op_type)} of fewer dimensions")
     return ask.perm
 
 

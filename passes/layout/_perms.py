@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphopt.ir import Reject, same_dim
+from graphopt.passes.operands import an
 
 Dim = int | ir.SymbolicDim
 Perm = tuple[int, ...]
@@ -68,14 +69,14 @@ def across(segments: Sequence[Segment], perm: Perm, what: str) -> Perm:
     """
     owner = {axis: index for index, (ins, _) in enumerate(segments) for axis in ins}
     if len(owner) != len(perm):
-        raise Reject(f"a {what} of operands of several ranks")
+        raise Reject(f"{an(what)} of operands of several ranks")
     order: list[int] = []
     position = 0
     while position < len(perm):
         index = owner[perm[position]]
         ins = segments[index][0]
         if perm[position : position + len(ins)] != ins:
-            raise Reject(f"the order of axes that a {what} joins or splits")
+            raise Reject(f"the axes that {an(what)} joins or splits would come apart")
         order.append(index)
         position += len(ins)
     added = [index for index, (ins, _) in enumerate(segments) if not ins]

@@ -20,6 +20,7 @@ from graphopt.passes.layout._emit import emit
 from graphopt.passes.layout._flow import Flow, Use
 from graphopt.passes.layout._layout import OUTPUT, Builder
 from graphopt.passes.layout._perms import compose, inverse
+from graphopt.passes.operands import an
 from graphopt.pipeline import Pass
 
 MOVERS = ("Transpose", "Reshape")
@@ -43,7 +44,7 @@ class SinkTransposes(Pass):
                 if not flow.transposes or not assign(flow):
                     break
                 for node in flow.layouts:
-                    changes.add(f"past a {node.op_type}")
+                    changes.add(f"past {an(node.op_type)}")
                 emit(flow, Builder(model, graph, names))
             for value, use in flow.unmet():
                 changes.refuse(_reason(flow, value, use), _name(use))

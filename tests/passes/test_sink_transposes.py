@@ -91,12 +91,12 @@ REFUSED = {
     ),
     "reshape that mixes": (
         "a = Reshape(t, joined) z = Reshape(a, taken_apart)",
-        "the order of axes that a Reshape joins or splits",
+        "the axes that a Reshape joins or splits would come apart",
         18,
     ),
     "convolution": ("z = Conv(t, kernel)", "a Conv has a fixed order of axes", 18),
     "matrix": ("z = MatMul(t, square)", "a MatMul has a fixed order of axes", 18),
-    "global norm": ("z = LRN<size = 3>(t)", "a LRN has a fixed order of axes", 18),
+    "global norm": ("z = LRN<size = 3>(t)", "an LRN has a fixed order of axes", 18),
 }
 REFUSED_CONSTS = """, float[2] w = {1.5, -2}, int64[3] joined = {2, 4, 6},
     int64[4] taken_apart = {2, 4, 3, 2},
