@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from graphopt.ir.changes import Changes, Finding
 from graphopt.ir.graphs import Names, graphs
-from graphopt.ir.ops import Operator
+from graphopt.ir.ops import Operator, facts
 from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
 from graphopt.ir.shapes import infer_node
 
@@ -210,6 +210,7 @@ class _Engine:
         self._queued: set[ir.Node] = set()
         self._refused: dict[tuple[str, ir.Node], str] = {}
         self._kept: dict[tuple[str, ir.Node], Finding] = {}
+        self._found: dict[ir.Node, Finding] = {}
         self._among: dict[tuple[str, ir.Node], list[str]] = {}
 
     def run(self, backwards: bool) -> None:
@@ -228,8 +229,9 @@ class _Engine:
             if key[1].graph is not None:
                 name = key[1].name or key[1].outputs[0].name
                 self._changes.refuse(reason, name, self._among.get(key, ()))
+        found = (finding for node, finding in self._found.items() if node.graph is not None)
         kept = (finding for (_, node), finding in self._kept.items() if node.graph is not None)
-        self._changes.findings.extend(kept)
+        self._changes.findings.extend((*found, *kept))
 
     def _push(self, node: ir.Node | None) -> None:
         if node is not None and (node.domain, node.op_type) in self._index and node not in self._queued:
@@ -276,9 +278,21 @@ class _Engine:
         if self._changes.watched:
             self._follow((*match.nodes, *tape.consumed), tape.nodes)
         self._changes.add(tape.kind or each.name)
-        if tape.finding is not None:
-            self._changes.findings.append(_finding(tape, replacements[0], tape.nodes))
+        self._tell(tape, replacements[0], (*match.nodes, *tape.consumed))
         return None
+
+    def _tell(self, tape: Tape, value: ir.Value, replaced: Sequence[ir.Node]) -> None:
+        """Keep the idiom found, in place of those that it took in: each counts once."""
+        finding = _finding(tape, value, tape.nodes) if tape.finding is not None else None
+        for node in replaced:
+            if node in self._found and node.graph is None:
+                taken_in = self._found.pop(node)
+                finding = finding or taken_in
+        if finding is not None and tape.nodes:
+            core = next((node for node in tape.nodes if not facts(node).moves), tape.nodes[-1])
+            self._found[core] = finding
+        elif finding is not None:
+            self._changes.findings.append(finding)
 
     def _commit(self, match: Match, tape: Tape, replacements: list[ir.Value]) -> None:
         root = match.nodes[0]
