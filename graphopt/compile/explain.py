@@ -152,7 +152,9 @@ def _alike(asked: str, models: Iterable[ir.Model]) -> str:
     known = {name for model in models for each in nodes(model) if (name := each.name)}
     close = difflib.get_close_matches(asked, sorted(known), n=3)
     close = close or sorted(name for name in known if asked in name)[:3]
-    return f"did you mean {' or '.join(map(repr, close))}?" if close else "`graphopt inspect MODEL --nodes`"
+    if not close:
+        return "`graphopt inspect MODEL --nodes` lists them"
+    return f"did you mean {' or '.join(map(repr, close))}?"
 
 
 def _approaches(

@@ -6,6 +6,7 @@ They print nothing and decide nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from graphopt.report.explanation import Explanation, NodeStory, PassStory, Refusal, base_name
@@ -156,6 +157,7 @@ def _next_for_node(story: NodeStory) -> Iterator[RenderableType]:
 def _next_for_model(found: Explanation) -> Iterator[RenderableType]:
     example = next((name for each in found.refusals for name in each.examples), None)
     if example is not None:
-        yield hint(f"`graphopt explain {found.source} --node {example}` tells all about one node")
+        command = f"graphopt explain {quote(found.source)} --node {quote(example)}"
+        yield hint(f"`{command}` tells all about one node")
     else:
         yield dim("nothing was refused")

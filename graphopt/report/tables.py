@@ -15,6 +15,7 @@ from rich.text import Text
 from graphopt.report.check_tables import checked, speed
 from graphopt.report.cost_tables import cost_notes, rates_remark
 from graphopt.report.data import Report
+from graphopt.report.explanation import refusals as left_alone
 from graphopt.report.idiom_tables import idiom_table
 from graphopt.report.idioms import idioms
 from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections, shortened
@@ -150,19 +151,14 @@ def _runs(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 def refusals(records: Sequence[Record], *, verbose: bool = False) -> Iterator[RenderableType]:
     """Places that were left alone and why, most frequent first, as each pass last saw them."""
-    counted = [
-        (count, name, reason, last.examples.get(reason, []))
-        for name, last in {record.name: record for record in records}.items()
-        for reason, count in last.refusals.items()
-    ]
+    counted = left_alone(records)
     if not counted:
         return
-    counted.sort(key=lambda entry: -entry[0])
     shown = counted if verbose else counted[:REFUSALS_SHOWN]
     table = columns(">left", "by", "because", "for example")
-    for count, name, reason, examples in shown:
-        first = shortened(examples[0] if examples else "", NODE_WIDTH)
-        table.add_row(str(count), name, reason, ", ".join(examples) if verbose else first)
+    for each in shown:
+        first = shortened(each.examples[0] if each.examples else "", NODE_WIDTH)
+        table.add_row(str(each.count), each.by, each.reason, ", ".join(each.examples) if verbose else first)
     yield table
     if len(counted) > len(shown):
         yield dim(f"and {plural(len(counted) - len(shown), 'more reason')}: --verbose shows them")
