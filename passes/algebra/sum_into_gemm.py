@@ -39,11 +39,12 @@ def sum_of_products(tape: Tape, first: ir.Node, second: ir.Node, node: ir.Node) 
 @rule(op("Add", op(DENSE, rest("_"), name="product"), var("y"), name="node"))
 def sum_of_product_and_matrix(tape: Tape, product: ir.Node, y: ir.Value, node: ir.Node) -> ir.Value:
     """Gemm(x, w) + y  ->  Gemm(x, w, y)."""
+    if constant_tensor(y) is not None:
+        raise Reject("")  # a bias is the business of fuse-gemm, which says what keeps it
     view = _product(product, node)
     if view.bias is not None:
         raise Reject("the Gemm has a bias already")
-    other = constant_tensor(y) is None and y is not product.outputs[0]
-    if not other or not same_shape(y.shape, node.outputs[0].shape):
+    if y is product.outputs[0] or not same_shape(y.shape, node.outputs[0].shape):
         raise Reject("what is added is no matrix of the same size")
     return tape.op("Gemm", [*product.inputs[:2], y], _attributes(view))
 
