@@ -5,7 +5,7 @@ What takes the region's place is for the passes to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import onnx_ir as ir
 
@@ -75,11 +75,13 @@ class RowSearch:
 
     Attributes:
         reason: What the last search found nearly to be such a function, as text.
+        near: The nodes of it before the end, last first.
         guarded: A region that the last search found to be one but for a tiny floor, and what it is.
     """
 
     def __init__(self, recognize: Recognize, may_be: Callable[[Region], bool]) -> None:
         self.reason = ""
+        self.near: Sequence[ir.Node] = ()
         self.guarded: tuple[Region, NearReduction] | None = None
         self._recognize = recognize
         self._may_be = may_be
@@ -95,7 +97,7 @@ class RowSearch:
 
         After the last of them `reason` says what nearly is one, where there is such a region.
         """
-        self.reason, self.guarded = "", None
+        self.reason, self.near, self.guarded = "", (), None
         if end in self._claimed or self._distance(end) > REACH:
             return
         for region in reversed(list(regions_ending_at(end, self._ranks, _is_expandable, SPAN))):
@@ -106,7 +108,8 @@ class RowSearch:
                 yield region, outcome
             elif outcome is not None and self._is_news(region, outcome):
                 self._told.update(region.nodes)
-                self.reason = self.reason or str(outcome)
+                if not self.reason:
+                    self.reason, self.near = str(outcome), region.nodes[-2::-1]
                 if outcome.guarded:
                     self.guarded = self.guarded or (region, outcome)
 

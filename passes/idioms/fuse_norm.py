@@ -85,7 +85,8 @@ class FuseNorm(Pass):
                     return _write(tape, region, found, form)
                 if against:
                     search.claim(region)
-                    reason = reason or against
+                    reason, tape.consumed = reason or against, tape.consumed or region.nodes[-2::-1]
+            tape.consumed = search.near or tape.consumed
             if search.guarded is not None:
                 kept, near = search.guarded
                 tape.consumed = kept.nodes[-2::-1]
@@ -130,8 +131,8 @@ def _obstacle(found: FoundReduction, region: Region) -> str:
 
 
 def _write(tape: Tape, region: Region, found: FoundReduction, form: NormForm) -> ir.Value:
+    tape.consumed = region.nodes[-2::-1]
     tape.require_opset(form.since)
     tape.kind = form.name
-    tape.consumed = region.nodes[-2::-1]
     tape.finding = (form.name, found.error)
     return form.write(tape, region.entry, found)

@@ -49,6 +49,7 @@ class FuseSoftmax(Pass):
                 if _nodes(found) < len(removable(region)):
                     search.claim(region)
                     return _write(tape, region, found, target)
+            tape.consumed = search.near
             raise Reject(search.reason)
 
         rule = Rule(self.name, (op(ENDS, name="end"),), build, ("end",))
@@ -69,6 +70,7 @@ def _form(region: Region, found: FoundReduction) -> str:
 def _write(tape: Tape, region: Region, found: FoundReduction, target: Target) -> ir.Value:
     entry, (axis,) = region.entry, found.axes
     form = _form(region, found)
+    tape.consumed = region.nodes[-2::-1]
     if not target.pays(form):
         nodes, times = len(region.nodes), target.times[form]
         raise Reject(f"{found.idiom} kept as {nodes} nodes: the operator takes {times:.2g}x the time here")
@@ -78,6 +80,5 @@ def _write(tape: Tape, region: Region, found: FoundReduction, target: Target) ->
     else:
         attributes = {"axis": -1 if tape.opset >= ANY_AXIS_SINCE else axis}
     tape.kind = found.idiom
-    tape.consumed = region.nodes[-2::-1]
     tape.finding = (found.idiom, found.error)
     return tape.op(found.idiom, [scaled(tape, entry, found.parameters["temperature"])], attributes)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import onnx_ir as ir
 import pytest
 
+from graphopt.pipeline import Pipeline
 from graphopt.testing import PassRun, run_pass
 
 Weights = Callable[..., str]
@@ -445,3 +447,16 @@ def test_a_shift_in_front_of_the_operator_is_no_near_miss(weights: Weights) -> N
     body = "a = Add(x, shift) y = LayerNormalization <epsilon = 1e-12> (a, w)"
     run = run_pass(model(body, weights(w=(6,), shift=(1, 4, 6)), "float[1,4,6]"), "fuse-norm", opset=17)
     assert not run.changes and not run.refusals
+
+
+def test_a_refusal_is_told_of_all_nodes_of_the_norm(weights: Weights) -> None:
+    """Whoever asks about one of them hears what keeps the whole from fusing."""
+    text = f"""<ir_version: 8, opset_import: ["" : 13]>
+        agraph (float[n,8] x) => (float[n,8] y)
+        {weights(s=(8,))[:-1]}, float e = {{1e-5}}, float two = {{2}}> {{
+            m = ReduceMean <axes = [-1]> (x)  c = Sub(x, m)  q = Pow(c, two)
+            v = ReduceMean <axes = [-1]> (q)  a = Add(v, e)  d = Sqrt(a)  z = Div(c, d)  y = Mul(z, s)
+        }}"""
+    model = ir.from_onnx_text(text)
+    (record,) = Pipeline.parse("fuse-norm").run(model, watch=("d",)).records
+    assert [reason for reason, _ in record.told] == ["fuse-norm: needs opset 17, and the model is at 13"]
