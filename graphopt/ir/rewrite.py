@@ -106,7 +106,7 @@ class Tape:
             Reject: The model is at an older version; the pass `raise-opset` may then raise it.
         """
         if self.opset < version:
-            want_opset(self.model, version, self._rule_name)
+            want_opset(self.model, version, self.finding[0] if self.finding else self._rule_name)
             raise Reject(f"needs opset {version}, and the model is at {self.opset}")
 
     def replace(self, old: ir.Value, new: ir.Value) -> None:

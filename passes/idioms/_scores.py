@@ -87,6 +87,21 @@ class Scores:
     value: ir.Value
 
 
+def products_behind(weights: ir.Value) -> tuple[ir.Node, ...]:
+    """The nodes from the weights of an attention back to the product of its queries and keys, last first."""
+    way: list[ir.Node] = []
+    value: ir.Value | None = weights
+    while value is not None and len(way) < MOST_STEPS:
+        node = value.producer()
+        if node is None:
+            break
+        way.append(node)
+        if node.op_type in ("MatMul", "Einsum"):
+            break
+        value = next((each for each in node.inputs if each is not None and leads_to_product(each)), None)
+    return tuple(way)
+
+
 def softmax_behind(weights: ir.Value, opset: int) -> tuple[ir.Node, bool] | None:
     """The Softmax that computes `weights`, and whether what is not a number was replaced by zero.
 

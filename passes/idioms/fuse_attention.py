@@ -33,7 +33,15 @@ from graphopt.passes.chains._views import reshaped
 from graphopt.passes.idioms._heads import HEADS_LAST, ROWS_FIRST, merged_rows, repeated_heads
 from graphopt.passes.idioms._masks import FLOORS, Masks, is_causal
 from graphopt.passes.idioms._products import Operand, read_weighting
-from graphopt.passes.idioms._scores import HEADED, Bias, Mask, Scores, read_scores, softmax_behind
+from graphopt.passes.idioms._scores import (
+    HEADED,
+    Bias,
+    Mask,
+    Scores,
+    products_behind,
+    read_scores,
+    softmax_behind,
+)
 from graphopt.passes.idioms._tape import rows_of
 from graphopt.pipeline import Pass
 
@@ -55,6 +63,7 @@ def fuse_attention(tape: Tape, node: ir.Node) -> ir.Value:
     found = softmax_behind(weights, tape.opset)
     if found is None:
         raise Reject("")
+    tape.consumed = products_behind(weights)
     scores = read_scores(*found)
     result = _attention(tape, scores, values)
     if order != tuple(range(len(order))):
@@ -143,6 +152,7 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
         raise Reject("attention: queries, keys and values have different numbers of dimensions")
     _require_one_batch(operands, headed)
     _require_one_length(scores.keys, values)
+    tape.finding, tape.form = ("attention", None), "Attention"
     tape.require_opset(OPSET)
     queries, keys, depths = (_placed(tape, each, dtype) for each in operands)
     masks = _split_masks(tape, scores) if headed else scores.masks
@@ -160,7 +170,6 @@ def _attention(tape: Tape, scores: Scores, values: Operand) -> ir.Value:
         attributes["is_causal"] = 1
     elif mask is not None:
         inputs.append(mask)
-    tape.finding, tape.form = ("attention", None), "Attention"
     result = tape.op("Attention", inputs, attributes)
     return _merged(tape, result, queries, values) if apart else result
 
