@@ -174,6 +174,8 @@ def _absorbed(ask: Ask, dims: Sequence[Dim], segments: Sequence[Segment]) -> Lay
         Reject: There is none, or other axes move as well.
     """
     if ask.port == OUTPUT:
+        if ask.node.op_type == "Flatten":
+            raise Reject("")  # it splits nothing, and its rows and columns do not change places
         output = ask.node.outputs[0]
         ins, outs = _last_group(segments)
         if len(ins) != 1:

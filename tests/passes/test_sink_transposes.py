@@ -325,3 +325,13 @@ def test_only_the_axes_of_the_indices_pass_a_gather_of_a_constant() -> None:
     }}"""
     run = run_pass(text, "sink-transposes")
     assert run.changes == 0
+
+
+def test_rows_and_columns_of_a_flatten_keep_their_places() -> None:
+    run = run_pass(
+        """g (float[8] x) => (float[1, 8] y) <int64[2] row = {1, 8}> {
+            f = Flatten(x) h = Exp(f) y = Reshape(h, row)
+        }""",
+        "sink-transposes",
+    )
+    assert "Flatten" in run.ops
