@@ -22,6 +22,8 @@ from graphopt.ir import (
 
 FIRST_OPSET_WITH_AXES_INPUT = 13
 """From here on Squeeze and Unsqueeze take their axes as an input."""
+MASKED = -1e4
+"""A score that a mask sets to so little or less has no weight behind a Softmax, whatever the other scores."""
 
 
 def keep(value: ir.Value, holds: object, reason: str = "") -> ir.Value:

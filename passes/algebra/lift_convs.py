@@ -33,13 +33,12 @@ from graphopt.ir import (
     replace_value,
     scalar,
 )
-from graphopt.passes.fusion._linear import COPIED_WEIGHT_BYTES
+from graphopt.passes.fusion._linear import CONVS, COPIED_WEIGHT_BYTES
 from graphopt.passes.operands import FIRST_OPSET_WITH_AXES_INPUT
 from graphopt.pipeline import Pass
 
 NEW_AXIS = 2
 FLAT_RANK = 3
-CONVS = ("Conv", "ConvTranspose")
 POOLS = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
 FIRST_INPUT_ALONE = (*CONVS, *POOLS, "Split", "Slice")
 """Of their inputs only the first one is data."""

@@ -14,9 +14,7 @@ from graphopt.ir import Reject, attribute_float, attribute_int, constant, rank
 from graphopt.passes.fusion._arrays import Array, aligned
 from graphopt.passes.fusion._carry import Kind
 from graphopt.passes.fusion._plan import Plan, refuse
-
-MASKED = -1e4
-"""A score that a mask replaces by so little or less is 0 behind the Softmax, shifted or not."""
+from graphopt.passes.operands import MASKED
 
 
 def passes_weighted_sum(node: ir.Node, index: int, array: Array) -> bool:

@@ -13,8 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Tape, same_dim, scalar
-from graphopt.passes.idioms._scores import HEADED, MASKED, Bias, Choice, Mask
+from graphopt.passes.idioms._scores import HEADED, Bias, Choice, Mask
 from graphopt.passes.idioms._tape import Array, array_of, rows_of
+from graphopt.passes.operands import MASKED
 
 FLOORS = {ir.DataType.FLOAT: -1e38, ir.DataType.DOUBLE: -1e38, ir.DataType.FLOAT16: -6e4}
 """What stands for the lowest float: no score changes it, and it is not the lowest."""

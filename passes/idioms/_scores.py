@@ -31,13 +31,12 @@ from graphopt.passes.idioms._products import (
     unscaled,
     views_batch,
 )
+from graphopt.passes.operands import MASKED
 
 HEADED = 4
 """Dimensions of a value with heads: batch, heads, rows, columns."""
 LAST_AXIS_OPSET = 13
 """Before, Softmax flattened its input, and its axis was 1 by default."""
-MASKED = -1e4
-"""A constant at most so large in the place of a score leaves no weight on it, whatever the other scores."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
