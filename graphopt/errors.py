@@ -44,6 +44,14 @@ class UsageError(GraphoptError):
     """An option, pipeline text, shape or pass name is wrong."""
 
 
+class TraceError(GraphoptError):
+    """A PyTorch module could not be turned into a graph."""
+
+
+class TranslationError(GraphoptError):
+    """An operator has no form in PyTorch."""
+
+
 class ExecutionError(GraphoptError):
     """The runtime could not load or run a model."""
 

@@ -19,6 +19,7 @@ LAYERS = (
     ("pipeline",),
     ("passes",),
     ("io",),
+    ("pytorch",),
     ("report",),
     ("compile",),
     ("testing",),
