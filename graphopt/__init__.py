@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphopt.errors import GraphoptError
     from graphopt.io import load, save
     from graphopt.pipeline import Pass, Pipeline
+    from graphopt.pytorch import to_fx, trace
 
     __version__: str
 
@@ -38,6 +39,8 @@ __all__ = [
     "optimize",
     "passes",
     "save",
+    "to_fx",
+    "trace",
 ]
 
 # Public name -> (module, attribute); no attribute: the module itself.
@@ -54,6 +57,8 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "optimize": ("graphopt.compile", "optimize"),
     "passes": ("graphopt.passes", None),
     "save": ("graphopt.io", "save"),
+    "to_fx": ("graphopt.pytorch", "to_fx"),
+    "trace": ("graphopt.pytorch", "trace"),
 }
 
 

@@ -1,0 +1,51 @@
+"""Where nodes come from: names by submodule, the submodule's path and the source line as metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+import onnx_ir as ir
+
+MODULE_KEY = "graphopt.module"
+"""`metadata_props` of a node: path of the submodule it computes for, as in `layer1.0.conv1`."""
+SOURCE_KEY = "graphopt.source"
+"""`metadata_props` of a node: file and line of the user's code, as in `model.py:42`."""
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def tell_provenance(nodes: Iterable[ir.Node]) -> None:
+    """Name nodes after their submodules, and replace torch's metadata by ours."""
+    taken: dict[str, int] = {}
+    for node in nodes:
+        origin = node.meta.get("node")
+        node.metadata_props.clear()
+        path = module_path(origin)
+        if path:
+            node.metadata_props[MODULE_KEY] = path
+        if source := source_line(origin):
+            node.metadata_props[SOURCE_KEY] = source
+        stem = "/".join([*path.split("."), node.op_type]) if path else node.op_type
+        count = taken.get(stem, 0)
+        taken[stem] = count + 1
+        node.name = f"{stem}_{count}" if count else stem
+        node.meta.pop("node", None)
+
+
+def module_path(origin: Any) -> str:
+    """Path of the innermost submodule an FX node was made in, or ""."""
+    stack = getattr(origin, "meta", {}).get("nn_module_stack") or {}
+    paths = [str(path) for path, _ in stack.values()]
+    if not paths or "_empty_nn_module_stack" in paths[-1]:
+        return ""
+    return paths[-1].split("@")[0]
+
+
+def source_line(origin: Any) -> str:
+    """`file.py:line` of the innermost frame that is not torch's, or ""."""
+    text = getattr(origin, "meta", {}).get("stack_trace") or ""
+    frames = [(file, line) for file, line in _FRAME.findall(text) if "torch" not in PurePath(file).parts]
+    return f"{PurePath(frames[-1][0]).name}:{frames[-1][1]}" if frames else ""

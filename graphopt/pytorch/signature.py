@@ -1,0 +1,195 @@
+"""The Signature of a traced module: its nested inputs and outputs, and the flat named ones of the graph.
+
+Only rearranges and names values; what runs the graph is somebody else's. Needs torch when used, not when imported.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphopt.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.utils._pytree import TreeSpec
+
+SIGNATURE_KEY = "graphopt.signature"
+"""Where `ir.Model.meta` holds the Signature; it is never written to a file."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One leaf of nested inputs or outputs.
+
+    Attributes:
+        name: The graph's value, or None for a leaf that is no part of the graph.
+        constant: What stands there instead: a number, text or None.
+    """
+
+    name: str | None
+    constant: Any = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """How the flat values of a graph make up the arguments and the result of a module's forward.
+
+    Attributes:
+        parameters: Names of forward's parameters, in order.
+        input_spec: Structure (pytree) of `(args, kwargs)`.
+        inputs: Its leaves.
+        output_spec: Structure of the result.
+        outputs: Its leaves; several may have the name of one graph output.
+        state: Graph output that holds the next value -> the graph input it replaces (a buffer, or an
+            argument that forward writes to).
+        notes: What a caller should know about the trace, a sentence each.
+    """
+
+    parameters: tuple[str, ...]
+    input_spec: TreeSpec = field(repr=False)
+    inputs: tuple[Leaf, ...]
+    output_spec: TreeSpec = field(repr=False)
+    outputs: tuple[Leaf, ...]
+    state: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The graph inputs that a call has to give, in order; state has defaults and is not among them."""
+        return tuple(leaf.name for leaf in self.inputs if leaf.name is not None)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The graph outputs that make up the result, each once, in order."""
+        return tuple(dict.fromkeys(leaf.name for leaf in self.outputs if leaf.name is not None))
+
+    def flatten(self, example_inputs: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """Example inputs, in any form that `trace` takes, as arrays by graph input name.
+
+        Raises:
+            UsageError: their structure is not that of the traced example inputs.
+        """
+        args, kwargs = arguments(example_inputs, self.parameters)
+        return {name: to_numpy(value) for name, value in self.flatten_call(args, kwargs).items()}
+
+    def flatten_call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by graph input name; constants are left out.
+
+        Raises:
+            UsageError: the structure of the arguments is not the traced one.
+        """
+        from torch.utils import _pytree as pytree
+
+        leaves, spec = pytree.tree_flatten((tuple(args), dict(kwargs)))
+        if spec != self.input_spec:
+            leaves = self._rearranged(args, kwargs)
+        return {leaf.name: value for leaf, value in zip(self.inputs, leaves, strict=True) if leaf.name}
+
+    def _rearranged(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """Arguments given by position where the trace had them by name, or the reverse."""
+        from torch.utils import _pytree as pytree
+
+        traced_args, traced_kwargs = pytree.tree_unflatten(list(self.inputs), self.input_spec)
+        if len(args) <= len(self.parameters):
+            given = {**dict(zip(self.parameters, args, strict=False)), **kwargs}
+            names = [*self.parameters[: len(traced_args)], *traced_kwargs]
+            if set(names) == set(given) and len(args) + len(kwargs) == len(given):
+                positional = tuple(given[name] for name in self.parameters[: len(traced_args)])
+                named = {name: given[name] for name in traced_kwargs}
+                leaves, spec = pytree.tree_flatten((positional, named))
+                if spec == self.input_spec:
+                    return list(leaves)
+        raise UsageError(
+            f"the inputs are not structured as those the module was traced with: "
+            f"expected {self.describe_inputs()}",
+            hint="give the same arguments, nested the same way",
+        )
+
+    def describe_inputs(self) -> str:
+        """The inputs in a line, for messages: `input_ids, past.0.key, scale=2`."""
+        names = list(self.parameters)
+        parts = []
+        for index, leaf in enumerate(self.inputs):
+            fallback = names[index] if index < len(names) else f"argument {index}"
+            parts.append(leaf.name or f"{fallback}={leaf.constant!r}")
+        return ", ".join(parts)
+
+    def rebuild(self, values: Mapping[str, Any]) -> Any:
+        """The module's nested result.
+
+        Args:
+            values: Arrays or tensors by graph output name.
+        """
+        from torch.utils import _pytree as pytree
+
+        leaves = [leaf.constant if leaf.name is None else values[leaf.name] for leaf in self.outputs]
+        return pytree.tree_unflatten(leaves, self.output_spec)
+
+    def flatten_result(self, result: Any) -> dict[str, Any]:
+        """What a module returned, by graph output name; the reverse of `rebuild`."""
+        from torch.utils import _pytree as pytree
+
+        leaves = pytree.tree_leaves(result)
+        return {leaf.name: value for leaf, value in zip(self.outputs, leaves, strict=True) if leaf.name}
+
+
+def arguments(example_inputs: Any, parameters: Sequence[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Example inputs as the positional and the named arguments of a call.
+
+    Args:
+        example_inputs: A tensor, a tuple or list of arguments, or a dict of arguments by parameter name.
+        parameters: The names of forward's parameters; named arguments are brought into their order.
+    """
+    if isinstance(example_inputs, Mapping) and type(example_inputs) is dict:
+        order = {name: index for index, name in enumerate(parameters)}
+        names = sorted(example_inputs, key=lambda name: order.get(name, len(order)))
+        return (), {name: example_inputs[name] for name in names}
+    if type(example_inputs) in (tuple, list):
+        return tuple(example_inputs), {}
+    return (example_inputs,), {}
+
+
+def parameter_names(function: Any) -> tuple[str, ...]:
+    """Names of the parameters of a function or bound method, without `*args` and `**kwargs`."""
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return tuple(p.name for p in inspect.signature(function).parameters.values() if p.kind not in kinds)
+
+
+def to_numpy(value: Any) -> np.ndarray[Any, Any]:
+    """A tensor's elements as an array, without a copy where its memory allows.
+
+    bfloat16 and float8 come as `ml_dtypes`, complex numbers as pairs of floats in a last axis of 2.
+    """
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return np.asarray(value)
+    tensor = value.detach()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    tensor = tensor.resolve_neg().cpu()
+    name = str(tensor.dtype).removeprefix("torch.")
+    if name == "bfloat16" or name.startswith("float8"):
+        import ml_dtypes
+
+        width = torch.uint16 if name == "bfloat16" else torch.uint8
+        return tensor.contiguous().view(width).numpy().view(getattr(ml_dtypes, name))
+    return np.asarray(tensor.numpy())
+
+
+def to_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
+    """A tensor over an array's memory (copied where it is read-only); the reverse of `to_numpy`."""
+    import torch
+
+    array = np.ascontiguousarray(array).reshape(array.shape)
+    if not array.flags.writeable:
+        array = array.copy()
+    if array.dtype.isbuiltin == 1:
+        return torch.from_numpy(array)
+    width = np.uint16 if array.dtype.itemsize == 2 else np.uint8
+    return torch.from_numpy(array.view(width)).view(getattr(torch, array.dtype.name))
