@@ -1,0 +1,81 @@
+"""`to_fx`: an ONNX model as a trainable torch.fx.GraphModule."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+from torch import fx
+
+from graphopt.errors import TranslationError
+from graphopt.io import load
+from graphopt.ir import count_operators, infer_shapes, opset
+from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
+from graphopt.passes.cleanup.inline import Inline
+from graphopt.pytorch.exporter.constants import Constants
+from graphopt.pytorch.exporter.emitter import Emitter
+from graphopt.pytorch.exporter.names import identifier
+from graphopt.pytorch.exporter.registry import translations
+from graphopt.pytorch.functional.defaults import or_default
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.GraphModule:
+    """A PyTorch graph module that computes what an ONNX model computes.
+
+    Float weights are parameters, copied from the model's, under their own names; statistics, integers and
+    quantization scales are buffers. Gradients flow through every float operator, and
+    straight through pairs of quantize and dequantize. Sizes are computed from the inputs, so dynamic dimensions stay dynamic.
+
+    Args:
+        model: A file, a `ModelProto` or an `onnx_ir.Model`; it is not changed.
+
+    Returns:
+        A module in eval mode that takes the model's inputs in their order, as tensors, and returns its
+        output, or a tuple of them. Outputs of a model that `graphopt.trace` made are nested as the
+        module's were.
+
+    Raises:
+        TranslationError: Operators without a form in PyTorch, all named.
+        GraphoptError: The model cannot be read.
+    """
+    own = load(model)
+    Inline()(own)
+    _raise(own)
+    infer_shapes(own)
+    emitter = Emitter(Constants())
+    for value in own.graph.inputs:
+        _add_input(emitter, value)
+    _require_translations(own)
+    emitter.emit(own.graph)
+    outputs = [emitter.tensor(value) for value in own.graph.outputs]
+    name = identifier(own.graph.name or "Model")
+    return emitter.finish(outputs[0] if len(outputs) == 1 else tuple(outputs), name)
+
+
+def _add_input(emitter: Emitter, value: ir.Value) -> None:
+    tensor = value.const_value
+    node = emitter.placeholder(value.name or "x", default=tensor is not None)
+    if tensor is not None:
+        stored = emitter.default(value)
+        node = emitter.call(or_default, node, stored)
+    emitter.set(value, node)
+
+
+def _require_translations(model: ir.Model) -> None:
+    missing = sorted({operator for operator in count_operators(model) if operator not in translations()})
+    missing = [operator for operator in missing if operator != ("", "Constant")]
+    if missing:
+        named = ", ".join(f"{domain}::{op_type}" if domain else op_type for domain, op_type in missing)
+        raise TranslationError(f"no translation to PyTorch for {named}")
+
+
+def _raise(model: ir.Model) -> None:
+    """Raise the opset, so that translators need to know one version; what cannot be raised is left."""
+    try:
+        raise_opset(model, max(NEWEST_OPSET, opset(model)))
+    except OpsetError:
+        return
