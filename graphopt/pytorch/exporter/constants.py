@@ -37,7 +37,7 @@ class Constants:
         return self._targets[value]
 
     def _register(self, value: ir.Value) -> str:
-        tensor = constant_tensor(value)
+        tensor = value.const_value or constant_tensor(value)
         assert tensor is not None
         owner = self.root
         *path, name = attribute_path(value.name or "constant")

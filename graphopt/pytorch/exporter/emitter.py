@@ -6,6 +6,7 @@ It holds what is common to a graph; what an operator means stands in `ops`, what
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -59,7 +60,7 @@ class Emitter:
         self._last_placeholder = node
         return node
 
-    def default(self, value: ir.Value) -> fx.Node:
+    def stored(self, value: ir.Value) -> fx.Node:
         """The stored default of a graph input."""
         assert self._constants is not None
         return self.graph.create_node("get_attr", self._constants.target(value))
@@ -107,6 +108,10 @@ class Emitter:
         if key not in self._shared:
             self._shared[key] = create()
         return self._shared[key]
+
+    def item(self, x: fx.Node, index: Any) -> fx.Node:
+        """`x[index]`."""
+        return self.shared((x, "item", str(index)), lambda: self.call(operator.getitem, x, index))
 
     def size(self, x: fx.Node, dim: int) -> fx.Node:
         """The size of a dimension."""

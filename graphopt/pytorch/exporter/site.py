@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -211,7 +210,7 @@ class Site:
 
     def item(self, x: fx.Node, index: Any) -> fx.Node:
         """`x[index]`."""
-        return self.emitter.shared((x, "item", str(index)), lambda: self.call(operator.getitem, x, index))
+        return self.emitter.item(x, index)
 
     def size(self, x: fx.Node, dim: int) -> fx.Node:
         """The size of a dimension of a tensor."""

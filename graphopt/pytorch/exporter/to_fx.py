@@ -15,9 +15,10 @@ from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
 from graphopt.passes.cleanup.inline import Inline
 from graphopt.pytorch.exporter.constants import Constants
 from graphopt.pytorch.exporter.emitter import Emitter
+from graphopt.pytorch.exporter.interface import add_arguments, add_inputs, nested_result, result
 from graphopt.pytorch.exporter.names import identifier
 from graphopt.pytorch.exporter.registry import translations
-from graphopt.pytorch.functional.defaults import or_default
+from graphopt.pytorch.signature import SIGNATURE_KEY
 
 if TYPE_CHECKING:
     import onnx
@@ -27,8 +28,8 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
     """A PyTorch graph module that computes what an ONNX model computes.
 
     Float weights are parameters, copied from the model's, under their own names; statistics, integers and
-    quantization scales are buffers. Gradients flow through every float operator, and
-    straight through pairs of quantize and dequantize. Sizes are computed from the inputs, so dynamic dimensions stay dynamic.
+    quantization scales are buffers. Gradients flow through every float operator, and straight through a pair
+    of quantize and dequantize. Sizes are computed from the inputs, so dynamic dimensions stay dynamic.
 
     Args:
         model: A file, a `ModelProto` or an `onnx_ir.Model`; it is not changed.
@@ -47,22 +48,19 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
     _raise(own)
     infer_shapes(own)
     emitter = Emitter(Constants())
-    for value in own.graph.inputs:
-        _add_input(emitter, value)
+    signature = model.meta.get(SIGNATURE_KEY) if isinstance(model, ir.Model) else None
+    if signature is None:
+        add_inputs(emitter, own.graph)
+    else:
+        add_arguments(emitter, own.graph, signature)
     _require_translations(own)
     emitter.emit(own.graph)
-    outputs = [emitter.tensor(value) for value in own.graph.outputs]
+    if signature is None:
+        outputs = result(emitter, own.graph)
+    else:
+        outputs = nested_result(emitter, own.graph, signature)
     name = identifier(own.graph.name or "Model")
-    return emitter.finish(outputs[0] if len(outputs) == 1 else tuple(outputs), name)
-
-
-def _add_input(emitter: Emitter, value: ir.Value) -> None:
-    tensor = value.const_value
-    node = emitter.placeholder(value.name or "x", default=tensor is not None)
-    if tensor is not None:
-        stored = emitter.default(value)
-        node = emitter.call(or_default, node, stored)
-    emitter.set(value, node)
+    return emitter.finish(outputs, name)
 
 
 def _require_translations(model: ir.Model) -> None:

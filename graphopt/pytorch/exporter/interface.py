@@ -1,0 +1,91 @@
+"""The arguments and the result of the module: the graph's inputs and outputs, or those of a traced module.
+
+A traced module's arguments keep their names, order and nesting, its result is nested as it was, and its state
+stays in buffers that each call updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch import fx
+from torch.utils import _pytree as pytree
+
+from graphopt.pytorch.exporter.emitter import Emitter
+from graphopt.pytorch.functional.defaults import or_default
+from graphopt.pytorch.signature import Leaf, Signature
+
+_PLAIN = (tuple, list, dict)
+
+
+def add_inputs(emitter: Emitter, graph: ir.Graph) -> None:
+    """A placeholder for each graph input; one with a default may be left out of a call."""
+    for value in graph.inputs:
+        has_default = value.const_value is not None
+        node = emitter.placeholder(value.name or "x", default=has_default)
+        emitter.set(value, emitter.call(or_default, node, emitter.stored(value)) if has_default else node)
+
+
+def result(emitter: Emitter, graph: ir.Graph) -> Any:
+    """The graph's output, or a tuple of them."""
+    outputs = [emitter.tensor(value) for value in graph.outputs]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def add_arguments(emitter: Emitter, graph: ir.Graph, signature: Signature) -> None:
+    """A placeholder for each argument of the traced module; nested ones are taken apart."""
+    values = {value.name: value for value in graph.inputs}
+    for name in signature.state.values():
+        if name not in signature.input_names:
+            emitter.set(values[name], emitter.stored(values[name]))
+    args, kwargs = pytree.tree_unflatten(list(signature.inputs), signature.input_spec)
+    named = [*zip(signature.parameters, args, strict=False), *kwargs.items()]
+    named += [
+        (f"argument_{index}", arg) for index, arg in enumerate(args) if index >= len(signature.parameters)
+    ]
+    last_needed = max((i for i, (_, arg) in enumerate(named) if not _is_constant(arg)), default=-1)
+    for index, (name, arg) in enumerate(named):
+        node = emitter.placeholder(name, default=index > last_needed)
+        if isinstance(arg, Leaf):
+            if arg.name is not None:
+                emitter.set(values[arg.name], node)
+            continue
+        leaves = emitter.call(pytree.tree_leaves, node)
+        for position, leaf in enumerate(pytree.tree_leaves(arg)):
+            if leaf.name is not None:
+                emitter.set(values[leaf.name], emitter.item(leaves, position))
+
+
+def nested_result(emitter: Emitter, graph: ir.Graph, signature: Signature) -> Any:
+    """The traced module's result; the state it leaves is written before."""
+    nodes = {value.name or "": emitter.tensor(value) for value in graph.outputs}
+    inputs = {value.name: value for value in graph.inputs}
+    for after, before in signature.state.items():
+        emitter.call(torch.ops.aten.copy_.default, emitter.tensor(inputs[before]), nodes[after])
+    leaves = [leaf.constant if leaf.name is None else nodes[leaf.name] for leaf in signature.outputs]
+    if _is_plain(signature.output_spec, leaves):
+        return signature.rebuild(nodes)
+    emitter.root.output_spec = signature.output_spec
+    spec = emitter.graph.create_node("get_attr", "output_spec")
+    return emitter.call(pytree.tree_unflatten, leaves, spec)
+
+
+def _is_constant(arg: Any) -> bool:
+    return all(leaf.name is None for leaf in pytree.tree_leaves(arg))
+
+
+def _is_plain(spec: Any, leaves: list[Any]) -> bool:
+    """Whether a result consists of tuples, lists and dicts alone, which a graph holds as they are."""
+
+    def plain(nested: Any) -> bool:
+        if isinstance(nested, (fx.Node, int, float, str, bool, type(None))):
+            return True
+        if type(nested) not in _PLAIN:
+            return False
+        parts = nested.values() if isinstance(nested, Mapping) else nested
+        return all(plain(part) for part in parts)
+
+    return plain(pytree.tree_unflatten(list(leaves), spec))
