@@ -1,6 +1,6 @@
 """The Signature of a traced module: its nested inputs and outputs, and the flat named ones of the graph.
 
-Only rearranges and names values; what runs the graph is somebody else's. Needs torch when used, not when imported.
+Only rearranges and names values; it runs nothing. Needs torch when used, not when imported.
 """
 
 from __future__ import annotations
@@ -178,7 +178,8 @@ def to_numpy(value: Any) -> np.ndarray[Any, Any]:
         import ml_dtypes
 
         width = torch.uint16 if name == "bfloat16" else torch.uint8
-        return tensor.contiguous().view(width).numpy().view(getattr(ml_dtypes, name))
+        bits: np.ndarray[Any, Any] = tensor.contiguous().view(width).numpy()
+        return bits.view(getattr(ml_dtypes, name))
     return np.asarray(tensor.numpy())
 
 

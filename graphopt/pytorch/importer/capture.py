@@ -62,12 +62,10 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
         )
     parameters = parameter_names(module.forward)
     args, kwargs = arguments(example_inputs, parameters)
-    dimensions = Dimensions.from_user(dynamic_shapes)
-    with in_eval_mode(module), quiet():
+    dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
+    with in_eval_mode(module), quiet(), _any_size():
         try:
-            program = torch.export.export(
-                module, args, kwargs, dynamic_shapes=dimensions.for_export(), strict=False
-            )
+            program = torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=False)
         except Exception as error:
             raise explained(error, module) from error
     return Captured(program, module, parameters, args, kwargs, dimensions)
@@ -89,7 +87,19 @@ def _given_program(
         args, kwargs = program.example_inputs
     else:
         raise TraceError("the ExportedProgram has no example inputs", hint="give example_inputs")
-    return Captured(program, program.module(), parameters, tuple(args), dict(kwargs), Dimensions({}, None))
+    return Captured(program, program.module(), parameters, tuple(args), dict(kwargs), Dimensions())
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Let dynamic dimensions be 0 and 1 too, in the example and later, where this version of torch can."""
+    from torch.fx.experimental import _config as config
+
+    if not hasattr(config, "backed_size_oblivious"):
+        yield
+        return
+    with config.patch(backed_size_oblivious=True):
+        yield
 
 
 @contextmanager

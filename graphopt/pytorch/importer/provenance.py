@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -17,10 +16,10 @@ SOURCE_KEY = "graphopt.source"
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
-def tell_provenance(nodes: Iterable[ir.Node]) -> None:
-    """Name nodes after their submodules, and replace torch's metadata by ours."""
+def tell_provenance(model: ir.Model) -> None:
+    """Name nodes after their submodules, and replace torch's metadata, which holds paths, by ours."""
     taken: dict[str, int] = {}
-    for node in nodes:
+    for node in model.graph.all_nodes():
         origin = node.meta.get("node")
         node.metadata_props.clear()
         path = module_path(origin)
@@ -33,6 +32,13 @@ def tell_provenance(nodes: Iterable[ir.Node]) -> None:
         taken[stem] = count + 1
         node.name = f"{stem}_{count}" if count else stem
         node.meta.pop("node", None)
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in model.graph.inputs:
+        value.meta.clear()
+        value.metadata_props.clear()
+    model.metadata_props.clear()
+    model.graph.metadata_props.clear()
 
 
 def module_path(origin: Any) -> str:

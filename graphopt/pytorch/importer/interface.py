@@ -1,0 +1,208 @@
+"""The interface of a traced graph: names of inputs and outputs, state, and the Signature that tells of them.
+
+Torch's exporter names values after its own nodes; here they get the names a user knows. Computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
+from torch.utils import _pytree as pytree
+
+from graphopt.pytorch.importer.capture import Captured
+from graphopt.pytorch.importer.dimensions import name_dimensions, range_notes, symbol_names
+from graphopt.pytorch.importer.weights import add_state
+from graphopt.pytorch.signature import Leaf, Signature
+
+NEXT = ".next"
+"""Suffix of the output that holds the next value of a buffer or argument that forward writes to."""
+
+_STATE_KINDS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
+
+
+def settle_interface(model: ir.Model, captured: Captured, lowered: torch.export.ExportedProgram) -> Signature:
+    """Name inputs, outputs and dimensions, and give state its inputs and outputs.
+
+    Args:
+        model: The translated graph; its values bear the names of the nodes of `lowered`.
+        captured: What was traced.
+        lowered: The program the graph was made from.
+    """
+    graph = model.graph
+    program = captured.program
+    values = {value.name: value for value in _values(graph)}
+    inputs, notes = _inputs(captured, graph.initializers)
+    placeholders = [spec.arg.name for spec in _user_inputs(lowered)]
+    names = dict(zip(placeholders, (leaf.name for leaf in inputs), strict=True))
+    outputs = _Outputs(graph, {leaf.name for leaf in inputs if leaf.name} | set(graph.initializers))
+    out_spec = program.call_spec.out_spec
+    results = []
+    for path, given, spec in zip(
+        _paths(out_spec), _user_outputs(program), _user_outputs(lowered), strict=True
+    ):
+        if isinstance(given.arg, ConstantArgument):
+            results.append(Leaf(None, given.arg.value))
+        else:
+            results.append(Leaf(outputs.add(values[spec.arg.name], output_name(path))))
+    state: dict[str, str] = {}
+    for spec in lowered.graph_signature.output_specs:
+        if spec.kind.name in _STATE_KINDS:
+            add_state(model, spec.target, lowered)
+            state[outputs.add(values[spec.arg.name], spec.target + NEXT)] = spec.target
+            notes.append(f"forward writes to {spec.target!r}: its next value is an output of the graph")
+        elif spec.kind == OutputKind.USER_INPUT_MUTATION:
+            name = names[spec.target] or spec.target
+            state[outputs.add(values[spec.arg.name], name + NEXT)] = name
+            notes.append(f"forward writes to its argument {name!r}: its next value is an output of the graph")
+    for placeholder, name in names.items():
+        if name is not None:
+            values[placeholder].name = name
+    outputs.settle()
+    sizes = _sizes(lowered, placeholders)
+    symbols, dimension_notes = symbol_names(sizes, captured.dimensions.asked, [leaf.name for leaf in inputs])
+    name_dimensions(_all_values(model), symbols)
+    return Signature(
+        captured.parameters,
+        program.call_spec.in_spec,
+        tuple(inputs),
+        out_spec,
+        tuple(results),
+        state,
+        (*notes, *dimension_notes, *range_notes(program, symbols)),
+    )
+
+
+class _Outputs:
+    """The graph's outputs in the making: each a value of its own, under a name of its own."""
+
+    def __init__(self, graph: ir.Graph, taken: set[str]) -> None:
+        self._graph = graph
+        self._taken = taken
+        self._made: list[tuple[ir.Value, str]] = []
+        graph.outputs.clear()
+
+    def add(self, value: ir.Value, name: str) -> str:
+        """Make a value an output; through Identity where it is an input, a weight or an output already."""
+        while name in self._taken:
+            name = f"{name}_out" if not name.endswith("_out") else f"{name}_"
+        self._taken.add(name)
+        if value.producer() is None or any(value is made for made, _ in self._made):
+            copy = ir.Node("", "Identity", [value], name=f"{name}/Identity")
+            copy.outputs[0].type, copy.outputs[0].shape = value.type, value.shape
+            self._graph.append(copy)
+            value = copy.outputs[0]
+        self._made.append((value, name))
+        return name
+
+    def settle(self) -> None:
+        """Give the outputs their names, and other names to inner values that had those."""
+        interface = {id(value) for value, _ in self._made}
+        interface |= {id(value) for value in (*self._graph.inputs, *self._graph.initializers.values())}
+        inner = [value for value in _values(self._graph) if id(value) not in interface]
+        everywhere = self._taken | {value.name for value in inner}
+        for value in inner:
+            if value.name in self._taken:
+                value.name = _free(f"{value.name}_inner", everywhere)
+                everywhere.add(value.name)
+        for value, name in self._made:
+            value.name = name
+        self._graph.outputs.extend(value for value, _ in self._made)
+
+
+def _inputs(captured: Captured, taken: Container[str]) -> tuple[list[Leaf], list[str]]:
+    """The leaves of the arguments, and notes on those that became constants."""
+    leaves: list[Leaf] = []
+    notes = []
+    names: set[str] = set()
+    specs = _user_inputs(captured.program)
+    paths = _paths(captured.program.call_spec.in_spec)
+    for path, spec in zip(paths, specs, strict=True):
+        name = input_name(path, captured.parameters) if path else spec.arg.name
+        if isinstance(spec.arg, ConstantArgument):
+            leaves.append(Leaf(None, spec.arg.value))
+            if spec.arg.value is not None:
+                notes.append(f"argument {name!r} is a constant in the graph: {spec.arg.value!r}")
+            continue
+        while name in taken or name in names:
+            name += "_input" if not name.endswith("_input") else "_"
+        names.add(name)
+        leaves.append(Leaf(name))
+    return leaves, notes
+
+
+def _user_inputs(program: torch.export.ExportedProgram) -> list[Any]:
+    return [spec for spec in program.graph_signature.input_specs if spec.kind == InputKind.USER_INPUT]
+
+
+def _user_outputs(program: torch.export.ExportedProgram) -> list[Any]:
+    return [spec for spec in program.graph_signature.output_specs if spec.kind == OutputKind.USER_OUTPUT]
+
+
+def _sizes(program: torch.export.ExportedProgram, placeholders: Sequence[str]) -> list[Sequence[Any] | None]:
+    """Shape of each user input, with torch's symbols; None where it is no tensor."""
+    shapes = {
+        node.name: tuple(node.meta["val"].shape)
+        for node in program.graph.find_nodes(op="placeholder")
+        if isinstance(node.meta.get("val"), torch.Tensor)
+    }
+    return [shapes.get(name) for name in placeholders]
+
+
+def _paths(structure: Any) -> list[tuple[Any, ...]]:
+    """The path of each leaf of a pytree; () where its containers do not tell of keys."""
+    numbered = pytree.tree_unflatten(range(structure.num_leaves), structure)
+    try:
+        return [path for path, _ in pytree.tree_flatten_with_path(numbered)[0]]
+    except ValueError:  # a container registered without keys
+        return [()] * structure.num_leaves
+
+
+def _all_values(model: ir.Model) -> Iterator[ir.Value]:
+    yield from _values(model.graph)
+    for node in model.graph.all_nodes():
+        yield from node.outputs
+    for function in model.functions.values():
+        yield from function.inputs
+        for node in function.all_nodes():
+            yield from node.outputs
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    yield from (value for value in graph.initializers.values() if not value.is_graph_input())
+    for node in graph:
+        yield from node.outputs
+
+
+def _free(name: str, taken: Container[str | None]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def input_name(path: Sequence[Any], parameters: Sequence[str]) -> str:
+    """`past.0.key` for the leaf at a path of `(args, kwargs)`."""
+    kind, first, *rest = map(_key, path)
+    if kind == 0:
+        first = parameters[first] if first < len(parameters) else f"input_{first}"
+    return ".".join(str(part) for part in (first, *rest))
+
+
+def output_name(path: Sequence[Any]) -> str:
+    """`logits` or `past.0` for the leaf at a path of a result; `output`, `output_0` where it has no name."""
+    if not path:
+        return "output"
+    first, *rest = map(_key, path)
+    head = f"output_{first}" if isinstance(first, int) else str(first)
+    return ".".join([head, *(str(part) for part in rest)])
+
+
+def _key(key: Any) -> Any:
+    for attribute in ("idx", "key", "name"):
+        if hasattr(key, attribute):
+            return getattr(key, attribute)
+    return str(key)
