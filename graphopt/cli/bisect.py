@@ -54,15 +54,15 @@ def command(
     """
     shapes = parse_shapes(shape)
     from graphopt.compile import pipeline_for
-    from graphopt.compile.given import read_inputs
+    from graphopt.compile.given import open_given, read_inputs
     from graphopt.execute import Oracle
-    from graphopt.io import load
 
     pipeline = pipeline_for(level, passes, skip, target)
-    loaded = load(model)
     with progress(f"bisecting {model.name}"):
-        given = read_inputs(inputs, shapes, loaded)
-        oracle = Oracle(loaded, inputs=given, shapes=shapes, rtol=rtol, atol=atol, observe_shapes=True)
+        given = open_given(model)
+        loaded = given.model
+        data = given.data(read_inputs(inputs, shapes, loaded), shapes)
+        oracle = Oracle(loaded, inputs=data.check, shapes=shapes, rtol=rtol, atol=atol, observe_shapes=True)
         guilty = _search(loaded, pipeline, oracle)
     if json:
         show_json({"guilty": None if guilty is None else vars(guilty), "pipeline": str(pipeline)})

@@ -25,11 +25,11 @@ def command(
     Exits with 1 where the models differ in nodes, interface or weights. Neither is run: `graphopt check`
     tells whether they compute the same.
     """
-    from graphopt.io import load
+    from graphopt.compile.given import open_given
     from graphopt.report.diff import diff
     from graphopt.report.diff_tables import difference
 
-    result = diff(load(before), load(after))
+    result = diff(open_given(before).model, open_given(after).model)
     if json:
         show_json(result.to_dict())
     else:

@@ -29,9 +29,17 @@ def command(
 
     The model is not run."""
     shapes = parse_shapes(shape)
+    from graphopt.compile.given import open_given
     from graphopt.report.inspection import inspect
 
-    found = inspect(model, shapes=shapes, rates=_rates())
+    given = open_given(model)
+    found = inspect(
+        given.model,
+        source=given.source,
+        notes=given.notes,
+        shapes=shapes or given.example_shapes,
+        rates=_rates(),
+    )
     if json:
         show_json(found.to_dict())
         return OK

@@ -21,6 +21,7 @@ from graphopt.cli.options import (
     SkipOption,
     TargetOption,
     ThreadsOption,
+    default_output,
     destination,
     parse_opset,
     parse_shapes,
@@ -40,7 +41,7 @@ def command(
             "-o",
             "--output",
             metavar="OUT",
-            help="File to write; by default MODEL as .opt.onnx.",
+            help="File to write; by default MODEL, or FUNCTION, as .opt.onnx.",
             show_default=False,
         ),
     ] = None,
@@ -85,7 +86,7 @@ def command(
     The outputs are compared with the original's, and no model is emitted that measures slower."""
     shapes = parse_shapes(shape)
     version = parse_opset(opset)
-    out = model.with_suffix(".opt.onnx") if output is None else destination(output)
+    out = default_output(model) if output is None else destination(output)
     from graphopt.compile import optimize, pipeline_for
     from graphopt.io import ensure_writable
 

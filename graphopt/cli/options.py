@@ -10,7 +10,8 @@ import typer
 
 from graphopt.errors import UsageError
 
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="An ONNX file.", show_default=False)]
+_MODEL = "An ONNX file, or script.py:function."
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help=_MODEL, show_default=False)]
 ShapeOption = Annotated[
     list[str],
     typer.Option(
@@ -96,6 +97,20 @@ def _dimension(text: str, part: str) -> int:
     if int(part) < 1:
         raise UsageError(f"--shape {text}: a size is at least 1")
     return int(part)
+
+
+def default_output(model: Path) -> Path:
+    """Where the optimized model goes unless the user says: beside what it was made from.
+
+    `net.onnx` becomes `net.opt.onnx`, and `script.py:make_net` becomes `make_net.opt.onnx`.
+    """
+    from graphopt.compile.given import script_of
+
+    script = script_of(model)
+    if script is None:
+        return model.with_suffix(".opt.onnx")
+    file, function = script
+    return file.with_name(f"{function}.opt.onnx")
 
 
 def destination(path: Path) -> Path:

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
-
 import graphopt.execute as execute
-from graphopt.compile.given import read_inputs
+from graphopt.compile.given import IN_MEMORY, Given, is_module, open_given, read_inputs
 from graphopt.cost import ModelCost, estimate
 from graphopt.errors import UsageError
-from graphopt.io import load
 from graphopt.ir import infer_shapes
 
 if TYPE_CHECKING:
-    import onnx
-
+    from graphopt.compile.given import Source
     from graphopt.execute import BenchResult, CheckResult
 
 
 def check(
-    original: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
-    other: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    original: Source,
+    other: Source,
     *,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
     inputs: Any = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     rtol: float | None = None,
     atol: float | None = None,
     exact: bool = False,
 ) -> CheckResult:
-    """Compare two models on inputs that fit the first; see `graphopt.execute.check`."""
-    data = read_inputs(inputs, shapes)
+    """Compare two models on inputs that fit the first; see `graphopt.execute.check`.
+
+    Args:
+        original, other: Models in any form that `optimize` takes.
+        example_inputs, dynamic_shapes: What to trace modules among them with, as `graphopt.trace` takes it.
+        inputs, shapes: Data, or shapes for which data are made; by default a module's example inputs, or
+            inputs made to fit the first model.
+        rtol, atol, exact: Tolerances; by default those of each type.
+    """
+    asked = read_inputs(inputs, shapes)
+    first, second = _open([original, other], example_inputs, dynamic_shapes)
+    data = first.data(asked, shapes).check
     return execute.check(
-        load(original), load(other), inputs=data, shapes=shapes, rtol=rtol, atol=atol, exact=exact
+        first.model, second.model, inputs=data, shapes=shapes, rtol=rtol, atol=atol, exact=exact
     )
 
 
 def cost(
-    model: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    model: Source,
+    example_inputs: Any = None,
     *,
+    dynamic_shapes: Any = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> ModelCost:
     """Estimate what a model costs, node by node; see `graphopt.cost.estimate`.
 
     Args:
-        model: Not changed.
+        model: In any form that `optimize` takes; not changed.
+        example_inputs, dynamic_shapes: What to trace a module with, as `graphopt.trace` takes it.
         shapes: Input name -> shape, for dynamic inputs.
     """
-    loaded = load(model)
-    infer_shapes(loaded)
-    return estimate(loaded, shapes=shapes)
+    given = open_given(model, example_inputs, dynamic_shapes)
+    infer_shapes(given.model)
+    return estimate(given.model, shapes=shapes or given.example_shapes)
 
 
 def bench(
-    *models: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    *models: Source,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
     inputs: Any = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     threads: int = 1,
@@ -63,20 +75,43 @@ def bench(
 ) -> BenchResult:
     """Measure latencies side by side, interleaved and paired; see `graphopt.execute.bench`.
 
+    All run in onnxruntime, PyTorch modules too.
+
+    Args:
+        models: Models in any form that `optimize` takes.
+        example_inputs, dynamic_shapes: What to trace modules among them with, as `graphopt.trace` takes it.
+        inputs, shapes: Data, or shapes for which data are made; by default a module's example inputs, or
+            inputs made to fit the first model.
+        threads: Threads of the runtime.
+        seconds: Time to measure.
+
     Raises:
         UsageError: A model does not take the inputs of the first, or `inputs` or `shapes` do not fit.
     """
-    data = read_inputs(inputs, shapes)
-    loaded = [load(model) for model in models]
+    asked = read_inputs(inputs, shapes)
+    given = _open(models, example_inputs, dynamic_shapes)
+    data = given[0].data(asked, shapes).measure if given else None
+    loaded = [each.model for each in given]
     for position, other in enumerate(loaded[1:], 2):
         if differences := execute.input_differences(loaded[0], other):
             raise UsageError(
-                f"{_label(models[position - 1], position)} does not take the inputs of "
-                f"{_label(models[0], 1)}: {'; '.join(differences)}",
+                f"{_label(given[position - 1], position)} does not take the inputs of "
+                f"{_label(given[0], 1)}: {'; '.join(differences)}",
                 hint="only models with the same inputs can be measured side by side",
             )
     return execute.bench(loaded, inputs=data, shapes=shapes, threads=threads, seconds=seconds)
 
 
-def _label(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model, position: int) -> str:
-    return os.fspath(model) if isinstance(model, (str, os.PathLike)) else f"model {position}"
+def _open(models: Sequence[Source], example_inputs: Any, dynamic_shapes: Any) -> list[Given]:
+    """Open each model; the example inputs are for the modules among them."""
+    modules = [is_module(model) for model in models]
+    if not any(modules) and models:
+        return [open_given(models[0], example_inputs, dynamic_shapes), *map(open_given, models[1:])]
+    return [
+        open_given(model, example_inputs, dynamic_shapes) if module else open_given(model)
+        for model, module in zip(models, modules, strict=True)
+    ]
+
+
+def _label(given: Given, position: int) -> str:
+    return f"model {position}" if given.source == IN_MEMORY else given.source

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import onnx_ir as ir
 
@@ -81,6 +82,7 @@ class Workshop:
         start: The model that pipelines start from: the original, or the same at another opset.
         interface: Of the original, before anything was inferred.
         inputs: Data to check with; made to fit the model if None.
+        insisted: The user asked for these inputs or shapes, so it is an error if they do not run.
         shapes: Input name -> shape to check and cost at.
         check: Whether to compare candidates with the original.
         stages: Where time is accounted for.
@@ -102,6 +104,7 @@ class Workshop:
         interface: Interface,
         *,
         inputs: Sequence[InputSet] | None,
+        insisted: bool,
         shapes: Mapping[str, Sequence[int]] | None,
         check: bool,
         stages: Stages,
@@ -111,6 +114,7 @@ class Workshop:
         self.notes: list[str] = []
         self._start = start
         self._interface = interface
+        self._insisted = insisted
         self._cost_shapes = shapes
         self._stages = stages
         self._observer = observer
@@ -120,7 +124,7 @@ class Workshop:
             self.cost = self._estimate(start)
         self._asked = Background(lambda: self._ask_oracle(inputs, shapes)) if check else None
         self._refuted: list[str] | None = None if check else []
-        if inputs is not None or shapes is not None:
+        if insisted:
             self._hold_against_oracle()  # what does not fit is told at once
         self._note_defaults()
 
@@ -166,6 +170,13 @@ class Workshop:
         """Whether a candidate computes as the original does, node by node."""
         return self._start is self.original and not any(record.changes for record in made.records)
 
+    def judge(self, compute: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> CheckResult | None:
+        """Compare what a function makes of the check's inputs with the original's outputs; None without."""
+        oracle = self._oracle
+        if oracle is None:
+            return self._unchecked
+        return oracle.judge([compute(one.values) for one in oracle.input_sets])
+
     def _run(self, name: str, pipeline: Pipeline) -> Made:
         ran = self._rewrite(pipeline)
         with self._stages("passes"):
@@ -210,7 +221,7 @@ class Workshop:
         try:
             return Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True)
         except ExecutionError as error:
-            if inputs is not None or shapes is not None:
+            if self._insisted:
                 error.hint = f"{error.hint or 'give other inputs or shapes'}; --no-check compares nothing"
                 raise
             self._unchecked = CheckResult(False, False, reason=error.message)

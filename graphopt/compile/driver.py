@@ -9,30 +9,36 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir as ir
 
 from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
-from graphopt.compile.given import read_inputs
-from graphopt.compile.levels import lower_levels, pipeline_for, standard_forms
+from graphopt.compile.given import is_traced, open_given, read_inputs
+from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.result import Result
 from graphopt.cost import Target
-from graphopt.io import Interface, data_files_of, ensure_writable, load_with_notes, save, stored_bytes
+from graphopt.errors import UsageError
+from graphopt.io import Interface, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
+from graphopt.pytorch import require_torch
+from graphopt.pytorch.signature import SIGNATURE_KEY
 from graphopt.report import Report
 
 if TYPE_CHECKING:
-    import onnx
+    from graphopt.compile.given import Source
 
 
 def optimize(
-    model: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    model: Source,
+    example_inputs: Any = None,
     *,
+    dynamic_shapes: Any = None,
+    emit: Literal["onnx", "fx"] = "onnx",
     level: int = 2,
     passes: str | Pipeline | None = None,
     skip: Sequence[str] = (),
@@ -50,7 +56,13 @@ def optimize(
     """Optimize a model, check it against the original, and keep it only if it measures no slower.
 
     Args:
-        model: A file, a `ModelProto` or an `onnx_ir.Model`; it is not changed.
+        model: A file, a `ModelProto`, an `onnx_ir.Model`, a PyTorch module or exported program, or text like
+            "script.py:make_model" that names a function which returns a module and its example inputs. It is
+            not changed.
+        example_inputs: What to trace a module with, as `graphopt.trace` takes it. It is also checked and
+            measured with them, and checked at other sizes where those may vary.
+        dynamic_shapes: Which dimensions of a module's inputs may vary, likewise.
+        emit: "onnx", or "fx" for a trainable `torch.fx.GraphModule`; see `graphopt.to_fx`.
         level: 0 validates and normalizes, 1 allows bit-exact rewrites, 2 those within float tolerance.
         passes: A pipeline or its text, in place of the level's.
         skip: Names of passes to leave out.
@@ -74,30 +86,45 @@ def optimize(
             left out and named in the report.
     """
     chosen_target = Target.load(target)
-    unwanted = passes_against(opset)
+    _check_form(emit, chosen_target, output)
+    unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
     pipeline = pipeline_for(level, passes, skip, target).without(*unwanted)
-    data = read_inputs(inputs, shapes)
+    asked = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
     stages = Stages(progress)
     with paused_collector():
-        with stages("load"):
-            original, notes = load_with_notes(model)
+        with stages("trace" if is_traced(model) else "load"):
+            given = open_given(model, example_inputs, dynamic_shapes)
+            original, notes = given.model, given.notes
             interface = Interface.of(original)
             before = summarize(original)
             start = convert_opset(original, opset, notes)
+            data = given.data(asked, shapes)
         workshop = Workshop(
             original, start, interface,
-            inputs=data, shapes=shapes, check=check, stages=stages, observer=observer,
+            inputs=data.check, insisted=data.insisted, shapes=data.shapes, check=check, stages=stages,
+            observer=observer,
         )  # fmt: skip
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
+        left = (*skip, *unwanted)
+        fallbacks = lower_levels(level, left, target) if passes is None else {}
         choice = Choice(made)
-        if measure:
-            left = (*skip, *unwanted)
+        emitted: Any = None
+        if emit == "fx":
+            from graphopt.compile.fx_form import emit_module
+
+            module = emit_module(
+                workshop, made, fallbacks, given=given, inputs=data.measure, measure=measure, stages=stages
+            )
+            choice = Choice(module.made, module.bench, notes=module.notes)
+            emitted = module.module
+            module.made.check = module.check
+        elif measure:
             choice = fastest(
-                workshop, made, lower_levels(level, left, target) if passes is None else {},
+                workshop, made, fallbacks,
                 rivals=standard_forms(level, left, target) if passes is None else {},
-                inputs=data, shapes=shapes, threads=threads, stages=stages,
+                inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
         made = choice.made
         version = importlib.metadata.version("graphopt")
@@ -108,8 +135,10 @@ def optimize(
         }
         stamp(made.model, totals)
         after = summarize(made.model)
-        if isinstance(model, (str, os.PathLike)):
-            before.file_bytes = stored_bytes(model)
+        if given.signature is not None:
+            made.model.meta[SIGNATURE_KEY] = given.signature
+        if given.file is not None:
+            before.file_bytes = stored_bytes(given.file)
         files: list[str] = []
         with stages("save"):
             if output is not None:
@@ -118,7 +147,7 @@ def optimize(
                 after.file_bytes = stored_bytes(output)
     report = Report(
         version=version,
-        source=os.fspath(model) if isinstance(model, (str, os.PathLike)) else "in memory",
+        source=given.source,
         target=chosen_target.name,
         pipeline=str(made.pipeline),
         before=before,
@@ -134,7 +163,22 @@ def optimize(
         seconds=stages.seconds,
         files=files,
     )
-    return Result(made.model, report)
+    return Result(made.model if emitted is None else emitted, report)
+
+
+def _check_form(emit: str, target: Target, output: object) -> None:
+    """Raise a UsageError where a PyTorch module was asked for and something that it cannot have."""
+    if emit not in ("onnx", "fx"):
+        raise UsageError(f"emit is {emit!r}, expected 'onnx' or 'fx'")
+    if emit == "onnx":
+        return
+    require_torch('emit="fx"')
+    if target.passes:
+        raise UsageError(
+            f"operators of the target {target.name!r} have no form in PyTorch", hint="leave the target out"
+        )
+    if output is not None:
+        raise UsageError("output= writes ONNX, not a module", hint="torch.save(result.model, path) writes it")
 
 
 def _write(model: ir.Model, output: str | os.PathLike[str]) -> tuple[list[str], list[str]]:

@@ -6,17 +6,16 @@ The outcome is neither compared with the original nor measured.
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+from graphopt.compile.given import open_given
 from graphopt.compile.levels import nearest as nearest_pass
 from graphopt.compile.levels import pipeline_for
 from graphopt.compile.opset import convert_opset, passes_against
 from graphopt.errors import UsageError
-from graphopt.io import load_with_notes
 from graphopt.ir import adopt_shapes, count_nodes, infer_shapes, nodes, paused_collector
 from graphopt.ir.nearest import nearest
 from graphopt.pipeline import FailedPassError, Observer, Pass, Pipeline, PipelineResult
@@ -35,14 +34,16 @@ from graphopt.report.idioms import idioms
 from graphopt.report.trail import Standing, Trail, standing_for
 
 if TYPE_CHECKING:
-    import onnx
+    from graphopt.compile.given import Source
 
 APPROACHES_SHOWN = 3
 
 
 def explain(
-    model: str | os.PathLike[str] | onnx.ModelProto | ir.Model,
+    model: Source,
+    example_inputs: Any = None,
     *,
+    dynamic_shapes: Any = None,
     node: str | None = None,
     pass_name: str | None = None,
     level: int = 2,
@@ -54,7 +55,7 @@ def explain(
     """Why nodes were left as they are.
 
     Args:
-        model: A file, a `ModelProto` or an `onnx_ir.Model`; it is not changed.
+        model, example_inputs, dynamic_shapes: As for `optimize`; the model is not changed.
         node: Name of a node, or of a value that it makes, in the model or in the optimized one.
         pass_name: Only what this pass did and refused.
         level, passes, skip, target, opset: As for `optimize`.
@@ -66,8 +67,9 @@ def explain(
     if pass_name is not None and pass_name not in _names(pipeline):
         raise UsageError(f"{pass_name!r} is not in the pipeline", hint=nearest_pass(pass_name, pipeline))
     with paused_collector():
-        loaded, notes = load_with_notes(model)
-        start = convert_opset(loaded, opset, notes).clone()
+        given = open_given(model, example_inputs, dynamic_shapes)
+        notes = given.notes
+        start = convert_opset(given.model, opset, notes).clone()
         for each in nodes(start):
             each.name = each.name or next((output.name for output in each.outputs if output.name), None)
         infer_shapes(start)
@@ -79,7 +81,7 @@ def explain(
             result, story = _follow(run, node, pass_name)
     records = of_pass(result.records, pass_name)
     return Explanation(
-        source=os.fspath(model) if isinstance(model, (str, os.PathLike)) else "in memory",
+        source=given.source,
         pipeline=str(run.pipeline),
         nodes=(count_nodes(start), count_nodes(result.model)),
         refusals=refusals(records),

@@ -1,15 +1,162 @@
-"""What the user gives to run models with: data, shapes, or both, which must then agree."""
+"""What the user gives: a model in any form, and what to run it with: data, shapes, or both, which must agree.
+
+The one place where files, models in memory, PyTorch modules and `script.py:make_model` become the same
+thing. torch is imported for the latter two only.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import UsageError
-from graphopt.execute import InputSet, load_inputs
+from graphopt.errors import ExecutionError, UsageError
+from graphopt.execute import InputSet, load_inputs, make_inputs
+from graphopt.io import load_with_notes
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from graphopt.pytorch.signature import Signature
+
+    Source: TypeAlias = (
+        str | os.PathLike[str] | onnx.ModelProto | ir.Model | torch.nn.Module | torch.export.ExportedProgram
+    )
+
+IN_MEMORY = "in memory"
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A model as it was given.
+
+    Attributes:
+        model: In the graph IR.
+        source: What to call it: its file, "script.py:make_model", the class of the module, or "in memory".
+        notes: Repairs made to it, and what its trace says about it.
+        file: The file it was read from, if it was.
+        call: Runs the module that it was traced from on its example inputs, if there is one.
+        signature: How it stands for that module.
+        examples: The inputs it was traced with, under its own input names; empty if it was not traced.
+    """
+
+    model: ir.Model
+    source: str
+    notes: list[str]
+    file: str | None = None
+    call: Callable[[], Any] | None = None
+    signature: Signature | None = None
+    examples: tuple[InputSet, ...] = ()
+
+    def data(self, given: Sequence[InputSet] | None, shapes: Mapping[str, Sequence[int]] | None) -> Data:
+        """What to check and what to measure the model with.
+
+        Args:
+            given: Data from the user, which goes before everything else.
+            shapes: Shapes from the user, for which inputs are made.
+        """
+        if given is not None or shapes is not None or not self.examples:
+            return Data(given, given, shapes, given is not None or shapes is not None)
+        return Data([*self.examples, *_of_other_sizes(self.model)], self.examples, self.example_shapes, False)
+
+    @property
+    def example_shapes(self) -> dict[str, tuple[int, ...]] | None:
+        """Input name -> shape in the first of the example inputs; None without any."""
+        return (
+            {name: np.shape(value) for name, value in self.examples[0].values.items()}
+            if self.examples
+            else None
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What to run a model with; None lets inputs be made.
+
+    Attributes:
+        check: Sets to compare outputs on.
+        measure: Sets to measure with.
+        shapes: Input name -> shape at which to estimate costs.
+        insisted: The user asked for just these data or shapes, so what does not run with them is an error.
+    """
+
+    check: Sequence[InputSet] | None
+    measure: Sequence[InputSet] | None
+    shapes: Mapping[str, Sequence[int]] | None
+    insisted: bool
+
+
+def open_given(source: Source, example_inputs: Any = None, dynamic_shapes: Any = None) -> Given:
+    """Load a model, or trace a module.
+
+    Args:
+        source: A file, a `ModelProto`, an `onnx_ir.Model`, a PyTorch module or exported program, or text such
+            as "script.py:make_model" that names a function which returns one with its example inputs.
+        example_inputs: What to trace a module with, as `graphopt.trace` takes it.
+        dynamic_shapes: Dimensions of a module's inputs that may vary, likewise.
+
+    Raises:
+        GraphoptError: The model cannot be read, or the module cannot be traced.
+        UsageError: Example inputs were given for what is no module, or none for a module.
+    """
+    if is_module(source):
+        return _traced(source, example_inputs, dynamic_shapes, type(source).__name__)
+    if example_inputs is not None or dynamic_shapes is not None:
+        what = "example_inputs" if example_inputs is not None else "dynamic_shapes"
+        raise UsageError(
+            f"{what} is for PyTorch modules, found {_kind(source)}",
+            hint="inputs= gives data for a model; a script's function returns its own example inputs",
+        )
+    script = script_of(source)
+    if script is not None:
+        return _from_script(*script)
+    model, notes = load_with_notes(source)
+    if isinstance(source, (str, os.PathLike)):
+        return Given(model, os.fspath(source), notes, file=os.fspath(source))
+    return Given(model, IN_MEMORY, notes)
+
+
+def is_module(source: object) -> bool:
+    """Whether something is a PyTorch module or exported program; torch is not imported to find out."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    exported = getattr(sys.modules.get("torch.export"), "ExportedProgram", ())
+    return isinstance(source, (torch.nn.Module, exported))
+
+
+def is_traced(source: object) -> bool:
+    """Whether it takes a trace to get at the graph of what was given."""
+    return is_module(source) or script_of(source) is not None
+
+
+def script_of(source: object) -> tuple[Path, str] | None:
+    """The script and function that `script.py:make_model` names; None where it is something else.
+
+    The script is the longest part before a colon that ends in `.py`, so drive letters are no obstacle.
+
+    Raises:
+        UsageError: A script is named without a function.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    text = os.fsdecode(source)
+    script, colon, function = text.rpartition(":")
+    if colon and script.endswith(".py") and function.isidentifier():
+        return Path(script), function
+    if text.endswith(".py") or (colon and script.endswith(".py")):
+        raise UsageError(
+            f"{text} names no function",
+            hint=f"{text.rstrip(':')}:make_model, say, where make_model returns a module and example inputs",
+        )
+    return None
 
 
 def read_inputs(
@@ -36,6 +183,73 @@ def read_inputs(
         for name in shapes or {}:
             _agree(name, (shapes or {})[name], one)
     return sets
+
+
+def _from_script(script: Path, function: str) -> Given:
+    from graphopt.pytorch import require_torch
+
+    name = f"{script}:{function}"
+    require_torch(name)
+    from graphopt.pytorch.importer.script import make_from_script
+
+    made = make_from_script(script, function)
+    return _traced(made.module, made.example_inputs, made.dynamic_shapes, name)
+
+
+def _traced(module: Any, example_inputs: Any, dynamic_shapes: Any, source: str) -> Given:
+    """Trace a module; its example inputs are data to check and measure with."""
+    from graphopt.pytorch import trace
+    from graphopt.pytorch.signature import SIGNATURE_KEY, arguments, to_numpy
+
+    traced = trace(module, example_inputs, dynamic_shapes)
+    signature: Signature = traced.meta[SIGNATURE_KEY]
+    if example_inputs is None:
+        args, kwargs = module.example_inputs
+    else:
+        args, kwargs = arguments(example_inputs, signature.parameters)
+    values = {name: to_numpy(value) for name, value in signature.flatten_call(args, kwargs).items()}
+    model, notes = load_with_notes(traced)
+    return Given(
+        model,
+        source,
+        [_what_was_traced(module, model), *signature.notes, *notes],
+        call=lambda: _call(module, args, kwargs),
+        signature=signature,
+        examples=(InputSet(values, description="example inputs"),),
+    )
+
+
+def _what_was_traced(module: Any, model: ir.Model) -> str:
+    """Class, parameters and free dimensions of what was traced, in one line."""
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    free = [str(dim) for value in model.graph.inputs for dim in value.shape or () if not isinstance(dim, int)]
+    varies = f", any {' and '.join(dict.fromkeys(free))}" if free else ", sizes as in the example inputs"
+    return f"traced from {type(module).__name__}: {parameters:,} parameters{varies}"
+
+
+def _call(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a module, in eval mode, or an exported program returns."""
+    from graphopt.pytorch.importer.capture import in_eval_mode
+
+    runnable = module if hasattr(module, "named_modules") else module.module()
+    with in_eval_mode(runnable):
+        return runnable(*args, **kwargs)
+
+
+def _of_other_sizes(model: ir.Model) -> list[InputSet]:
+    """A set of inputs made to fit, of other sizes than the examples where those may vary."""
+    if all(value.shape is not None and value.shape.is_static() for value in model.graph.inputs):
+        return []
+    try:
+        return make_inputs(model, count=1)
+    except ExecutionError:
+        return []
+
+
+def _kind(source: object) -> str:
+    if isinstance(source, (str, os.PathLike)):
+        return repr(os.fspath(source))
+    return f"a {type(source).__name__}"
 
 
 def _agree(name: str, shape: Sequence[int], given: InputSet) -> None:

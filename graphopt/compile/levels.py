@@ -47,6 +47,10 @@ FULL = (
 RAISE_OPSET = "raise-opset"
 """The pass that `--opset keep` leaves out: a runtime's own fusions may not know a newer opset's operators."""
 
+FOR_RUNTIMES = ("dedup-initializers", "lift-convs", "spell-out", "join-sums")
+"""Passes that a module to be trained does without: one ties parameters that only happen to be equal, the
+others write what a runtime's kernels do faster."""
+
 LEVELS = {0: NORMALIZE, 1: EXACT, 2: FULL}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import onnx_ir as ir
 
@@ -15,14 +16,17 @@ class Result:
 
     Attributes:
         model: The model that was chosen; `graphopt.save` writes it, `onnx_ir.to_proto` gives a ModelProto.
+            With `emit="fx"` a `torch.fx.GraphModule` in eval mode.
         report: Everything that was done, measured, refused and left out.
     """
 
-    model: ir.Model
+    model: Any
     report: Report
 
     def __repr__(self) -> str:
-        return f"Result(model={self.model.graph.name!r}, report={self.report!r})"
+        model = self.model
+        name = repr(model.graph.name) if isinstance(model, ir.Model) else type(model).__name__
+        return f"Result(model={name}, report={self.report!r})"
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()

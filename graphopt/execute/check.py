@@ -168,19 +168,23 @@ class Oracle:
         Returns:
             The result; a candidate that cannot be loaded or run is a negative answer, not an error.
         """
-        notes = [*self.notes, *(note for one in self.input_sets for note in one.notes)]
-        notes = list(dict.fromkeys(notes))
-
-        def negative(reason: str, outputs: Sequence[OutputDifference] = ()) -> CheckResult:
-            return CheckResult(True, False, False, reason, list(outputs), self.input_sets, notes)
-
         try:
             opened = open_model(candidate)
             if differences := interface_differences(self._model, opened):
-                return negative("; ".join(differences))
+                return self._negative("; ".join(differences), self._all_notes())
             results = self._run(opened)
         except GraphoptError as error:
-            return negative(f"the rewritten model does not run: {error.message}")
+            return self._negative(f"the rewritten model does not run: {error.message}", self._all_notes())
+        return self.judge(results, exact=exact)
+
+    def judge(self, results: Sequence[Mapping[str, Any]], *, exact: bool = False) -> CheckResult:
+        """Compare outputs that something else computed from the oracle's inputs.
+
+        Args:
+            results: Arrays by output name, one mapping per input set.
+            exact: Ask for the same bits instead of the tolerances.
+        """
+        notes = self._all_notes()
         outputs: list[OutputDifference] = []
         for index, (expected, actual) in enumerate(zip(self.outputs, results, strict=True)):
             outputs.extend(self._compare_set(index, expected, actual, exact=exact))
@@ -195,8 +199,17 @@ class Oracle:
         if wrong:
             first = wrong[0]
             where = self.input_sets[first.input_set].description
-            return negative(f"output {first.name!r}: {first.reason} (with {where})", outputs)
+            return self._negative(f"output {first.name!r}: {first.reason} (with {where})", notes, outputs)
         return CheckResult(True, True, settled, "", outputs, self.input_sets, notes)
+
+    def _negative(
+        self, reason: str, notes: list[str], outputs: Sequence[OutputDifference] = ()
+    ) -> CheckResult:
+        return CheckResult(True, False, False, reason, list(outputs), self.input_sets, notes)
+
+    def _all_notes(self) -> list[str]:
+        notes = [*self.notes, *(note for one in self.input_sets for note in one.notes)]
+        return list(dict.fromkeys(notes))
 
     def _open(self, observe_shapes: bool) -> Session:
         if not observe_shapes:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from graphopt.pytorch.require import require_torch
 
 if TYPE_CHECKING:
-    from graphopt.pytorch.exporter import to_fx
-    from graphopt.pytorch.importer import trace
+    from graphopt.pytorch.exporter.to_fx import to_fx
+    from graphopt.pytorch.importer.trace import trace
 
 __all__ = ["require_torch", "to_fx", "trace"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.cost import MachineRates, ModelCost, estimate
-from graphopt.io import Interface, load_with_notes
+from graphopt.io import Interface
 from graphopt.ir import count_nodes, graphs, infer_shapes, is_constant_node, nodes
 
 
@@ -61,28 +61,31 @@ class Inspection:
 
 
 def inspect(
-    path: str | os.PathLike[str],
+    model: ir.Model,
     *,
+    source: str,
+    notes: Sequence[str] = (),
     shapes: Mapping[str, Sequence[int]] | None = None,
     rates: MachineRates | None = None,
 ) -> Inspection:
-    """Look at a model file.
+    """Look at a model.
 
     Args:
-        path: The file.
+        model: Its shapes are inferred; nothing else of it is changed.
+        source: What to call it: its file, say.
+        notes: What was found while it was loaded.
         shapes: Input name -> shape at which to cost it.
         rates: Rates of the machine for which to estimate times; generic ones by default.
 
     Raises:
-        GraphoptError: It cannot be read, is malformed, or a shape does not fit it.
+        UsageError: A shape does not fit it.
     """
-    model, notes = load_with_notes(path)
     interface = Interface.of(model)
     infer_shapes(model)
     counted = Counter(_operator(node) for node in nodes(model) if not is_constant_node(node))
     functions = tuple(f"{function.domain}.{function.name}" for function in model.functions.values())
     return Inspection(
-        source=os.fspath(path),
+        source=source,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         ir_version=model.ir_version,
         opsets=dict(model.opset_imports),

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from graphopt.errors import LoadError, UsageError
 
 RETURNS = "(module, example_inputs), (module, example_inputs, dynamic_shapes) or an ExportedProgram"
@@ -54,6 +56,7 @@ def make_from_script(script: Path, function: str) -> Made:
                 hint=_listed(name for name, each in namespace.items() if _is_own(each, namespace)),
             )
         _check_callable(script, function, make)
+        torch.manual_seed(0)  # random weights are the same in each command
         with _told_by_line(script, f"in {function}"):
             made = make()
     return _understood(script, function, made)
@@ -130,7 +133,7 @@ def _is_own(each: Any, namespace: dict[str, Any]) -> bool:
 def _understood(script: Path, function: str, made: Any) -> Made:
     if isinstance(made, tuple) and len(made) in (2, 3):
         return Made(*made)
-    if hasattr(made, "graph_signature"):
+    if isinstance(made, torch.export.ExportedProgram):
         return Made(made)
     raise UsageError(
         f"{function} in {script} returned {_kind(made)}, expected {RETURNS}",

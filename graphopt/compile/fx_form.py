@@ -1,0 +1,184 @@
+"""The optimized graph as a trainable PyTorch module: made, compared with the original, measured in PyTorch.
+
+Imported only where that form is asked for. It chooses among candidates and rewrites nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from graphopt.compile.candidates import Made, Stages, Workshop
+from graphopt.compile.given import Given
+from graphopt.execute import BenchResult, CheckResult, InputSet, make_inputs
+from graphopt.pipeline import Pipeline
+from graphopt.pytorch import to_fx
+from graphopt.pytorch.signature import SIGNATURE_KEY, Signature, to_numpy, to_tensor
+
+ROUNDS = 40
+FEWEST_ROUNDS = 3
+SECONDS = 1.0
+"""Time to measure a module for, beyond the fewest rounds."""
+MARGIN = 1.05
+"""A module slower than this is not emitted: below, PyTorch's own times vary as much."""
+
+Call = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclasses.dataclass
+class Emitted:
+    """The module to hand out.
+
+    Attributes:
+        module: In eval mode.
+        made: The candidate it was made from.
+        check: Its outputs against the original's; None if that was not asked for.
+        bench: Latencies in PyTorch: the original's first, then the module's; None if not measured.
+        notes: What a user should know.
+    """
+
+    module: torch.fx.GraphModule
+    made: Made
+    check: CheckResult | None
+    bench: BenchResult | None = None
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def emit_module(
+    workshop: Workshop,
+    made: Made,
+    fallbacks: Mapping[str, Pipeline],
+    *,
+    given: Given,
+    inputs: Sequence[InputSet] | None,
+    measure: bool,
+    stages: Stages,
+) -> Emitted:
+    """Turn a candidate into a module; where that is wrong or slower in PyTorch, one that does less.
+
+    Args:
+        workshop: Makes further candidates and judges them.
+        made: What was asked for.
+        fallbacks: Pipelines that do less, by name, best first.
+        given: The model as it came.
+        inputs: Data to measure with where no module was given; made to fit the model if None.
+        measure: Whether to compare latencies in PyTorch.
+        stages: Where time is accounted for.
+
+    Raises:
+        TranslationError: Not even the model as it came has a form in PyTorch.
+    """
+    notes: list[str] = []
+    race = _race(workshop, given, inputs) if measure and not workshop.unchanged(made) else None
+    candidates: list[Callable[[], Made]] = [lambda: made]
+    candidates += [partial(workshop.make, *each) for each in fallbacks.items()]
+    for make in [*candidates, workshop.as_it_came]:
+        emitted = _emit(workshop, make(), given.signature, stages)
+        if race is not None and _is_right(emitted):
+            with stages("measure"):
+                race.run(emitted)
+        fault = _fault(emitted)
+        if not fault or workshop.unchanged(emitted.made):
+            break
+        notes.append(f"{emitted.made.name} {fault}")
+    if notes:
+        notes.append(f"emitted {emitted.made.name}")
+    emitted.notes = notes
+    return emitted
+
+
+def _is_right(emitted: Emitted) -> bool:
+    return emitted.check is None or emitted.check.equal or not emitted.check.ran
+
+
+def _fault(emitted: Emitted) -> str:
+    """Why a module should not be handed out; empty if it may."""
+    if not _is_right(emitted):
+        return f"differs in PyTorch: {emitted.check.reason if emitted.check else ''}"
+    ratio = 1.0 if emitted.bench is None else emitted.bench.ratio(1).median
+    return f"measured {ratio:.2f}x the original's time in PyTorch" if ratio > MARGIN else ""
+
+
+def _emit(workshop: Workshop, made: Made, signature: Signature | None, stages: Stages) -> Emitted:
+    if signature is not None:
+        made.model.meta[SIGNATURE_KEY] = signature
+    with stages("emit"):
+        module = to_fx(made.model)
+    check = made.check
+    if check is not None and check.ran:
+        names = [value.name or "" for value in workshop.original.graph.outputs]
+        call = _caller(module, made.model)
+
+        def compute(values: Mapping[str, Any]) -> Mapping[str, Any]:
+            return _arrays(call(values), names, signature)
+
+        with stages("check"), torch.no_grad():
+            check = workshop.judge(compute)
+    return Emitted(module, made, check)
+
+
+class _Race:
+    """Measures modules against the original, in turns.
+
+    Args:
+        original: Runs the original once.
+        inputs: What it runs on.
+    """
+
+    def __init__(self, original: Callable[[], Any], inputs: InputSet) -> None:
+        self._original = original
+        self._inputs = inputs
+
+    def run(self, emitted: Emitted) -> None:
+        """Measure a module and note it there."""
+        call = _caller(emitted.module, emitted.made.model)
+        runners = (self._original, lambda: call(self._inputs.values))
+        seconds: list[list[float]] = [[], []]
+        with torch.no_grad():
+            for runner in runners:
+                runner()
+            deadline = time.perf_counter() + SECONDS
+            for done in range(ROUNDS):
+                if done >= FEWEST_ROUNDS and time.perf_counter() > deadline:
+                    break
+                for index in (0, 1) if done % 2 else (1, 0):
+                    started = time.perf_counter()
+                    runners[index]()
+                    seconds[index].append(time.perf_counter() - started)
+        notes = ["measured in PyTorch"]
+        emitted.bench = BenchResult(seconds, self._inputs, threads=torch.get_num_threads(), notes=notes)
+
+
+def _race(workshop: Workshop, given: Given, inputs: Sequence[InputSet] | None) -> _Race:
+    """The original to measure against: the module itself, or else what becomes of the model as it came."""
+    if given.call is not None:
+        return _Race(given.call, given.examples[0])
+    chosen = inputs[0] if inputs else make_inputs(given.model, representative=True)[0]
+    call = _caller(to_fx(given.model), given.model)
+    return _Race(lambda: call(chosen.values), chosen)
+
+
+def _caller(module: torch.nn.Module, model: ir.Model) -> Call:
+    """Call a graph module by the names of the model's inputs."""
+    names = [value.name or "" for value in model.graph.inputs]
+
+    def call(values: Mapping[str, Any]) -> Any:
+        given = [name for name in names if name in values]
+        return module(*(to_tensor(values[name]) for name in given))
+
+    return call
+
+
+def _arrays(result: Any, names: Sequence[str], signature: Signature | None) -> dict[str, Any]:
+    """The outputs of a module as arrays by graph output name."""
+    if signature is not None and not signature.state:
+        found = signature.flatten_result(result)
+    else:
+        found = dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
+    return {name: to_numpy(value) for name, value in found.items()}
