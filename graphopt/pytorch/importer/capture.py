@@ -17,6 +17,7 @@ import torch
 from graphopt.errors import TraceError, UsageError
 from graphopt.pytorch.importer.dimensions import Dimensions
 from graphopt.pytorch.importer.failures import explained
+from graphopt.pytorch.recurrent import kept_whole
 from graphopt.pytorch.signature import arguments, parameter_names
 
 
@@ -63,7 +64,7 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
     parameters = parameter_names(module.forward)
     args, kwargs = arguments(example_inputs, parameters)
     dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
-    with in_eval_mode(module), quiet(), _any_size():
+    with in_eval_mode(module), quiet(), _any_size(), kept_whole():
         try:
             program = torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=False)
         except Exception as error:

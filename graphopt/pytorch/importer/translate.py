@@ -15,6 +15,7 @@ from graphopt.errors import TraceError
 from graphopt.pytorch.importer.capture import Captured, quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
+from graphopt.pytorch.importer.recurrent import translations
 from graphopt.pytorch.importer.weights import share_weights
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
@@ -38,7 +39,7 @@ def translate(
                 optimize=False,
                 verbose=False,
                 opset_version=OPSET,
-                custom_translation_table=dict(custom_translation_table),
+                custom_translation_table={**translations(), **custom_translation_table},
             )
     except Exception as error:
         raise TraceError(f"the module cannot be translated: {str(error).splitlines()[-1]}") from error
