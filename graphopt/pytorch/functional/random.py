@@ -1,0 +1,14 @@
+"""Dropout as ONNX has it: with the mask as an output, and training as a tensor."""
+
+from __future__ import annotations
+
+import torch
+
+
+def dropout(
+    x: torch.Tensor, ratio: torch.Tensor | float, training: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Elements dropped with probability `ratio` and the others scaled up, if `training`; and what was kept."""
+    kept = ~training | (torch.rand(x.shape, device=x.device) >= ratio)
+    scaled = torch.where(training, x / (1 - ratio), x)
+    return torch.where(kept, scaled, 0).to(x.dtype), kept
