@@ -180,9 +180,18 @@ class Site:
         return 0 if graph is None else graph.opset_imports.get(self.node.domain, 0)
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute's value (int, float, str, tensor, graph or a list of them), or the default."""
+        """An attribute's value (int, float, str, tensor, graph or a list of them), or the default.
+
+        A float is the shortest number that means the same float32: 1e-05, not 9.999999747378752e-06.
+        """
         found = self.node.attributes.get(name)
-        return default if found is None else found.value
+        if found is None:
+            return default
+        if found.type == ir.AttributeType.FLOAT:
+            return _shortest(found.value)
+        if found.type == ir.AttributeType.FLOATS:
+            return [_shortest(number) for number in found.value]
+        return found.value
 
     def torch_type(self, name: str, default: ir.DataType | None = None) -> torch.dtype | None:
         """The PyTorch type that an attribute names as ONNX's."""
@@ -236,6 +245,10 @@ class Site:
         others = [other for other in self.node.inputs if other is not None and other is not number]
         computed = [rank(other) for other in others if constant_tensor(other) is None]
         return any(own == 0 if known is None else known >= own for known in computed)
+
+
+def _shortest(number: float) -> float:
+    return float(str(np.float32(number)))
 
 
 _INT_TYPES = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL}
