@@ -5,20 +5,28 @@ Never changes the module: modes are restored, whatever happens.
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import inspect
+import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from torch.nn.parameter import is_lazy
+from torch.utils import _pytree as pytree
 
-from graphopt.errors import TraceError, UsageError
+from graphopt.errors import GraphoptError, TraceError, UsageError
+from graphopt.pytorch.importer.constraints import explained_constraint
 from graphopt.pytorch.importer.dimensions import Dimensions
-from graphopt.pytorch.importer.failures import explained
+from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
 from graphopt.pytorch.recurrent import kept_whole
-from graphopt.pytorch.signature import arguments, parameter_names
+from graphopt.pytorch.signature import arguments, parameter_names, to_tensor
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,92 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
             f"{type(module).__name__} needs example inputs to be traced",
             hint="give a tensor, a tuple of arguments or a dict of named ones; () for a forward without any",
         )
+    module = getattr(module, "_orig_mod", module)  # torch.compile wraps
+    _demand_real_weights(module)
     parameters = parameter_names(module.forward)
     args, kwargs = arguments(example_inputs, parameters)
+    args, kwargs = pytree.tree_map_only(np.ndarray, to_tensor, (args, kwargs))
+    _demand_fitting(module, args, kwargs)
     dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
+    program = _exported(module, args, kwargs, dimensions)
+    return Captured(program, module, parameters, args, kwargs, dimensions)
+
+
+def _exported(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], dimensions: Dimensions
+) -> torch.export.ExportedProgram:
+    name = type(module).__name__
+
+    def export(*, strict: bool) -> torch.export.ExportedProgram:
+        return torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=strict)
+
     with in_eval_mode(module), quiet(), _any_size(), kept_whole():
         try:
-            program = torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=False)
+            return export(strict=False)
         except Exception as error:
-            raise explained(error, module) from error
-    return Captured(program, module, parameters, args, kwargs, dimensions)
+            if isinstance(error, GraphoptError):
+                raise explained(error, name) from error
+            if is_about_inputs(error):
+                raise explained_constraint(error, name, lambda: export(strict=False)) from error
+            if (own := _failure_of_forward(module, args, kwargs)) is not None:
+                raise own_failure(own, name) from own
+            # Python that cannot run on stand-ins for tensors can often be analysed as text.
+            with contextlib.suppress(Exception):
+                return export(strict=True)
+            raise explained(error, name) from error
+
+
+def _failure_of_forward(
+    module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Exception | None:
+    try:
+        run_eagerly(module, args, kwargs)
+    except Exception as error:
+        return error
+    return None
+
+
+def run_eagerly(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What a module returns in eval mode; buffers that forward writes to are put back."""
+    buffers = {name: value.clone() for name, value in module.named_buffers()}
+    args, kwargs = copy.deepcopy((args, dict(kwargs)))
+    try:
+        with in_eval_mode(module), torch.no_grad(), quiet():
+            return module(*args, **kwargs)
+    finally:
+        with torch.no_grad():
+            for name, value in module.named_buffers():
+                value.copy_(buffers[name])
+
+
+def _demand_real_weights(module: torch.nn.Module) -> None:
+    if isinstance(module, torch.jit.ScriptModule):
+        raise UsageError("a ScriptModule cannot be traced", hint="give the nn.Module that it was made from")
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(tensor):
+            raise TraceError(
+                f"{name!r} of {type(module).__name__} has no shape yet",
+                hint="run the module once, so that its lazy layers learn their sizes",
+            )
+        if tensor.is_meta:
+            raise TraceError(
+                f"{name!r} of {type(module).__name__} lies on the meta device and has no elements",
+                hint="load the weights first",
+            )
+
+
+def _demand_fitting(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Make sure that forward can be called with the arguments at all."""
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        given = [*(f"<{type(value).__name__}>" for value in args), *kwargs]
+        raise TraceError(
+            f"{type(module).__name__}.forward{signature} cannot be called with the example inputs "
+            f"({', '.join(given)}): {error}",
+            hint="a tuple gives arguments by position, a dict by name, anything else is the only argument",
+        ) from error
 
 
 def _given_program(
@@ -126,7 +211,8 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield
+            with contextlib.redirect_stderr(io.StringIO()):
+                yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

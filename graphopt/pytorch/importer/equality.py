@@ -5,15 +5,11 @@ Never changes the module: buffers that forward writes to are put back.
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import onnx_ir as ir
-import torch
 
 from graphopt.errors import TraceError
 from graphopt.execute import Session, compare
-from graphopt.pytorch.importer.capture import Captured, in_eval_mode, quiet
+from graphopt.pytorch.importer.capture import Captured, run_eagerly
 from graphopt.pytorch.signature import SIGNATURE_KEY, Signature, to_numpy
 
 
@@ -25,23 +21,12 @@ def check_against_module(model: ir.Model, captured: Captured) -> None:
     """
     signature: Signature = model.meta[SIGNATURE_KEY]
     inputs = {name: to_numpy(v) for name, v in signature.flatten_call(captured.args, captured.kwargs).items()}
+    result = run_eagerly(captured.module, captured.args, captured.kwargs)
     actual = Session(model, prepack=False).run(inputs)
-    expected = {name: to_numpy(v) for name, v in signature.flatten_result(_eager(captured)).items()}
+    expected = {name: to_numpy(v) for name, v in signature.flatten_result(result).items()}
     for difference in compare(expected, actual):
         if not difference.equal:
             raise TraceError(
                 f"the traced graph differs from {type(captured.module).__name__} in output "
                 f"{difference.name!r}: {difference.reason}, by up to {difference.max_abs:.3g}"
             )
-
-
-def _eager(captured: Captured) -> Any:
-    buffers = {name: value.clone() for name, value in captured.module.named_buffers()}
-    args, kwargs = copy.deepcopy((captured.args, captured.kwargs))
-    try:
-        with in_eval_mode(captured.module), torch.no_grad(), quiet():
-            return captured.module(*args, **kwargs)
-    finally:
-        with torch.no_grad():
-            for name, value in captured.module.named_buffers():
-                value.copy_(buffers[name])

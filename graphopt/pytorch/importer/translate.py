@@ -12,10 +12,10 @@ import torch
 from torch.export.graph_signature import ConstantArgument
 
 from graphopt.errors import TraceError
+from graphopt.pytorch.importer import quantization, recurrent
 from graphopt.pytorch.importer.capture import Captured, quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
-from graphopt.pytorch.importer.recurrent import translations
 from graphopt.pytorch.importer.weights import share_weights
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
@@ -39,11 +39,16 @@ def translate(
                 optimize=False,
                 verbose=False,
                 opset_version=OPSET,
-                custom_translation_table={**translations(), **custom_translation_table},
+                custom_translation_table={
+                    **recurrent.translations(),
+                    **quantization.translations(),
+                    **custom_translation_table,
+                },
             )
     except Exception as error:
         raise TraceError(f"the module cannot be translated: {str(error).splitlines()[-1]}") from error
     model: ir.Model = exported.model
+    quantization.settle_opset(model)
     lowered = exported.exported_program
     share_weights(model, lowered)
     signature = settle_interface(model, captured, lowered)
