@@ -11,34 +11,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx.backend.test.loader import load_model_tests
+from backend_cases import Case, expected_outputs, feed_of, fit_opset, load_cases, make_constant
 
 from graphopt.compile import optimize
-from graphopt.errors import ExecutionError
 from graphopt.execute.compare import compare
 from graphopt.execute.session import Session
 from graphopt.io import to_proto
-from graphopt.ir import facts, nodes
 from graphopt.testing.levels import assert_as_valid
 
 LEVELS = (1, 2)
 FORMS = ("given", "constant")
-OLDEST_OPSET, NEWEST_OPSET = 7, 26
-"""What graphopt reads and onnxruntime 1.31 loads; a newer case runs as the newest where that is the same."""
 RTOL = 1e-5
 """Of float32 results at level 2; level 1 must keep every bit."""
-
-Case = Any
-Feed = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,21 +45,12 @@ class Outcome:
     reason: str = ""
 
 
-def load_cases(stride: int = 1, names: Sequence[str] = ()) -> list[Case]:
-    """Every `stride`-th case, or those named; each operator has several in a row."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the cases divide by zero and overflow on purpose
-        cases = load_model_tests(kind="node")
-    return [case for case in cases if case.name in names] if names else cases[::stride]
-
-
 def run_case(case: Case, level: int, form: str) -> Outcome | None:
     """Optimize one case and compare; None for opsets out of range, or constant inputs that are no tensors."""
     model = ir.from_proto(case.model)
-    if not _fit_opset(model):
+    if not fit_opset(model):
         return None
-    arrays = case.data_sets[0][0] if case.data_sets else []
-    feed = dict(zip((value.name or "" for value in model.graph.inputs), arrays, strict=False))
+    feed = feed_of(case, model)
     if form == "constant":
         if not all(isinstance(array, np.ndarray) for array in feed.values()):
             return None
@@ -92,49 +74,6 @@ def run_case(case: Case, level: int, form: str) -> Outcome | None:
     exact = level == 1 and "fp16" not in case.name
     wrong = [str(each) for each in differences if not each.equal or (exact and not each.exact)]
     return Outcome("failed", "; ".join(wrong)) if wrong else Outcome("equal")
-
-
-def _fit_opset(model: ir.Model) -> bool:
-    """Import the newest opset that runs instead of a newer one; False where that does not mean the same."""
-    version = model.opset_imports.get("", NEWEST_OPSET)
-    if version <= NEWEST_OPSET:
-        return version >= OLDEST_OPSET
-    for node in nodes(model):
-        if not node.domain and onnx.defs.get_schema(node.op_type, version, "").since_version > NEWEST_OPSET:
-            return False
-    model.opset_imports[""] = NEWEST_OPSET
-    return not model.functions
-
-
-def make_constant(model: ir.Model, feed: Feed) -> None:
-    """Turn the inputs of a model into initializers."""
-    for value in list(model.graph.inputs):
-        if (value.name or "") not in feed:
-            continue
-        array = feed[value.name or ""]
-        if array.dtype.kind in "OUS":
-            texts = [str(text).encode() for text in array.reshape(-1)]
-            tensor: ir.TensorProtocol = ir.StringTensor(
-                np.array(texts, dtype=object).reshape(array.shape),
-                shape=ir.Shape(array.shape),
-                name=value.name,
-            )
-        else:
-            tensor = ir.tensor(array, dtype=value.dtype, name=value.name)
-        model.graph.inputs.remove(value)
-        value.const_value = tensor
-        value.shape = ir.Shape(array.shape)
-        model.graph.initializers.add(value)
-
-
-def expected_outputs(model: ir.Model, feed: Feed) -> dict[str, Any] | None:
-    """The original's outputs; None if it is random or onnxruntime cannot run it."""
-    if any(facts(node).random for node in nodes(model)):
-        return None
-    try:
-        return Session(model, fallback=False).run(feed)
-    except ExecutionError:
-        return None
 
 
 def _is_single(outputs: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnx.defs
 import onnx_ir as ir
-from backend_nodes import NEWEST_OPSET, OLDEST_OPSET, Case, expected_outputs, load_cases
+from backend_cases import NEWEST_OPSET, OLDEST_OPSET, Case, expected_outputs, feed_of, load_cases
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session, compare, runs_operator
@@ -51,8 +51,7 @@ def run_case(case: Case) -> Iterator[tuple[int, int, Outcome]]:
     model = ir.from_proto(case.model)
     if model.functions:
         return
-    arrays = case.data_sets[0][0] if case.data_sets else []
-    feed = dict(zip((value.name or "" for value in model.graph.inputs), arrays, strict=False))
+    feed = feed_of(case, model)
     for version in _older(model):
         before = model.clone()
         before.opset_imports[""] = version

@@ -19,7 +19,7 @@ UNSIGNED = frozenset({ir.DataType.UINT16, ir.DataType.UINT32, ir.DataType.UINT64
 
 
 def widening(*, ordered: bool = False) -> Callable[[Translator], Translator]:
-    """Let a translator work on int64 where its operands are wider unsigned integers, and narrow what it gives.
+    """Let a translator work on int64 where its operands are unsigned and wider than 8 bits.
 
     Sums, differences, products and bits come out right for all of uint64, as int64 wraps in the same way. An
     operator that only compares says `ordered`: uint64 is then mapped to int64 in the same order.

@@ -12,7 +12,7 @@ def divide(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def power(base: torch.Tensor, exponent: torch.Tensor) -> torch.Tensor:
-    """`base ** exponent` in the base's type, whatever the exponent's; float powers of integers are truncated."""
+    """`base ** exponent` in the base's type; float powers of integers are truncated."""
     if torch.is_floating_point(base):
         return torch.pow(base, exponent.to(base.dtype))
     if torch.is_floating_point(exponent):

@@ -8,7 +8,7 @@ import torch
 def dropout(
     x: torch.Tensor, ratio: torch.Tensor | float, training: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Elements dropped with probability `ratio` and the others scaled up, if `training`; and what was kept."""
+    """If `training`, elements dropped with probability `ratio`, the others scaled up; and what was kept."""
     kept = ~training | (torch.rand(x.shape, device=x.device) >= ratio)
     scaled = torch.where(training, x / (1 - ratio), x)
     return torch.where(kept, scaled, 0).to(x.dtype), kept

@@ -56,8 +56,9 @@ def extreme_of_none(x: torch.Tensor, largest: bool, dim: Dims, keepdim: bool) ->
     return filled
 
 
-def last_place(find: Callable[..., torch.Tensor], x: torch.Tensor, dim: int, keepdim: bool) -> torch.Tensor:
-    """What `find` (`torch.argmax` or `torch.argmin`) gives, but of equal elements the last."""
+def last_place(x: torch.Tensor, largest: bool, dim: int, keepdim: bool) -> torch.Tensor:
+    """The place of the largest or smallest element; of equal ones the last."""
+    find = torch.argmax if largest else torch.argmin
     return x.size(dim) - 1 - find(x.flip(dim), dim=dim, keepdim=keepdim)
 
 

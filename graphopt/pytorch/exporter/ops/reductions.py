@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from typing import Any
 
 import onnx_ir as ir
@@ -93,11 +91,11 @@ def reduce_extreme(site: Site) -> fx.Node:
 @translates("ArgMax", "ArgMin")
 @widening(ordered=True)
 def arg_extreme(site: Site) -> fx.Node:
-    function = torch.argmax if site.node.op_type == "ArgMax" else torch.argmin
+    largest = site.node.op_type == "ArgMax"
     dims = {"dim": site.attribute("axis", 0), "keepdim": _keeps(site)}
     if site.attribute("select_last_index", 0):
-        return site.call(functions.last_place, function, site.tensor(0), **dims)
-    return site.call(function, site.tensor(0), **dims)
+        return site.call(functions.last_place, site.tensor(0), largest, **dims)
+    return site.call(torch.argmax if largest else torch.argmin, site.tensor(0), **dims)
 
 
 @translates("CumSum", "CumProd")
@@ -140,9 +138,8 @@ def _axes(site: Site) -> list[Any] | fx.Node | None:
 
 
 def _dims(site: Site, axes: list[Any] | fx.Node | None) -> dict[str, Any]:
-    if isinstance(axes, fx.Node):
-        if site.attribute("noop_with_empty_axes", 0):
-            site.refuse("the number of axes is not known, and without any nothing is to be reduced")
+    if isinstance(axes, fx.Node) and site.attribute("noop_with_empty_axes", 0):
+        site.refuse("the number of axes is not known, and without any nothing is to be reduced")
     return {"dim": axes, "keepdim": _keeps(site)}
 
 
