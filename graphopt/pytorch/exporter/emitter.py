@@ -17,11 +17,11 @@ from torch import fx
 from graphopt.errors import TranslationError
 from graphopt.ir import constant_tensor
 from graphopt.pytorch.exporter.constants import Constants
+from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.names import identifier, spoken_name
 from graphopt.pytorch.exporter.registry import translator_of
 from graphopt.pytorch.exporter.site import Site
 from graphopt.pytorch.exporter.sizes import Sizes, size_translation
-from graphopt.pytorch.functional import sizes as functions
 
 Emitted: TypeAlias = "fx.Node | Sizes"
 
@@ -90,9 +90,9 @@ class Emitter:
         if not isinstance(emitted, Sizes):
             return emitted
         if emitted not in self._materialized:
-            kinds = {"is_scalar": emitted.is_scalar, "is_bool": emitted.is_bool}
-            given = {kind: True for kind, holds in kinds.items() if holds}
-            self._materialized[emitted] = self.call(functions.as_tensor, list(emitted.items), **given)
+            plain = emitted.items and emitted.dtype == ir.DataType.INT64
+            given = {} if plain else {"dtype": torch_dtype(emitted.dtype)}
+            self._materialized[emitted] = self.call(torch.tensor, emitted.nested, **given)
         return self._materialized[emitted]
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> fx.Node:
@@ -194,8 +194,8 @@ class Emitter:
             raise TranslationError(f"the value {value.name!r} is used before it is computed")
         outside = self._outer.get(value)
         if isinstance(outside, Sizes):
-            items = [i if isinstance(i, int) else self._captured_node(i, "size") for i in outside.items]
-            return Sizes(tuple(items), outside.is_scalar, outside.is_bool)
+            items = [self._captured_node(i, "size") if isinstance(i, fx.Node) else i for i in outside.items]
+            return Sizes(tuple(items), outside.shape, outside.dtype)
         return self._captured_node(outside, value.name or "x")
 
     def _captured_node(self, outside: fx.Node, name: str) -> fx.Node:

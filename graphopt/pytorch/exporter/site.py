@@ -15,7 +15,7 @@ from graphopt.errors import TranslationError
 from graphopt.ir import constant, constant_tensor, rank, static_shape
 from graphopt.pytorch.exporter.constants import ROLE_KEY
 from graphopt.pytorch.exporter.dtypes import torch_dtype
-from graphopt.pytorch.exporter.sizes import MOST_ITEMS, Int, Sizes
+from graphopt.pytorch.exporter.sizes import Int, Sizes, sizes_of_constant
 from graphopt.pytorch.functional import sizes as functions
 
 if TYPE_CHECKING:
@@ -76,23 +76,16 @@ class Site:
 
     def sizes(self, index: int) -> Sizes | None:
         """Input `index` as integers if they are known to be sizes or a small constant."""
+        found = self.numbers(index)
+        return None if found is None or found.dtype == ir.DataType.FLOAT else found
+
+    def numbers(self, index: int) -> Sizes | None:
+        """As `sizes`, fractions included."""
         value = self._input(index)
         if value is None:
             return None
         emitted = self.emitter.find(value)
-        if isinstance(emitted, Sizes):
-            return emitted
-        tensor = constant_tensor(value)
-        if (
-            tensor is None
-            or tensor.dtype not in _INT_TYPES
-            or len(tensor.shape) > 1
-            or tensor.size > MOST_ITEMS
-        ):
-            return None
-        array = np.asarray(tensor.numpy())
-        items = tuple(int(item) for item in array.reshape(-1))
-        return Sizes(items, array.ndim == 0, tensor.dtype == ir.DataType.BOOL)
+        return emitted if isinstance(emitted, Sizes) else sizes_of_constant(constant_tensor(value))
 
     def is_size(self, index: int) -> bool:
         """Whether input `index` is computed from sizes."""
@@ -229,7 +222,7 @@ class Site:
         """A number from numbers: now if all are known, otherwise at run time."""
         if not any(isinstance(operand, fx.Node) for operand in operands):
             result = function(*operands)
-            return result if isinstance(result, bool) else int(result)
+            return result if isinstance(result, (bool, float)) else int(result)
         return self.emitter.shared((function, *operands), lambda: self.call(function, *operands))
 
     def body(self, name: str, hint: str | None = None) -> Body:
@@ -251,7 +244,6 @@ def _shortest(number: float) -> float:
     return float(str(np.float32(number)))
 
 
-_INT_TYPES = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL}
 _NUMBER_TYPES = {
     ir.DataType.FLOAT,
     ir.DataType.DOUBLE,

@@ -1,8 +1,8 @@
 """Integers known as integers: what Shape gives and what is computed from it.
 
 ONNX computes shapes with tensors; PyTorch, and torch.export above all, wants them as Python integers. A value
-made of sizes is a list of `int`s and of graph nodes that are integers at run time, and becomes a tensor only
-where an operator asks for one.
+made of sizes is an array of numbers and of graph nodes that are numbers at run time, and becomes a tensor only
+where an operator asks for one. Fractions (the scales of a Resize) are numbers as well, as float32 has them.
 """
 
 from __future__ import annotations
@@ -11,64 +11,107 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
+import torch
 
 from graphopt.pytorch.functional import sizes as functions
 
 if TYPE_CHECKING:
-    import torch.fx
-
     from graphopt.pytorch.exporter.site import Site
 
 Int: TypeAlias = "int | torch.fx.Node"
 """An integer known now, or a node that is one at run time."""
 
+Array: TypeAlias = "np.ndarray[Any, Any]"
+"""An array of numbers and nodes."""
+
 MOST_ITEMS = 64
 """Longer integer tensors are data."""
+
+LONGEST_RANGE = 8
+"""A Range of more items is data; one of fewer may be the axes of a tensor."""
+
+SIZE_TYPES = {ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL, ir.DataType.FLOAT}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """An int64 tensor of rank 0 or 1 as integers.
+    """A small tensor whose elements are numbers.
 
     Attributes:
-        items: Its elements; one if it is a scalar.
-        is_scalar: Whether the rank is 0.
-        is_bool: Whether it stands for a bool tensor (a comparison of sizes).
+        items: Its elements in row-major order; a whole number is an `int`, in a float tensor too.
+        shape: Its shape; that of a list of the items if it is not given.
+        dtype: The type of the tensor it stands for: INT64, INT32, BOOL or FLOAT.
     """
 
     items: tuple[Int, ...]
-    is_scalar: bool = False
-    is_bool: bool = False
+    shape: tuple[int, ...] = (-1,)
+    dtype: ir.DataType = ir.DataType.INT64
+
+    def __post_init__(self) -> None:
+        if self.shape == (-1,):
+            object.__setattr__(self, "shape", (len(self.items),))
+
+    @property
+    def array(self) -> Array:
+        """The elements in their shape."""
+        array = np.empty(len(self.items), dtype=object)
+        array[:] = self.items
+        return array.reshape(self.shape)
 
     @property
     def known(self) -> list[int] | None:
-        """The integers, if all are known now."""
-        return [i for i in self.items if isinstance(i, int)] if all_known(self.items) else None
+        """The numbers, if all are known now."""
+        return [i for i in self.items if not isinstance(i, torch.fx.Node)] if all_known(self.items) else None
+
+    @property
+    def nested(self) -> Any:
+        """A number, a list or a list of lists, as `torch.tensor` takes it."""
+        return self.array.tolist()
+
+
+def sizes_of(array: Array | Int, dtype: ir.DataType = ir.DataType.INT64) -> Sizes:
+    """An array of numbers and nodes as sizes."""
+    if not isinstance(array, np.ndarray):
+        return Sizes((array,), (), dtype)
+    return Sizes(tuple(_plain(item) for item in array.reshape(-1)), array.shape, dtype)
+
+
+def sizes_of_constant(tensor: ir.TensorProtocol | None) -> Sizes | None:
+    """A constant as sizes, if it is small and of a type that sizes may have."""
+    if tensor is None or tensor.dtype not in SIZE_TYPES or tensor.size > MOST_ITEMS:
+        return None
+    array = np.asarray(tensor.numpy())
+    if tensor.dtype == ir.DataType.FLOAT and not np.isfinite(array).all():
+        return None
+    return sizes_of(array, tensor.dtype)
 
 
 def all_known(items: Sequence[Int]) -> bool:
-    """Whether none of the integers waits for run time."""
-    return all(isinstance(item, int) for item in items)
+    """Whether none of the numbers waits for run time."""
+    return not any(isinstance(item, torch.fx.Node) for item in items)
 
 
 def size_translation(site: Site) -> Sizes | list[Sizes] | None:
     """What a node computes if it computes sizes from sizes; None if it is to work on tensors."""
     handler = _HANDLERS.get(site.node.op_type) if site.node.domain == "" else None
-    operands = [site.sizes(index) for index in range(len(site.node.inputs))]
-    if handler is None or not any(site.is_size(index) for index in range(len(operands))):
+    if handler is None:
         return None
-    if any(
-        each is None and value is not None for each, value in zip(operands, site.node.inputs, strict=True)
-    ):
+    inputs = range(len(site.node.inputs))
+    operands = [site.numbers(index) for index in inputs]
+    if any(each is None and site.has(index) for index, each in enumerate(operands)):
         return None
-    return handler(site, operands)
+    computed = any(site.is_size(index) for index in inputs)
+    constant = all(each is None or each.dtype == ir.DataType.INT64 for each in operands)
+    return handler(site, operands) if computed or constant else None
 
 
-Handler: TypeAlias = "Callable[[Site, list[Sizes | None]], Sizes | list[Sizes] | None]"
+Operands: TypeAlias = "list[Sizes | None]"
+Handler: TypeAlias = "Callable[[Site, Operands], Sizes | list[Sizes] | None]"
 _HANDLERS: dict[str, Handler] = {}
 
 
@@ -80,174 +123,340 @@ def _handles(*op_types: str) -> Callable[[Handler], Handler]:
     return enter
 
 
+# Structure: which number goes where
+
+
 @_handles("Identity")
-def _identity(site: Site, operands: list[Sizes | None]) -> Sizes | None:
+def _identity(site: Site, operands: Operands) -> Sizes | None:
     return operands[0]
 
 
-@_handles("Cast")
-def _cast(site: Site, operands: list[Sizes | None]) -> Sizes | None:
+@_handles("Shape")
+def _shape(site: Site, operands: Operands) -> Sizes | None:
     x = operands[0]
-    if x is None or x.is_bool or site.attribute("to") not in (ir.DataType.INT64, ir.DataType.INT32):
-        return None
-    return x
+    return None if x is None else Sizes(x.shape[site.attribute("start", 0) : site.attribute("end")])
 
 
-@_handles("Squeeze", "Unsqueeze", "Reshape")
-def _view(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    x, rank = operands[0], site.output_rank(0)
-    if x is None or rank not in (0, 1) or (rank == 0 and len(x.items) != 1):
+@_handles("Size")
+def _size(site: Site, operands: Operands) -> Sizes | None:
+    x = operands[0]
+    return None if x is None else Sizes((len(x.items),), ())
+
+
+@_handles("Reshape")
+def _reshape(site: Site, operands: Operands) -> Sizes | None:
+    x, shape = operands
+    if x is None or shape is None or shape.known is None:
         return None
-    return Sizes(x.items, rank == 0, x.is_bool)
+    keep = not site.attribute("allowzero", 0)
+    wanted = [x.shape[i] if n == 0 and keep else n for i, n in enumerate(shape.known)]
+    return sizes_of(x.array.reshape(wanted), x.dtype)
+
+
+@_handles("Flatten")
+def _flatten(site: Site, operands: Operands) -> Sizes | None:
+    x, axis = operands[0], site.attribute("axis", 1)
+    if x is None:
+        return None
+    return sizes_of(x.array.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:])), x.dtype)
+
+
+@_handles("Squeeze")
+def _squeeze(site: Site, operands: Operands) -> Sizes | None:
+    x, axes = operands[0], _axes(site, operands)
+    if x is None:
+        return None
+    return sizes_of(np.squeeze(x.array, None if axes is None else tuple(axes)), x.dtype)
+
+
+@_handles("Unsqueeze")
+def _unsqueeze(site: Site, operands: Operands) -> Sizes | None:
+    x, axes = operands[0], _axes(site, operands)
+    return None if x is None or axes is None else sizes_of(np.expand_dims(x.array, tuple(axes)), x.dtype)
+
+
+@_handles("Transpose")
+def _transpose(site: Site, operands: Operands) -> Sizes | None:
+    x = operands[0]
+    return None if x is None else sizes_of(x.array.transpose(site.attribute("perm")), x.dtype)
 
 
 @_handles("Concat")
-def _concat(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    parts = [x for x in operands if x is not None and not x.is_bool]
-    return Sizes(tuple(i for x in parts for i in x.items)) if len(parts) == len(operands) else None
+def _concat(site: Site, operands: Operands) -> Sizes | None:
+    parts = [x for x in operands if x is not None]
+    return sizes_of(np.concatenate([x.array for x in parts], site.attribute("axis")), parts[0].dtype)
 
 
 @_handles("Gather")
-def _gather(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    data, indices = operands
-    if data is None or indices is None or data.is_scalar or indices.known is None:
+def _gather(site: Site, operands: Operands) -> Sizes | None:
+    x, indices, axis = *operands, site.attribute("axis", 0)
+    if x is None or indices is None or indices.known is None:
         return None
-    if any(not -len(data.items) <= i < len(data.items) for i in indices.known):
+    wanted = np.array(indices.known, dtype=np.int64).reshape(indices.shape)
+    if not ((-x.shape[axis] <= wanted) & (wanted < x.shape[axis])).all():
         return None
-    return Sizes(tuple(data.items[i] for i in indices.known), indices.is_scalar, data.is_bool)
+    return sizes_of(np.asarray(np.take(x.array, wanted, axis), dtype=object), x.dtype)
 
 
 @_handles("Slice")
-def _slice(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    data = operands[0]
-    bounds = [None if x is None else x.known for x in operands[1:]]
-    given = [x for x, each in zip(bounds, operands[1:], strict=True) if each is not None]
-    if data is None or any(x is None or len(x) != 1 for x in given):
+def _slice(site: Site, operands: Operands) -> Sizes | None:
+    x, starts, ends, axes, steps = [*operands, None, None][:5]
+    if x is None or starts is None or ends is None:
         return None
-    start, end, _, step = [x[0] if x else None for x in (*bounds, None, None)][:4]
-    step = 1 if step is None else step
-    if step < 0 and end is not None and end < -len(data.items):
-        end = None
-    return Sizes(data.items[start:end:step], is_bool=data.is_bool)
+    given = [None if each is None else each.known for each in (starts, ends, axes, steps)]
+    if given[0] is None or given[1] is None or (axes and given[2] is None) or (steps and given[3] is None):
+        return None
+    count = len(given[0])
+    index: list[slice] = [slice(None)] * len(x.shape)
+    for axis, start, end, step in zip(
+        given[2] or range(count), given[0], given[1], given[3] or [1] * count, strict=True
+    ):
+        before = step < 0 and end < -x.shape[axis]
+        index[axis] = slice(start, None if before else end, step)
+    return sizes_of(x.array[tuple(index)], x.dtype)
 
 
 @_handles("Split")
-def _split(site: Site, operands: list[Sizes | None]) -> list[Sizes] | None:
-    data = operands[0]
-    count = len(site.node.outputs)
-    if data is None:
-        return None
-    given = operands[1].known if len(operands) > 1 and operands[1] is not None else None
-    if given is None:
-        part = math.ceil(len(data.items) / count)
-        given = [part] * (count - 1) + [len(data.items) - part * (count - 1)]
-    ends = np.cumsum(given).tolist()
-    return [
-        Sizes(data.items[end - size : end], is_bool=data.is_bool)
-        for end, size in zip(ends, given, strict=True)
-    ]
-
-
-@_handles("Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Sum")
-def _arithmetic(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    if site.node.op_type == "Mod" and site.attribute("fmod", 0):
-        return None
-    return _elementwise(site, operands, _ARITHMETIC[site.node.op_type])
-
-
-@_handles("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
-def _comparison(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    return _elementwise(site, operands, _COMPARISONS[site.node.op_type], is_bool=True)
-
-
-@_handles("Neg", "Abs")
-def _unary(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    x = operands[0]
-    function = operator.neg if site.node.op_type == "Neg" else operator.abs
-    return None if x is None else Sizes(tuple(site.compute(function, i) for i in x.items), x.is_scalar)
-
-
-@_handles("Not")
-def _not(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    x = operands[0]
+def _split(site: Site, operands: Operands) -> list[Sizes] | None:
+    x, axis, count = operands[0], site.attribute("axis", 0), len(site.node.outputs)
     if x is None:
         return None
-    return Sizes(tuple(site.compute(operator.not_, i) for i in x.items), x.is_scalar, is_bool=True)
-
-
-@_handles("And", "Or")
-def _logic(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    function = {"And": operator.and_, "Or": operator.or_}[site.node.op_type]
-    return _elementwise(site, operands, function, is_bool=True)
-
-
-@_handles("Where")
-def _where(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    condition, yes, no = operands
-    if condition is None or yes is None or no is None:
-        return None
-    return _elementwise(site, [condition, yes, no], functions.choose, is_bool=yes.is_bool)
-
-
-@_handles("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
-def _reduce(site: Site, operands: list[Sizes | None]) -> Sizes | None:
-    x = operands[0]
-    if x is None or x.is_scalar or not x.items:
-        return None
-    function = _ARITHMETIC[{"Prod": "Mul", "Sum": "Add", "Max": "Max", "Min": "Min"}[site.node.op_type[6:]]]
-    total = x.items[0]
-    for item in x.items[1:]:
-        total = site.compute(function, total, item)
-    return Sizes((total,), is_scalar=not site.attribute("keepdims", 1))
+    given = operands[1].known if len(operands) > 1 and operands[1] is not None else site.attribute("split")
+    part = math.ceil(x.shape[axis] / count)
+    ends = np.cumsum(given)[:-1] if given else [part * i for i in range(1, count)]
+    return [sizes_of(each, x.dtype) for each in np.split(x.array, ends, axis)]
 
 
 @_handles("Expand")
-def _expand(site: Site, operands: list[Sizes | None]) -> Sizes | None:
+def _expand(site: Site, operands: Operands) -> Sizes | None:
     x, shape = operands
-    if x is None or shape is None or shape.known is None or len(shape.known) > 1:
+    if x is None or shape is None or shape.known is None:
         return None
-    count = max([*shape.known, len(x.items)])
-    if len(x.items) not in (1, count) or count > MOST_ITEMS:
+    wanted = np.broadcast_shapes(x.shape, tuple(shape.known))
+    return sizes_of(np.broadcast_to(x.array, wanted), x.dtype) if _is_small(wanted) else None
+
+
+@_handles("Tile")
+def _tile(site: Site, operands: Operands) -> Sizes | None:
+    x, repeats = operands
+    if x is None or repeats is None or repeats.known is None:
         return None
-    items = x.items * count if len(x.items) == 1 else x.items
-    return Sizes(items, x.is_scalar and not shape.known, x.is_bool)
+    wanted = [n * times for n, times in zip(x.shape, repeats.known, strict=True)]
+    return sizes_of(np.tile(x.array, repeats.known), x.dtype) if _is_small(wanted) else None
 
 
 @_handles("ConstantOfShape")
-def _constant_of_shape(site: Site, operands: list[Sizes | None]) -> Sizes | None:
+def _constant_of_shape(site: Site, operands: Operands) -> Sizes | None:
     shape = operands[0]
-    tensor = site.attribute("value")
-    if shape is None or shape.known is None or len(shape.known) > 1 or tensor is None:
+    value = sizes_of_constant(site.attribute("value", ir.tensor([0.0])))
+    if shape is None or shape.known is None or value is None or not _is_small(shape.known):
         return None
-    if tensor.dtype != ir.DataType.INT64 or math.prod(shape.known) > MOST_ITEMS:
-        return None
-    return Sizes((int(tensor.numpy().item()),) * math.prod(shape.known), is_scalar=not shape.known)
+    return sizes_of(np.full(shape.known, value.items[0], dtype=object), value.dtype)
 
 
-def _elementwise(
-    site: Site, operands: Sequence[Sizes | None], function: Callable[..., Any], is_bool: bool = False
-) -> Sizes | None:
+@_handles("Range")
+def _range(site: Site, operands: Operands) -> Sizes | None:
+    known = [None if x is None or x.dtype == ir.DataType.FLOAT else x.known for x in operands]
+    if operands[0] is None or any(bound is None for bound in known):
+        return None
+    span = range(*[bound[0] for bound in known if bound])
+    return Sizes(tuple(span), dtype=operands[0].dtype) if len(span) <= LONGEST_RANGE else None
+
+
+# Arithmetic
+
+
+@_handles("Cast")
+def _cast(site: Site, operands: Operands) -> Sizes | None:
+    x, dtype = operands[0], ir.DataType(site.attribute("to"))
+    if x is None or dtype not in SIZE_TYPES:
+        return None
+    items: list[Int] = list(x.items)
+    if dtype == ir.DataType.BOOL and x.dtype != dtype:
+        items = [_compute(site, operator.ne, item, 0) for item in items]
+    if dtype != ir.DataType.BOOL and x.dtype == ir.DataType.BOOL:
+        items = [_compute(site, functions.choose, item, 1, 0) for item in items]
+    if dtype in (ir.DataType.INT64, ir.DataType.INT32):
+        items = [_rounded(site, functions.truncate, item) for item in items]
+    return Sizes(tuple(items), x.shape, dtype)
+
+
+@_handles("Floor", "Ceil", "Round")
+def _round(site: Site, operands: Operands) -> Sizes | None:
+    x = operands[0]
+    function = {"Floor": functions.floor, "Ceil": functions.ceil, "Round": functions.nearest}[
+        site.node.op_type
+    ]
+    if x is None:
+        return None
+    return Sizes(tuple(_rounded(site, function, item) for item in x.items), x.shape, x.dtype)
+
+
+@_handles("Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Sum", "Pow")
+def _arithmetic(site: Site, operands: Operands) -> Sizes | None:
+    op_type, first = site.node.op_type, operands[0]
+    if first is None or (
+        op_type == "Mod" and (site.attribute("fmod", 0) or first.dtype == ir.DataType.FLOAT)
+    ):
+        return None
+    if op_type == "Pow" and first.dtype != ir.DataType.FLOAT:
+        return None
+    combine = _combination(site, op_type, first.dtype)
+    return _elementwise(operands, lambda *row: reduce(combine, row), first.dtype)
+
+
+@_handles("Sqrt", "Reciprocal", "Neg", "Abs")
+def _unary(site: Site, operands: Operands) -> Sizes | None:
+    x, op_type = operands[0], site.node.op_type
+    if x is None:
+        return None
+    function: Callable[[Any], Any] = {
+        "Sqrt": lambda item: _compute(site, functions.root, item),
+        "Reciprocal": lambda item: _compute(site, functions.ratio, 1, item),
+        "Neg": lambda item: _compute(site, operator.neg, item),
+        "Abs": lambda item: item if _is_natural(item) else _compute(site, operator.abs, item),
+    }[op_type]
+    return Sizes(tuple(function(item) for item in x.items), x.shape, x.dtype)
+
+
+@_handles("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual")
+def _comparison(site: Site, operands: Operands) -> Sizes | None:
+    def compare(a: Int, b: Int) -> Int:
+        return _compute(site, _COMPARISONS[site.node.op_type], a, b)
+
+    return _elementwise(operands, compare, ir.DataType.BOOL)
+
+
+@_handles("And", "Or", "Xor")
+def _logic(site: Site, operands: Operands) -> Sizes | None:
+    function = {"And": operator.and_, "Or": operator.or_, "Xor": operator.ne}[site.node.op_type]
+    return _elementwise(operands, lambda a, b: _compute(site, function, a, b), ir.DataType.BOOL)
+
+
+@_handles("Not")
+def _not(site: Site, operands: Operands) -> Sizes | None:
+    x = operands[0]
+    if x is None:
+        return None
+    return Sizes(tuple(_compute(site, torch.sym_not, item) for item in x.items), x.shape, x.dtype)
+
+
+@_handles("Where")
+def _where(site: Site, operands: Operands) -> Sizes | None:
+    _, yes, no = operands
+    if yes is None or no is None:
+        return None
+    return _elementwise(operands, lambda *row: _compute(site, functions.choose, *row), yes.dtype)
+
+
+@_handles("ReduceProd", "ReduceSum", "ReduceMax", "ReduceMin")
+def _reduce(site: Site, operands: Operands) -> Sizes | None:
+    x, axes = operands[0], _axes(site, operands)
+    if x is None or not x.items:
+        return None
+    if not axes and site.attribute("noop_with_empty_axes", 0):
+        return x
+    reduced = sorted(axis % len(x.shape) for axis in axes) if axes else list(range(len(x.shape)))
+    kept = [axis for axis in range(len(x.shape)) if axis not in reduced]
+    rows = x.array.transpose(reduced + kept).reshape(-1, math.prod(x.shape[axis] for axis in kept))
+    op_type = {"Prod": "Mul", "Sum": "Add", "Max": "Max", "Min": "Min"}[site.node.op_type[6:]]
+    items = tuple(reduce(_combination(site, op_type, x.dtype), column) for column in rows.T)
+    if site.attribute("keepdims", 1):
+        shape = tuple(1 if axis in reduced else n for axis, n in enumerate(x.shape))
+    else:
+        shape = tuple(x.shape[axis] for axis in kept)
+    return Sizes(items, shape, x.dtype)
+
+
+def _axes(site: Site, operands: Operands) -> list[int] | None:
+    given = operands[1] if len(operands) > 1 else None
+    axes: list[int] | None = site.attribute("axes") if given is None else given.known
+    return axes
+
+
+def _is_small(shape: Sequence[int]) -> bool:
+    return math.prod(shape) <= MOST_ITEMS
+
+
+def _elementwise(operands: Operands, function: Callable[..., Any], dtype: ir.DataType) -> Sizes | None:
     given = [x for x in operands if x is not None]
-    count = max(len(x.items) for x in given) if all(x.items for x in given) else 0
-    if any(len(x.items) not in (1, count) for x in given):
+    shape = np.broadcast_shapes(*[x.shape for x in given])
+    if not _is_small(shape):
         return None
-    columns = [x.items * count if len(x.items) == 1 else x.items for x in given]
-    items = []
-    for row in zip(*columns, strict=True):
-        if len(row) == 1:
-            items.append(row[0])
-            continue
-        total = row[0]
-        if function is functions.choose:
-            total = site.compute(function, *row)
-        else:
-            for other in row[1:]:
-                total = site.compute(function, total, other)
-        items.append(total)
-    return Sizes(tuple(items), all(x.is_scalar for x in given), is_bool)
+    columns = [np.broadcast_to(x.array, shape).reshape(-1) for x in given]
+    return Sizes(tuple(function(*row) for row in zip(*columns, strict=True)), shape, dtype)
 
 
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
+def _combination(site: Site, op_type: str, dtype: ir.DataType) -> Callable[[Int, Int], Int]:
+    """What an operator makes of two numbers of one type; whole numbers stay whole in a float tensor."""
+
+    def combine(a: Int, b: Int) -> Int:
+        is_fraction = dtype == ir.DataType.FLOAT and not (_is_whole(a) and _is_whole(b))
+        is_fraction |= dtype == ir.DataType.FLOAT and op_type in ("Div", "Pow")
+        return _compute(site, (_FRACTIONS if is_fraction else _INTEGERS)[op_type], a, b)
+
+    return combine
+
+
+def _rounded(site: Site, function: Callable[..., Any], item: Int) -> Int:
+    return item if _is_whole(item) else _compute(site, function, item)
+
+
+def _compute(site: Site, function: Callable[..., Any], *operands: Any) -> Any:
+    """A number from numbers, without a call where the result is plain."""
+    plain = _simplified(function, *operands)
+    return _plain(site.compute(function, *operands) if plain is None else plain)
+
+
+def _simplified(function: Callable[..., Any], a: Any, b: Any = None, c: Any = None) -> Any:
+    """The result of a call if it is one of its operands or a truth about sizes; None otherwise."""
+    if function is functions.choose:
+        return b if b is c or a is True else c if a is False else None
+    neutral = _NEUTRAL.get(function)
+    if neutral is not None and _is_number(b, neutral):
+        return a
+    if function in _COMMUTATIVE and neutral is not None and _is_number(a, neutral):
+        return b
+    if a is b and function in _OF_SAME:
+        truth = _OF_SAME[function]
+        return a if truth is None else truth
+    if _is_natural(a) and isinstance(b, int) and b < 0:
+        return a if function is functions.larger else _OF_NATURAL_AND_NEGATIVE.get(function)
+    return None
+
+
+def _is_number(item: Any, number: int) -> bool:
+    return not isinstance(item, (torch.fx.Node, bool)) and item == number
+
+
+def _is_natural(item: Any) -> bool:
+    """Whether a node is a size or made of sizes in a way that cannot become negative."""
+    if not isinstance(item, torch.fx.Node):
+        return isinstance(item, int) and item >= 0
+    if item.op == "call_method":
+        return item.target in ("size", "numel")
+    return item.target in _NATURAL and all(_is_natural(each) for each in item.args)
+
+
+def _is_whole(item: Any) -> bool:
+    """Whether a number is an integer, whatever tensor it stands in."""
+    if not isinstance(item, torch.fx.Node):
+        return isinstance(item, int)
+    return (
+        item.op != "placeholder" and item.target not in _FRACTIONS.values() and item.target != functions.root
+    )
+
+
+def _plain(number: Any) -> Any:
+    """A number as Python's own type; a whole one as an `int`."""
+    if isinstance(number, (torch.fx.Node, bool, int)):
+        return number
+    if isinstance(number, np.bool_):
+        return bool(number)
+    return int(number) if float(number).is_integer() else float(number)
+
+
+_INTEGERS: dict[str, Callable[..., Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,
     "Mul": operator.mul,
@@ -257,10 +466,57 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Max": functions.larger,
     "Sum": operator.add,
 }
+_FRACTIONS: dict[str, Callable[..., Any]] = {
+    "Add": functions.plus,
+    "Sub": functions.minus,
+    "Mul": functions.times,
+    "Div": functions.ratio,
+    "Min": functions.smaller,
+    "Max": functions.larger,
+    "Sum": functions.plus,
+    "Pow": functions.power,
+}
 _COMPARISONS: dict[str, Callable[..., Any]] = {
     "Equal": operator.eq,
     "Less": operator.lt,
     "LessOrEqual": operator.le,
     "Greater": operator.gt,
     "GreaterOrEqual": operator.ge,
+}
+_NEUTRAL: dict[Callable[..., Any], int] = {
+    operator.add: 0,
+    operator.sub: 0,
+    operator.mul: 1,
+    functions.divide: 1,
+    functions.plus: 0,
+    functions.minus: 0,
+    functions.times: 1,
+    functions.ratio: 1,
+    functions.power: 1,
+}
+_COMMUTATIVE = {operator.add, operator.mul, functions.plus, functions.times}
+_OF_SAME: dict[Callable[..., Any], Any] = {
+    operator.sub: 0,
+    operator.eq: True,
+    operator.le: True,
+    operator.ge: True,
+    operator.lt: False,
+    operator.gt: False,
+    functions.smaller: None,
+    functions.larger: None,
+}
+_OF_NATURAL_AND_NEGATIVE: dict[Callable[..., Any], bool] = {
+    operator.eq: False,
+    operator.lt: False,
+    operator.le: False,
+    operator.gt: True,
+    operator.ge: True,
+}
+_NATURAL = {
+    operator.add,
+    operator.mul,
+    operator.floordiv,
+    functions.divide,
+    functions.smaller,
+    functions.larger,
 }
