@@ -14,6 +14,7 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
+from graphopt.pytorch.exporter.constants import ROLE_KEY
 from graphopt.pytorch.exporter.emitter import Emitter
 from graphopt.pytorch.functional.defaults import or_default
 from graphopt.pytorch.signature import Leaf, Signature
@@ -40,6 +41,7 @@ def add_arguments(emitter: Emitter, graph: ir.Graph, signature: Signature) -> No
     values = {value.name: value for value in graph.inputs}
     for name in signature.state.values():
         if name not in signature.input_names:
+            values[name].metadata_props.setdefault(ROLE_KEY, "buffer")
             emitter.set(values[name], emitter.stored(values[name]))
     args, kwargs = pytree.tree_unflatten(list(signature.inputs), signature.input_spec)
     named = [*zip(signature.parameters, args, strict=False), *kwargs.items()]
