@@ -229,7 +229,7 @@ def _what_was_traced(module: Any, model: ir.Model) -> str:
 
 def _call(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """What a module, in eval mode, or an exported program returns."""
-    from graphopt.pytorch.importer.capture import in_eval_mode
+    from graphopt.pytorch.importer.eager import in_eval_mode
 
     runnable = module if hasattr(module, "named_modules") else module.module()
     with in_eval_mode(runnable):

@@ -6,11 +6,7 @@ Never changes the module: modes are restored, whatever happens.
 from __future__ import annotations
 
 import contextlib
-import copy
 import inspect
-import io
-import logging
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +20,7 @@ from torch.utils import _pytree as pytree
 from graphopt.errors import GraphoptError, TraceError, UsageError
 from graphopt.pytorch.importer.constraints import explained_constraint
 from graphopt.pytorch.importer.dimensions import Dimensions
+from graphopt.pytorch.importer.eager import in_eval_mode, quiet, run_eagerly
 from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
 from graphopt.pytorch.recurrent import kept_whole
 from graphopt.pytorch.signature import arguments, parameter_names, to_tensor
@@ -114,19 +111,6 @@ def _failure_of_forward(
     return None
 
 
-def run_eagerly(module: torch.nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """What a module returns in eval mode; buffers that forward writes to are put back."""
-    buffers = {name: value.clone() for name, value in module.named_buffers()}
-    args, kwargs = copy.deepcopy((args, dict(kwargs)))
-    try:
-        with in_eval_mode(module), torch.no_grad(), quiet():
-            return module(*args, **kwargs)
-    finally:
-        with torch.no_grad():
-            for name, value in module.named_buffers():
-                value.copy_(buffers[name])
-
-
 def _demand_real_weights(module: torch.nn.Module) -> None:
     if isinstance(module, torch.jit.ScriptModule):
         raise UsageError("a ScriptModule cannot be traced", hint="give the nn.Module that it was made from")
@@ -186,33 +170,3 @@ def _any_size() -> Iterator[None]:
         return
     with config.patch(backed_size_oblivious=True):
         yield
-
-
-@contextmanager
-def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
-    """The module and all its submodules in eval mode; each one's own mode afterwards."""
-    training = [part for part in module.modules() if part.training]
-    for part in training:
-        part.training = False
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back torch's warnings and log lines; its errors are raised as they are."""
-    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with contextlib.redirect_stderr(io.StringIO()):
-                yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

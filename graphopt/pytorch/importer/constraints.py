@@ -1,7 +1,7 @@
 """Why a dimension that was asked to vary cannot: the line that fixes it, found by watching torch's guards.
 
-torch.export tells which dimension is at fault and not where; its log tells, while it runs, of every assumption
-it makes about a size. So the failed capture is run once more with somebody listening.
+torch.export tells which dimension is at fault and not where; while it runs, its log tells of every
+assumption about a size. So the failed capture is run once more with somebody listening.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def _fixed(place: str, size: str, name: str, log: GuardLog) -> TraceError:
     reason = f" by `{where.text}` ({where})" if where is not None else ""
     return TraceError(
         f"{name} cannot be traced: {what} was asked to vary, and is fixed to {size}{reason}",
-        hint="leave that dimension out of dynamic_shapes, or give torch.export.Dim.AUTO to have it vary where "
-        "it can; or write forward so that its size does not matter",
+        hint="leave that dimension out of dynamic_shapes, or give torch.export.Dim.AUTO to have it vary "
+        "where it can; or write forward so that its size does not matter",
     )
 
 

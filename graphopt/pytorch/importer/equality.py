@@ -1,32 +1,125 @@
 """Is the traced graph equal to the module: both run on the example inputs.
 
-Never changes the module: buffers that forward writes to are put back.
+The module is left as it was. What could not be compared is told, never passed over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import onnx_ir as ir
+import torch
+from torch.utils import _pytree as pytree
 
-from graphopt.errors import TraceError
-from graphopt.execute import Session, compare
-from graphopt.pytorch.importer.capture import Captured, run_eagerly
-from graphopt.pytorch.signature import SIGNATURE_KEY, Signature, to_numpy
+from graphopt.errors import ExecutionError, TraceError
+from graphopt.execute import OutputDifference, Session, Tolerance, compare, default_tolerance
+from graphopt.execute.check import NOISE_FACTOR
+from graphopt.execute.compare import EXACT
+from graphopt.execute.conditioning import rounding_noise
+from graphopt.ir import facts
+from graphopt.pytorch.importer.capture import Captured
+from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
+from graphopt.pytorch.signature import Signature, to_numpy
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
-def check_against_module(model: ir.Model, captured: Captured) -> None:
+def check_against_module(model: ir.Model, signature: Signature, captured: Captured) -> list[str]:
     """Compare the graph's outputs with the module's own on the example inputs.
 
+    Returns:
+        What a user should know: outputs that were not compared, Python state that the graph has frozen.
+
     Raises:
-        TraceError: they differ; the message names the output.
+        TraceError: the graph cannot be run, or an output differs; the message names it.
     """
-    signature: Signature = model.meta[SIGNATURE_KEY]
-    inputs = {name: to_numpy(v) for name, v in signature.flatten_call(captured.args, captured.kwargs).items()}
-    result = run_eagerly(captured.module, captured.args, captured.kwargs)
-    actual = Session(model, prepack=False).run(inputs)
-    expected = {name: to_numpy(v) for name, v in signature.flatten_result(result).items()}
-    for difference in compare(expected, actual):
-        if not difference.equal:
-            raise TraceError(
-                f"the traced graph differs from {type(captured.module).__name__} in output "
-                f"{difference.name!r}: {difference.reason}, by up to {difference.max_abs:.3g}"
+    name = type(captured.module).__name__
+    run = run_eagerly(captured.module, captured.args, captured.kwargs)
+    notes = [
+        f"forward sets {attribute!r} of the module: the graph holds what that gave while tracing"
+        for attribute in run.python_state
+    ]
+    inputs = {key: to_numpy(v) for key, v in signature.flatten_call(captured.args, captured.kwargs).items()}
+    expected = _expected(signature, run)
+    try:
+        session = Session(model, prepack=False)
+    except ExecutionError as error:
+        return [*notes, f"the graph was not compared with the module: {error.message}"]
+    try:
+        actual = session.run(inputs)
+    except ExecutionError as error:
+        raise TraceError(
+            f"the graph traced from {name} does not run on the example inputs: {error.message}",
+            hint="look at the graph with check=False",
+        ) from error
+    del session
+    random = _random_outputs(model)
+    notes += [f"output {output!r} is random, and was not compared" for output in expected if output in random]
+    settled = {key: value for key, value in expected.items() if key not in random}
+    differences = [d for d in compare(settled, actual, floor=_floor(model)) if not d.equal]
+    noise = rounding_noise(model, inputs, actual) if any(d.same_pattern for d in differences) else {}
+    for difference in differences:
+        if difference.same_pattern and difference.max_abs <= NOISE_FACTOR * noise.get(difference.name, 0.0):
+            notes.append(
+                f"output {difference.name!r} differs by up to {difference.max_abs:.1e}: by rounding alone"
             )
+        else:
+            raise _different(name, difference, run)
+    return notes
+
+
+def _different(name: str, difference: OutputDifference, run: EagerRun) -> TraceError:
+    by = f", by up to {difference.max_abs:.3g}" if difference.same_pattern else ""
+    hint = "look at the graph with check=False"
+    if run.python_state:
+        hint += f"; forward sets {run.python_state[0]!r}, which a graph cannot: make it a buffer"
+    what = f"output {difference.name!r}: {difference.reason}{by}"
+    return TraceError(f"the graph traced from {name} differs from it in {what}", hint=hint)
+
+
+def _expected(signature: Signature, run: EagerRun) -> dict[str, np.ndarray[Any, Any]]:
+    """What the module returned and left behind, by graph output name."""
+    found = {name: to_numpy(value) for name, value in signature.flatten_result(run.result).items()}
+    arguments = dict(
+        zip(
+            (leaf.name for leaf in signature.inputs),
+            pytree.tree_leaves((run.args, dict(run.kwargs))),
+            strict=True,
+        )
+    )
+    for output, source in signature.state.items():
+        value = arguments.get(source, run.buffers.get(source))
+        if isinstance(value, torch.Tensor):
+            found[output] = to_numpy(value)
+    return found
+
+
+def _random_outputs(model: ir.Model) -> set[str]:
+    """Outputs that random operators reach."""
+    reached: set[ir.Value] = set()
+    for node in model.graph:
+        inner = (one for attribute in node.attributes.values() for one in _inside(attribute))
+        if (
+            facts(node).random
+            or any(value in reached for value in node.inputs)
+            or any(facts(one).random for one in inner)
+        ):
+            reached.update(node.outputs)
+    return {value.name or "" for value in model.graph.outputs if value in reached}
+
+
+def _inside(attribute: ir.Attr) -> list[ir.Node]:
+    if attribute.type == ir.AttributeType.GRAPH:
+        return list(attribute.as_graph().all_nodes())
+    return []
+
+
+def _floor(model: ir.Model) -> Tolerance:
+    """The tolerance of the coarsest type that the graph computes in."""
+    types = {value.dtype for node in model.graph for value in node.outputs}
+    for dtype in (ir.DataType.BFLOAT16, ir.DataType.FLOAT16):
+        if dtype in types:
+            return default_tolerance(dtype.numpy())
+    return EXACT

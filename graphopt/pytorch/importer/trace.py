@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import onnx_ir as ir
 from graphopt.pytorch.importer.capture import capture
 from graphopt.pytorch.importer.equality import check_against_module
 from graphopt.pytorch.importer.translate import translate
+from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 
 if TYPE_CHECKING:
     import torch
@@ -47,5 +49,7 @@ def trace(
     captured = capture(module, example_inputs, dynamic_shapes)
     model = translate(captured, custom_translation_table or {})
     if check:
-        check_against_module(model, captured)
+        signature: Signature = model.meta[SIGNATURE_KEY]
+        notes = check_against_module(model, signature, captured)
+        model.meta[SIGNATURE_KEY] = dataclasses.replace(signature, notes=(*signature.notes, *notes))
     return model

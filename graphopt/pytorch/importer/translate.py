@@ -13,7 +13,8 @@ from torch.export.graph_signature import ConstantArgument
 
 from graphopt.errors import TraceError
 from graphopt.pytorch.importer import quantization, recurrent
-from graphopt.pytorch.importer.capture import Captured, quiet
+from graphopt.pytorch.importer.capture import Captured
+from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
 from graphopt.pytorch.importer.weights import share_weights
