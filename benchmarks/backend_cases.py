@@ -28,7 +28,21 @@ Feed = Mapping[str, Any]
 def feed_of(case: Case, model: ir.Model) -> dict[str, Any]:
     """The first data set's inputs by name."""
     arrays = case.data_sets[0][0] if case.data_sets else []
-    return dict(zip((value.name or "" for value in model.graph.inputs), arrays, strict=False))
+    return _by_name(model.graph.inputs, arrays)
+
+
+def given_outputs(case: Case, model: ir.Model) -> dict[str, Any]:
+    """The first data set's outputs by name."""
+    return _by_name(model.graph.outputs, case.data_sets[0][1])
+
+
+def _by_name(values: Sequence[ir.Value], arrays: Sequence[Any]) -> dict[str, Any]:
+    return {value.name or "": _array(array) for value, array in zip(values, arrays, strict=False)}
+
+
+def _array(given: Any) -> Any:
+    """Element types that numpy lacks come as protos."""
+    return ir.from_proto(given).numpy() if isinstance(given, onnx.TensorProto) else given
 
 
 def load_cases(stride: int = 1, names: Sequence[str] = ()) -> list[Case]:

@@ -60,7 +60,7 @@ def to_torch(tensor: ir.TensorProtocol) -> torch.Tensor:
     array = array.reshape(tuple(tensor.shape))  # type: ignore[arg-type]
     if dtype in _WIDENED:
         array = array.astype(_WIDENED[dtype])
-    if array.dtype.kind != "V":
+    if array.dtype.isbuiltin == 1:
         return torch.from_numpy(array.copy())
     bits = {1: np.uint8, 2: np.int16}[array.dtype.itemsize]
     return torch.from_numpy(array.view(bits).copy()).view(dtype)

@@ -8,6 +8,10 @@ from torch import fx
 from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Site
+from graphopt.pytorch.functional import casts as functions
+
+_SIGNED_SHORT = frozenset({ir.DataType.INT4, ir.DataType.INT2})
+_SHORT = _SIGNED_SHORT | {ir.DataType.UINT4, ir.DataType.UINT2}
 
 
 @translates("Cast")
@@ -29,4 +33,11 @@ def bit_cast(site: Site) -> fx.Node:
 
 
 def _cast(site: Site, to: ir.DataType) -> fx.Node:
-    return site.method("to", site.tensor(0), torch_dtype(to))
+    x, dtype = site.tensor(0), torch_dtype(to)
+    if to in _SHORT:
+        return site.call(functions.to_short_integer, x, to.bitwidth, to in _SIGNED_SHORT)
+    if to.bitwidth == 8 and to.is_floating_point():
+        return site.call(
+            functions.to_float8, x, dtype, saturate=None if site.attribute("saturate", 1) else False
+        )
+    return site.method("to", x, dtype)
