@@ -65,13 +65,13 @@ class Case:
 
 
 def _spread(module: nn.Module) -> None:
-    """Give what starts at one or zero, scales and biases of normalizations, values that show."""
+    """Move the scales and biases of normalizations, which start all alike, so that they show."""
     for each in module.modules():
         if "Norm" not in type(each).__name__:
             continue
         for name, parameter in each.named_parameters(recurse=False):
-            fresh = torch.randn_like(parameter) * 0.2
-            parameter.data.copy_(fresh + 1 if name == "weight" else fresh)
+            moved = torch.randn_like(parameter) * 0.2
+            parameter.data.copy_(parameter * (1 + moved) if name == "weight" else moved)
 
 
 def _calibrate(module: nn.Module, inputs: Inputs) -> None:

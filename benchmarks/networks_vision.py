@@ -17,6 +17,9 @@ from torch.nn import functional
 
 Activation = Callable[[], nn.Module]
 
+RESIDUAL_SCALE = 0.3
+"""First scale of what a block adds to its input, as training leaves it; at 1 rounding grows with depth."""
+
 
 def channels(count: float, divisor: int = 8) -> int:
     """Channels rounded to a multiple of `divisor`, never by more than a tenth down (MobileNetV2's rule)."""
@@ -47,6 +50,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, outputs, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(outputs)
+        nn.init.constant_(self.bn3.weight, RESIDUAL_SCALE)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride != 1 or inputs != outputs:
@@ -72,6 +76,7 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(planes)
+        nn.init.constant_(self.bn2.weight, RESIDUAL_SCALE)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride != 1 or inputs != planes:
@@ -164,7 +169,10 @@ class InvertedResidual(nn.Module):
                 channels(hidden * stage.excite) if narrow is None else max(1, int(narrow * stage.excite))
             )
             layers.append(SqueezeExcitation(hidden, squeezed, nn.ReLU if narrow is None else stage.act, gate))
-        layers.append(conv_norm(hidden, outputs, 1))
+        project, norm = conv_norm(hidden, outputs, 1)
+        if self.residual:
+            nn.init.constant_(norm.weight, RESIDUAL_SCALE)
+        layers.append(nn.Sequential(project, norm))
         self.block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
