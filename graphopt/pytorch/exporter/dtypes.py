@@ -60,7 +60,8 @@ def to_torch(tensor: ir.TensorProtocol) -> torch.Tensor:
     array = array.reshape(tuple(tensor.shape))  # type: ignore[arg-type]
     if dtype in _WIDENED:
         array = array.astype(_WIDENED[dtype])
-    if array.dtype.isbuiltin == 1:
+    is_byte = dtype.is_floating_point and dtype.itemsize == 1
+    if not is_byte and dtype != torch.bfloat16:
         return torch.from_numpy(array.copy())
-    bits = {1: np.uint8, 2: np.int16}[array.dtype.itemsize]
+    bits = np.uint8 if is_byte else np.int16
     return torch.from_numpy(array.view(bits).copy()).view(dtype)
