@@ -17,6 +17,7 @@ from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
+from graphopt.pytorch.importer.torchlib import kept_table
 from graphopt.pytorch.importer.weights import share_weights
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
@@ -33,7 +34,7 @@ def translate(
         TraceError: an operator has no translation.
     """
     try:
-        with quiet(), _without_constant_outputs(captured.program):
+        with quiet(), kept_table(), _without_constant_outputs(captured.program):
             exported = torch.onnx.export(
                 captured.program,
                 dynamo=True,
