@@ -7,6 +7,13 @@ import importlib.util
 from graphopt.errors import UsageError
 
 _INSTALL = 'pip install "graphopt[torch]"'
+_PACKAGES = {"torch": "PyTorch", "onnxscript": "onnxscript"}
+"""By the name they are imported under; torch's exporter needs the other."""
+
+
+def is_missing() -> str:
+    """The name of what is not installed of PyTorch and its exporter's library; empty if both are there."""
+    return next((name for package, name in _PACKAGES.items() if not importlib.util.find_spec(package)), "")
 
 
 def require_torch(what: str) -> None:
@@ -15,6 +22,5 @@ def require_torch(what: str) -> None:
     Raises:
         UsageError: torch or onnxscript is not installed.
     """
-    for package, name in (("torch", "PyTorch"), ("onnxscript", "onnxscript")):
-        if importlib.util.find_spec(package) is None:
-            raise UsageError(f"{what} needs {name}, which is not installed", hint=_INSTALL)
+    if name := is_missing():
+        raise UsageError(f"{what} needs {name}, which is not installed", hint=_INSTALL)
