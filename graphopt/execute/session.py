@@ -26,6 +26,9 @@ _PROTOBUF_BYTES = (1 << 31) - 1
 MANY_NODES = 2000
 """Beyond so many nodes a checking session plans no buffer reuse, which takes time quadratic in the nodes."""
 
+_UNSAFE_IN_HALF = "NchwcTransformer"
+"""An optimizer of onnxruntime that ends the process on some models with float16 Convs (1.31)."""
+
 _NODE_NUMBER = re.compile(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)")
 """How onnxruntime's messages name a node of ours; the last one is the innermost."""
 
@@ -191,6 +194,7 @@ class Session:
         level = ort.GraphOptimizationLevel
         failure: Exception | None = None
         attempts = list(ways(light, optimize=optimize))
+        left_out = [_UNSAFE_IN_HALF] if optimize and any(map(_is_half_conv, light.nodes)) else []
         for way in attempts:
             options = ort.SessionOptions()
             options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
@@ -207,7 +211,10 @@ class Session:
             try:
                 with handed_over(light, options, way) as self._keep_alive:
                     return ort.InferenceSession(
-                        light.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                        light.proto.SerializeToString(),
+                        options,
+                        providers=["CPUExecutionProvider"],
+                        disabled_optimizers=left_out,
                     )
             except (OSError, ValueError) as error:
                 raise ExecutionError(f"a weight of the model cannot be read: {error}") from error
@@ -238,6 +245,12 @@ class Session:
         elif not loading:
             hint = "give sizes or data that fit the model"
         return NodeFailure(message, position=position, hint=hint)
+
+
+def _is_half_conv(node: ir.Node) -> bool:
+    return node.op_type == "Conv" and any(
+        v is not None and v.dtype == ir.DataType.FLOAT16 for v in node.inputs
+    )
 
 
 def _label(node: ir.Node) -> str:

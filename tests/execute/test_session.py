@@ -8,6 +8,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
 from graphopt.errors import ExecutionError, LoadError
@@ -213,3 +214,23 @@ def test_a_path_is_read(tmp_path: Path) -> None:
     path.write_bytes(b"not a model")
     with pytest.raises(LoadError, match=r"m\.onnx"):
         Session(path)
+
+
+@pytest.mark.parametrize(("type_name", "left_out"), [("float16", ["NchwcTransformer"]), ("float", [])])
+def test_blocked_layouts_stay_off_where_a_conv_is_half_precision(
+    type_name: str, left_out: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They end the process on some models."""
+    opened = []
+    real = onnxruntime.InferenceSession
+
+    def spy(*args: Any, **options: Any) -> Any:
+        opened.append(options["disabled_optimizers"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", spy)
+    conv = ir.from_onnx_text(f"""<ir_version: 8, opset_import: ["": 17]>
+        main ({type_name}[1,1,4,4] x) => ({type_name}[1,1,4,4] y)
+        <{type_name}[1,1,1,1] w = {{1}}> {{ y = Conv(x, w) }}""")
+    Session(conv, optimize=True)
+    assert opened == [left_out]
