@@ -1,6 +1,6 @@
 """Integers known as integers: what Shape gives and what is computed from it.
 
-ONNX computes shapes with tensors; PyTorch, and torch.export above all, wants them as Python integers. A value
+ONNX computes shapes with tensors; PyTorch, and torch.export above all, wants Python integers. A value
 made of sizes is an array of numbers and of graph nodes that are numbers at run time, and becomes a tensor only
 where an operator asks for one. Fractions (the scales of a Resize) are numbers as well, as float32 has them.
 """

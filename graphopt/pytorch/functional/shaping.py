@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +43,7 @@ def split_evenly(x: torch.Tensor, count: int, axis: int) -> list[torch.Tensor]:
     """`count` parts of equal size, the last one smaller if need be."""
     part = -(-x.shape[axis] // count)
     bounds = [part * i for i in range(count)] + [x.shape[axis]]
-    return [x.narrow(axis, a, b - a) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [x.narrow(axis, start, end - start) for start, end in pairwise(bounds)]
 
 
 def slices(
@@ -107,11 +108,6 @@ def eye_like(x: torch.Tensor, diagonal: int = 0, dtype: torch.dtype | None = Non
     rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1)
     columns = torch.arange(x.shape[1], device=x.device)
     return (columns - rows == diagonal).to(x.dtype if dtype is None else dtype)
-
-
-def triangle(x: torch.Tensor, diagonal: int = 0, upper: bool = True) -> torch.Tensor:
-    """The upper or lower triangle of matrices of types that `torch.triu` lacks."""
-    return (torch.triu if upper else torch.tril)(x.to(torch.int64), diagonal).to(x.dtype)
 
 
 def reverse_sequence(x: torch.Tensor, lengths: torch.Tensor, time: int, batch: int) -> torch.Tensor:

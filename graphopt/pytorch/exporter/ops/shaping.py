@@ -7,7 +7,6 @@ import operator
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -16,6 +15,7 @@ from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Ints, Site
 from graphopt.pytorch.exporter.sizes import Sizes, all_known
+from graphopt.pytorch.exporter.unsigned import widening
 from graphopt.pytorch.functional import shaping
 
 _FARTHEST = 2**31 - 1
@@ -208,6 +208,7 @@ def range_(site: Site) -> fx.Node:
 
 
 @translates("EyeLike")
+@widening()
 def eye_like(site: Site) -> fx.Node:
     offset = site.attribute("k", 0)
     dtype = site.torch_type("dtype")
@@ -215,12 +216,10 @@ def eye_like(site: Site) -> fx.Node:
 
 
 @translates("Trilu")
+@widening()
 def trilu(site: Site) -> fx.Node:
     function = torch.triu if site.attribute("upper", 1) else torch.tril
     diagonal = site.number(1, default=0)
-    is_odd = site.dtype(0) in _WITHOUT_TRIANGLES
-    if is_odd:
-        return site.call(shaping.triangle, site.tensor(0), diagonal, upper=bool(site.attribute("upper", 1)))
     return site.call(function, site.tensor(0), *([] if _is(diagonal, 0) else [diagonal]))
 
 
@@ -289,10 +288,3 @@ def _is(item: Any, number: int) -> bool:
 def _unless(item: Any, default: Any) -> Any:
     """The item where it says more than the default does."""
     return None if not isinstance(item, fx.Node) and item == default else item
-
-
-_WITHOUT_TRIANGLES = {
-    ir.DataType.UINT16,
-    ir.DataType.UINT32,
-    ir.DataType.UINT64,
-}
