@@ -13,11 +13,12 @@ from graphopt.io import load
 from graphopt.ir import count_operators, infer_shapes, opset
 from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
 from graphopt.passes.cleanup.inline import Inline
+from graphopt.pytorch.exporter.bodies import expand
 from graphopt.pytorch.exporter.constants import Constants
 from graphopt.pytorch.exporter.emitter import Emitter
 from graphopt.pytorch.exporter.interface import add_arguments, add_inputs, nested_result, result
 from graphopt.pytorch.exporter.names import identifier
-from graphopt.pytorch.exporter.registry import translations
+from graphopt.pytorch.exporter.registry import translations, translator_of
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
     Inline()(own)
     _raise(own)
     infer_shapes(own)
+    expand(own, _is_translated)
     emitter = Emitter(Constants())
     signature = model.meta.get(SIGNATURE_KEY) if isinstance(model, ir.Model) else None
     if signature is None:
@@ -61,6 +63,10 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
         outputs = nested_result(emitter, own.graph, signature)
     name = identifier(own.graph.name or "Model")
     return emitter.finish(outputs, name)
+
+
+def _is_translated(node: ir.Node) -> bool:
+    return (node.domain, node.op_type) == ("", "Constant") or translator_of(node) is not None
 
 
 def _require_translations(model: ir.Model) -> None:
