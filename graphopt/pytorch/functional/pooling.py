@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -150,25 +151,31 @@ def sum_pool(
 def max_unpool(
     x: torch.Tensor,
     indices: torch.Tensor,
-    sizes: Sequence[int],
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int] | None = None,
     output_shape: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """Put values back where a max pool found them, zeros elsewhere.
 
     Args:
         x: (N, C, ...).
-        indices: Of the shape of `x`: places in the whole of a tensor (N, C, *sizes).
-        sizes: The spatial sizes that the indices refer to.
+        indices: Of the shape of `x`: places in the whole of the pool's input, as small as it can have been.
+        kernel_size: Of the pool's windows.
+        stride: Steps between them.
+        padding: Of the pool, from the last dimension to the first.
         output_shape: (N, C, ...) of the result, where it is larger: the rest is zero.
     """
-    count = x.shape[0] * x.shape[1]
-    for size in sizes:
-        count = count * size
-    flat = x.new_zeros(count).scatter(0, indices.reshape(-1).long(), x.reshape(-1))
-    whole = flat.reshape(x.shape[0], x.shape[1], *sizes)
+    rank = len(kernel_size)
+    padding = [0] * (2 * rank) if padding is None else padding
+    sizes = list(x.shape[:2])
+    for axis in range(rank):
+        begin, end = padding[2 * (rank - 1 - axis) :][:2]
+        sizes.append((x.shape[axis + 2] - 1) * stride[axis] + kernel_size[axis] - begin - end)
+    whole = x.new_zeros(math.prod(sizes)).scatter(0, indices.reshape(-1).long(), x.reshape(-1)).reshape(sizes)
     if output_shape is None:
         return whole
     pads: list[int] = []
-    for wanted, size in zip(reversed(output_shape), reversed(whole.shape), strict=True):
+    for wanted, size in zip(reversed(output_shape), reversed(sizes), strict=True):
         pads += [0, wanted - size]
     return F.pad(whole, pads)

@@ -36,7 +36,7 @@ def resize(
         coordinates: How a place in the output is mapped to one in the input.
         rounding: What "nearest" does with places between two elements.
         cubic_coeff: The coefficient `a` of cubic interpolation.
-        exclude_outside: Whether cubic interpolation leaves elements outside out, rather than repeat the border.
+        exclude_outside: Whether filters leave elements outside out, rather than repeat the border.
         antialias: Whether filters are widened when the result is smaller.
         aspect_ratio: "stretch", "not_larger" or "not_smaller".
         roi: Of "tf_crop_and_resize": where the region begins along each of `axes`, then where it ends, in
@@ -64,7 +64,8 @@ def resize(
         if mode == "nearest":
             taps, weights = _nearest(places, rounding), None
         elif antialias:
-            taps, weights = None, _antialiased(places, size, scales[index], mode, cubic_coeff)
+            kernel = cubic_coeff if mode == "cubic" else None
+            taps, weights = None, _antialiased(places, size, scales[index], kernel, exclude_outside)
         elif mode == "linear":
             taps, weights = _linear(places, size)
         else:
@@ -145,12 +146,21 @@ def _cubic(
     return taps, weights
 
 
-def _antialiased(places: torch.Tensor, size: int, scale: float, mode: str, a: float) -> torch.Tensor:
+def _antialiased(
+    places: torch.Tensor, size: int, scale: float, cubic_coeff: float | None, exclude_outside: bool
+) -> torch.Tensor:
     """Weights of all elements of the input, (count, size), of a filter as wide as the result is coarse."""
-    elements = torch.arange(size, device=places.device, dtype=torch.float32)
-    distances = (elements - places[:, None]) * torch.sym_min(scale, 1.0)
-    weights = _cubic_kernel(distances, a) if mode == "cubic" else (1 - distances.abs()).clamp(min=0)
-    return weights / weights.sum(1, keepdim=True)
+    narrow = torch.sym_min(scale, 1.0)
+    beyond = 0 if exclude_outside else math.ceil((1 if cubic_coeff is None else 2) / narrow)
+    elements = torch.arange(-beyond, size + beyond, device=places.device)
+    distances = (elements - places[:, None]) * narrow
+    if cubic_coeff is None:
+        weights = (1 - distances.abs()).clamp(min=0)
+    else:
+        weights = _cubic_kernel(distances, cubic_coeff)
+    # Outside, the border is repeated.
+    kept = weights.new_zeros(weights.shape[0], size).index_add(1, elements.clamp(0, size - 1), weights)
+    return kept / kept.sum(1, keepdim=True)
 
 
 def _cubic_kernel(distances: torch.Tensor, a: float) -> torch.Tensor:

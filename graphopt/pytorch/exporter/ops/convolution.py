@@ -119,8 +119,8 @@ def deform_conv(site: Site) -> fx.Node:
 
 @translates("Col2Im")
 def col2im(site: Site) -> fx.Node:
-    image, block = site.ints(1), site.known_ints(2)
-    if block is None or image is None:
+    image, block = site.ints(1), site.ints(2)
+    if not isinstance(block, list) or image is None:
         site.refuse("the number of its spatial dimensions is not known")
     rank = len(block)
     pads = site.attribute("pads") or (0,) * (2 * rank)

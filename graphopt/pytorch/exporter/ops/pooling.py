@@ -89,12 +89,15 @@ def global_lp_pool(site: Site) -> fx.Node:
 @translates("MaxUnpool")
 def max_unpool(site: Site) -> fx.Node:
     window = _window(site)
-    x = site.tensor(0)
-    sizes = []
-    for axis in range(window.rank):
-        steps = site.compute(lambda size, step: (size - 1) * step, site.size(x, axis + 2), window.stride[axis])
-        sizes.append(steps)
-    return site.call(functions.max_unpool, x, site.tensor(1), sizes, output_shape=site.ints(2))
+    return site.call(
+        functions.max_unpool,
+        site.tensor(0),
+        site.tensor(1),
+        window.kernel,
+        window.stride,
+        padding=flat_pads(window.begin, window.end) if any(window.begin + window.end) else None,
+        output_shape=site.ints(2),
+    )
 
 
 def _window(site: Site) -> Window:
