@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
-Dims = Sequence[int] | None
-
-
-def all_dims(x: torch.Tensor) -> list[int]:
-    """The dimensions of a tensor."""
-    return list(range(x.dim()))
+Dims = Sequence[int]
+"""Dimensions to reduce; none stand for all."""
 
 
 def mean(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
@@ -21,7 +16,7 @@ def mean(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
         return torch.mean(x, dim=dim, keepdim=keepdim)
     total = torch.sum(x, dim=dim, keepdim=keepdim)
     count = torch.sum(torch.ones_like(x), dim=dim, keepdim=keepdim)
-    return torch.div(total, count, rounding_mode="trunc").to(x.dtype)
+    return torch.div(total, count.clamp(min=1), rounding_mode="trunc").to(x.dtype)
 
 
 def length(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
@@ -29,6 +24,21 @@ def length(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
     if torch.is_floating_point(x):
         return torch.linalg.vector_norm(x, dim=dim, keepdim=keepdim)
     return torch.sqrt(torch.sum(torch.square(x).to(torch.float64), dim=dim, keepdim=keepdim)).to(x.dtype)
+
+
+def log_sum(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
+    """The logarithm of the sum; of integers rounded towards zero."""
+    if torch.is_floating_point(x):
+        return torch.log(torch.sum(x, dim=dim, keepdim=keepdim))
+    return torch.log(torch.sum(x.to(torch.float64), dim=dim, keepdim=keepdim)).to(x.dtype)
+
+
+def log_sum_exp(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
+    """The logarithm of the sum of exponentials; of integers rounded towards zero."""
+    dims = dim or list(range(x.dim()))
+    if torch.is_floating_point(x):
+        return torch.logsumexp(x, dim=dims, keepdim=keepdim)
+    return torch.logsumexp(x.to(torch.float64), dim=dims, keepdim=keepdim).to(x.dtype)
 
 
 def product(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
@@ -41,15 +51,15 @@ def product(x: torch.Tensor, dim: Dims, keepdim: bool) -> torch.Tensor:
 
 def extreme_of_none(x: torch.Tensor, largest: bool, dim: Dims, keepdim: bool) -> torch.Tensor:
     """The largest or smallest, which of no elements is the least or greatest of the type."""
+    bound: float
     dims = [each % x.dim() for each in dim] if dim else list(range(x.dim()))
     shape = [1 if axis in dims else size for axis, size in enumerate(x.shape)]
-    limits: Any = torch.finfo(x.dtype) if torch.is_floating_point(x) else None
-    if x.dtype == torch.bool:
-        bound: Any = not largest
-    elif limits is None:
-        bound = torch.iinfo(x.dtype).min if largest else torch.iinfo(x.dtype).max
-    else:
+    if torch.is_floating_point(x):
         bound = -torch.inf if largest else torch.inf
+    elif x.dtype == torch.bool:
+        bound = not largest
+    else:
+        bound = torch.iinfo(x.dtype).min if largest else torch.iinfo(x.dtype).max
     filled = torch.full(shape, bound, dtype=x.dtype, device=x.device)
     if not keepdim:
         filled = filled.reshape([size for axis, size in enumerate(x.shape) if axis not in dims])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import operator
 
+import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from torch import fx
 
+from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Site
 from graphopt.pytorch.exporter.unsigned import widening
+
+# PyTorch decomposes no matrices of these.
+_HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
 @translates("MatMul")
@@ -44,9 +49,16 @@ def gemm(site: Site) -> fx.Node:
 @widening()
 def einsum(site: Site) -> fx.Node:
     tensors = [site.tensor(index) for index in range(len(site.node.inputs))]
-    return site.call(torch.einsum, site.attribute("equation"), *tensors)
+    result = site.call(torch.einsum, site.attribute("equation"), *tensors)
+    dtype = site.dtype(0)
+    if dtype is None or dtype.is_floating_point() or dtype == ir.DataType.INT64:
+        return result
+    return site.method("to", result, torch_dtype(dtype))
 
 
 @translates("Det")
 def det(site: Site) -> fx.Node:
-    return site.call(torch.linalg.det, site.tensor(0))
+    x, dtype = site.tensor(0), site.dtype(0)
+    if dtype not in _HALVES:
+        return site.call(torch.det, x)
+    return site.method("to", site.call(torch.det, site.method("to", x, torch.float32)), torch_dtype(dtype))

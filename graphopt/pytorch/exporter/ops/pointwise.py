@@ -13,8 +13,9 @@ from torch import fx
 
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Site
-from graphopt.pytorch.exporter.unsigned import widening
+from graphopt.pytorch.exporter.unsigned import UNSIGNED, widening
 from graphopt.pytorch.functional import pointwise as functions
+from graphopt.pytorch.functional import unsigned
 
 # Operators of one input and no attributes that PyTorch has under the same meaning.
 _UNARY: dict[str, Callable[..., Any]] = {
@@ -59,6 +60,8 @@ def identity(site: Site) -> fx.Node:
 @translates(*_UNARY)
 @widening()
 def unary(site: Site) -> fx.Node:
+    if site.node.op_type == "Abs" and site.dtype(0) in UNSIGNED:
+        return site.tensor(0)
     return site.call(_UNARY[site.node.op_type], site.tensor(0))
 
 
@@ -74,6 +77,8 @@ def div(site: Site) -> fx.Node:
     dtype = site.dtype(0) or site.dtype(1)
     if dtype is None:
         return site.call(functions.divide, site.tensor(0), site.tensor(1))
+    if dtype == ir.DataType.UINT64:
+        return site.call(unsigned.divide, site.tensor(0), site.tensor(1))
     if dtype.is_integer():
         return site.call(torch.div, site.tensor(0), site.operand(1), rounding_mode="trunc")
     return site.call(operator.truediv, site.operand(0), site.operand(1))
@@ -83,6 +88,8 @@ def div(site: Site) -> fx.Node:
 @widening()
 def mod(site: Site) -> fx.Node:
     """The remainder takes the divisor's sign, or with `fmod` the dividend's."""
+    if site.dtype(0) == ir.DataType.UINT64:
+        return site.call(unsigned.remainder, site.tensor(0), site.tensor(1))
     function = torch.fmod if site.attribute("fmod", 0) else torch.remainder
     return site.call(function, site.tensor(0), site.operand(1))
 

@@ -15,10 +15,10 @@ from graphopt.pytorch.exporter.unsigned import UNSIGNED, widening
 from graphopt.pytorch.functional import reductions as functions
 
 
-@translates("ReduceSum", "ReduceL1", "ReduceSumSquare", "ReduceLogSum")
+@translates("ReduceSum", "ReduceL1", "ReduceSumSquare")
 @widening()
 def reduce_sum(site: Site) -> fx.Node:
-    """The sum of elements, or of their magnitudes or squares, or its logarithm."""
+    """The sum of elements, or of their magnitudes or squares."""
     kind = site.node.op_type
     x = site.tensor(0)
     if kind == "ReduceL1":
@@ -26,39 +26,49 @@ def reduce_sum(site: Site) -> fx.Node:
     if kind == "ReduceSumSquare":
         x = site.call(torch.square, x)
     axes = _axes(site)
-    if axes != []:
-        x = site.call(torch.sum, x, **_dims(site, axes), dtype=_integer_type(site))
-    return site.call(torch.log, x) if kind == "ReduceLogSum" else x
+    if axes == []:
+        return x
+    return site.call(torch.sum, x, **_dims(site, axes), dtype=_integer_type(site))
 
 
 @translates("ReduceMean")
+@widening()
 def reduce_mean(site: Site) -> fx.Node:
-    axes, dtype = _axes(site), site.dtype(0)
+    axes = _axes(site)
     if axes == []:
         return site.tensor(0)
-    is_float = dtype is not None and dtype.is_floating_point()
-    return site.call(torch.mean if is_float else functions.mean, site.tensor(0), **_dims(site, axes))
+    return site.call(torch.mean if _is_float(site) else functions.mean, site.tensor(0), **_dims(site, axes))
 
 
 @translates("ReduceL2")
+@widening()
 def reduce_l2(site: Site) -> fx.Node:
-    axes, dtype = _axes(site), site.dtype(0)
+    axes = _axes(site)
     if axes == []:
         return site.call(torch.abs, site.tensor(0))
-    is_float = dtype is not None and dtype.is_floating_point()
-    function = torch.linalg.vector_norm if is_float else functions.length
+    function = torch.linalg.vector_norm if _is_float(site) else functions.length
     return site.call(function, site.tensor(0), **_dims(site, axes))
 
 
+@translates("ReduceLogSum")
+@widening()
+def reduce_log_sum(site: Site) -> fx.Node:
+    axes, x = _axes(site), site.tensor(0)
+    if axes == []:
+        return site.call(torch.log, x)
+    if not _is_float(site):
+        return site.call(functions.log_sum, x, **_dims(site, axes))
+    return site.call(torch.log, site.call(torch.sum, x, **_dims(site, axes)))
+
+
 @translates("ReduceLogSumExp")
+@widening()
 def reduce_log_sum_exp(site: Site) -> fx.Node:
     axes = _axes(site)
     if axes == []:
         return site.tensor(0)
-    dims = _dims(site, axes)
-    if dims["dim"] is None:
-        dims["dim"] = site.call(functions.all_dims, site.tensor(0))
-    return site.call(torch.logsumexp, site.tensor(0), **dims)
+    function = torch.logsumexp if _is_float(site) and axes is not None else functions.log_sum_exp
+    return site.call(function, site.tensor(0), **_dims(site, axes))
 
 
 @translates("ReduceProd")
@@ -83,8 +93,6 @@ def reduce_extreme(site: Site) -> fx.Node:
     shape = site.shape(0)
     if shape is not None and 0 in shape:
         return site.call(functions.extreme_of_none, site.tensor(0), largest, **dims)
-    if dims["dim"] is None:
-        dims["dim"] = []
     return site.call(torch.amax if largest else torch.amin, site.tensor(0), **dims)
 
 
@@ -140,7 +148,12 @@ def _axes(site: Site) -> list[Any] | fx.Node | None:
 def _dims(site: Site, axes: list[Any] | fx.Node | None) -> dict[str, Any]:
     if isinstance(axes, fx.Node) and site.attribute("noop_with_empty_axes", 0):
         site.refuse("the number of axes is not known, and without any nothing is to be reduced")
-    return {"dim": axes, "keepdim": _keeps(site)}
+    return {"dim": [] if axes is None else axes, "keepdim": _keeps(site)}
+
+
+def _is_float(site: Site) -> bool:
+    dtype = site.dtype(0)
+    return dtype is not None and dtype.is_floating_point()
 
 
 def _keeps(site: Site) -> bool:
