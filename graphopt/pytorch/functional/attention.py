@@ -169,9 +169,40 @@ def rotary_embedding(
     return y if kept is None else torch.cat((y, kept), -1)
 
 
-def cached(past: Tensor, new: Tensor, start: Tensor) -> Tensor:
-    """Keys or values with the new ones written in after `start` (batch) of the past ones."""
+def rotary_embedding_of_width(
+    x: Tensor, cos: Tensor, sin: Tensor, positions: Tensor, interleaved: bool = False
+) -> Tensor:
+    """`rotary_embedding` of as many elements as `cos` and `sin` are for."""
+    return rotary_embedding(x, cos, sin, positions, interleaved, 2 * cos.shape[-1])
+
+
+def cache_start(last: Tensor, total: Tensor, query: Tensor) -> Tensor:
+    """How many keys each sequence (batch) has before the new ones; none at the first call, which is padded.
+
+    Args:
+        last: (batch, ...) place of each sequence's last key, the new ones counted.
+        total: One number, how many keys the longest sequence has.
+        query: (batch, heads, new length, width).
+    """
+    count = query.shape[2]
+    start = last.reshape(-1).to(torch.int64) + 1 - count
+    return torch.where(total.reshape(()) == count, 0, start)
+
+
+def positions_from(start: Tensor, query: Tensor) -> Tensor:
+    """Positions (batch, length) of the queries of sequences that begin after `start` (batch) keys."""
+    return start.unsqueeze(-1) + torch.arange(query.shape[2], device=query.device)
+
+
+def cached(past: Tensor | None, new: Tensor, start: Tensor, total: Tensor) -> Tensor:
+    """Keys or values with the new ones written in after the first `start` (batch) of the past ones.
+
+    As long as `total`, one number, or as the past ones if those have more room.
+    """
+    if past is None:
+        return new
     count = new.shape[2]
     room = torch.cat((past, torch.zeros_like(new)), 2)
     places = start.reshape(-1, 1, 1, 1) + torch.arange(count, device=new.device).reshape(1, 1, -1, 1)
-    return room.scatter(2, places.expand_as(new), new)
+    written = room.scatter(2, places.expand_as(new), new)
+    return written.narrow(2, 0, torch.sym_max(past.shape[2], int(total)))
