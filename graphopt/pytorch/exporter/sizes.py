@@ -1,7 +1,7 @@
 """Integers known as integers: what Shape gives and what is computed from it.
 
 ONNX computes shapes with tensors; PyTorch, and torch.export above all, wants Python integers. A value
-made of sizes is an array of numbers and of graph nodes that are numbers at run time, and becomes a tensor only
+made of sizes is an array of numbers and of graph nodes that are numbers at run time; it becomes a tensor only
 where an operator asks for one. Fractions (the scales of a Resize) are numbers as well, as float32 has them.
 """
 
@@ -101,12 +101,13 @@ def size_translation(site: Site) -> Sizes | list[Sizes] | None:
     handler = _HANDLERS.get(site.node.op_type) if site.node.domain == "" else None
     if handler is None:
         return None
-    inputs = range(len(site.node.inputs))
+    inputs = range(1 if site.node.op_type == "CastLike" else len(site.node.inputs))
     operands = [site.numbers(index) for index in inputs]
     if any(each is None and site.has(index) for index, each in enumerate(operands)):
         return None
     computed = any(site.is_size(index) for index in inputs)
     constant = all(each is None or each.dtype == ir.DataType.INT64 for each in operands)
+    constant |= site.dtype_out(0) == ir.DataType.INT64 and site.node.op_type in ("Cast", "CastLike")
     return handler(site, operands) if computed or constant else None
 
 
@@ -268,7 +269,15 @@ def _range(site: Site, operands: Operands) -> Sizes | None:
 
 @_handles("Cast")
 def _cast(site: Site, operands: Operands) -> Sizes | None:
-    x, dtype = operands[0], ir.DataType(site.attribute("to"))
+    return _cast_to(site, operands[0], ir.DataType(site.attribute("to")))
+
+
+@_handles("CastLike")
+def _cast_like(site: Site, operands: Operands) -> Sizes | None:
+    return _cast_to(site, operands[0], site.dtype(1))
+
+
+def _cast_to(site: Site, x: Sizes | None, dtype: ir.DataType | None) -> Sizes | None:
     if x is None or dtype not in SIZE_TYPES:
         return None
     items: list[Int] = list(x.items)

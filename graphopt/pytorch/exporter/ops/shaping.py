@@ -7,6 +7,7 @@ import operator
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -74,17 +75,18 @@ def transpose(site: Site) -> fx.Node:
 
 @translates("Squeeze")
 def squeeze(site: Site) -> fx.Node:
-    axes = site.known_ints(1, "axes")
+    x, axes = site.tensor(0), site.ints(1, "axes")
     if axes is None:
-        return site.call(torch.squeeze, site.tensor(0))
-    return site.call(torch.squeeze, site.tensor(0), axes[0] if len(axes) == 1 else tuple(axes))
+        return site.call(torch.squeeze, x)
+    axes = tuple(axes) if isinstance(axes, list) else axes
+    return site.call(torch.squeeze, x, axes[0] if isinstance(axes, tuple) and len(axes) == 1 else axes)
 
 
 @translates("Unsqueeze")
 def unsqueeze(site: Site) -> fx.Node:
-    x, axes, rank = site.tensor(0), site.known_ints(1, "axes"), site.rank(0)
+    x, axes, rank = site.tensor(0), _known(site.ints(1, "axes")), site.rank(0)
     if axes is None:
-        site.refuse("its axes are missing")
+        return site.call(shaping.unsqueeze, x, site.ints(1))
     if len(axes) > 1 and min(axes) < 0:
         if rank is None:
             return site.call(shaping.unsqueeze, x, axes)
@@ -120,13 +122,13 @@ def split(site: Site) -> list[fx.Node]:
 def slice_(site: Site) -> fx.Node:
     x, rank = site.tensor(0), site.rank(0)
     starts, ends = site.ints(1, "starts"), site.ints(2, "ends")
-    axes, steps = site.known_ints(3, "axes"), site.known_ints(4)
-    if not isinstance(starts, list) or not isinstance(ends, list):
+    axes, steps = site.ints(3, "axes"), site.ints(4)
+    if not isinstance(starts, list) or not isinstance(ends, list) or _waits(axes) or _waits(steps):
         return site.call(shaping.slices, x, starts, ends, axes=axes, steps=steps)
-    axes = list(range(len(starts))) if axes is None else axes
+    axes = _known(axes) or list(range(len(starts)))
     if rank is not None:
         axes = [axis % rank for axis in axes]
-    steps = [1] * len(axes) if steps is None else steps
+    steps = _known(steps) or [1] * len(axes)
     backwards = [axis for axis, step in zip(axes, steps, strict=True) if step < 0]
     if min(axes, default=0) < 0 <= max(axes, default=0):
         return site.call(shaping.slices, x, starts, ends, axes=axes, steps=steps)
@@ -169,14 +171,10 @@ def tile(site: Site) -> fx.Node:
 @translates("Pad")
 def pad(site: Site) -> fx.Node:
     x, rank, mode = site.tensor(0), site.rank(0), site.attribute("mode", "constant")
-    pads, axes = site.ints(1, "pads"), site.known_ints(3)
-    value = _pad_value(site)
-    if not isinstance(pads, list) or isinstance(value, fx.Node) or (rank is None and axes is None):
+    pads, axes, value = site.ints(1, "pads"), site.ints(3), _pad_value(site)
+    if rank is None or not isinstance(pads, list) or isinstance(value, fx.Node) or _waits(axes):
         return site.call(shaping.pad, x, pads, axes=axes, mode=_unless(mode, "constant"), value=value)
-    axes = list(range(rank or 0)) if axes is None else axes
-    if rank is None:
-        return site.call(shaping.pad, x, pads, axes=axes, mode=_unless(mode, "constant"), value=value)
-    axes = [axis % rank for axis in axes]
+    axes = [axis % rank for axis in _known(axes) or range(rank)]
     begin = dict(zip(axes, pads[: len(axes)], strict=True))
     end = dict(zip(axes, pads[len(axes) :], strict=True))
     padded = [axis for axis in axes if not (_is(begin[axis], 0) and _is(end[axis], 0))]
@@ -191,10 +189,9 @@ def pad(site: Site) -> fx.Node:
 
 @translates("ConstantOfShape")
 def constant_of_shape(site: Site) -> fx.Node:
-    tensor = site.attribute("value")
-    dtype = torch.float32 if tensor is None else torch_dtype(tensor.dtype)
-    value = 0.0 if tensor is None else np.asarray(tensor.numpy()).reshape(-1)[0]
-    return site.call(torch.full, site.ints(0), _python(value), dtype=dtype)
+    tensor = site.attribute("value", ir.tensor([0.0]))
+    value = _python(np.asarray(tensor.numpy()).reshape(-1)[0])
+    return site.call(torch.full, site.ints(0), value, dtype=torch_dtype(tensor.dtype))
 
 
 @translates("Range")
@@ -233,6 +230,18 @@ def _wanted(site: Site, index: int) -> list[Any] | None:
     """The items of a shape if their number is known."""
     found: Ints | None = site.ints(index, "shape")
     return found if isinstance(found, list) else None
+
+
+def _known(ints: Ints | None) -> list[int] | None:
+    """Integers that are all known now; None if they are not, or not given."""
+    if not isinstance(ints, list) or not all_known(ints):
+        return None
+    return [item for item in ints if isinstance(item, int)]
+
+
+def _waits(ints: Ints | None) -> bool:
+    """Whether integers are given, but not all known now."""
+    return ints is not None and _known(ints) is None
 
 
 def _span(site: Site, start: Any, end: Any, step: int) -> slice:
