@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch._dynamo.exc import UserError, UserErrorType
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, GuardOnDataDependentSymNode
 
@@ -66,6 +67,14 @@ def explained(error: BaseException, name: str) -> TraceError:
             return TraceError(f"{name} cannot be traced: it {remedy.problem}", hint=remedy.hint)
         return TraceError(
             f"{name} cannot be traced: `{where.text}` {remedy.problem} ({where})", hint=remedy.hint
+        )
+    operator = getattr(error, "func", None)
+    if isinstance(operator, torch._ops.OpOverload):  # a tensor's stand-in cannot run it
+        return _located(
+            name,
+            f"{operator} cannot be traced, as the shape of its result is not known beforehand",
+            where,
+            "compute it outside of the module, or write it with other functions",
         )
     return _located(name, _first_sentence(error), where, _hint(error))
 

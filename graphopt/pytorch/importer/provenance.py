@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 from typing import Any
 
 import onnx_ir as ir
 
+from graphopt.pytorch.importer.source_lines import line_of_node
+
 MODULE_KEY = "graphopt.module"
 """`metadata_props` of a node: path of the submodule it computes for, as in `layer1.0.conv1`."""
 SOURCE_KEY = "graphopt.source"
 """`metadata_props` of a node: file and line of the user's code, as in `model.py:42`."""
-
-_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 
 
 def tell_provenance(model: ir.Model) -> None:
@@ -52,6 +51,5 @@ def module_path(origin: Any) -> str:
 
 def source_line(origin: Any) -> str:
     """`file.py:line` of the innermost frame that is not torch's, or ""."""
-    text = getattr(origin, "meta", {}).get("stack_trace") or ""
-    frames = [(file, line) for file, line in _FRAME.findall(text) if "torch" not in PurePath(file).parts]
-    return f"{PurePath(frames[-1][0]).name}:{frames[-1][1]}" if frames else ""
+    where = line_of_node(origin) if origin is not None else None
+    return f"{PurePath(where.file).name}:{where.line}" if where is not None else ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import linecache
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 import onnxscript
 import torch
@@ -23,6 +26,7 @@ _LIBRARIES = tuple(
         sysconfig.get_path("stdlib"),
     )
 )
+_FRAME = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
 _PACKAGES = f"{os.sep}site-packages{os.sep}"
 
 
@@ -52,6 +56,7 @@ class SourceLine:
         return f"{path}:{self.line}, in {self.function}"
 
 
+@functools.cache
 def is_library(file: str) -> bool:
     """Whether a file is torch's, ours or the standard library's, and so not what a user has to change."""
     if file.startswith("<"):
@@ -69,6 +74,14 @@ def line_of_error(error: BaseException) -> SourceLine | None:
         if (found := _innermost([frame for frame in stack if frame is not None][::-1])) is not None:
             return found
     return None
+
+
+def line_of_node(node: Any) -> SourceLine | None:
+    """The user's line that an FX node was recorded at, or None."""
+    text = node.meta.get("stack_trace") or ""
+    frames = [(file, int(line), function) for file, line, function in _FRAME.findall(text)]
+    ours = [frame for frame in frames if not is_library(frame[0])]
+    return SourceLine(*ours[-1]) if ours else None
 
 
 def line_being_run(frame: FrameType | None) -> SourceLine | None:

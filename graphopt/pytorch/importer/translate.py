@@ -11,13 +11,13 @@ import onnx_ir as ir
 import torch
 from torch.export.graph_signature import ConstantArgument
 
-from graphopt.errors import TraceError
 from graphopt.pytorch.importer import quantization, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
 from graphopt.pytorch.importer.torchlib import kept_table
+from graphopt.pytorch.importer.untranslated import explained_translation
 from graphopt.pytorch.importer.weights import share_weights
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
@@ -48,7 +48,7 @@ def translate(
                 },
             )
     except Exception as error:
-        raise TraceError(f"the module cannot be translated: {str(error).splitlines()[-1]}") from error
+        raise explained_translation(error, type(captured.module).__name__) from error
     model: ir.Model = exported.model
     quantization.settle_opset(model)
     lowered = exported.exported_program
