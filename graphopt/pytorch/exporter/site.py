@@ -160,6 +160,10 @@ class Site:
         value = self._input(index)
         return None if value is None else value.dtype
 
+    def output_dtype(self, index: int) -> ir.DataType | None:
+        """The element type of output `index`, if known."""
+        return self.node.outputs[index].dtype
+
     def wants(self, index: int) -> bool:
         """Whether output `index` is there and named."""
         return index < len(self.node.outputs) and bool(self.node.outputs[index].name)

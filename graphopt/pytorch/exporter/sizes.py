@@ -107,7 +107,7 @@ def size_translation(site: Site) -> Sizes | list[Sizes] | None:
         return None
     computed = any(site.is_size(index) for index in inputs)
     constant = all(each is None or each.dtype == ir.DataType.INT64 for each in operands)
-    constant |= site.dtype_out(0) == ir.DataType.INT64 and site.node.op_type in ("Cast", "CastLike")
+    constant |= site.node.op_type in ("Cast", "CastLike") and site.output_dtype(0) == ir.DataType.INT64
     return handler(site, operands) if computed or constant else None
 
 

@@ -12,6 +12,7 @@ from graphopt.errors import TranslationError
 from graphopt.io import load
 from graphopt.ir import count_operators, infer_shapes, opset
 from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
+from graphopt.passes.cleanup.fold_sequences import FoldSequences
 from graphopt.passes.cleanup.inline import Inline
 from graphopt.pytorch.exporter.bodies import expand
 from graphopt.pytorch.exporter.constants import Constants
@@ -48,6 +49,7 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
     Inline()(own)
     _raise(own)
     infer_shapes(own)
+    FoldSequences()(own)  # Shape inference knows nothing of an element of a sequence.
     expand(own, _is_translated)
     emitter = Emitter(Constants())
     signature = model.meta.get(SIGNATURE_KEY) if isinstance(model, ir.Model) else None
