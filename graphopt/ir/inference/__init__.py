@@ -80,6 +80,12 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "ArrayFeatureExtractor": correct_features,
 }
 
+_SAME_SHAPES: dict[tuple[str, str], str] = {
+    ("com.microsoft", "FusedConv"): "Conv",
+    ("com.microsoft", "FusedGemm"): "Gemm",
+}
+"""Operators of onnxruntime that give the shapes of one of the standard with their first inputs."""
+
 
 def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     """Infer types, shapes and known elements of the outputs of a node; False if no rule knows it."""
@@ -88,6 +94,8 @@ def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     if own is not None and own(context, node):
         return True
     rule = registry.get(node.domain, node.op_type, version=context.get_opset_version(node.domain))
+    if rule is None and (node.domain, node.op_type) in _SAME_SHAPES:
+        rule = registry.get("", _SAME_SHAPES[node.domain, node.op_type], context.get_opset_version(""))
     if rule is None:
         return False
     rule(context, node)
