@@ -11,7 +11,7 @@ import onnx_ir as ir
 import torch
 from torch.export.graph_signature import ConstantArgument
 
-from graphopt.pytorch.importer import quantization, recurrent
+from graphopt.pytorch.importer import convolution, quantization, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
@@ -42,6 +42,7 @@ def translate(
                 verbose=False,
                 opset_version=OPSET,
                 custom_translation_table={
+                    **convolution.translations(),
                     **recurrent.translations(),
                     **quantization.translations(),
                     **custom_translation_table,
