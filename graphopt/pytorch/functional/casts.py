@@ -23,7 +23,8 @@ def to_short_integer(x: torch.Tensor, bits: int, signed: bool) -> torch.Tensor:
     """Integers of fewer than 8 bits, one to a byte: floats rounded, halves away from zero; high bits lost."""
     if torch.is_floating_point(x):
         wide = x.to(torch.float32)
-        x = torch.copysign(torch.floor(wide.abs() + 0.5), wide)
+        rounded = torch.floor(wide.abs() + 0.5)
+        x = torch.where(wide < 0, -rounded, rounded)
     count = 1 << bits
     kept = x.to(torch.int64) & (count - 1)
     if not signed:

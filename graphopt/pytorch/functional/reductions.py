@@ -102,6 +102,13 @@ def _running(
 
 
 def top(x: torch.Tensor, k: int, dim: int, largest: bool = True) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `k` largest or smallest elements and their places, sorted; of equal elements the earlier first."""
+    """The `k` largest or smallest elements and their places, sorted; of equal elements the earlier first.
+
+    `torch.topk` promises no order of equal elements. Traced, it stands for the operator all the same, as what
+    is made of the trace has an order of its own.
+    """
+    if torch.compiler.is_compiling():
+        values, places = torch.topk(x, k, dim, largest)
+        return values, places
     values, places = torch.sort(x, dim=dim, descending=largest, stable=True)
     return values.narrow(dim, 0, k), places.narrow(dim, 0, k)

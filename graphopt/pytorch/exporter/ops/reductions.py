@@ -67,7 +67,8 @@ def reduce_log_sum_exp(site: Site) -> fx.Node:
     axes = _axes(site)
     if axes == []:
         return site.tensor(0)
-    function = torch.logsumexp if _is_float(site) and axes is not None else functions.log_sum_exp
+    is_plain = _is_float(site) and isinstance(axes, list)
+    function = torch.logsumexp if is_plain else functions.log_sum_exp
     return site.call(function, site.tensor(0), **_dims(site, axes))
 
 
