@@ -150,9 +150,9 @@ def _conv_integer(
     weight: Tensor,
     x_zero_point: Tensor | None,
     weight_zero_point: Tensor | None,
-    stride: list[int],
-    pads: list[int],
-    dilation: list[int],
+    stride: Sequence[int],
+    pads: Sequence[int],
+    dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
     channels = [-1] + [1] * (weight.dim() - 1)
@@ -168,9 +168,9 @@ def _(
     weight: Tensor,
     x_zero_point: Tensor | None,
     weight_zero_point: Tensor | None,
-    stride: list[int],
-    pads: list[int],
-    dilation: list[int],
+    stride: Sequence[int],
+    pads: Sequence[int],
+    dilation: Sequence[int],
     groups: int,
 ) -> Tensor:
     floats = x.to(torch.float32), weight.to(torch.float32)
@@ -178,7 +178,7 @@ def _(
 
 
 def _convolved(
-    x: Tensor, weight: Tensor, stride: list[int], pads: list[int], dilation: list[int], groups: int
+    x: Tensor, weight: Tensor, stride: Sequence[int], pads: Sequence[int], dilation: Sequence[int], groups: int
 ) -> Tensor:
     rank = x.dim() - 2
     begin, end = pads[:rank], pads[rank:]
