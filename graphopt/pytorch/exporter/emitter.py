@@ -226,7 +226,7 @@ class Body:
         anchor = None
         for outside in captured:
             node = placeholders[outside]
-            if anchor is not None:
+            if anchor is not None and anchor.next is not node:
                 anchor.append(node)
             anchor = node
         return self._emitter.finish(tuple(self._outputs), self.hint)

@@ -132,9 +132,7 @@ def _(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @custom_op("graphopt::matmul_integer", mutates_args=())
-def _matmul_integer(
-    a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None
-) -> Tensor:
+def _matmul_integer(a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None) -> Tensor:
     left = _exact(a, None if a_zero_point is None else _by_row(a_zero_point))
     return torch.matmul(left, _exact(b, b_zero_point)).to(torch.int64).to(torch.int32)
 
@@ -178,7 +176,12 @@ def _(
 
 
 def _convolved(
-    x: Tensor, weight: Tensor, stride: Sequence[int], pads: Sequence[int], dilation: Sequence[int], groups: int
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    pads: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
 ) -> Tensor:
     rank = x.dim() - 2
     begin, end = pads[:rank], pads[rank:]
