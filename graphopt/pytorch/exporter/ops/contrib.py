@@ -6,7 +6,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from torch import fx
@@ -61,7 +60,7 @@ def fast_gelu(site: Site) -> fx.Node:
 
 @translates("QuickGelu", domain=CONTRIB)
 def quick_gelu(site: Site) -> fx.Node:
-    x, alpha = site.tensor(0), _short(site.attribute("alpha", 1.702))
+    x, alpha = site.tensor(0), site.attribute("alpha", 1.702)
     if alpha == 1:
         return site.call(F.silu, x)
     return site.call(operator.mul, x, site.call(torch.sigmoid, site.call(operator.mul, x, alpha)))
@@ -113,7 +112,7 @@ def fused_matmul(site: Site) -> fx.Node:
     a = _transposed(site, site.tensor(0), site.rank(0), "A")
     b = _transposed(site, site.tensor(1), site.rank(1), "B")
     y = site.call(torch.matmul, a, b)
-    alpha = _short(site.attribute("alpha", 1.0))
+    alpha = site.attribute("alpha", 1.0)
     return y if alpha == 1 else site.call(operator.mul, y, alpha)
 
 
@@ -221,10 +220,4 @@ def _activated(site: Site, y: fx.Node, activation: str | None, parameters: Any) 
         return y
     if activation not in _ACTIVATIONS:
         site.refuse(f"its activation {activation} is not known")
-    return site.call(_ACTIVATIONS[activation], y, *(_short(number) for number in parameters))
-
-
-def _short(number: float) -> float:
-    """A float32 attribute as it was written: 0.1, not 0.10000000149011612."""
-    short = float(f"{number:.7g}")
-    return short if ir.tensor([short], ir.DataType.FLOAT).numpy()[0] == number else number
+    return site.call(_ACTIVATIONS[activation], y, *parameters)
