@@ -30,17 +30,21 @@ class Emitter:
     """One fx graph under construction.
 
     Args:
-        constants: Holds the parameters and buffers of the whole module; None inside a body, which gets every
-            tensor from outside as an operand.
+        constants: Holds the parameters and buffers of the module.
         outer: The emitter of the graph around a body.
+        own_nodes: The nodes of a body, which has the constants that only they use for its own; it gets every
+            other value from outside as an operand.
     """
 
-    def __init__(self, constants: Constants | None, outer: Emitter | None = None) -> None:
+    def __init__(
+        self, constants: Constants, outer: Emitter | None = None, own_nodes: frozenset[ir.Node] = frozenset()
+    ) -> None:
         self.graph = fx.Graph()
-        self.root = torch.nn.Module() if constants is None else constants.root
+        self.root = constants.root
         self.captured: list[Emitted] = []
         self._constants = constants
         self._outer = outer
+        self._own_nodes = own_nodes
         self._values: dict[ir.Value, Emitted] = {}
         self._captured: dict[fx.Node, fx.Node] = {}
         self._materialized: dict[Sizes, fx.Node] = {}
@@ -62,7 +66,6 @@ class Emitter:
 
     def stored(self, value: ir.Value) -> fx.Node:
         """The stored default of a graph input."""
-        assert self._constants is not None
         return self.graph.create_node("get_attr", self._constants.target(value))
 
     def set(self, value: ir.Value, emitted: Emitted) -> None:
@@ -132,7 +135,8 @@ class Emitter:
 
     def body(self, graph: ir.Graph, inputs: Sequence[ir.Value], hint: str) -> Body:
         """Emit a body of control flow, with placeholders for its own inputs first."""
-        inner = Emitter(None, self)
+        own_nodes = frozenset(ir.traversal.RecursiveGraphIterator(graph))
+        inner = Emitter(Constants(), self, own_nodes)
         for value in inputs:
             inner.set(value, inner.placeholder(value.name or "x"))
         inner.emit(graph)
@@ -184,9 +188,13 @@ class Emitter:
             emitted._rename(wanted)
 
     def _constant(self, value: ir.Value) -> fx.Node | None:
-        if self._constants is None or constant_tensor(value) is None:
+        if constant_tensor(value) is None or not self._owns(value):
             return None
         return self.graph.create_node("get_attr", self._constants.target(value))
+
+    def _owns(self, constant: ir.Value) -> bool:
+        """Whether a constant belongs to this graph: to the whole, or to the body that alone uses it."""
+        return self._outer is None or all(use.node in self._own_nodes for use in constant.uses())
 
     def _capture(self, value: ir.Value) -> Emitted:
         """Take a value of the graph around in as an operand; sizes one by one."""

@@ -264,6 +264,21 @@ def _range(site: Site, operands: Operands) -> Sizes | None:
     return Sizes(tuple(span), dtype=operands[0].dtype) if len(span) <= LONGEST_RANGE else None
 
 
+def _of_unranked_shape(site: Site, operands: Operands) -> Sizes | None:
+    """Single sizes of a tensor, or its rank, where the rank is known at run time only."""
+    value = site.node.inputs[0]
+    shape = None if value is None else value.producer()
+    if shape is None or shape.op_type != "Shape" or shape.attributes or shape.inputs[0] is None:
+        return None
+    x = site.emitter.tensor(shape.inputs[0])
+    if site.node.op_type == "Size":
+        return Sizes((site.method("dim", x),), ())
+    indices = operands[1]
+    if indices is None or indices.known is None:
+        return None
+    return Sizes(tuple(site.size(x, index) for index in indices.known), indices.shape)
+
+
 # Arithmetic
 
 
@@ -347,7 +362,7 @@ def _not(site: Site, operands: Operands) -> Sizes | None:
     x = operands[0]
     if x is None:
         return None
-    return Sizes(tuple(_compute(site, torch.sym_not, item) for item in x.items), x.shape, x.dtype)
+    return Sizes(tuple(_negation(site, item) for item in x.items), x.shape, x.dtype)
 
 
 @_handles("Where")
@@ -411,6 +426,13 @@ def _rounded(site: Site, function: Callable[..., Any], item: Int) -> Int:
     return item if _is_whole(item) else _compute(site, function, item)
 
 
+def _negation(site: Site, item: Any) -> Int:
+    """The opposite of a truth; of a comparison, the opposite comparison."""
+    if isinstance(item, torch.fx.Node) and item.target in _OPPOSITES:
+        return _compute(site, _OPPOSITES[item.target], *item.args)
+    return _compute(site, operator.not_, item)
+
+
 def _compute(site: Site, function: Callable[..., Any], *operands: Any) -> Any:
     """A number from numbers, without a call where the result is plain."""
     plain = _simplified(function, *operands)
@@ -443,7 +465,7 @@ def _is_natural(item: Any) -> bool:
     if not isinstance(item, torch.fx.Node):
         return isinstance(item, int) and item >= 0
     if item.op == "call_method":
-        return item.target in ("size", "numel")
+        return item.target in ("size", "numel", "dim")
     return item.target in _NATURAL and all(_is_natural(each) for each in item.args)
 
 
@@ -491,6 +513,14 @@ _COMPARISONS: dict[str, Callable[..., Any]] = {
     "LessOrEqual": operator.le,
     "Greater": operator.gt,
     "GreaterOrEqual": operator.ge,
+}
+_OPPOSITES: dict[Any, Callable[..., Any]] = {
+    operator.eq: operator.ne,
+    operator.ne: operator.eq,
+    operator.lt: operator.ge,
+    operator.le: operator.gt,
+    operator.gt: operator.le,
+    operator.ge: operator.lt,
 }
 _NEUTRAL: dict[Callable[..., Any], int] = {
     operator.add: 0,

@@ -5,6 +5,7 @@ Bodies are modules; what they read from around them comes as their last operands
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -197,5 +198,11 @@ def _apart(body: Body) -> Body:
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """What torch says went wrong, in one line."""
+    text = str(error)
+    quoted = re.search(r"got \w+\(([\"'])(.+?)\1\)", text)
+    if quoted:
+        return quoted[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("This higher order operator")]
     return lines[0] if lines else type(error).__name__

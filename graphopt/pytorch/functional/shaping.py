@@ -125,10 +125,10 @@ def _source(places: torch.Tensor, n: int, mode: str) -> torch.Tensor:
     if mode == "edge":
         return places.clamp(min=0).minimum(torch.full_like(places, n - 1))
     if mode == "wrap":
-        return torch.remainder(places, n)
-    period = torch.sym_max(2 * (n - 1), 1)
-    places = torch.remainder(places, period)
-    return torch.where(places < n, places, period - places)
+        return places % torch.full_like(places, n)
+    period = torch.full_like(places, 2 * (n - 1)).clamp(min=1)
+    places = places % period
+    return torch.minimum(places, period - places)
 
 
 def _is_known(n: int, number: int) -> bool:

@@ -183,6 +183,9 @@ def pad(site: Site) -> fx.Node:
     if mode == "constant":
         flat = [each.get(axis, 0) for axis in reversed(range(min(padded), rank)) for each in (begin, end)]
         return site.call(F.pad, x, flat, value=_unless(value, 0))
+    if _has_own_padding(site, mode, [(axis, begin[axis], end[axis]) for axis in padded], rank):
+        flat = [each.get(axis, 0) for axis in reversed(range(min(padded), rank)) for each in (begin, end)]
+        return site.call(F.pad, x, flat, mode={"edge": "replicate", "reflect": "reflect"}[mode])
     pads = [begin[axis] for axis in padded] + [end[axis] for axis in padded]
     return site.call(shaping.pad, x, pads, axes=padded, mode=mode)
 
@@ -283,6 +286,27 @@ def _pad_value(site: Site) -> Any:
     if constant is None:
         return site.tensor(2)
     return _python(constant.reshape(-1)[0]) if constant.size else 0
+
+
+def _has_own_padding(site: Site, mode: str, padded: list[tuple[int, Any, Any]], rank: int) -> bool:
+    """Whether `F.pad` pads so: the last dimensions of a batch, by less than a reflection of each."""
+    count = rank - min(axis for axis, _, _ in padded)
+    dims = site.node.inputs[0].shape if site.node.inputs[0] is not None else None
+    if (
+        mode not in ("edge", "reflect")
+        or dims is None
+        or not 1 <= count <= min(rank - 1, 3)
+        or count < rank - 2
+    ):
+        return False
+    if site.dtype(0) not in (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16):
+        return False
+    for axis, begin, end in padded:
+        if not all(isinstance(pad, int) and pad >= 0 for pad in (begin, end)):
+            return False
+        if mode == "reflect" and isinstance(dims[axis], int) and max(begin, end) >= dims[axis]:
+            return False
+    return True
 
 
 def _python(number: Any) -> Any:
