@@ -62,7 +62,9 @@ def optimize(
         example_inputs: What to trace a module with, as `graphopt.trace` takes it. It is also checked and
             measured with them, and checked at other sizes where those may vary.
         dynamic_shapes: Which dimensions of a module's inputs may vary, likewise.
-        emit: "onnx", or "fx" for a trainable `torch.fx.GraphModule`; see `graphopt.to_fx`.
+        emit: "onnx", or "fx" for a trainable `torch.fx.GraphModule`; see `graphopt.to_fx`. It is compared and
+            measured in PyTorch. Weights are constants to the passes all the same: those that contribute
+            nothing as they are now, like a bias of zeros, are gone from it.
         level: 0 validates and normalizes, 1 allows bit-exact rewrites, 2 those within float tolerance.
         passes: A pipeline or its text, in place of the level's.
         skip: Names of passes to leave out.

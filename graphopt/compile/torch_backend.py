@@ -21,7 +21,7 @@ import torch
 from torch import fx
 
 from graphopt.compile.driver import optimize
-from graphopt.compile.torch_capture import Roles, capture
+from graphopt.compile.torch_capture import Roles, capture, paths_of
 from graphopt.compile.torch_program import Program, Weights, Wiring
 from graphopt.compile.torch_views import plan_outputs
 from graphopt.errors import GraphoptError, TraceError, UsageError
@@ -109,6 +109,7 @@ class Part:
         self._graph = graph_module
         self._eager: Callable[..., Any] = graph_module.forward
         self._options = options
+        self._paths = paths_of(graph_module)
         self._programs: dict[tuple[Any, ...], Program | None] = {}
         self._specialized: tuple[int, ...] | None = None
         self._compilations = 0
@@ -166,12 +167,12 @@ class Part:
             raise TraceError("there is nothing to compute")
         roles = Roles.of(self._graph, call.before, call.written)
         try:
-            captured = capture(self._graph, call.before, roles, plan.computed)
+            captured = capture(self._graph, call.before, self._paths, roles, plan.computed)
         except GraphoptError:
             if not roles.sizes:
                 raise
             roles = roles.fixed()
-            captured = capture(self._graph, call.before, roles, plan.computed)
+            captured = capture(self._graph, call.before, self._paths, roles, plan.computed)
         self._specialized = roles.numbers
         if not all(is_deterministic(node) for node in nodes(captured.model)):
             raise TraceError("it draws random numbers, which are PyTorch's to draw")

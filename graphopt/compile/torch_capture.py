@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from torch import fx
 
+from graphopt.compile.torch_fast_paths import SPELLED_OUT
 from graphopt.pytorch import trace
 from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 
@@ -28,12 +29,14 @@ class Roles:
     Attributes:
         weights: Parameters and buffers that the graph only reads: constants while they stay as they are.
         tensors: Other tensors: inputs.
+        written: Those of them that the graph writes to.
         sizes: Whole numbers that are a dimension of an input -> position of that input, dimension.
         numbers: Other numbers, each a constant of its own compilation; a Python float may come as a tensor.
     """
 
     weights: tuple[int, ...]
     tensors: tuple[int, ...]
+    written: tuple[int, ...]
     sizes: dict[int, tuple[int, int]]
     numbers: tuple[int, ...]
 
@@ -64,7 +67,7 @@ class Roles:
         symbols = {position: str(nodes[position].meta.get("example_value")) for position in numbers}
         sizes = {position: dims[symbol] for position, symbol in symbols.items() if symbol in dims}
         rest = tuple(position for position in numbers if position not in sizes)
-        return Roles(tuple(weights), tuple(tensors), sizes, rest)
+        return Roles(tuple(weights), tuple(tensors), tuple(sorted(written)), sizes, rest)
 
     def fixed(self) -> Roles:
         """The same with all sizes as constants of their own compilation."""
@@ -77,27 +80,30 @@ class Captured:
 
     Attributes:
         model: Its inputs are those arguments that are tensors.
-        signature: How it stands for the module it was traced from.
         inputs: Position of the argument by graph input name.
         outputs: Graph output names of the nodes that were asked for, in order.
         written: Graph output name -> position of the argument that it is written to.
     """
 
     model: ir.Model
-    signature: Signature
     inputs: dict[str, int]
     outputs: tuple[str, ...]
     written: dict[str, int]
 
 
 def capture(
-    graph_module: fx.GraphModule, args: Sequence[Any], roles: Roles, computed: Sequence[fx.Node]
+    graph_module: fx.GraphModule,
+    args: Sequence[Any],
+    paths: Sequence[str],
+    roles: Roles,
+    computed: Sequence[fx.Node],
 ) -> Captured:
     """Trace a captured graph.
 
     Args:
         graph_module: Not changed.
         args: Arguments of a call, as they were before it.
+        paths: Their names; see `paths_of`.
         roles: What they are.
         computed: Nodes to return.
 
@@ -105,7 +111,7 @@ def capture(
         TraceError: It cannot be traced.
     """
     nodes = placeholders(graph_module)
-    module = _closed(graph_module, args, roles, computed)
+    module = _closed(graph_module, args, paths, roles, computed)
     inputs = tuple(args[position] for position in roles.tensors)
     free = {size for size, _ in roles.sizes.items()}
     shapes = tuple(_free_dims(nodes[position]) if free else None for position in roles.tensors)
@@ -116,9 +122,22 @@ def capture(
         for leaf, position in zip(signature.inputs, roles.tensors, strict=True)
         if leaf.name is not None
     }
-    outputs = tuple(str(leaf.name) for leaf in signature.outputs)
-    written = {output: by_name[name] for output, name in signature.state.items()}
-    return Captured(traced, signature, by_name, outputs, written)
+    outputs = [str(leaf.name) for leaf in signature.outputs]
+    written = dict(zip(outputs[len(computed) :], roles.written, strict=True))
+    return Captured(traced, by_name, tuple(outputs[: len(computed)]), written)
+
+
+def paths_of(graph_module: fx.GraphModule) -> list[str]:
+    """For each argument its path in the user's module, as `layer.0.weight`, or else its name in the graph.
+
+    torch.compile notes where an argument comes from, and forgets it before the graph is called.
+    """
+    found = []
+    for node in placeholders(graph_module):
+        name = getattr(getattr(node.meta.get("grapharg"), "source", None), "name", "")
+        parts = _PATH.findall(name() if callable(name) else str(name))
+        found.append(".".join(one or other for one, other in parts) or _input_name(node))
+    return found
 
 
 def placeholders(graph_module: fx.GraphModule) -> list[fx.Node]:
@@ -127,7 +146,11 @@ def placeholders(graph_module: fx.GraphModule) -> list[fx.Node]:
 
 
 def _closed(
-    graph_module: fx.GraphModule, args: Sequence[Any], roles: Roles, computed: Sequence[fx.Node]
+    graph_module: fx.GraphModule,
+    args: Sequence[Any],
+    paths: Sequence[str],
+    roles: Roles,
+    computed: Sequence[fx.Node],
 ) -> fx.GraphModule:
     """The graph as a module that has its weights, takes nothing but tensors and returns what is computed."""
     nodes = placeholders(graph_module)
@@ -138,11 +161,13 @@ def _closed(
         for target in (str(n.target) for n in graph_module.graph.nodes if n.op in ("get_attr", "call_module"))
     }
     for position in roles.tensors:
-        made[nodes[position]] = graph.placeholder(_input_name(nodes[position]))
+        made[nodes[position]] = graph.placeholder(paths[position].replace(".", "_"))
+    for position in roles.written:
+        made[nodes[position]] = graph.call_method("clone", (made[nodes[position]],))
     for position, (owner, dim) in roles.sizes.items():
         made[nodes[position]] = graph.call_function(torch.ops.aten.sym_size.int, (made[nodes[owner]], dim))
     for position in roles.weights:
-        name = _weight_name(nodes[position], attributes)
+        name = _unused(paths[position], attributes)
         attributes[name] = args[position]
         made[nodes[position]] = graph.get_attr(name)
     for position in roles.numbers:
@@ -156,7 +181,10 @@ def _closed(
         if node.op != "output" and node not in made:
             made[node] = graph.node_copy(node, lambda old: made[old])
             made[node].meta.pop("example_value", None)
-    graph.output(tuple(made[node] for node in computed))
+            if node.op == "call_function" and node.target in SPELLED_OUT:
+                made[node].target = SPELLED_OUT[node.target]
+    # Of what is written to, a copy is, which is returned: the exporter drops writes that nothing else shows.
+    graph.output(tuple(made[node] for node in (*computed, *(nodes[position] for position in roles.written))))
     return fx.GraphModule(attributes, graph)
 
 
@@ -198,13 +226,10 @@ def _input_name(node: fx.Node) -> str:
     return found[1] if found and found[1].isidentifier() else node.name
 
 
-def _weight_name(node: fx.Node, taken: dict[str, Any]) -> str:
-    """The path of a parameter in the user's module, `layer.0.weight`."""
-    source = getattr(node.meta.get("grapharg"), "source", None)
-    name = getattr(source, "name", "")
-    path = ".".join(a or b for a, b in _PATH.findall(name() if callable(name) else str(name)))
-    while not path or any(
+def _unused(path: str, taken: Iterable[str]) -> str:
+    """The path, or a longer one where it is an attribute already or leads to or through one."""
+    while any(
         other == path or other.startswith(f"{path}.") or path.startswith(f"{other}.") for other in taken
     ):
-        path = f"{path}_" if path else node.name
+        path += "_"
     return path
