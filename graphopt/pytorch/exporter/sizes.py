@@ -103,6 +103,8 @@ def size_translation(site: Site) -> Sizes | list[Sizes] | None:
         return None
     inputs = range(1 if site.node.op_type == "CastLike" else len(site.node.inputs))
     operands = [site.numbers(index) for index in inputs]
+    if operands and operands[0] is None and site.node.op_type in ("Gather", "Size"):
+        return _of_unranked_shape(site, operands)
     if any(each is None and site.has(index) for index, each in enumerate(operands)):
         return None
     computed = any(site.is_size(index) for index in inputs)
@@ -268,7 +270,9 @@ def _of_unranked_shape(site: Site, operands: Operands) -> Sizes | None:
     """Single sizes of a tensor, or its rank, where the rank is known at run time only."""
     value = site.node.inputs[0]
     shape = None if value is None else value.producer()
-    if shape is None or shape.op_type != "Shape" or shape.attributes or shape.inputs[0] is None:
+    if shape is None or shape.op_type != "Shape" or shape.inputs[0] is None:
+        return None
+    if shape.attributes.get_int("start", 0) or "end" in shape.attributes:
         return None
     x = site.emitter.tensor(shape.inputs[0])
     if site.node.op_type == "Size":
