@@ -154,10 +154,19 @@ def arguments(example_inputs: Any, parameters: Sequence[str]) -> tuple[tuple[Any
     return (example_inputs,), {}
 
 
-def parameter_names(function: Any) -> tuple[str, ...]:
-    """Names of the parameters of a function or bound method, without `*args` and `**kwargs`."""
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return tuple(p.name for p in inspect.signature(function).parameters.values() if p.kind not in kinds)
+def parameter_names(function: Any, given: int = 0) -> tuple[str, ...]:
+    """Names of the parameters of a function or bound method, those by position first.
+
+    Args:
+        function: The function.
+        given: Number of positional arguments; those that go into `*args` are called `args.0` and so on.
+    """
+    kind = inspect.Parameter
+    parameters = list(inspect.signature(function).parameters.values())
+    names = [p.name for p in parameters if p.kind in (kind.POSITIONAL_ONLY, kind.POSITIONAL_OR_KEYWORD)]
+    rest = [p.name for p in parameters if p.kind == kind.VAR_POSITIONAL]
+    names += [f"{name}.{index}" for name in rest for index in range(given - len(names))]
+    return (*names, *(p.name for p in parameters if p.kind == kind.KEYWORD_ONLY))
 
 
 def to_numpy(value: Any) -> np.ndarray[Any, Any]:

@@ -6,6 +6,7 @@ Never changes the module: modes are restored, whatever happens.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ from graphopt.pytorch.importer.eager import in_eval_mode, quiet, run_eagerly
 from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
 from graphopt.pytorch.recurrent import kept_whole
 from graphopt.pytorch.signature import arguments, parameter_names, to_tensor
+
+_SCALARS = (bool, int, float, complex, str, bytes, type(None), torch.SymInt, torch.dtype, torch.device)
+_LEAVES = (torch.Tensor, *_SCALARS)
+"""What may stand at the ends of nested arguments and results."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,11 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
         )
     module = getattr(module, "_orig_mod", module)  # torch.compile wraps
     _demand_real_weights(module)
-    parameters = parameter_names(module.forward)
-    args, kwargs = arguments(example_inputs, parameters)
-    args, kwargs = pytree.tree_map_only(np.ndarray, to_tensor, (args, kwargs))
+    args, kwargs = arguments(example_inputs, parameter_names(module.forward))
+    parameters = parameter_names(module.forward, len(args))
+    args, kwargs = _tensors_of_their_own((args, kwargs))
     _demand_fitting(module, args, kwargs)
+    _open_up((args, kwargs), f"an argument of {type(module).__name__}")
     dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
     program = _exported(module, args, kwargs, dimensions)
     return Captured(program, module, parameters, args, kwargs, dimensions)
@@ -93,27 +99,66 @@ def _exported(
                 raise explained(error, name) from error
             if is_about_inputs(error):
                 raise explained_constraint(error, name, lambda: export(strict=False)) from error
-            if (own := _failure_of_forward(module, args, kwargs)) is not None:
+            try:
+                result = run_eagerly(module, args, kwargs).result
+            except Exception as own:
                 raise own_failure(own, name) from own
+            if _open_up(result, f"a result of {name}"):
+                return export(strict=False)
             # Python that cannot run on stand-ins for tensors can often be analysed as text.
             with contextlib.suppress(Exception):
                 return export(strict=True)
             raise explained(error, name) from error
 
 
-def _failure_of_forward(
-    module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Exception | None:
-    try:
-        run_eagerly(module, args, kwargs)
-    except Exception as error:
-        return error
-    return None
+def _tensors_of_their_own(nested: Any) -> Any:
+    """Arrays as tensors, and a tensor given in two places as two, which may have different sizes later."""
+    seen: set[int] = set()
+
+    def own(leaf: Any) -> Any:
+        if isinstance(leaf, np.ndarray):
+            return to_tensor(leaf)
+        if isinstance(leaf, torch.Tensor):
+            if id(leaf) in seen:
+                return leaf.detach().clone()
+            seen.add(id(leaf))
+        return leaf
+
+    return pytree.tree_map(own, nested)
+
+
+def _open_up(nested: Any, what: str) -> bool:
+    """Let torch see into dataclasses that it does not know yet.
+
+    Returns:
+        Whether there were any.
+
+    Raises:
+        TraceError: there are objects of another kind.
+    """
+    found = False
+    while unknown := [leaf for leaf in pytree.tree_leaves(nested) if not isinstance(leaf, _LEAVES)]:
+        kind = type(unknown[0])
+        if not dataclasses.is_dataclass(kind):
+            raise TraceError(
+                f"{what} is a {kind.__qualname__}, whose tensors torch cannot see",
+                hint="use tensors in tuples, lists, dicts or a dataclass, or register the class with "
+                "torch.utils._pytree.register_pytree_node",
+            )
+        torch.export.register_dataclass(kind)
+        found = True
+    return found
 
 
 def _demand_real_weights(module: torch.nn.Module) -> None:
     if isinstance(module, torch.jit.ScriptModule):
         raise UsageError("a ScriptModule cannot be traced", hint="give the nn.Module that it was made from")
+    for name, part in module.named_modules():
+        if type(part).__module__.startswith(("torch.ao.nn.quantized", "torch.nn.quantized")):
+            raise TraceError(
+                f"{name or 'the module'!r} is a {type(part).__name__} of packed integers: no trace sees them",
+                hint="trace the float module, and quantize the graph",
+            )
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if is_lazy(tensor):
             raise TraceError(

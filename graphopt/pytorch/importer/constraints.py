@@ -21,7 +21,7 @@ _CREATED = re.compile(r"create_symbol (s\d+) = -?\d+ for (L\[.*?\.size\(\)\[\d+\
 _FIXED = re.compile(r"marked (.+?) as dynamic but your code specialized it to be a constant \((-?\d+)\)")
 _EQUAL = re.compile(r"The values of (\w+) = .*? and (\w+) = .*? must always be equal")
 _GUARD = re.compile(r"Not all values of (\w+) = .*? satisfy the generated guard (.+?)\.?$", re.MULTILINE)
-_RELATION = re.compile(r"The values of (\w+) = .*? must always be related .*? by ?(.*)")
+_CONFLICT = re.compile(r"(\d+) for dimension inputs\['([^']+)'\](.*?)\.shape\[(\d+)\]")
 
 
 class GuardLog(logging.Handler):
@@ -100,6 +100,8 @@ def explained_constraint(error: BaseException, name: str, again: Callable[[], ob
             f"{name} cannot be traced: not every size of {match[1]!r} is possible{place}",
             hint=f"narrow the dimension ({bounds}), or give its name as a text and have the bounds found",
         )
+    if match := _CONFLICT.search(text):
+        return _fixed(f"L['{match[2]}']{match[3]}.size()[{match[4]}]", match[1], name, log)
     first = text.strip().splitlines()[0]
     return TraceError(f"{name} cannot be traced: {first}", hint="leave that dimension out of dynamic_shapes")
 

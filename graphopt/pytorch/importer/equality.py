@@ -19,7 +19,7 @@ from graphopt.execute import OutputDifference, Session, Tolerance, compare, defa
 from graphopt.execute.check import NOISE_FACTOR
 from graphopt.execute.compare import EXACT
 from graphopt.execute.conditioning import rounding_noise
-from graphopt.ir import facts
+from graphopt.ir import is_deterministic
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
 from graphopt.pytorch.signature import Signature, to_numpy
@@ -123,9 +123,9 @@ def _random_outputs(model: ir.Model) -> set[str]:
     for node in model.graph:
         inner = (one for attribute in node.attributes.values() for one in _inside(attribute))
         if (
-            facts(node).random
+            not is_deterministic(node)
             or any(value in reached for value in node.inputs)
-            or any(facts(one).random for one in inner)
+            or not all(is_deterministic(one) for one in inner)
         ):
             reached.update(node.outputs)
     return {value.name or "" for value in model.graph.outputs if value in reached}

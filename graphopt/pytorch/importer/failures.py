@@ -95,7 +95,7 @@ def is_about_inputs(error: BaseException) -> bool:
         return True
     if isinstance(error, UserError):
         return error.error_type in (UserErrorType.CONSTRAINT_VIOLATION, UserErrorType.INVALID_INPUT)
-    return False
+    return isinstance(error, ValueError) and "user-specified" in str(error)
 
 
 def _located(name: str, problem: str, where: SourceLine | None, hint: str | None) -> TraceError:

@@ -5,7 +5,7 @@ Torch's exporter names values after its own nodes; here they get the names a use
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -13,51 +13,64 @@ import torch
 from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
+from graphopt.errors import TraceError
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.dimensions import name_dimensions, range_notes, symbol_names
+from graphopt.pytorch.importer.state import Written
 from graphopt.pytorch.importer.weights import add_state
 from graphopt.pytorch.signature import Leaf, Signature
 
 NEXT = ".next"
 """Suffix of the output that holds the next value of a buffer or argument that forward writes to."""
 
-_STATE_KINDS = ("BUFFER_MUTATION", "PARAMETER_MUTATION")
 
-
-def settle_interface(model: ir.Model, captured: Captured, lowered: torch.export.ExportedProgram) -> Signature:
+def settle_interface(
+    model: ir.Model,
+    captured: Captured,
+    lowered: torch.export.ExportedProgram,
+    weights: Mapping[str, ir.Value],
+    written: Sequence[Written],
+) -> Signature:
     """Name inputs, outputs and dimensions, and give state its inputs and outputs.
 
     Args:
         model: The translated graph; its values bear the names of the nodes of `lowered`.
         captured: What was traced.
-        lowered: The program the graph was made from.
+        lowered: The program the graph was made from; its outputs begin with the next values of `written`.
+        weights: The initializer that holds each of its tensors.
+        written: What forward writes to.
     """
     graph = model.graph
     program = captured.program
     values = {value.name: value for value in _values(graph)}
+    for spec in lowered.graph_signature.input_specs:
+        if spec.target in weights:
+            values[spec.arg.name] = weights[spec.target]
     inputs, notes = _inputs(captured, graph.initializers)
     placeholders = [spec.arg.name for spec in _user_inputs(lowered)]
     names = dict(zip(placeholders, (leaf.name for leaf in inputs), strict=True))
     outputs = _Outputs(graph, {leaf.name for leaf in inputs if leaf.name} | set(graph.initializers))
     out_spec = program.call_spec.out_spec
     results = []
-    for path, given, spec in zip(
-        _paths(out_spec), _user_outputs(program), _user_outputs(lowered), strict=True
-    ):
-        if isinstance(given.arg, ConstantArgument):
-            results.append(Leaf(None, given.arg.value))
+    tensors = iter(_user_outputs(lowered)[len(written) :])
+    for path, spec in zip(_paths(out_spec), _user_outputs(program), strict=True):
+        if isinstance(spec.arg, ConstantArgument):
+            results.append(Leaf(None, spec.arg.value))
         else:
-            results.append(Leaf(outputs.add(values[spec.arg.name], output_name(path))))
+            results.append(Leaf(outputs.add(values[next(tensors).arg.name], output_name(path))))
     state: dict[str, str] = {}
-    for spec in lowered.graph_signature.output_specs:
-        if spec.kind.name in _STATE_KINDS:
-            add_state(model, spec.target, lowered)
-            state[outputs.add(values[spec.arg.name], spec.target + NEXT)] = spec.target
-            notes.append(f"forward writes to {spec.target!r}: its next value is an output of the graph")
-        elif spec.kind == OutputKind.USER_INPUT_MUTATION:
-            name = names[spec.target] or spec.target
-            state[outputs.add(values[spec.arg.name], name + NEXT)] = name
-            notes.append(f"forward writes to its argument {name!r}: its next value is an output of the graph")
+    for each, spec in zip(written, _user_outputs(lowered), strict=False):
+        name = names[each.target] if each.is_argument else each.target
+        assert name is not None
+        if not each.is_argument:
+            add_state(model, name, lowered)
+        state[outputs.add(values[spec.arg.name], name + NEXT)] = name
+        notes.append(f"forward writes to {name!r}: its next value is an output of the graph")
+    if not outputs.made:
+        raise TraceError(
+            f"{type(captured.module).__name__} cannot be traced: its forward returns no tensor",
+            hint="return what it computes",
+        )
     for placeholder, name in names.items():
         if name is not None:
             values[placeholder].name = name
@@ -82,7 +95,7 @@ class _Outputs:
     def __init__(self, graph: ir.Graph, taken: set[str]) -> None:
         self._graph = graph
         self._taken = taken
-        self._made: list[tuple[ir.Value, str]] = []
+        self.made: list[tuple[ir.Value, str]] = []
         graph.outputs.clear()
 
     def add(self, value: ir.Value, name: str) -> str:
@@ -90,17 +103,17 @@ class _Outputs:
         while name in self._taken:
             name = f"{name}_out" if not name.endswith("_out") else f"{name}_"
         self._taken.add(name)
-        if value.producer() is None or any(value is made for made, _ in self._made):
+        if value.producer() is None or any(value is made for made, _ in self.made):
             copy = ir.Node("", "Identity", [value], name=f"{name}/Identity")
             copy.outputs[0].type, copy.outputs[0].shape = value.type, value.shape
             self._graph.append(copy)
             value = copy.outputs[0]
-        self._made.append((value, name))
+        self.made.append((value, name))
         return name
 
     def settle(self) -> None:
         """Give the outputs their names, and other names to inner values that had those."""
-        interface = {id(value) for value, _ in self._made}
+        interface = {id(value) for value, _ in self.made}
         interface |= {id(value) for value in (*self._graph.inputs, *self._graph.initializers.values())}
         inner = [value for value in _values(self._graph) if id(value) not in interface]
         everywhere = self._taken | {value.name for value in inner}
@@ -108,9 +121,9 @@ class _Outputs:
             if value.name in self._taken:
                 value.name = _free(f"{value.name}_inner", everywhere)
                 everywhere.add(value.name)
-        for value, name in self._made:
+        for value, name in self.made:
             value.name = name
-        self._graph.outputs.extend(value for value, _ in self._made)
+        self._graph.outputs.extend(value for value, _ in self.made)
 
 
 def _inputs(captured: Captured, taken: Container[str]) -> tuple[list[Leaf], list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,12 +9,14 @@ from typing import Any
 import onnx_ir as ir
 import torch
 from torch.export.graph_signature import ConstantArgument
+from torch.utils import _pytree as pytree
 
 from graphopt.pytorch.importer import convolution, quantization, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
 from graphopt.pytorch.importer.provenance import tell_provenance
+from graphopt.pytorch.importer.state import returning_state
 from graphopt.pytorch.importer.torchlib import kept_table
 from graphopt.pytorch.importer.untranslated import explained_translation
 from graphopt.pytorch.importer.weights import share_weights
@@ -34,47 +35,47 @@ def translate(
         TraceError: an operator has no translation.
     """
     try:
-        with quiet(), kept_table(), _without_constant_outputs(captured.program):
-            exported = torch.onnx.export(
-                captured.program,
-                dynamo=True,
-                optimize=False,
-                verbose=False,
-                opset_version=OPSET,
-                custom_translation_table={
-                    **convolution.translations(),
-                    **recurrent.translations(),
-                    **quantization.translations(),
-                    **custom_translation_table,
-                },
-            )
+        with quiet(), kept_table():
+            program, written = returning_state(captured.program)
+            with _tensors_only(program):
+                exported = torch.onnx.export(
+                    program,
+                    dynamo=True,
+                    optimize=False,
+                    verbose=False,
+                    opset_version=OPSET,
+                    custom_translation_table={
+                        **convolution.translations(),
+                        **recurrent.translations(),
+                        **quantization.translations(),
+                        **custom_translation_table,
+                    },
+                )
     except Exception as error:
         raise explained_translation(error, type(captured.module).__name__) from error
     model: ir.Model = exported.model
     quantization.settle_opset(model)
     lowered = exported.exported_program
-    share_weights(model, lowered)
-    signature = settle_interface(model, captured, lowered)
+    weights = share_weights(model, lowered, captured.module, {each.target for each in written})
+    signature = settle_interface(model, captured, lowered, weights, written)
     tell_provenance(model)
     model.meta[SIGNATURE_KEY] = signature
     return model
 
 
 @contextmanager
-def _without_constant_outputs(program: torch.export.ExportedProgram) -> Iterator[None]:
-    """Numbers that forward returns taken out of the graph for a while: torch's exporter knows None only."""
+def _tensors_only(program: torch.export.ExportedProgram) -> Iterator[None]:
+    """The program's results as a flat tuple without numbers for a while: torch's exporter knows none."""
     node = program.graph.output_node()
-    args, specs = node.args, program.graph_signature.output_specs
+    signature = program.module_call_graph[0].signature
+    args, out_spec, specs = node.args, signature.out_spec, program.graph_signature.output_specs
     kept = list(specs)
-    node.args = (tuple(arg if isinstance(arg, torch.fx.Node) else None for arg in args[0]),)
-    specs[:] = [
-        dataclasses.replace(spec, arg=ConstantArgument(spec.arg.name, None))
-        if isinstance(spec.arg, ConstantArgument)
-        else spec
-        for spec in specs
-    ]
+    tensors = [arg for arg in args[0] if isinstance(arg, torch.fx.Node)]
+    node.args = (tuple(tensors),)
+    signature.out_spec = pytree.tree_structure(tuple(range(len(tensors))))
+    specs[:] = [spec for spec in specs if not isinstance(spec.arg, ConstantArgument)]
     try:
         yield
     finally:
-        node.args = args
+        node.args, signature.out_spec = args, out_spec
         specs[:] = kept

@@ -6,6 +6,7 @@ No elements are copied, except from tensors on another device or with gaps betwe
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Any
 
 import onnx_ir as ir
@@ -21,35 +22,51 @@ _LIFTED = re.compile(r"(?:^|\.)_?lifted_tensor_\d+$")
 """Names that torch.export makes up for tensors that forward creates."""
 
 
-def share_weights(model: ir.Model, program: torch.export.ExportedProgram) -> None:
+def share_weights(
+    model: ir.Model, program: torch.export.ExportedProgram, module: torch.nn.Module, written: Container[str]
+) -> dict[str, ir.Value]:
     """Let the initializers see the tensors' own memory, say what they were, and keep tied ones once.
 
     Args:
         model: A graph whose initializers hold the exporter's tensors.
         program: The program it was made from.
+        module: Knows the first name of a tied tensor.
+        written: Names of tensors that forward writes to; they are never tied.
+
+    Returns:
+        The initializer that holds each of the program's tensors, by the tensor's name in the program.
     """
     graph = model.graph
+    named = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    first_names: dict[Any, str] = {}
+    for name, tensor in named:
+        first_names.setdefault(_memory(tensor), name)
     signature = program.graph_signature
     kinds = dict.fromkeys(signature.parameters, "parameter") | dict.fromkeys(signature.buffers, "buffer")
-    written = {spec.target for spec in signature.output_specs}
+    held: dict[str, ir.Value] = {}
     first_at: dict[Any, ir.Value] = {}
     for name, value in list(graph.initializers.items()):
         tensor = getattr(value.const_value, "raw", None)
         if not isinstance(tensor, torch.Tensor):
             continue
-        key = (tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride())
-        if tensor.numel() and name not in written and (first := first_at.setdefault(key, value)) is not value:
-            value.replace_all_uses_with(first)
-            graph.initializers.pop(name)
-            continue
+        held[name] = value
+        key = _memory(tensor)
         kind = kinds.get(name, "constant")
+        if tensor.numel() and name not in written:
+            first = first_at.setdefault(key, value)
+            if first is not value:
+                value.replace_all_uses_with(first)
+                graph.initializers.pop(name)
+                held[name] = first
+                continue
+            if kind != "constant" and first_names.get(key, name) not in graph.initializers:
+                _rename(value, first_names[key], graph)
         if _LIFTED.search(name):
-            graph.initializers.pop(name)
-            value.name = _constant_name(value, graph)
-            graph.initializers[value.name] = value
+            _rename(value, _constant_name(value, graph), graph)
         _fill(value, tensor)
         value.metadata_props.clear()
         value.metadata_props[TORCH_KEY] = kind
+    return held
 
 
 def add_state(model: ir.Model, name: str, program: torch.export.ExportedProgram) -> None:
@@ -62,6 +79,17 @@ def add_state(model: ir.Model, name: str, program: torch.export.ExportedProgram)
         value.metadata_props[TORCH_KEY] = "buffer"
         graph.initializers[name] = value
     graph.inputs.append(graph.initializers[name])
+
+
+def _memory(tensor: torch.Tensor) -> Any:
+    """Equal for tensors that are the same elements in the same order."""
+    return tensor.data_ptr(), tensor.dtype, tuple(tensor.shape), tensor.stride()
+
+
+def _rename(value: ir.Value, name: str, graph: ir.Graph) -> None:
+    graph.initializers.pop(value.name or "")
+    value.name = name
+    graph.initializers[name] = value
 
 
 def _fill(value: ir.Value, tensor: torch.Tensor) -> None:
