@@ -8,6 +8,21 @@ import torch
 import torch.nn.functional as F
 
 
+def batch_norm(
+    x: torch.Tensor,
+    mean: torch.Tensor,
+    variance: torch.Tensor,
+    scale: torch.Tensor,
+    bias: torch.Tensor,
+    epsilon: float = 1e-5,
+) -> torch.Tensor:
+    """Normalize channels by statistics (C) that gradients flow into, unlike `F.batch_norm`'s."""
+    mean, variance, scale, bias = [
+        each.reshape(-1, *[1] * (x.dim() - 2)) for each in (mean, variance, scale, bias)
+    ]
+    return ((x - mean) * torch.rsqrt(variance + epsilon) * scale + bias).to(x.dtype)
+
+
 def batch_norm_training(
     x: torch.Tensor,
     mean: torch.Tensor,
@@ -32,11 +47,10 @@ def batch_norm_training(
         The result, and the running mean and (population) variance after this batch.
     """
     axes = [0, *range(2, x.dim())]
-    wide = x.to(mean.dtype)
-    own_variance, own_mean = torch.var_mean(wide, axes, correction=0)
-    y = F.batch_norm(x, own_mean, own_variance, scale, bias, eps=epsilon)
-    kept = momentum
-    return y, mean * kept + own_mean * (1 - kept), variance * kept + own_variance * (1 - kept)
+    own_variance, own_mean = torch.var_mean(x.to(mean.dtype), axes, correction=0)
+    y = batch_norm(x, own_mean, own_variance, scale, bias, epsilon)
+    new = 1 - momentum
+    return y, mean * momentum + own_mean * new, variance * momentum + own_variance * new
 
 
 def layer_norm(

@@ -29,8 +29,8 @@ def last_padding(
         size, step = sizes[axis] + begin[axis], stride[axis]
         last = end[axis]
         if ceil:
-            free = size + last - reach[axis]
-            count = torch.sym_min(-(-free // step), (size - 1) // step) + 1
+            free = size + last - reach[axis] + step - 1
+            count = torch.sym_min(free // step, (size - 1) // step) + 1
             last = (count - 1) * step + reach[axis] - size
         pads += [begin[axis], last]
     return pads
@@ -53,8 +53,7 @@ def max_pool(
         dilation: Steps between a window's elements.
     """
     pool = _MAX_POOLS[len(kernel_size)]
-    wide = x if x.is_floating_point() else x.double() if x.element_size() > 2 else x.float()
-    wide = F.pad(wide, list(padding), value=float("-inf"))
+    wide = _padded(_as_float(x), padding, float("-inf"))
     return pool(wide, tuple(kernel_size), tuple(stride), 0, tuple(dilation)).to(x.dtype)
 
 
@@ -77,15 +76,15 @@ def max_pool_with_indices(
         column_major: Whether the first spatial dimension counts fastest, rather than the last.
     """
     pool = _MAX_POOLS[len(kernel_size)]
-    wide = x if x.is_floating_point() else x.double() if x.element_size() > 2 else x.float()
-    padded = F.pad(wide, list(padding), value=float("-inf"))
+    padded = _padded(_as_float(x), padding, float("-inf"))
     values, places = pool(padded, tuple(kernel_size), tuple(stride), 0, tuple(dilation), return_indices=True)
     rank = len(kernel_size)
     spatial = x.shape[2:]
     coordinates = []
     for axis in reversed(range(rank)):
-        coordinates.append(places % padded.shape[axis + 2] - padding[2 * (rank - 1 - axis)])
-        places = places // padded.shape[axis + 2]
+        size = places.new_full((), padded.shape[axis + 2])
+        coordinates.append(places % size - padding[2 * (rank - 1 - axis)])
+        places = places // size
     order = range(rank) if not column_major else reversed(range(rank))
     planes = torch.arange(x.shape[0] * x.shape[1], device=x.device)
     index = planes.reshape(x.shape[0], x.shape[1], *[1] * rank).expand_as(values)
@@ -141,7 +140,7 @@ def sum_pool(
     dilation: Sequence[int],
 ) -> torch.Tensor:
     """Sums of windows of `x` (N, C, ...), padded with zeros: a convolution of each channel with ones."""
-    padded = F.pad(x, list(padding))
+    padded = _padded(x, padding, 0.0)
     channels = padded.flatten(0, 1).unsqueeze(1)
     ones = x.new_ones(1, 1, *kernel_size)
     summed = _CONVOLUTIONS[len(kernel_size)](channels, ones, None, tuple(stride), 0, tuple(dilation))
@@ -179,3 +178,16 @@ def max_unpool(
     for wanted, size in zip(reversed(output_shape), reversed(sizes), strict=True):
         pads += [0, wanted - size]
     return F.pad(whole, pads)
+
+
+def _as_float(x: torch.Tensor) -> torch.Tensor:
+    """`x` in a type of floats that holds its numbers."""
+    if x.is_floating_point():
+        return x
+    return x.double() if x.element_size() > 2 else x.float()
+
+
+def _padded(x: torch.Tensor, padding: Sequence[int], value: float) -> torch.Tensor:
+    if all(isinstance(size, int) and size == 0 for size in padding):
+        return x
+    return F.pad(x, list(padding), value=value)

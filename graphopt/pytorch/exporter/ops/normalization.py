@@ -17,6 +17,8 @@ def batch_normalization(site: Site) -> fx.Node | list[fx.Node]:
     x, scale, bias, mean, variance = [site.tensor(index) for index in range(5)]
     epsilon = site.attribute("epsilon", _EPSILON)
     if not site.attribute("training_mode", 0):
+        if site.constant(3) is None or site.constant(4) is None:
+            return site.call(functions.batch_norm, x, mean, variance, scale, bias, epsilon=epsilon)
         return site.call(F.batch_norm, x, mean, variance, scale, bias, eps=epsilon)
     momentum = site.attribute("momentum", 0.9)
     results = site.call(

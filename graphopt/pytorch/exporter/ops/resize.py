@@ -99,13 +99,15 @@ def _request(site: Site) -> _Request:
 
 def _spatial(site: Site, request: _Request) -> _Request | None:
     """The request without the dimensions that keep their size; None if that is not known of any."""
+    if _coordinates(site) == "tf_crop_and_resize":
+        return None
     rank = site.rank(0)
     kept = []
     for i, axis in enumerate(request.axes):
         if rank is not None and axis < 0:
             axis += rank
         if isinstance(request.scales, tuple):
-            changes = request.scales[i] != 1 or _coordinates(site) == "tf_crop_and_resize"
+            changes = request.scales[i] != 1
         elif isinstance(request.sizes, list):
             changes = not _is_own_size(site, axis, request.sizes[i])
         else:
