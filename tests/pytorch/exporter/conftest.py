@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import onnx_ir as ir
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from graphopt.execute import Session, compare
-from graphopt.pytorch import to_fx
+from graphopt.pytorch import to_fx, trace
 from graphopt.pytorch.exporter.dtypes import TORCH_DTYPES, to_torch
 
 Agree: TypeAlias = Callable[..., Any]
@@ -23,6 +23,31 @@ def agree() -> Agree:
     Arrays of types that numpy lacks come as `ml_dtypes` has them. `constant` names inputs to make constants.
     """
     return _agree
+
+
+@pytest.fixture
+def come_back() -> Callable[..., ir.Model]:
+    """A function: model text, input arrays and arrays of other sizes in, the model traced from the module out.
+
+    Dimensions that the text gives by name are traced as dynamic; the trace equals the model at both sizes.
+    """
+    return _come_back
+
+
+def _come_back(text: str, arrays: Sequence[Any], others: Sequence[Any]) -> ir.Model:
+    module = _agree(text, *arrays)
+    model = ir.from_onnx_text(text)
+    dynamic = tuple(
+        {axis: dim.value for axis, dim in enumerate(value.shape or ()) if not isinstance(dim, int)}
+        for value in model.graph.inputs
+    )
+    traced = trace(module, tuple(to_torch(ir.tensor(array)) for array in arrays), dynamic)
+    feed = dict(zip((value.name or "" for value in model.graph.inputs), others, strict=True))
+    again = dict(zip((value.name or "" for value in traced.graph.inputs), others, strict=True))
+    expected = Session(model).run(feed)
+    actual = dict(zip(expected, Session(traced).run(again).values(), strict=True))
+    assert not [str(each) for each in compare(expected, actual, rtol=1e-5) if not each.equal]
+    return traced
 
 
 def _agree(text: str, *arrays: Any, constant: tuple[str, ...] = ()) -> torch.fx.GraphModule:
@@ -52,3 +77,25 @@ def _array(tensor: torch.Tensor) -> Any:
         return tensor.numpy()
     dtype = next(dtype for dtype, held in TORCH_DTYPES.items() if held == tensor.dtype)
     return tensor.view(torch.uint8).numpy().view(dtype.numpy())
+
+
+@pytest.fixture
+def exports() -> Callable[..., None]:
+    """A function: whether a module, exported at some sizes, computes the same at others.
+
+    Takes the module, example tensors, the numbers of their dynamic dimensions, and tensors of other sizes.
+    """
+    return _exports
+
+
+def _exports(
+    module: torch.fx.GraphModule,
+    examples: tuple[torch.Tensor, ...],
+    dynamic: tuple[tuple[int, ...], ...],
+    others: tuple[torch.Tensor, ...],
+) -> None:
+    shapes = tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in dynamic)
+    program = torch.export.export(module, examples, dynamic_shapes=shapes, strict=False)
+    symbols = [str(node.meta["val"]) for node in program.graph.nodes if "val" in node.meta]
+    assert not [text for text in symbols if text.startswith("u")], "sizes that depend on data"
+    torch.testing.assert_close(program.module()(*others), module(*others))
