@@ -6,6 +6,7 @@ The body becomes a function of the model, which the pass `inline` then puts in t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import onnx
 import onnx.defs
@@ -28,7 +29,8 @@ def expand(model: ir.Model, is_translated: Callable[[ir.Node], bool]) -> None:
     """
     while True:
         missing = [node for node in nodes(model) if not is_translated(node)]
-        if not any([_expand(model, node) for node in missing]):
+        expanded = [node for node in missing if _expand(model, node)]
+        if not expanded:
             return
         Inline()(model)
         model.opset_imports.pop(_DOMAIN, None)
@@ -49,14 +51,16 @@ def _expand(model: ir.Model, node: ir.Node) -> bool:
     assert isinstance(function, ir.Function)
     function.domain, function.name = _DOMAIN, f"{node.op_type}_{len(model.functions)}"
     for domain in function.opset_imports:
-        function.opset_imports[domain] = model.opset_imports.setdefault(domain, function.opset_imports[domain])
+        function.opset_imports[domain] = model.opset_imports.setdefault(
+            domain, function.opset_imports[domain]
+        )
     model.functions[function.identifier()] = function
     model.opset_imports[_DOMAIN] = 1
     node.domain, node.op_type = _DOMAIN, function.name
     return True
 
 
-def _body(node: ir.Node, schema: onnx.defs.OpSchema, version: int) -> onnx.FunctionProto | None:
+def _body(node: ir.Node, schema: Any, version: int) -> onnx.FunctionProto | None:
     if schema.has_function:
         older = [each for each in schema.function_opset_versions if each <= version] or [version]
         serialized = schema.get_function_with_opset_version(max(older))
@@ -89,8 +93,8 @@ def _type(value: ir.Value) -> onnx.TypeProto:
     return proto
 
 
-def _state_defaults(node: ir.Node, schema: onnx.defs.OpSchema) -> None:
+def _state_defaults(node: ir.Node, schema: Any) -> None:
     """Give a node the attributes that it leaves to their defaults, as a body refers to them."""
     for name, attribute in schema.attributes.items():
         if name not in node.attributes and attribute.default_value.type != onnx.AttributeProto.UNDEFINED:
-            node.attributes[name] = ir.from_proto(attribute.default_value)
+            node.attributes[name] = ir.serde.deserialize_attribute(attribute.default_value)

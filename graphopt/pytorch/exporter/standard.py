@@ -50,4 +50,7 @@ def as_standard(
     for index in range(len(values)):
         node.replace_input_with(index, None)
     emitted = [found] if not isinstance(found, (list, tuple)) else list(found)
-    return [each if each is None or isinstance(each, fx.Node) else site.emitter.materialize(each) for each in emitted]
+    return [
+        each if each is None or isinstance(each, fx.Node) else site.emitter.materialize(each)
+        for each in emitted
+    ]

@@ -1,7 +1,7 @@
 """Attention as ONNX and onnxruntime have it: masks, caches, shared heads, and rotary positions.
 
-Where `F.scaled_dot_product_attention` means exactly the same, graphs call that; here is the rest. Queries, keys
-and values are (batch, heads, length, width) throughout.
+Where `F.scaled_dot_product_attention` means exactly the same, graphs call that; here is the rest. Queries,
+keys and values are (batch, heads, length, width) throughout.
 """
 
 from __future__ import annotations
@@ -98,7 +98,11 @@ def attention(
     masked = stages[1]
     unattended = None
     if mask is not None:
-        added = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -math.inf)  if mask.dtype == torch.bool else mask
+        added = (
+            torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -math.inf)
+            if mask.dtype == torch.bool
+            else mask
+        )
         masked = masked + added
         unattended = (added == -math.inf).all(-1, keepdim=True)
     stages.append(masked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -107,6 +108,51 @@ def qlinear_conv(
     return requantize(total, factor, zero_point.reshape(()), dtype)
 
 
+def qlinear_add(
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero_point: Tensor | None,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero_point: Tensor | None,
+    scale: Tensor,
+    zero_point: Tensor | None,
+    dtype: str,
+) -> Tensor:
+    """Sum of integers as integers of `dtype`, in onnxruntime's order: two fused multiply-adds."""
+    a_ratio, b_ratio = a_scale / scale, b_scale / scale
+    shift = a_ratio * _shift(a_zero_point) + b_ratio * _shift(b_zero_point)
+    total = _fused(a, a_ratio, _fused(b, b_ratio, _shift(zero_point) - shift))
+    return torch.round(total).clamp(*RANGES[dtype]).to(held_as(dtype))
+
+
+def qlinear_mul(
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero_point: Tensor | None,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero_point: Tensor | None,
+    scale: Tensor,
+    zero_point: Tensor | None,
+    dtype: str,
+) -> Tensor:
+    """Product of integers as integers of `dtype`; onnxruntime rounds it after the zero point is added."""
+    product = (a.to(torch.float32) - _shift(a_zero_point)) * (b.to(torch.float32) - _shift(b_zero_point))
+    total = product * (a_scale * b_scale / scale) + _shift(zero_point)
+    return torch.round(total).clamp(*RANGES[dtype]).to(held_as(dtype))
+
+
+def _shift(zero_point: Tensor | None) -> Tensor | float:
+    return 0.0 if zero_point is None else zero_point.to(torch.float32)
+
+
+def _fused(x: Tensor, factor: Tensor, addend: Tensor | float) -> Tensor:
+    """`x * factor + addend`, rounded once to float32."""
+    exact = x.to(torch.float64) * factor.to(torch.float64)
+    return (exact + addend).to(torch.float32)
+
+
 def _by_row(parameter: Tensor) -> Tensor:
     """A parameter for each row, as a column."""
     return parameter.unsqueeze(-1) if parameter.dim() == 1 else parameter
@@ -117,8 +163,7 @@ def _exact(x: Tensor, zero_point: Tensor | None) -> Tensor:
     return x.double() if zero_point is None else x.double() - zero_point.double()
 
 
-@custom_op("graphopt::dynamic_quantize", mutates_args=())
-def _dynamic_quantize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _dynamic_quantize_kernel(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     low, high = x.amin().clamp(max=0), x.amax().clamp(min=0)
     scale = torch.where(high == low, torch.ones_like(high), (high - low) / 255)
     zero_point = torch.round((-low / scale).clamp(0, 255))
@@ -126,24 +171,32 @@ def _dynamic_quantize(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return y.to(torch.uint8), scale, zero_point.to(torch.uint8)
 
 
-@_dynamic_quantize.register_fake
-def _(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _dynamic_quantize_shape(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return x.new_empty(x.shape, dtype=torch.uint8), x.new_empty(()), x.new_empty((), dtype=torch.uint8)
 
 
-@custom_op("graphopt::matmul_integer", mutates_args=())
-def _matmul_integer(a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None) -> Tensor:
+_dynamic_quantize: Any = custom_op("graphopt::dynamic_quantize", _dynamic_quantize_kernel, mutates_args=())
+_dynamic_quantize.register_fake(_dynamic_quantize_shape)
+
+
+def _matmul_integer_kernel(
+    a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None
+) -> Tensor:
     left = _exact(a, None if a_zero_point is None else _by_row(a_zero_point))
     return torch.matmul(left, _exact(b, b_zero_point)).to(torch.int64).to(torch.int32)
 
 
-@_matmul_integer.register_fake
-def _(a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None) -> Tensor:
+def _matmul_integer_shape(
+    a: Tensor, b: Tensor, a_zero_point: Tensor | None, b_zero_point: Tensor | None
+) -> Tensor:
     return torch.matmul(a.to(torch.float32), b.to(torch.float32)).to(torch.int32)
 
 
-@custom_op("graphopt::conv_integer", mutates_args=())
-def _conv_integer(
+_matmul_integer: Any = custom_op("graphopt::matmul_integer", _matmul_integer_kernel, mutates_args=())
+_matmul_integer.register_fake(_matmul_integer_shape)
+
+
+def _conv_integer_kernel(
     x: Tensor,
     weight: Tensor,
     x_zero_point: Tensor | None,
@@ -160,8 +213,7 @@ def _conv_integer(
     return exact.to(torch.int64).to(torch.int32)
 
 
-@_conv_integer.register_fake
-def _(
+def _conv_integer_shape(
     x: Tensor,
     weight: Tensor,
     x_zero_point: Tensor | None,
@@ -173,6 +225,10 @@ def _(
 ) -> Tensor:
     floats = x.to(torch.float32), weight.to(torch.float32)
     return _convolved(*floats, stride, pads, dilation, groups).to(torch.int32)
+
+
+_conv_integer: Any = custom_op("graphopt::conv_integer", _conv_integer_kernel, mutates_args=())
+_conv_integer.register_fake(_conv_integer_shape)
 
 
 def _convolved(
@@ -187,7 +243,7 @@ def _convolved(
     begin, end = pads[:rank], pads[rank:]
     pairs = [size for i in reversed(range(rank)) for size in (begin[i], end[i])]
     convolution = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[rank]
-    return convolution(F.pad(x, pairs), weight, None, stride, 0, dilation, groups)  # type: ignore[no-any-return]
+    return convolution(F.pad(x, pairs), weight, None, stride, 0, dilation, groups)
 
 
 def qgemm(

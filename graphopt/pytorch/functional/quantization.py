@@ -1,15 +1,19 @@
 """Quantization: floats to integers and back, and fake-quantization that can be trained.
 
 Each is an operator of the `graphopt` library, so that torch.export keeps it whole and it becomes the ONNX
-operator that it came from. Arithmetic is onnxruntime's, bit for bit: x / scale in float32, rounded half to even,
-plus the zero point, clamped.
+operator that it came from. Arithmetic is onnxruntime's, bit for bit: x / scale in float32, rounded half to
+even, plus the zero point, clamped.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.library import custom_op
+
+from graphopt.pytorch.functional.casts import to_float8
 
 RANGES: dict[str, tuple[int, int]] = {
     "int2": (-2, 1),
@@ -93,7 +97,7 @@ def dequantize(
 
 def held_as(dtype: str) -> torch.dtype:
     """The PyTorch type that holds a type quantized to."""
-    return getattr(torch, _HELD_AS.get(dtype, dtype))  # type: ignore[no-any-return]
+    return getattr(torch, _HELD_AS.get(dtype, dtype))
 
 
 def spread(parameter: Tensor, x: Tensor, axis: int, block_size: int) -> Tensor:
@@ -112,9 +116,7 @@ def _scaled(x: Tensor, scale: Tensor, axis: int, block_size: int) -> Tensor:
     return x.to(compute) / spread(scale, x, axis, block_size).to(compute)
 
 
-def _rounded(
-    x: Tensor, scale: Tensor, zero_point: Tensor | None, axis: int, block_size: int
-) -> Tensor:
+def _rounded(x: Tensor, scale: Tensor, zero_point: Tensor | None, axis: int, block_size: int) -> Tensor:
     """The integers, as floats and not clamped yet."""
     rounded = torch.round(_scaled(x, scale, axis, block_size))
     if zero_point is None:
@@ -127,8 +129,7 @@ def _integers(x: Tensor) -> Tensor:
     return x.to(torch.float32) if x.dtype.is_floating_point else x.to(torch.int32)
 
 
-@custom_op("graphopt::quantize", mutates_args=())
-def _quantize(
+def _quantize_kernel(
     x: Tensor,
     scale: Tensor,
     zero_point: Tensor | None,
@@ -141,15 +142,10 @@ def _quantize(
         low, high = RANGES[dtype]
         rounded = _rounded(x, scale, zero_point, axis, block_size)
         return rounded.clamp(low, high).nan_to_num(low).to(held_as(dtype))
-    scaled = _scaled(x, scale, axis, block_size)
-    if saturate:
-        largest = torch.finfo(held_as(dtype)).max
-        scaled = scaled.clamp(-largest, largest)
-    return scaled.to(held_as(dtype))
+    return to_float8(_scaled(x, scale, axis, block_size), held_as(dtype), saturate)
 
 
-@_quantize.register_fake
-def _(
+def _quantize_shape(
     x: Tensor,
     scale: Tensor,
     zero_point: Tensor | None,
@@ -161,8 +157,11 @@ def _(
     return torch.empty_like(x, dtype=held_as(dtype))
 
 
-@custom_op("graphopt::dequantize", mutates_args=())
-def _dequantize(
+_quantize: Any = custom_op("graphopt::quantize", _quantize_kernel, mutates_args=())
+_quantize.register_fake(_quantize_shape)
+
+
+def _dequantize_kernel(
     x: Tensor, scale: Tensor, zero_point: Tensor | None, axis: int, block_size: int, dtype: str
 ) -> Tensor:
     integers = _integers(x)
@@ -173,25 +172,30 @@ def _dequantize(
     return y.to(scale.dtype)
 
 
-@_dequantize.register_fake
-def _(
+def _dequantize_shape(
     x: Tensor, scale: Tensor, zero_point: Tensor | None, axis: int, block_size: int, dtype: str
 ) -> Tensor:
     return torch.empty_like(x, dtype=scale.dtype)
 
 
-def _keep_integers(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[object, ...], output: Tensor) -> None:
-    x, scale, zero_point, ctx.axis, ctx.block_size, _ = inputs  # type: ignore[attr-defined]
-    ctx.save_for_backward(x, scale, zero_point)  # type: ignore[arg-type]
+_dequantize: Any = custom_op("graphopt::dequantize", _dequantize_kernel, mutates_args=())
+_dequantize.register_fake(_dequantize_shape)
+
+
+def _keep_integers(
+    ctx: torch.autograd.function.FunctionCtx, inputs: tuple[object, ...], output: Tensor
+) -> None:
+    x, scale, zero_point, ctx.axis, ctx.block_size, _ = inputs
+    ctx.save_for_backward(x, scale, zero_point)
 
 
 def _scale_gradient(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    x, scale, zero_point = ctx.saved_tensors  # type: ignore[attr-defined]
+    x, scale, zero_point = ctx.saved_tensors
     ones = torch.ones_like(scale)
-    integers = _dequantize(x, ones, zero_point, ctx.axis, ctx.block_size, "")  # type: ignore[attr-defined]
+    integers = _dequantize(x, ones, zero_point, ctx.axis, ctx.block_size, "")
     with torch.enable_grad():
         leaf = scale.detach().requires_grad_()
-        wide = spread(leaf, x, ctx.axis, ctx.block_size).expand_as(x)  # type: ignore[attr-defined]
+        wide = spread(leaf, x, ctx.axis, ctx.block_size).expand_as(x)
         (found,) = torch.autograd.grad(wide, leaf, grad * integers)
     return None, found, None, None, None, None
 
@@ -199,8 +203,7 @@ def _scale_gradient(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> t
 _dequantize.register_autograd(_scale_gradient, setup_context=_keep_integers)
 
 
-@custom_op("graphopt::fake_quantize", mutates_args=())
-def _fake_quantize(
+def _fake_quantize_kernel(
     x: Tensor,
     scale: Tensor,
     zero_point: Tensor | None,
@@ -213,8 +216,7 @@ def _fake_quantize(
     return _dequantize(integers, scale, zero_point, axis, block_size, dtype)
 
 
-@_fake_quantize.register_fake
-def _(
+def _fake_quantize_shape(
     x: Tensor,
     scale: Tensor,
     zero_point: Tensor | None,
@@ -224,6 +226,10 @@ def _(
     saturate: bool,
 ) -> Tensor:
     return torch.empty_like(x, dtype=scale.dtype)
+
+
+_fake_quantize: Any = custom_op("graphopt::fake_quantize", _fake_quantize_kernel, mutates_args=())
+_fake_quantize.register_fake(_fake_quantize_shape)
 
 
 def _keep_range(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[object, ...], output: Tensor) -> None:
@@ -238,12 +244,12 @@ def _keep_range(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[object, 
     else:
         within = _scaled(x, scale, axis, block_size).abs() <= torch.finfo(held_as(dtype)).max
     ctx.save_for_backward(within)
-    ctx.dtype = x.dtype  # type: ignore[attr-defined]
+    ctx.dtype = x.dtype
 
 
 def _straight_through(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    (within,) = ctx.saved_tensors  # type: ignore[attr-defined]
-    return (grad * within).to(ctx.dtype), None, None, None, None, None, None  # type: ignore[attr-defined]
+    (within,) = ctx.saved_tensors
+    return (grad * within).to(ctx.dtype), None, None, None, None, None, None
 
 
 _fake_quantize.register_autograd(_straight_through, setup_context=_keep_range)

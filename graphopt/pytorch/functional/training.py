@@ -1,4 +1,4 @@
-"""Steps of optimizers, as ai.onnx.preview.training defines them: new values from old ones, nothing in place."""
+"""Steps of optimizers, as ai.onnx.preview.training defines them: new values from old, nothing in place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def momentum(
     norm_coefficient: float,
     nesterov: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """The tensor and its velocity after a step of descent with momentum; the first gradient counts in full."""
+    """The tensor and its velocity after a step with momentum; the first gradient counts in full."""
     gradient = norm_coefficient * x + gradient
     velocity = alpha * velocity + torch.where(step > 0, beta, 1.0).to(x.dtype) * gradient
     change = gradient + alpha * velocity if nesterov else velocity

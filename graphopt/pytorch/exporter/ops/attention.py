@@ -1,4 +1,4 @@
-"""Attention and rotary positions of the standard, as `F.scaled_dot_product_attention` where that is the same."""
+"""Attention and rotary positions, as `F.scaled_dot_product_attention` where that is the same."""
 
 from __future__ import annotations
 
@@ -127,7 +127,11 @@ def _is_plain(site: Site, is_causal: bool) -> bool:
         return not site.has(3) and not site.has(4)
     if not site.has(3):
         return True
-    return site.rank(3) in (2, 3, 4) and _covers_keys(site) and site.dtype(3) in (ir.DataType.BOOL, site.dtype(0))
+    return (
+        site.rank(3) in (2, 3, 4)
+        and _covers_keys(site)
+        and site.dtype(3) in (ir.DataType.BOOL, site.dtype(0))
+    )
 
 
 def _covers_keys(site: Site) -> bool:

@@ -1,4 +1,4 @@
-"""onnxruntime's own operators (com.microsoft): what its optimizer and ours write for several of the standard."""
+"""onnxruntime's own operators (com.microsoft), which its optimizer and ours write for several others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from graphopt.pytorch.functional import contrib as functions
 
 _CONV_ATTRIBUTES = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 _SKIP_EPSILON = 1e-12
+
 
 def _renamed(op_type: str) -> Callable[[Site], list[fx.Node | None]]:
     return lambda site: as_standard(site, op_type, range(len(site.node.inputs)))
@@ -174,7 +175,9 @@ def _refuse_statistics(site: Site) -> None:
 
 def _layer_norm(site: Site, x: fx.Node, scale: int, bias: int) -> fx.Node:
     epsilon = site.attribute("epsilon", _SKIP_EPSILON)
-    return site.call(F.layer_norm, x, _width(site, scale), site.tensor(scale), site.optional(bias), eps=epsilon)
+    return site.call(
+        F.layer_norm, x, _width(site, scale), site.tensor(scale), site.optional(bias), eps=epsilon
+    )
 
 
 def _rms_norm(site: Site, x: fx.Node, scale: int, epsilon: float) -> fx.Node:
@@ -188,7 +191,7 @@ def _width(site: Site, scale: int) -> tuple[Any, ...]:
 
 
 def _transposed(site: Site, x: fx.Node, rank: int | None, side: str) -> fx.Node:
-    """An operand of FusedMatMul: its batch moved next to its columns, then the last two dimensions swapped."""
+    """An operand of FusedMatMul: its batch moved next to its columns, then the last two axes swapped."""
     if site.attribute(f"transBatch{side}", 0):
         if rank is None:
             site.refuse("the rank of an operand is not known")

@@ -1,4 +1,4 @@
-"""onnxruntime's attention operators (com.microsoft): packed, with heads given apart, and with shared heads."""
+"""onnxruntime's attention (com.microsoft): projections packed, given apart, or with shared heads."""
 
 from __future__ import annotations
 
@@ -167,9 +167,7 @@ def _attended(
         padding = site.call(functions.padding_mask, site.tensor(mask), query, key, low)
         added = padding if added is None else site.call(operator.add, padding, added)
     if is_causal and (added is not None or start is not None):
-        added = site.call(
-            functions.attention_mask, query, key, added, is_causal=True, offset=start
-        )
+        added = site.call(functions.attention_mask, query, key, added, is_causal=True, offset=start)
         is_causal = False
     y = site.call(
         F.scaled_dot_product_attention,

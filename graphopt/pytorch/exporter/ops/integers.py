@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
@@ -51,9 +50,7 @@ def qgemm(site: Site) -> fx.Node:
     dtype = quantized_type(site, 8) if site.has(7) else None
     alpha = site.attribute("alpha", 1.0)
     transposed = {name: True for name in ("trans_a", "trans_b") if site.attribute(_camel(name), 0)}
-    return site.call(
-        integers.qgemm, *parts, **transposed, alpha=None if alpha == 1 else alpha, dtype=dtype
-    )
+    return site.call(integers.qgemm, *parts, **transposed, alpha=None if alpha == 1 else alpha, dtype=dtype)
 
 
 @translates("MatMulIntegerToFloat", domain=CONTRIB)
@@ -98,9 +95,9 @@ def matmul_n_bits(site: Site) -> fx.Node:
 
 @translates("QLinearAdd", "QLinearMul", domain=CONTRIB)
 def qlinear_binary(site: Site) -> fx.Node:
-    function = operator.add if site.node.op_type == "QLinearAdd" else operator.mul
-    a, b = _floats(site, 0), _floats(site, 3)
-    return _requantized(site, site.call(function, a, b), 6)
+    function = integers.qlinear_add if site.node.op_type == "QLinearAdd" else integers.qlinear_mul
+    parts = [site.optional(index) for index in range(8)]
+    return site.call(function, *parts, quantized_type(site, 7))
 
 
 @translates("QLinearSigmoid", domain=CONTRIB)

@@ -26,10 +26,7 @@ _FLOATS = (torch.float32, torch.float64)
 @translates("DFT")
 def dft(site: Site) -> fx.Node:
     """The axis is an input since version 20, an attribute before."""
-    if site.opset() < 20:
-        axis = site.attribute("axis", 1)
-    else:
-        axis = site.number(2, default=-2)
+    axis = site.attribute("axis", 1) if site.opset() < 20 else site.number(2, default=-2)
     return site.call(
         functions.dft,
         site.tensor(0),
@@ -66,6 +63,4 @@ def window(site: Site) -> fx.Node:
 def mel_weight_matrix(site: Site) -> fx.Node:
     dtype = site.torch_type("output_datatype", ir.DataType.FLOAT)
     numbers = [site.number(index) for index in range(5)]
-    return site.call(
-        functions.mel_weight_matrix, *numbers, dtype=None if dtype == torch.float32 else dtype
-    )
+    return site.call(functions.mel_weight_matrix, *numbers, dtype=None if dtype == torch.float32 else dtype)
