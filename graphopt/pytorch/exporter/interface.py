@@ -23,8 +23,8 @@ _PLAIN = (tuple, list, dict)
 
 
 def add_inputs(emitter: Emitter, graph: ir.Graph) -> None:
-    """A placeholder for each graph input; one with a default may be left out of a call."""
-    for value in graph.inputs:
+    """A placeholder for each graph input; those with a default come last and may be left out of a call."""
+    for value in sorted(graph.inputs, key=lambda value: value.const_value is not None):
         has_default = value.const_value is not None
         node = emitter.placeholder(value.name or "x", default=has_default)
         emitter.set(value, emitter.call(or_default, node, emitter.stored(value)) if has_default else node)

@@ -10,15 +10,13 @@ from torch import fx
 
 from graphopt.errors import TranslationError
 from graphopt.io import load
-from graphopt.ir import count_operators, infer_shapes, opset
-from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
-from graphopt.passes.cleanup.fold_sequences import FoldSequences
-from graphopt.passes.cleanup.inline import Inline
+from graphopt.ir import count_operators
 from graphopt.pytorch.exporter.bodies import expand
 from graphopt.pytorch.exporter.constants import Constants
 from graphopt.pytorch.exporter.emitter import Emitter
 from graphopt.pytorch.exporter.interface import add_arguments, add_inputs, nested_result, result
 from graphopt.pytorch.exporter.names import identifier
+from graphopt.pytorch.exporter.prepare import prepare
 from graphopt.pytorch.exporter.registry import translations, translator_of
 from graphopt.pytorch.signature import SIGNATURE_KEY
 
@@ -38,18 +36,16 @@ def to_fx(model: str | os.PathLike[str] | onnx.ModelProto | ir.Model) -> fx.Grap
 
     Returns:
         A module in eval mode that takes the model's inputs in their order, as tensors, and returns its
-        output, or a tuple of them. Outputs of a model that `graphopt.trace` made are nested as the
-        module's were.
+        output, or a tuple of them. Inputs with a default come last and may be left out (before IR version 4,
+        where every initializer had to be an input, they are plain weights). Outputs of a model that
+        `graphopt.trace` made are nested as the module's were.
 
     Raises:
         TranslationError: Operators without a form in PyTorch, all named.
         GraphoptError: The model cannot be read.
     """
     own = load(model)
-    Inline()(own)
-    _raise(own)
-    infer_shapes(own)
-    FoldSequences()(own)  # Shape inference knows nothing of an element of a sequence.
+    prepare(own)
     expand(own, _is_translated)
     emitter = Emitter(Constants())
     signature = model.meta.get(SIGNATURE_KEY) if isinstance(model, ir.Model) else None
@@ -77,11 +73,3 @@ def _require_translations(model: ir.Model) -> None:
     if missing:
         named = ", ".join(f"{domain}::{op_type}" if domain else op_type for domain, op_type in missing)
         raise TranslationError(f"no translation to PyTorch for {named}")
-
-
-def _raise(model: ir.Model) -> None:
-    """Raise the opset, so that translators need to know one version; what cannot be raised is left."""
-    try:
-        raise_opset(model, max(NEWEST_OPSET, opset(model)))
-    except OpsetError:
-        return
