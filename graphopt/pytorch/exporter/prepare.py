@@ -1,0 +1,65 @@
+"""What is done to a model before it is translated: one opset, no functions, numbers computed.
+
+Nothing here touches weights: what a model computes from them stays computed, so that they can be learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+
+from graphopt.ir import graphs, infer_shapes, opset
+from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
+from graphopt.passes.cleanup.fold_sequences import FoldSequences
+from graphopt.passes.cleanup.freeze_initializers import FIRST_IR_VERSION, FreezeInitializers
+from graphopt.passes.cleanup.inline import Inline
+from graphopt.passes.cleanup.lift_constants import LiftConstants
+from graphopt.passes.folding.fold import Fold
+from graphopt.pytorch.exporter.constants import ROLE_KEY
+
+
+def prepare(model: ir.Model) -> None:
+    """Bring a model, in place, into the form that translators expect."""
+    if model.ir_version < FIRST_IR_VERSION:
+        FreezeInitializers()(model)
+    Inline()(model)
+    _raise(model)
+    infer_shapes(model)
+    FoldSequences()(model)  # Shape inference knows nothing of an element of a sequence.
+    LiftConstants()(model)
+    with _weights_hidden(model):
+        Fold()(model)
+
+
+def _raise(model: ir.Model) -> None:
+    """Raise the opset, so that translators need to know one version; what cannot be raised is left."""
+    try:
+        raise_opset(model, max(NEWEST_OPSET, opset(model)))
+    except OpsetError:
+        return
+
+
+@contextmanager
+def _weights_hidden(model: ir.Model) -> Iterator[None]:
+    """Let weights be no constants for a while; numbers and integers are."""
+    hidden = [
+        (value, value.const_value)
+        for graph in graphs(model)
+        for value in graph.initializers.values()
+        if value.const_value is not None and _is_weight(value, value.const_value)
+    ]
+    for value, _ in hidden:
+        value.const_value = None
+    try:
+        yield
+    finally:
+        for value, tensor in hidden:
+            value.const_value = tensor
+
+
+def _is_weight(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
+    if ROLE_KEY in value.metadata_props:
+        return True
+    return tensor.size > 1 and tensor.dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)
