@@ -32,6 +32,15 @@ def reverse_axes(x: torch.Tensor) -> torch.Tensor:
     return x.permute(list(reversed(range(x.dim()))))
 
 
+def squeeze(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
+    """`x` without axes of size one; traced, even where a size is not known to be one."""
+    if not torch.compiler.is_compiling():
+        return x.squeeze(list(axes))
+    for axis in sorted({axis % x.dim() for axis in axes}, reverse=True):
+        x = x.select(axis, 0)
+    return x
+
+
 def unsqueeze(x: torch.Tensor, axes: Sequence[int]) -> torch.Tensor:
     """New axes of size one; they are counted in the result."""
     for axis in sorted(axis % (x.dim() + len(axes)) for axis in axes):

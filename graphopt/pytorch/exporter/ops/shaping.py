@@ -78,8 +78,10 @@ def squeeze(site: Site) -> fx.Node:
     x, axes = site.tensor(0), site.ints(1, "axes")
     if axes is None:
         return site.call(torch.squeeze, x)
-    axes = tuple(axes) if isinstance(axes, list) else axes
-    return site.call(torch.squeeze, x, axes[0] if isinstance(axes, tuple) and len(axes) == 1 else axes)
+    known, dims = _known(axes), _dims(site)
+    if not known or dims is None or any(dims[axis] != 1 for axis in known):
+        return site.call(shaping.squeeze, x, axes)
+    return site.call(torch.squeeze, x, known[0] if len(known) == 1 else tuple(known))
 
 
 @translates("Unsqueeze")
@@ -106,7 +108,7 @@ def concat(site: Site) -> fx.Node:
 def split(site: Site) -> list[fx.Node]:
     x, axis, count = site.tensor(0), site.attribute("axis", 0), len(site.node.outputs)
     sizes = site.ints(1, "split")
-    dims = site.node.inputs[0].shape if site.node.inputs[0] is not None else None
+    dims = _dims(site)
     dim = dims[axis] if dims is not None else None
     if sizes is None and isinstance(dim, int):
         part = math.ceil(dim / count)
@@ -148,7 +150,7 @@ def expand(site: Site) -> fx.Node:
     x, rank, wanted = site.tensor(0), site.rank(0), _wanted(site, 1)
     if wanted is None:
         return site.call(shaping.expand, x, site.ints(1))
-    own = site.node.inputs[0].shape if site.node.inputs[0] is not None else None
+    own = _dims(site)
     if rank is None or own is None or rank > len(wanted):
         return site.call(shaping.expand, x, wanted)
     dims = [None] * (len(wanted) - rank) + list(own)
@@ -227,6 +229,12 @@ def trilu(site: Site) -> fx.Node:
 def reverse_sequence(site: Site) -> fx.Node:
     time, batch = site.attribute("time_axis", 0), site.attribute("batch_axis", 1)
     return site.call(shaping.reverse_sequence, site.tensor(0), site.tensor(1), time, batch)
+
+
+def _dims(site: Site) -> ir.Shape | None:
+    """The shape of the first input if its rank is known."""
+    value = site.node.inputs[0]
+    return None if value is None else value.shape
 
 
 def _wanted(site: Site, index: int) -> list[Any] | None:
