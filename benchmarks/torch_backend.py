@@ -3,8 +3,8 @@
     python benchmarks/torch_backend.py [--full] [--inductor] [--threads N] [--seconds S] [NAME...]
 
 Rows are the networks of `networks.py` in float32 without gradients; all ways take turns, and ratios are
-medians of pairs. Recurrent layers are captured too (`torch._dynamo.config.allow_rnn`), which PyTorch's default
-leaves out. A run of everything at full size writes `results/torch_backend.json`.
+medians of pairs. Recurrent layers are captured too (`torch._dynamo.config.allow_rnn`), which PyTorch leaves
+out by default. A run of everything at full size writes `results/torch_backend.json`.
 """
 
 from __future__ import annotations

@@ -124,12 +124,16 @@ def open_given(source: Source, example_inputs: Any = None, dynamic_shapes: Any =
 
 
 def is_module(source: object) -> bool:
-    """Whether something is a PyTorch module or exported program; torch is not imported to find out."""
+    """Whether something is a PyTorch module or exported program, or the class of one, which a trace refuses.
+
+    torch is not imported to find out.
+    """
     torch = sys.modules.get("torch")
     if torch is None:
         return False
     exported = getattr(sys.modules.get("torch.export"), "ExportedProgram", ())
-    return isinstance(source, (torch.nn.Module, exported))
+    kinds = (torch.nn.Module, exported) if exported else (torch.nn.Module,)
+    return isinstance(source, kinds) or (isinstance(source, type) and issubclass(source, kinds))
 
 
 def is_traced(source: object) -> bool:

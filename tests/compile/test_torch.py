@@ -147,6 +147,8 @@ def test_example_inputs_are_for_modules(module: Any, image: Any, tmp_path: Path)
         check("a.onnx", "b.onnx", example_inputs=image)
     with pytest.raises(UsageError, match="needs example inputs"):
         optimize(module)
+    with pytest.raises(UsageError, match=r"expected a torch\.nn\.Module"):
+        optimize(Net, image)
 
 
 @pytest.mark.parametrize(
