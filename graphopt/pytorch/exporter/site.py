@@ -165,8 +165,11 @@ class Site:
         return self.node.outputs[index].dtype
 
     def wants(self, index: int) -> bool:
-        """Whether output `index` is there and named."""
-        return index < len(self.node.outputs) and bool(self.node.outputs[index].name)
+        """Whether output `index` is there and used."""
+        if index >= len(self.node.outputs):
+            return False
+        output = self.node.outputs[index]
+        return bool(output.uses()) or output.is_graph_output()
 
     def opset(self) -> int:
         """The version of the node's operator set."""

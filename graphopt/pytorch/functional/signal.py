@@ -29,6 +29,8 @@ def dft(
         y = torch.fft.irfft(signal, length, axis)
         return y.unsqueeze(-1).to(x.dtype)
     if inverse:
+        if not signal.is_complex():
+            signal = torch.complex(signal, torch.zeros_like(signal))
         return torch.view_as_real(torch.fft.ifft(signal, length, axis)).to(x.dtype)
     if onesided and not signal.is_complex():
         return torch.view_as_real(torch.fft.rfft(signal, length, axis)).to(x.dtype)
