@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 
@@ -20,6 +21,9 @@ class open_pools(TorchFunctionMode):  # type: ignore[misc]
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         """Replace that function; all others run as they are."""
+        kwargs = kwargs or {}
         if func is torch.max_pool1d:
-            return torch.max_pool1d_with_indices(*args, **(kwargs or {}))[0]
-        return func(*args, **(kwargs or {}))
+            return torch.max_pool1d_with_indices(*args, **kwargs)[0]
+        if func is F.max_pool1d and not kwargs.get("return_indices"):
+            return F.max_pool1d(*args, **{**kwargs, "return_indices": True})[0]
+        return func(*args, **kwargs)
