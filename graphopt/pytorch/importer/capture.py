@@ -6,29 +6,24 @@ Never changes the module: modes are restored, whatever happens.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.parameter import is_lazy
-from torch.utils import _pytree as pytree
 
 from graphopt.errors import GraphoptError, TraceError, UsageError
 from graphopt.pytorch.importer.constraints import explained_constraint
+from graphopt.pytorch.importer.containers import open_up, tensors_of_their_own
 from graphopt.pytorch.importer.dimensions import Dimensions
 from graphopt.pytorch.importer.eager import in_eval_mode, quiet, run_eagerly
 from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
+from graphopt.pytorch.importer.pooling import open_pools
 from graphopt.pytorch.recurrent import kept_whole
-from graphopt.pytorch.signature import arguments, parameter_names, to_tensor
-
-_SCALARS = (bool, int, float, complex, str, bytes, type(None), torch.SymInt, torch.dtype, torch.device)
-_LEAVES = (torch.Tensor, *_SCALARS)
-"""What may stand at the ends of nested arguments and results."""
+from graphopt.pytorch.signature import arguments, parameter_names
 
 
 @dataclass(frozen=True)
@@ -75,11 +70,12 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
     _demand_real_weights(module)
     args, kwargs = arguments(example_inputs, parameter_names(module.forward))
     parameters = parameter_names(module.forward, len(args))
-    args, kwargs = _tensors_of_their_own((args, kwargs))
+    args, kwargs = tensors_of_their_own((args, kwargs))
     _demand_fitting(module, args, kwargs)
-    _open_up((args, kwargs), f"an argument of {type(module).__name__}")
-    dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
-    program = _exported(module, args, kwargs, dimensions)
+    open_up((args, kwargs), f"an argument of {type(module).__name__}")
+    with _spelled_out(module, kwargs):
+        dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
+        program = _exported(module, args, kwargs, dimensions)
     return Captured(program, module, parameters, args, kwargs, dimensions)
 
 
@@ -91,7 +87,7 @@ def _exported(
     def export(*, strict: bool) -> torch.export.ExportedProgram:
         return torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=strict)
 
-    with in_eval_mode(module), quiet(), _any_size(), kept_whole():
+    with in_eval_mode(module), quiet(), _any_size(), kept_whole(), open_pools():
         try:
             return export(strict=False)
         except Exception as error:
@@ -103,51 +99,12 @@ def _exported(
                 result = run_eagerly(module, args, kwargs).result
             except Exception as own:
                 raise own_failure(own, name) from own
-            if _open_up(result, f"a result of {name}"):
+            if open_up(result, f"a result of {name}"):
                 return export(strict=False)
             # Python that cannot run on stand-ins for tensors can often be analysed as text.
             with contextlib.suppress(Exception):
                 return export(strict=True)
             raise explained(error, name) from error
-
-
-def _tensors_of_their_own(nested: Any) -> Any:
-    """Arrays as tensors, and a tensor given in two places as two, which may have different sizes later."""
-    seen: set[int] = set()
-
-    def own(leaf: Any) -> Any:
-        if isinstance(leaf, np.ndarray):
-            return to_tensor(leaf)
-        if isinstance(leaf, torch.Tensor):
-            if id(leaf) in seen:
-                return leaf.detach().clone()
-            seen.add(id(leaf))
-        return leaf
-
-    return pytree.tree_map(own, nested)
-
-
-def _open_up(nested: Any, what: str) -> bool:
-    """Let torch see into dataclasses that it does not know yet.
-
-    Returns:
-        Whether there were any.
-
-    Raises:
-        TraceError: there are objects of another kind.
-    """
-    found = False
-    while unknown := [leaf for leaf in pytree.tree_leaves(nested) if not isinstance(leaf, _LEAVES)]:
-        kind = type(unknown[0])
-        if not dataclasses.is_dataclass(kind):
-            raise TraceError(
-                f"{what} is a {kind.__qualname__}, whose tensors torch cannot see",
-                hint="use tensors in tuples, lists, dicts or a dataclass, or register the class with "
-                "torch.utils._pytree.register_pytree_node",
-            )
-        torch.export.register_dataclass(kind)
-        found = True
-    return found
 
 
 def _demand_real_weights(module: torch.nn.Module) -> None:
@@ -203,6 +160,34 @@ def _given_program(
     else:
         raise TraceError("the ExportedProgram has no example inputs", hint="give example_inputs")
     return Captured(program, program.module(), parameters, tuple(args), dict(kwargs), Dimensions())
+
+
+@contextmanager
+def _spelled_out(module: torch.nn.Module, kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Let arguments that go into `**kwargs` be parameters of forward: torch gives those no dynamic shapes."""
+    forward = module.forward
+    signature = inspect.signature(forward)
+    kind = inspect.Parameter
+    named = [p for p in signature.parameters.values() if p.kind != kind.VAR_KEYWORD]
+    extra = [name for name in kwargs if name not in signature.parameters]
+    if not extra:
+        yield
+        return
+
+    def spelled_out(*args: Any, **kwargs: Any) -> Any:
+        return forward(*args, **kwargs)
+
+    parameters = [*named, *(kind(name, kind.KEYWORD_ONLY) for name in extra)]
+    spelled_out.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    own = module.__dict__.get("forward")
+    module.__dict__["forward"] = spelled_out
+    try:
+        yield
+    finally:
+        if own is None:
+            del module.__dict__["forward"]
+        else:
+            module.__dict__["forward"] = own
 
 
 @contextmanager

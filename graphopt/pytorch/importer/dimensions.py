@@ -157,20 +157,12 @@ def _by_parameter(spec: Any, bound: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(spec, Mapping):
         if len(names) == 1 and spec and all(isinstance(key, int) for key in spec):
             return {names[0]: spec}
-        extra = {name: value for name, value in bound.items() if isinstance(value, Mapping)}
-        found: dict[str, Any] = {}
-        for key, entry in spec.items():
-            owner = next((name for name, value in extra.items() if key in value), None)
-            if key in bound:
-                found[key] = entry
-            elif owner is not None:
-                found.setdefault(owner, {})[key] = entry
-            else:
-                raise UsageError(
-                    f"dynamic_shapes names {key!r}, which is no argument given",
-                    hint=f"the arguments are {_list(names)}",
-                )
-        return found
+        if unknown := [key for key in spec if key not in bound]:
+            raise UsageError(
+                f"dynamic_shapes names {unknown[0]!r}, which is no argument given",
+                hint=f"the arguments are {_list(names)}",
+            )
+        return spec
     if isinstance(spec, (tuple, list)):
         if len(names) == 1 and isinstance(bound[names[0]], tuple) and len(spec) == len(bound[names[0]]):
             return {names[0]: spec}  # forward(*args)

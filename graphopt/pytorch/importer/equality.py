@@ -22,6 +22,7 @@ from graphopt.execute.conditioning import rounding_noise
 from graphopt.ir import is_deterministic
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
+from graphopt.pytorch.importer.failures import own_failure
 from graphopt.pytorch.signature import Signature, to_numpy
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -37,7 +38,10 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
         TraceError: the graph cannot be run, or an output differs; the message names it.
     """
     name = type(captured.module).__name__
-    run = run_eagerly(captured.module, captured.args, captured.kwargs)
+    try:
+        run = run_eagerly(captured.module, captured.args, captured.kwargs)
+    except Exception as error:
+        raise own_failure(error, name) from error
     notes = [
         f"forward sets {attribute!r} of the module: the graph holds what that gave while tracing"
         for attribute in run.python_state

@@ -134,7 +134,7 @@ def _inputs(captured: Captured, taken: Container[str]) -> tuple[list[Leaf], list
     specs = _user_inputs(captured.program)
     paths = _paths(captured.program.call_spec.in_spec)
     for path, spec in zip(paths, specs, strict=True):
-        name = input_name(path, captured.parameters) if path else spec.arg.name
+        name = input_name(path, captured.parameters)
         if isinstance(spec.arg, ConstantArgument):
             leaves.append(Leaf(None, spec.arg.value))
             if spec.arg.value is not None:
@@ -165,13 +165,31 @@ def _sizes(program: torch.export.ExportedProgram, placeholders: Sequence[str]) -
     return [shapes.get(name) for name in placeholders]
 
 
-def _paths(structure: Any) -> list[tuple[Any, ...]]:
-    """The path of each leaf of a pytree; () where its containers do not tell of keys."""
-    numbered = pytree.tree_unflatten(range(structure.num_leaves), structure)
-    try:
-        return [path for path, _ in pytree.tree_flatten_with_path(numbered)[0]]
-    except ValueError:  # a container registered without keys
-        return [()] * structure.num_leaves
+def _paths(structure: pytree.TreeSpec) -> list[tuple[Any, ...]]:
+    """The keys that lead to each leaf of a pytree: numbers, names of fields, keys of dicts."""
+    if structure.is_leaf():
+        return [()]
+    children = structure.children() if hasattr(structure, "children") else structure.children_specs
+    return [
+        (key, *rest)
+        for key, child in zip(_keys(structure, len(children)), children, strict=True)
+        for rest in _paths(child)
+    ]
+
+
+def _keys(structure: pytree.TreeSpec, count: int) -> Sequence[Any]:
+    """Keys of a container's children, which its class keeps in the context of the structure."""
+    context = structure.context
+    if isinstance(context, type) and hasattr(context, "_fields"):  # a named tuple
+        return list(context._fields)
+    for keys in (context, *(context if isinstance(context, (tuple, list)) else ())):
+        if (
+            isinstance(keys, (tuple, list))
+            and len(keys) == count
+            and all(isinstance(k, str | int) for k in keys)
+        ):
+            return keys
+    return range(count)
 
 
 def _all_values(model: ir.Model) -> Iterator[ir.Value]:
@@ -199,7 +217,7 @@ def _free(name: str, taken: Container[str | None]) -> str:
 
 def input_name(path: Sequence[Any], parameters: Sequence[str]) -> str:
     """`past.0.key` for the leaf at a path of `(args, kwargs)`."""
-    kind, first, *rest = map(_key, path)
+    kind, first, *rest = path
     if kind == 0:
         first = parameters[first] if first < len(parameters) else f"input_{first}"
     return ".".join(str(part) for part in (first, *rest))
@@ -209,13 +227,6 @@ def output_name(path: Sequence[Any]) -> str:
     """`logits` or `past.0` for the leaf at a path of a result; `output`, `output_0` where it has no name."""
     if not path:
         return "output"
-    first, *rest = map(_key, path)
+    first, *rest = path
     head = f"output_{first}" if isinstance(first, int) else str(first)
     return ".".join([head, *(str(part) for part in rest)])
-
-
-def _key(key: Any) -> Any:
-    for attribute in ("idx", "key", "name"):
-        if hasattr(key, attribute):
-            return getattr(key, attribute)
-    return str(key)

@@ -5,6 +5,7 @@ torch's exporter drops writes; so the program is made one that returns the next 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import torch
@@ -52,8 +53,38 @@ def _writes(program: torch.export.ExportedProgram) -> bool:
     if any(spec.kind != OutputKind.USER_OUTPUT for spec in program.graph_signature.output_specs):
         return True
     return any(
-        isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
+        _is_given(node)
         for module in program.graph_module.modules()
         if isinstance(module, torch.fx.GraphModule)
-        for node in module.graph.nodes
+        for changed in module.graph.nodes
+        for node in _written(changed)
     )
+
+
+def _written(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """The arguments that a node's operator writes to."""
+    if not isinstance(node.target, torch._ops.OpOverload) or not node.target._schema.is_mutable:
+        return []
+    return [
+        given
+        for argument, given in zip(node.target._schema.arguments, node.args, strict=False)
+        if isinstance(given, torch.fx.Node)
+        and argument.alias_info is not None
+        and argument.alias_info.is_write
+    ]
+
+
+def _is_given(node: torch.fx.Node) -> bool:
+    """Whether a value is the memory of an input or weight, or a view of it."""
+    while node.op == "call_function":
+        sources = [arg for arg in node.args if isinstance(arg, torch.fx.Node)]
+        if node.target is not operator.getitem and isinstance(node.target, torch._ops.OpOverload):
+            sources = [
+                given
+                for argument, given in zip(node.target._schema.arguments, node.args, strict=False)
+                if argument.alias_info is not None and isinstance(given, torch.fx.Node)
+            ]
+        if not sources:
+            return False
+        node = sources[0]
+    return True

@@ -35,22 +35,21 @@ def translate(
         TraceError: an operator has no translation.
     """
     try:
-        with quiet(), kept_table():
+        with quiet(), kept_table(), _tensors_only(captured.program):
             program, written = returning_state(captured.program)
-            with _tensors_only(program):
-                exported = torch.onnx.export(
-                    program,
-                    dynamo=True,
-                    optimize=False,
-                    verbose=False,
-                    opset_version=OPSET,
-                    custom_translation_table={
-                        **convolution.translations(),
-                        **recurrent.translations(),
-                        **quantization.translations(),
-                        **custom_translation_table,
-                    },
-                )
+            exported = torch.onnx.export(
+                program,
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                opset_version=OPSET,
+                custom_translation_table={
+                    **convolution.translations(),
+                    **recurrent.translations(),
+                    **quantization.translations(),
+                    **custom_translation_table,
+                },
+            )
     except Exception as error:
         raise explained_translation(error, type(captured.module).__name__) from error
     model: ir.Model = exported.model
