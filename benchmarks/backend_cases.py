@@ -42,7 +42,7 @@ def _by_name(values: Sequence[ir.Value], arrays: Sequence[Any]) -> dict[str, Any
 
 def _array(given: Any) -> Any:
     """Element types that numpy lacks come as protos."""
-    return ir.from_proto(given).numpy() if isinstance(given, onnx.TensorProto) else given
+    return ir.serde.deserialize_tensor(given).numpy() if isinstance(given, onnx.TensorProto) else given
 
 
 def load_cases(stride: int = 1, names: Sequence[str] = ()) -> list[Case]:
