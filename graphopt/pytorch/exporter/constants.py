@@ -33,6 +33,7 @@ _BUFFER_INPUTS = {
     "DynamicQuantizeMatMul": {2},
     "MatMulIntegerToFloat": {2, 3},
     "MatMulNBits": {2, 3},
+    "DynamicQuantizeLSTM": {8, 10},
     "Resize": {1, 2},
     "Pad": {2},
     "Clip": {1, 2},

@@ -328,3 +328,43 @@ def test_a_quantized_network_is_exact_and_comes_back() -> None:
     traced = trace(module, (inputs.detach(),), {"x": {0: "n"}})
     found = Counter(node.op_type for node in traced.graph)
     assert (found["QuantizeLinear"], found["DequantizeLinear"]) == (2, 5)
+
+
+@pytest.mark.parametrize(("direction", "count"), [("forward", 1), ("reverse", 1), ("bidirectional", 2)])
+def test_a_layer_of_integer_weights(direction: str, count: int) -> None:
+    """onnxruntime's tanh and sigmoid are approximations, which now and then tip a rounding of the state."""
+    text = f"""
+    graph (float[7,2,5] x, int8[{count},5,16] w, int8[{count},4,16] r, float[{count},32] b, float[{count}] s,
+        int8[{count}] p, float[{count}] t, int8[{count}] q)
+        => (float[7,{count},2,4] y, float[{count},2,4] h, float[{count},2,4] c)
+    {{
+        y, h, c = com.microsoft.DynamicQuantizeLSTM<hidden_size = 4, direction = "{direction}">
+            (x, w, r, b, , , , , s, p, t, q)
+    }}"""
+    given = ir.from_onnx_text(HEADER.format(opset=21) + text)
+    scale = np.full(count, 0.01, np.float32)
+    arrays = [
+        random(7, 2, 5, scale=1),
+        integers_of(np.int8, count, 5, 16),
+        integers_of(np.int8, count, 4, 16),
+        random(count, 32, scale=1),
+        scale,
+        np.full(count, 3, np.int8),
+        scale,
+        np.zeros(count, np.int8),
+    ]
+    feed = dict(zip((value.name or "" for value in given.graph.inputs), arrays, strict=True))
+    with torch.no_grad():
+        outputs = to_fx(given)(*map(torch.from_numpy, arrays))
+    for expected, tensor in zip(Session(given).run(feed).values(), outputs, strict=True):
+        np.testing.assert_allclose(tensor.numpy(), expected, atol=1e-2)
+
+
+def test_convolutions_with_channels_last() -> None:
+    body = "y = com.microsoft.QLinearConv<channels_last = 1>(x, s, p, w, s, q, t, p)"
+    signature = """uint8[2,9,9,3] x, float s, uint8 p, int8[6,3,3,3] w, int8 q, float t)
+        => (uint8[2,7,7,6] y"""
+    numbers = [np.array(number, np.float32) for number in (0.02, 0.3)]
+    x, w = integers_of(np.uint8, 2, 9, 9, 3), integers_of(np.int8, 6, 3, 3, 3)
+    zeros = np.array(100, np.uint8), np.array(0, np.int8)
+    assert_exact(model(signature, body), x, numbers[0], zeros[0], w, zeros[1], numbers[1])

@@ -12,7 +12,7 @@ from graphopt.pytorch.exporter.ops.quantization import CONTRIB, quantized_type
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Site
 from graphopt.pytorch.exporter.windows import window_of
-from graphopt.pytorch.functional import integers, quantization
+from graphopt.pytorch.functional import integers, quantization, quantized_lstm
 
 
 @translates("DynamicQuantizeLinear")
@@ -41,6 +41,19 @@ def qlinear_matmul(site: Site) -> fx.Node:
 def qlinear_conv(site: Site) -> fx.Node:
     operands = [*_given(site, 8), site.optional(8)]
     return site.call(integers.qlinear_conv, *operands, **_window(site, 3), dtype=quantized_type(site, 7))
+
+
+@translates("QLinearConv", domain=CONTRIB)
+def contrib_qlinear_conv(site: Site) -> fx.Node:
+    """The standard's, of images whose channels may come last."""
+    last = bool(site.attribute("channels_last", 0))
+    x, *parts = _given(site, 8)
+    if last:
+        x = site.call(torch.movedim, x, -1, 1)
+    parts.append(site.optional(8))
+    dtype = quantized_type(site, 7)
+    y = site.call(integers.qlinear_conv, x, *parts, **_window(site, 3), dtype=dtype)
+    return site.call(torch.movedim, y, 1, -1) if last else y
 
 
 @translates("QGemm", domain=CONTRIB)
@@ -73,6 +86,23 @@ def dynamic_quantize_matmul(site: Site) -> fx.Node:
         site.optional(3),
         site.optional(4),
     )
+
+
+@translates("DynamicQuantizeLSTM", domain=CONTRIB)
+def dynamic_quantize_lstm(site: Site) -> list[fx.Node]:
+    if site.has(4) or site.has(7) or site.attribute("clip", 0.0) or site.attribute("input_forget", 0):
+        site.refuse("it has lengths, peepholes, a clip, or a gate for two")
+    given = [name.lower() for name in site.attribute("activations") or ()]
+    if given not in ([], ["sigmoid", "tanh", "tanh"], ["sigmoid", "tanh", "tanh"] * 2):
+        site.refuse("its activations are not the usual ones")
+    operands = [site.optional(index) for index in (0, 1, 2, 3, 5, 6, 8, 9, 10, 11)]
+    direction = site.attribute("direction", "forward")
+    results = site.call(
+        quantized_lstm.dynamic_quantize_lstm,
+        *operands,
+        direction=None if direction == "forward" else direction,
+    )
+    return [site.item(results, index) for index in range(3)]
 
 
 @translates("MatMulNBits", domain=CONTRIB)
