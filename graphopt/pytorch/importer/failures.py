@@ -130,11 +130,6 @@ def _hint(error: BaseException) -> str | None:
     text = str(error)
     if ".numpy()" in text or "numpy" in text.split("\n")[0]:
         return "stay in torch: compute with torch's functions instead of numpy's"
-    if "not a known type" in text or "Unsupported input type" in text:
-        return (
-            "use tensors in tuples, lists and dicts, a dataclass, or a type registered with "
-            "torch.utils._pytree.register_pytree_node"
-        )
     if isinstance(error, AttributeError) and "FakeTensor" in text:
         return "the attribute or method is none of torch.Tensor's"
     return None

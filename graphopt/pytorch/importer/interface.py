@@ -42,9 +42,13 @@ def settle_interface(
     """
     graph = model.graph
     program = captured.program
-    values = {value.name: value for value in _values(graph)}
+    # A weight may bear the name of a node or an argument: those of the program's nodes count.
+    values = {value.name: value for node in graph for value in node.outputs}
+    given = iter(graph.inputs)
     for spec in lowered.graph_signature.input_specs:
-        if spec.target in weights:
+        if spec.kind == InputKind.USER_INPUT and not isinstance(spec.arg, ConstantArgument):
+            values[spec.arg.name] = next(given)
+        elif spec.target in weights:
             values[spec.arg.name] = weights[spec.target]
     inputs, notes = _inputs(captured, graph.initializers)
     placeholders = [spec.arg.name for spec in _user_inputs(lowered)]
