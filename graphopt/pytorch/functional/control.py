@@ -14,7 +14,7 @@ import torch
 from graphopt.errors import TranslationError
 
 Body = Callable[..., Sequence[Any]]
-Scans = Sequence[tuple[torch.dtype, tuple[int, ...]]]
+Scans = Sequence[tuple[torch.dtype, tuple[int, ...] | None]]
 
 
 def branch(condition: torch.Tensor | bool, then: Body, otherwise: Body, *operands: Any) -> Any:
@@ -56,7 +56,7 @@ def loop(
             carried values and one step of each scanned output.
         count: How often at most; None is without a limit.
         condition: Whether to begin; None is yes.
-        scans: Type and shape of a step of each scanned output.
+        scans: Type and shape of a step of each scanned output; None where not even the rank is known.
         always: Whether the body never asks to stop.
 
     Returns:
@@ -75,6 +75,10 @@ def loop(
         values = results[: len(values)]
         steps.append(results[len(values) :])
         iteration += 1
+    if not steps and any(shape is None for _, shape in scans):
+        with torch.no_grad():  # A run for the sake of its shapes.
+            _, *results = body(torch.tensor(0), goes_on, *values, *captured)
+        scans = [(x.dtype, tuple(x.shape)) for x in results[len(values) :]]
     return values + _stacked(steps, scans)
 
 
@@ -128,7 +132,7 @@ def _stacked(steps: list[list[Any]], scans: Scans) -> list[torch.Tensor]:
     """The steps of each scanned output in rows; without steps, no rows."""
     if steps:
         return [torch.stack(column) for column in zip(*steps, strict=True)]
-    return [torch.empty((0, *shape), dtype=dtype) for dtype, shape in scans]
+    return [torch.empty((0, *(shape or ())), dtype=dtype) for dtype, shape in scans]
 
 
 def _traced_loop(

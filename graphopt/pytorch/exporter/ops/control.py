@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -49,7 +50,7 @@ def loop(site: Site) -> list[fx.Node]:
         None if starts else site.tensor(1),
         [site.tensor(index + 2) for index in range(carried)],
         body.captured,
-        scans=[_empty(value) for value in graph.outputs[carried + 1 :]] or None,
+        scans=_empty_steps(graph.outputs[carried + 1 :]),
         always=(starts and _goes_on(graph)) or None,
     )
     return [site.item(results, index) for index in range(len(site.node.outputs))]
@@ -70,7 +71,7 @@ def scan(site: Site) -> list[fx.Node]:
         [site.tensor(index) for index in range(carried)],
         [site.tensor(index) for index in range(carried, len(site.node.inputs))],
         body.captured,
-        scans=[_empty(value) for value in graph.outputs[carried:]] or None,
+        scans=_empty_steps(graph.outputs[carried:]),
         input_axes=_list_if_any(site.attribute("scan_input_axes")),
         input_directions=_list_if_any(site.attribute("scan_input_directions")),
         output_axes=_list_if_any(site.attribute("scan_output_axes")),
@@ -90,11 +91,17 @@ def _goes_on(body: ir.Graph) -> bool:
     return value is body.inputs[1] or (given is not None and bool(given.all()))
 
 
-def _empty(value: ir.Value) -> tuple[torch.dtype, tuple[int, ...]]:
-    """The type and the shape of one step's output, for when there is no step; unknown sizes are 0."""
-    shape: Any = () if value.shape is None else value.shape
-    dtype = torch.float32 if value.dtype is None else torch_dtype(value.dtype)
-    return dtype, tuple(dim if isinstance(dim, int) else 0 for dim in shape)
+def _empty_steps(steps: Sequence[ir.Value]) -> list[tuple[torch.dtype, Any]] | None:
+    """The type and the shape of one step of each scanned output, for when there is no step.
+
+    Unknown sizes are 0; a shape of unknown rank is None.
+    """
+    found: list[tuple[torch.dtype, Any]] = []
+    for step in steps:
+        shape = step.shape
+        dims = None if shape is None else tuple(dim if isinstance(dim, int) else 0 for dim in shape)
+        found.append((torch_dtype(step.dtype or ir.DataType.FLOAT), dims))
+    return found or None
 
 
 def _list_if_any(numbers: Any) -> list[int] | None:
