@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is an extra")
-pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
-
-import graphopt  # noqa: E402
-from graphopt.pytorch import to_fx, trace  # noqa: E402
+import graphopt
+from graphopt.pytorch import to_fx, trace
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 networks: Any = importlib.import_module("networks")

@@ -1,6 +1,6 @@
 """Module -> ONNX -> torch.fx -> ONNX on small networks and models; benchmarks/round_trips.py goes further.
 
-Needs torch and onnxscript, which are extras; llama-transformers needs transformers too.
+llama-transformers needs transformers and is skipped without.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch", reason="PyTorch is an extra")
-pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
-
-import graphopt  # noqa: E402
+import graphopt
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 networks: Any = importlib.import_module("networks")

@@ -20,6 +20,7 @@ from graphopt.pytorch.importer.constraints import explained_constraint
 from graphopt.pytorch.importer.containers import open_up, tensors_of_their_own
 from graphopt.pytorch.importer.dimensions import Dimensions
 from graphopt.pytorch.importer.eager import in_eval_mode, quiet, run_eagerly
+from graphopt.pytorch.importer.enlarge import Arguments, enlarged
 from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
 from graphopt.pytorch.importer.pooling import open_pools
 from graphopt.pytorch.recurrent import kept_whole
@@ -84,23 +85,29 @@ def _exported(
 ) -> torch.export.ExportedProgram:
     name = type(module).__name__
 
-    def export(*, strict: bool) -> torch.export.ExportedProgram:
-        return torch.export.export(module, args, kwargs, dynamic_shapes=dimensions.spec, strict=strict)
+    def export(
+        arguments: Arguments = (args, kwargs), *, strict: bool = False
+    ) -> torch.export.ExportedProgram:
+        with _any_size(), kept_whole(), open_pools():
+            return torch.export.export(module, *arguments, dynamic_shapes=dimensions.spec, strict=strict)
 
-    with in_eval_mode(module), quiet(), _any_size(), kept_whole(), open_pools():
+    with in_eval_mode(module), quiet():
+        if (grown := enlarged(module, args, kwargs, dimensions.asked)) is not None:
+            with contextlib.suppress(Exception):
+                return export(grown)
         try:
-            return export(strict=False)
+            return export()
         except Exception as error:
             if isinstance(error, GraphoptError):
                 raise explained(error, name) from error
             if is_about_inputs(error):
-                raise explained_constraint(error, name, lambda: export(strict=False)) from error
+                raise explained_constraint(error, name, export) from error
             try:
                 result = run_eagerly(module, args, kwargs).result
             except Exception as own:
                 raise own_failure(own, name) from own
             if open_up(result, f"a result of {name}"):
-                return export(strict=False)
+                return export()
             # Python that cannot run on stand-ins for tensors can often be analysed as text.
             with contextlib.suppress(Exception):
                 return export(strict=True)
