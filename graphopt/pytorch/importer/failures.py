@@ -6,6 +6,7 @@ Only words failures; whether to try again is decided where the module is capture
 from __future__ import annotations
 
 import re
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,13 @@ def explained(error: BaseException, name: str) -> TraceError:
     where = line_of_error(error)
     if isinstance(error, GraphoptError):
         return _located(name, error.message, where, error.hint)
+    if _packs(error):
+        return _located(
+            name,
+            "the lengths of a PackedSequence are data, which a graph cannot know",
+            where,
+            "give the padded tensor, and mask the outputs behind each sequence's end",
+        )
     guard = _data_dependence(error)
     if guard is not None:
         remedy = _remedy(where.text if where else "", guard)
@@ -111,6 +119,15 @@ def _data_dependence(error: BaseException) -> Any:
             return getattr(current, "cond", "")
         current = current.__cause__ or current.__context__
     return None
+
+
+def _packs(error: BaseException) -> bool:
+    """Whether an exception arose while a PackedSequence was made or used."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(
+        frame.f_code.co_name == "pack_padded_sequence" or frame.f_locals.get("batch_sizes") is not None
+        for frame in frames
+    )
 
 
 def _remedy(code: str, condition: Any) -> Remedy:
