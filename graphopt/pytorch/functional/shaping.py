@@ -9,6 +9,12 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 
+FARTHEST = (2**31 - 1, 2**63 - 1)
+"""What exporters write for the end of a slice that has none."""
+
+EARLIEST = -(2**31)
+"""The least index that is worth its digits."""
+
 
 def shape(x: torch.Tensor, start: int = 0, end: int | None = None) -> torch.Tensor:
     """The sizes of a tensor of unknown rank, int64."""
@@ -66,10 +72,22 @@ def slices(
     axes = range(len(starts)) if axes is None else axes
     steps = [1] * len(starts) if steps is None else steps
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+        span = slice(max(start, EARLIEST), max(end, EARLIEST), step)
         if step < 0:
-            x, start, end, step = x.flip(axis), -1 - start, -1 - end, -step
-        x = x[(slice(None),) * (axis % x.dim()) + (slice(start, end, step),)]
+            span = slice(mirrored_start(start, x.shape[axis]), mirrored_end(end), -step)
+            x = x.flip(axis)
+        x = x[(slice(None),) * (axis % x.dim()) + (span,)]
     return x
+
+
+def mirrored_start(start: int, size: int) -> int:
+    """Where a slice with a negative step starts in the flipped tensor: before the beginning is at it."""
+    return -1 - start if start >= 0 else torch.sym_min(-1 - start, size - 1)
+
+
+def mirrored_end(end: int) -> int | None:
+    """Where a slice with a negative step ends in the flipped tensor; the farthest is None."""
+    return None if end in FARTHEST else -1 - end
 
 
 def expand(x: torch.Tensor, wanted: Sequence[int]) -> torch.Tensor:

@@ -74,7 +74,7 @@ def _make_constant(model: ir.Model, name: str, array: Any) -> None:
 
 def _array(tensor: torch.Tensor) -> Any:
     if not (tensor.dtype.is_floating_point and tensor.dtype.itemsize == 1):
-        return tensor.numpy()
+        return tensor.detach().numpy()
     dtype = next(dtype for dtype, held in TORCH_DTYPES.items() if held == tensor.dtype)
     return tensor.view(torch.uint8).numpy().view(dtype.numpy())
 

@@ -19,8 +19,6 @@ from graphopt.pytorch.exporter.sizes import Sizes, all_known
 from graphopt.pytorch.exporter.unsigned import widening
 from graphopt.pytorch.functional import shaping
 
-_FARTHEST = 2**31 - 1
-
 
 @translates("Shape")
 def shape(site: Site) -> Sizes | fx.Node:
@@ -137,7 +135,7 @@ def slice_(site: Site) -> fx.Node:
     if backwards:
         x = site.call(torch.flip, x, backwards)
     spans = {
-        axis: _span(site, start, end, step)
+        axis: _span(site, x, axis, start, end, step)
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
     }
     index = _index(spans)
@@ -255,17 +253,18 @@ def _waits(ints: Ints | None) -> bool:
     return ints is not None and _known(ints) is None
 
 
-def _span(site: Site, start: Any, end: Any, step: int) -> slice:
+def _span(site: Site, x: fx.Node, axis: int, start: Any, end: Any, step: int) -> slice:
     """The Python slice of an ONNX one; a negative step is for the flipped tensor."""
     if step < 0:
-        start, end, step = site.compute(_mirrored, start), site.compute(_mirrored, end), -step
+        is_certain = isinstance(start, int) and start >= -1
+        size = 0 if is_certain else site.size(x, axis)
+        start = -1 - start if is_certain else site.compute(shaping.mirrored_start, start, size)
+        end = shaping.mirrored_end(end) if isinstance(end, int) else site.compute(shaping.mirrored_end, end)
+        step = -step
     begin = None if _is(start, 0) else start
-    stop = None if isinstance(end, int) and end >= _FARTHEST else end
+    stop = max(end, shaping.EARLIEST) if isinstance(end, int) else end
+    stop = None if isinstance(end, int) and end >= min(shaping.FARTHEST) else stop
     return slice(begin, stop, None if step == 1 else step)
-
-
-def _mirrored(index: int) -> int:
-    return -1 - index
 
 
 def _index(spans: dict[int, slice]) -> Any:
