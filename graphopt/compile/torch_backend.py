@@ -183,7 +183,8 @@ class Part:
             check=options.check, measure=False,
         )  # fmt: skip
         wiring = Wiring(captured.inputs, captured.outputs, captured.written, plan.tail)
-        weights = Weights({position: call.after[position] for position in roles.weights})
+        constants = {position: call.after[position] for position in roles.weights}
+        weights = Weights(constants, on_death=self._programs.clear)
         program = Program(result.model, wiring, weights)
         if options.check:
             _check(program, call)

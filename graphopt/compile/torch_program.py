@@ -6,7 +6,8 @@ Tensors and arrays share memory on the way in and out. It runs what it was given
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,23 +32,26 @@ _SHARED_TYPES = frozenset(
 
 
 class Weights:
-    """Tensors that were compiled in as constants.
+    """Tensors that were compiled in as constants. They are not kept alive.
 
     Args:
         tensors: Position of the argument -> tensor.
+        on_death: Called when one of them is gone, and what was compiled with it.
     """
 
-    def __init__(self, tensors: Mapping[int, torch.Tensor]) -> None:
+    def __init__(self, tensors: Mapping[int, torch.Tensor], on_death: Callable[[], object]) -> None:
         self._known = [
-            (position, each, each.data_ptr(), _version(each)) for position, each in tensors.items()
+            (position, weakref.ref(each, lambda _: on_death()), each.data_ptr(), _version(each))
+            for position, each in tensors.items()
         ]
         self._samples = [_sample(each) for each in tensors.values() if each.numel()]
         self._bytes = [bytes(sample) for sample in self._samples]
 
     def unchanged(self, args: Sequence[Any]) -> bool:
         """Whether the arguments of a call are these tensors, and hold what they held."""
-        for position, tensor, address, version in self._known:
-            if args[position] is not tensor or tensor.data_ptr() != address or _version(tensor) != version:
+        for position, known, address, version in self._known:
+            given: Any = args[position]
+            if given is not known() or given.data_ptr() != address or _version(given) != version:
                 return False
         return list(map(bytes, self._samples)) == self._bytes
 
