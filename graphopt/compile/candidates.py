@@ -22,6 +22,7 @@ from graphopt.execute import CheckResult, InputSet, Oracle
 from graphopt.io import Interface, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
 from graphopt.pipeline import FailedPassError, Observer, Pipeline, PipelineResult, Record, bisect
+from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 from graphopt.report import LeftOut
 
 SHAPES_SHOWN = 3
@@ -229,7 +230,9 @@ class Workshop:
             return None
 
     def _note_defaults(self) -> None:
-        count = sum(port.has_default for port in self._interface.inputs)
+        traced: Signature | None = self.original.meta.get(SIGNATURE_KEY)
+        state = () if traced is None else traced.state.values()  # what forward writes to is meant to change
+        count = sum(port.has_default and port.name not in state for port in self._interface.inputs)
         if count:
             self.notes.append(
                 f"{count} initializers are graph inputs too, which callers may override, so they are no "

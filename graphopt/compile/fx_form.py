@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx_ir as ir
 import torch
+from torch.utils import _pytree as pytree
 
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.given import Given
@@ -28,7 +29,7 @@ SECONDS = 1.0
 MARGIN = 1.05
 """A module slower than this is not emitted: below, PyTorch's own times vary as much."""
 
-Call = Callable[[Mapping[str, Any]], Any]
+Call = Callable[[Mapping[str, torch.Tensor]], Any]
 
 
 @dataclasses.dataclass
@@ -75,7 +76,11 @@ def emit_module(
         TranslationError: Not even the model as it came has a form in PyTorch.
     """
     notes: list[str] = []
-    race = _race(workshop, given, inputs) if measure and not workshop.unchanged(made) else None
+    race = None
+    if measure and given.signature is not None and given.signature.state:
+        notes.append("not measured, since forward writes to its state")
+    elif measure and not workshop.unchanged(made):
+        race = _race(given, inputs)
     candidates: list[Callable[[], Made]] = [lambda: made]
     candidates += [partial(workshop.make, *each) for each in fallbacks.items()]
     for make in [*candidates, workshop.as_it_came]:
@@ -87,7 +92,7 @@ def emit_module(
         if not fault or workshop.unchanged(emitted.made):
             break
         notes.append(f"{emitted.made.name} {fault}")
-    if notes:
+    if emitted.made is not made:
         notes.append(f"emitted {emitted.made.name}")
     emitted.notes = notes
     return emitted
@@ -112,14 +117,8 @@ def _emit(workshop: Workshop, made: Made, signature: Signature | None, stages: S
         module = to_fx(made.model)
     check = made.check
     if check is not None and check.ran:
-        names = [value.name or "" for value in workshop.original.graph.outputs]
-        call = _caller(module, made.model)
-
-        def compute(values: Mapping[str, Any]) -> Mapping[str, Any]:
-            return _arrays(call(values), names, signature)
-
         with stages("check"), torch.no_grad():
-            check = workshop.judge(compute)
+            check = workshop.judge(_computer(module, made.model, signature))
     return Emitted(module, made, check)
 
 
@@ -129,16 +128,21 @@ class _Race:
     Args:
         original: Runs the original once.
         inputs: What it runs on.
+        signature: How the modules stand for the original, if that is a module too.
     """
 
-    def __init__(self, original: Callable[[], Any], inputs: InputSet) -> None:
+    def __init__(
+        self, original: Callable[[], Any], inputs: InputSet, signature: Signature | None = None
+    ) -> None:
         self._original = original
         self._inputs = inputs
+        self._signature = signature
 
     def run(self, emitted: Emitted) -> None:
         """Measure a module and note it there."""
-        call = _caller(emitted.module, emitted.made.model)
-        runners = (self._original, lambda: call(self._inputs.values))
+        call = _caller(emitted.module, emitted.made.model, self._signature)
+        tensors = _tensors(self._inputs)
+        runners = (self._original, lambda: call(tensors))
         seconds: list[list[float]] = [[], []]
         with torch.no_grad():
             for runner in runners:
@@ -155,30 +159,54 @@ class _Race:
         emitted.bench = BenchResult(seconds, self._inputs, threads=torch.get_num_threads(), notes=notes)
 
 
-def _race(workshop: Workshop, given: Given, inputs: Sequence[InputSet] | None) -> _Race:
+def _race(given: Given, inputs: Sequence[InputSet] | None) -> _Race:
     """The original to measure against: the module itself, or else what becomes of the model as it came."""
     if given.call is not None:
-        return _Race(given.call, given.examples[0])
+        return _Race(given.call, given.examples[0], given.signature)
     chosen = inputs[0] if inputs else make_inputs(given.model, representative=True)[0]
-    call = _caller(to_fx(given.model), given.model)
-    return _Race(lambda: call(chosen.values), chosen)
+    call = _caller(to_fx(given.model), given.model, None)
+    tensors = _tensors(chosen)
+    return _Race(lambda: call(tensors), chosen)
 
 
-def _caller(module: torch.nn.Module, model: ir.Model) -> Call:
-    """Call a graph module by the names of the model's inputs."""
+def _tensors(inputs: InputSet) -> dict[str, torch.Tensor]:
+    return {name: to_tensor(value) for name, value in inputs.values.items()}
+
+
+def _caller(module: torch.nn.Module, model: ir.Model, signature: Signature | None) -> Call:
+    """Call a graph module with tensors by the names of the model's inputs."""
     names = [value.name or "" for value in model.graph.inputs]
 
-    def call(values: Mapping[str, Any]) -> Any:
-        given = [name for name in names if name in values]
-        return module(*(to_tensor(values[name]) for name in given))
+    def call(tensors: Mapping[str, torch.Tensor]) -> Any:
+        if signature is None:
+            return module(*(tensors[name] for name in names if name in tensors))
+        leaves = [leaf.constant if leaf.name is None else tensors[leaf.name] for leaf in signature.inputs]
+        args, kwargs = pytree.tree_unflatten(leaves, signature.input_spec)
+        return module(*args, **kwargs)
 
     return call
 
 
-def _arrays(result: Any, names: Sequence[str], signature: Signature | None) -> dict[str, Any]:
-    """The outputs of a module as arrays by graph output name."""
-    if signature is not None and not signature.state:
-        found = signature.flatten_result(result)
-    else:
-        found = dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
-    return {name: to_numpy(value) for name, value in found.items()}
+def _computer(
+    module: torch.nn.Module, model: ir.Model, signature: Signature | None
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Compute a graph module's outputs, state among them, from arrays; its buffers are put back."""
+    call = _caller(module, model, signature)
+    names = [value.name or "" for value in model.graph.outputs]
+
+    def compute(values: Mapping[str, Any]) -> dict[str, Any]:
+        tensors = {name: to_tensor(value).clone() for name, value in values.items()}
+        before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+        result = call(tensors)
+        if signature is None:
+            found = dict(zip(names, result if isinstance(result, tuple) else (result,), strict=True))
+        else:
+            found = signature.flatten_result(result)
+            for after, state in signature.state.items():
+                found[after] = tensors[state] if state in tensors else module.get_buffer(state)
+        arrays = {name: to_numpy(value.clone()) for name, value in found.items()}
+        for name, buffer in before.items():
+            module.get_buffer(name).copy_(buffer)
+        return arrays
+
+    return compute

@@ -213,6 +213,7 @@ def _traced(module: Any, example_inputs: Any, dynamic_shapes: Any, source: str) 
         args, kwargs = arguments(example_inputs, signature.parameters)
     values = {name: to_numpy(value) for name, value in signature.flatten_call(args, kwargs).items()}
     model, notes = load_with_notes(traced)
+    model.meta[SIGNATURE_KEY] = signature
     return Given(
         model,
         source,

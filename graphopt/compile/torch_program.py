@@ -50,8 +50,10 @@ class Weights:
     def unchanged(self, args: Sequence[Any]) -> bool:
         """Whether the arguments of a call are these tensors, and hold what they held."""
         for position, known, address, version in self._known:
-            given: Any = args[position]
-            if given is not known() or given.data_ptr() != address or _version(given) != version:
+            tensor = known()
+            if tensor is None or args[position] is not tensor:
+                return False
+            if tensor.data_ptr() != address or _version(tensor) != version:
                 return False
         return list(map(bytes, self._samples)) == self._bytes
 

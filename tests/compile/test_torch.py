@@ -116,6 +116,40 @@ def test_a_graph_module_is_measured_in_pytorch(module: Any, image: Any) -> None:
     assert repr(result).startswith("Result(model=")
 
 
+class Stateful(nn.Module):  # type: ignore[misc]
+    """Writes to a buffer and to an argument, and takes and returns nested ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, pair: Any, scale: float, last: Any) -> Any:
+        self.seen.add_(pair["left"].sum(0))
+        last.copy_(pair["right"])
+        return [self.linear(pair["left"]) * scale + self.seen, (pair["right"] + last,)]
+
+
+def test_state_and_nested_arguments_stay() -> None:
+    net = Stateful().eval()
+
+    def arguments() -> Any:
+        return {"left": torch.ones(2, 3), "right": torch.full((2, 3), 2.0)}, 0.5, torch.zeros(2, 3)
+
+    given = arguments()
+    result = optimize(net, given, emit="fx")
+    assert "not measured, since forward writes to its state" in result.report.notes
+    assert not [note for note in result.report.notes if "freeze-initializers" in note]
+    assert result.report.check is not None and result.report.check.equal, result.report.check
+    torch.testing.assert_close(given, arguments())
+    torch.testing.assert_close(net.seen, torch.zeros(3))
+    for _ in range(2):
+        one, other = arguments(), arguments()
+        torch.testing.assert_close(result.model(*one), net(*other))
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(result.model.seen, net.seen)
+
+
 def test_a_graph_module_comes_out_of_a_model() -> None:
     text = """<ir_version: 8, opset_import: ["" : 18]>
     main (float[N,4] x) => (float[N,4] y) { a = Relu (x)  b = Relu (a)  y = Add (b, b) }"""
