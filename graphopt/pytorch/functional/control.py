@@ -157,7 +157,7 @@ def _traced_loop(
 
     def step(iteration: Any, flag: Any, *values: Any) -> Any:
         flag, *results = body(iteration, flag, *values[:-1], *captured)
-        return (iteration + 1, flag.clone(), *[x.clone() for x in results], values[-1].clone())
+        return (iteration + 1, *[_own(x) for x in (flag, *results, values[-1])])
 
     try:
         from torch._higher_order_ops import while_loop
@@ -177,7 +177,7 @@ def _traced_scan(
     """A scan over a dynamic number of rows as torch's own operator."""
 
     def step(values: Any, row: Any) -> Any:
-        results = [x.clone() for x in body(*values, *row, *captured)]
+        results = [_own(x) for x in body(*values, *row, *captured)]
         return results[: len(values)], results[len(values) :]
 
     try:
@@ -196,9 +196,14 @@ def _apart(body: Body) -> Body:
     """A body whose outputs share no memory with its operands, as torch.cond demands."""
 
     def run(*operands: Any) -> Any:
-        return tuple(x.clone() for x in body(*operands))
+        return tuple(_own(x) for x in body(*operands))
 
     return run
+
+
+def _own(x: torch.Tensor) -> torch.Tensor:
+    """A dense copy."""
+    return x.clone(memory_format=torch.contiguous_format)
 
 
 def _reason(error: Exception) -> str:
