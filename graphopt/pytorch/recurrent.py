@@ -89,6 +89,22 @@ class kept_whole(TorchFunctionMode):  # type: ignore[misc]
         TraceError: a call has no single operator: it runs over a PackedSequence, has projections or dropout.
     """
 
+    _depth = 0
+
+    def __enter__(self) -> kept_whole:
+        kept_whole._depth += 1
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        kept_whole._depth -= 1
+        super().__exit__(*error)
+
+    @classmethod
+    def is_active(cls) -> bool:
+        """Whether some such context is open."""
+        return cls._depth > 0
+
     def __torch_function__(
         self,
         func: Callable[..., Any],

@@ -5,7 +5,7 @@ Nothing here touches weights: what a model computes from them stays computed, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import onnx_ir as ir
@@ -28,7 +28,10 @@ def prepare(model: ir.Model) -> None:
     _raise(model)
     infer_shapes(model)
     FoldSequences()(model)  # Shape inference knows nothing of an element of a sequence.
+    stored = list(_initializers(model))
     LiftConstants()(model)
+    if any(ROLE_KEY in value.metadata_props for value in stored):
+        _tell_numbers(model, stored)
     with _weights_hidden(model):
         Fold()(model)
 
@@ -46,8 +49,7 @@ def _weights_hidden(model: ir.Model) -> Iterator[None]:
     """Let weights be no constants for a while; numbers and integers are."""
     hidden = [
         (value, value.const_value)
-        for graph in graphs(model)
-        for value in graph.initializers.values()
+        for value in _initializers(model)
         if value.const_value is not None and _is_weight(value, value.const_value)
     ]
     for value, _ in hidden:
@@ -57,6 +59,19 @@ def _weights_hidden(model: ir.Model) -> Iterator[None]:
     finally:
         for value, tensor in hidden:
             value.const_value = tensor
+
+
+def _initializers(model: ir.Model) -> Iterator[ir.Value]:
+    for graph in graphs(model):
+        yield from graph.initializers.values()
+
+
+def _tell_numbers(model: ir.Model, stored: Sequence[ir.Value]) -> None:
+    """Let constants in a traced module's code, which are none of its parameters, be none of ours."""
+    weights = {value for value in stored if value.const_value is not None and len(value.const_value.shape)}
+    for value in _initializers(model):
+        if value not in weights:
+            value.metadata_props.setdefault(ROLE_KEY, "buffer")
 
 
 def _is_weight(value: ir.Value, tensor: ir.TensorProtocol) -> bool:

@@ -85,7 +85,10 @@ class Site:
         if value is None:
             return None
         emitted = self.emitter.find(value)
-        return emitted if isinstance(emitted, Sizes) else sizes_of_constant(constant_tensor(value))
+        if isinstance(emitted, Sizes):
+            return emitted
+        is_weight = value.metadata_props.get(ROLE_KEY) == "parameter"
+        return None if is_weight else sizes_of_constant(constant_tensor(value))
 
     def is_size(self, index: int) -> bool:
         """Whether input `index` is computed from sizes."""

@@ -1,4 +1,4 @@
-"""Windows that slide over the spatial dimensions, as Conv and the pools have them: attributes in PyTorch's form.
+"""Sliding windows of Conv and the pools: ONNX's attributes in PyTorch's form.
 
 Padding that is the same on both sides stays inside the operator; any other becomes an `F.pad` before it.
 """
@@ -127,7 +127,7 @@ def flat_pads(begin: Sequence[Any], end: Sequence[Any]) -> list[Any]:
 
 
 def spoken(numbers: Sequence[int], default: int | None = None) -> int | tuple[int, ...] | None:
-    """Numbers of all dimensions as one would write them: one if they are equal, None if they are the default."""
+    """Numbers of all dimensions as one writes them: one if they are equal, None if they are default."""
     if all(number == numbers[0] for number in numbers):
         return None if numbers[0] == default else numbers[0]
     return tuple(numbers)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 def split_padding(total: Sequence[int], upper: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Padding at the beginning and the end; an odd element goes to the end if `upper`, else to the beginning."""
+    """Padding before and behind; an odd element goes behind if `upper`, otherwise before."""
     less = [size // 2 for size in total]
     more = [size - half for size, half in zip(total, less, strict=True)]
     return (tuple(less), tuple(more)) if upper else (tuple(more), tuple(less))
@@ -42,7 +42,13 @@ def conv_transpose_to(
     """
     rank = x.dim() - 2
     extra = [0] * rank if output_padding is None else list(output_padding)
-    y = torch.conv_transpose1d if rank == 1 else torch.conv_transpose2d if rank == 2 else torch.conv_transpose3d
+    y = (
+        torch.conv_transpose1d
+        if rank == 1
+        else torch.conv_transpose2d
+        if rank == 2
+        else torch.conv_transpose3d
+    )
     full = y(x, weight, None, list(stride), [0] * rank, [0] * rank, groups, list(dilation))
     pads: list[int] = []
     for axis in reversed(range(rank)):

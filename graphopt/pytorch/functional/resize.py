@@ -1,4 +1,4 @@
-"""Resizing of images and volumes as ONNX defines it, one dimension at a time, and cropping or padding to a size."""
+"""Resizing as ONNX defines it, one dimension at a time; cropping, padding and rearranging of images."""
 
 from __future__ import annotations
 

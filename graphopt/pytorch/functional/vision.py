@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from itertools import product
 
 import torch
@@ -48,15 +49,12 @@ def roi_align(
     columns = _samples(left, cells[1], counts[1], output_size[1], most, width)
     planes = x.movedim(1, 3).flatten(0, 2)
     start = batch_indices.long()[:, None, None] * (height * width)
-    total: torch.Tensor | None = None
+    terms: list[torch.Tensor] = []
     for (row, row_weight), (column, column_weight) in product(rows, columns):
         weight = row_weight[:, :, None] * column_weight[:, None, :]
         term = planes[start + row[:, :, None] * width + column[:, None, :]] * weight[..., None]
-        if total is None:
-            total = term
-        else:
-            total = torch.maximum(total, term) if maximum else total + term
-    assert total is not None
+        terms.append(term)
+    total = reduce(torch.maximum if maximum else torch.add, terms)
     total = total.unflatten(2, (output_size[1], most)).unflatten(1, (output_size[0], most))
     sample = torch.arange(most, device=x.device)
     used = (sample[:, None] < counts[0][:, None, None]) & (sample < counts[1][:, None, None])

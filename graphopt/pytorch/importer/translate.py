@@ -11,7 +11,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument
 from torch.utils import _pytree as pytree
 
-from graphopt.pytorch.importer import convolution, quantization, recurrent
+from graphopt.pytorch.importer import convolution, quantization, recurrence, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
@@ -35,7 +35,8 @@ def translate(
         TraceError: an operator has no translation.
     """
     try:
-        with quiet(), kept_table(), _tensors_only(captured.program):
+        # With gradients on, torch's exporter may lay out what an attention returns unlike what export did.
+        with torch.no_grad(), quiet(), kept_table(), _tensors_only(captured.program):
             program, written = returning_state(captured.program)
             exported = torch.onnx.export(
                 program,
@@ -46,6 +47,7 @@ def translate(
                 custom_translation_table={
                     **convolution.translations(),
                     **recurrent.translations(),
+                    **recurrence.translations(),
                     **quantization.translations(),
                     **custom_translation_table,
                 },

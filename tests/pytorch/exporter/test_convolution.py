@@ -96,7 +96,7 @@ def test_one_and_three_dimensions(come_back: Any, spatial: Any, others: Any, pad
     text = f"{HEADER} g({inputs}) => (float y) {{ y = Conv<pads={pads}>(x, w) }}"
     given = [[numbers(2, 2, *sizes), numbers(*kernel)] for sizes in (spatial, others)]
     traced = come_back(text, *given)
-    assert len([node for node in traced.graph if node.op_type == "Conv"][0].inputs) == 2
+    assert len(next(node for node in traced.graph if node.op_type == "Conv").inputs) == 2
 
 
 def test_more_than_three_dimensions_are_refused() -> None:
@@ -125,7 +125,8 @@ def test_deformable(agree: Any) -> None:
 @pytest.mark.parametrize("pads", ["[0,0,0,0]", "[1,0,0,0]", "[1,1,1,1]"])
 def test_columns_to_images(agree: Any, pads: str) -> None:
     blocks = {"[0,0,0,0]": 12, "[1,0,0,0]": 16, "[1,1,1,1]": 30}[pads]
-    text = f"""{HEADER} g(float[N,12,L] x) => (float y) <int64[2] image = {{4, 5}}, int64[2] block = {{2, 2}}> {{
+    given = "int64[2] image = {4, 5}, int64[2] block = {2, 2}"
+    text = f"""{HEADER} g(float[N,12,L] x) => (float y) <{given}> {{
         y = Col2Im<pads={pads}>(x, image, block)
     }}"""
     agree(text, numbers(2, 12, blocks))
@@ -149,7 +150,8 @@ def test_gradients(node: str) -> None:
 
 
 def test_code_reads_as_one_would_write_it() -> None:
-    text = f"""{HEADER} g(float[N,3,H,W] x) => (float y) <float[4,3,3,3] weight = {{{",".join(["1"] * 108)}}}> {{
+    given = f"float[4,3,3,3] weight = {{{','.join(['1'] * 108)}}}"
+    text = f"""{HEADER} g(float[N,3,H,W] x) => (float y) <{given}> {{
         y = Conv<pads=[1,1,1,1],strides=[2,2],group=1>(x, weight)
     }}"""
     assert "conv2d(x, weight, stride = 2, padding = 1)" in to_fx(ir.from_onnx_text(text)).code

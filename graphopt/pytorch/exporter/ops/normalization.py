@@ -30,9 +30,7 @@ def batch_normalization(site: Site) -> fx.Node | list[fx.Node]:
 @translates("InstanceNormalization")
 def instance_normalization(site: Site) -> fx.Node:
     epsilon = site.attribute("epsilon", _EPSILON)
-    return site.call(
-        F.instance_norm, site.tensor(0), weight=site.tensor(1), bias=site.tensor(2), eps=epsilon
-    )
+    return site.call(F.instance_norm, site.tensor(0), weight=site.tensor(1), bias=site.tensor(2), eps=epsilon)
 
 
 @translates("LayerNormalization")

@@ -1,10 +1,9 @@
-"""LSTM, GRU and RNN: PyTorch's own where ONNX asks for the same, otherwise a loop over the steps."""
+"""LSTM, GRU and RNN: PyTorch's layer where its weights are found, else one call for all forms."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from torch import fx
 
 from graphopt.ir import constant
@@ -36,58 +35,37 @@ def layer(site: Site) -> list[fx.Node]:
     batch_first = bool(site.attribute("layout", 0))
     if batch_first:
         x = site.method("transpose", x, 0, 1)
-    results = _torch_layer(site, x) if _is_torch_layer(site) else _loop(site, x)
+    weights = _own_weights(site)
+    results = _recurrence(site, x) if weights is None else _torch_layer(site, x, weights)
     if not batch_first:
         return results
     y = site.method("permute", results[0], 2, 0, 1, 3)
     return [y, *(site.method("transpose", state, 0, 1) for state in results[1:])]
 
 
-def _is_torch_layer(site: Site) -> bool:
-    """Whether PyTorch's layer of that name computes the same."""
-    kind = site.node.op_type
-    if site.has(4) or site.has(7) or site.attribute("clip") is not None:
-        return False
-    if site.attribute("input_forget", 0) or (kind == "GRU" and not site.attribute("linear_before_reset", 0)):
-        return False
-    names = [name for name, _, _ in _activations(site)]
-    if kind == "RNN":
-        return len(set(names)) == 1 and names[0] in ("tanh", "relu")
-    return names == [name.lower() for name in _ACTIVATIONS[kind]] * _directions(site)
-
-
-def _torch_layer(site: Site, x: fx.Node) -> list[fx.Node]:
+def _torch_layer(site: Site, x: fx.Node, weights: list[fx.Node]) -> list[fx.Node]:
     kind, directions = site.node.op_type, _directions(site)
-    reverse = site.attribute("direction", "forward") == "reverse"
-    if reverse:
-        x = site.call(torch.flip, x, (0,))
     states = [_state(site, x, index) for index in ((5, 6) if kind == "LSTM" else (5,))]
-    weights = _own_weights(site) or site.call(
-        functions.torch_weights, kind, site.tensor(1), site.tensor(2), site.optional(3)
-    )
-    options = {
+    form = {
         "has_biases": site.has(3),
         "num_layers": 1,
         "bidirectional": directions == 2,
         "batch_first": False,
     }
     if kind == "LSTM":
-        found = site.call(recurrent.lstm, x, tuple(states), weights, **options)
+        found = site.call(recurrent.lstm, x, tuple(states), weights, **form)
     elif kind == "GRU":
-        found = site.call(recurrent.gru, x, *states, weights, **options)
+        found = site.call(recurrent.gru, x, *states, weights, **form)
     else:
         nonlinearity = _activations(site)[0][0]
-        found = site.call(recurrent.rnn, x, *states, weights, **options, nonlinearity=nonlinearity)
+        found = site.call(recurrent.rnn, x, *states, weights, **form, nonlinearity=nonlinearity)
     y = site.item(found, 0)
-    if reverse:
-        y = site.call(torch.flip, y, (0,))
     y = site.call(functions.by_direction, y, 2) if directions == 2 else site.method("unsqueeze", y, 1)
     return [y, *(site.item(found, 1 + index) for index in range(len(states)))]
 
 
-def _loop(site: Site, x: fx.Node) -> list[fx.Node]:
+def _recurrence(site: Site, x: fx.Node) -> list[fx.Node]:
     kind = site.node.op_type
-    clip = site.attribute("clip")
     found = site.call(
         functions.recurrence,
         kind,
@@ -101,11 +79,22 @@ def _loop(site: Site, x: fx.Node) -> list[fx.Node]:
         p=site.optional(7),
         direction=site.attribute("direction"),
         activations=_activations(site),
-        clip=clip,
+        clip=site.attribute("clip"),
         input_forget=True if site.attribute("input_forget", 0) else None,
         linear_before_reset=True if site.attribute("linear_before_reset", 0) else None,
     )
     return [site.item(found, index) for index in range(3 if kind == "LSTM" else 2)]
+
+
+def _is_torch_layer(site: Site) -> bool:
+    """Whether PyTorch's layer of that name computes the same."""
+    forgets = bool(site.attribute("input_forget", 0))
+    resets = bool(site.attribute("linear_before_reset", 0))
+    if site.has(4) or site.has(7) or site.attribute("direction", "forward") == "reverse":
+        return False
+    return functions.is_torch_layer(
+        site.node.op_type, _activations(site), site.attribute("clip"), forgets, resets
+    )
 
 
 def _directions(site: Site) -> int:
@@ -149,6 +138,8 @@ def _own_weights(site: Site) -> list[fx.Node] | None:
 
     So stand the layers of a traced module (`importer/recurrent.py`): its own parameters are found again.
     """
+    if not _is_torch_layer(site):
+        return None
     directions = _directions(site)
     columns = []
     for index, halves in ((1, 1), (2, 1), (3, 2)):
@@ -161,8 +152,7 @@ def _own_weights(site: Site) -> list[fx.Node] | None:
             return None
         for half in range(halves):
             columns.append([_source(site, part[half]) for part in found if part is not None])
-    rows = [row for row in zip(*columns, strict=True)]
-    values = [value for row in rows for value in row]
+    values = [value for row in zip(*columns, strict=True) for value in row]
     if any(value is None for value in values):
         return None
     return [site.emitter.tensor(value) for value in values if value is not None]

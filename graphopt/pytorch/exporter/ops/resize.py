@@ -1,4 +1,4 @@
-"""Resizing, cropping and rearranging of images: Resize, Upsample, CenterCropPad, DepthToSpace, SpaceToDepth."""
+"""Resizing, cropping and rearranging of images."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def resize(site: Site) -> fx.Node:
     if mode is not None and spatial is not None:
         if request.scales is None:
             return site.call(F.interpolate, x, size=spatial.sizes, mode=mode, **_corners(site, mode))
-        return site.call(
-            F.interpolate, x, scale_factor=spatial.scales, mode=mode, **_corners(site, mode)
-        )
+        return site.call(F.interpolate, x, scale_factor=spatial.scales, mode=mode, **_corners(site, mode))
     return site.call(
         functions.resize,
         x,
@@ -207,7 +205,7 @@ def _rounding(site: Site) -> str:
 
 
 def _floats(site: Site, index: int) -> list[float] | fx.Node | None:
-    """Floats of a constant input, as short as they mean the same float32; or a node that is a list of them."""
+    """Floats of a constant input, as short as they mean the same float32; or a node that lists them."""
     if not site.has(index):
         return None
     known = site.constant(index)
