@@ -11,7 +11,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument
 from torch.utils import _pytree as pytree
 
-from graphopt.pytorch.importer import convolution, quantization, recurrence, recurrent
+from graphopt.pytorch.importer import convolution, normalization, quantization, recurrence, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
 from graphopt.pytorch.importer.interface import settle_interface
@@ -46,6 +46,7 @@ def translate(
                 opset_version=OPSET,
                 custom_translation_table={
                     **convolution.translations(),
+                    **normalization.translations(),
                     **recurrent.translations(),
                     **recurrence.translations(),
                     **quantization.translations(),
