@@ -114,6 +114,7 @@ class Part:
         self._specialized: tuple[int, ...] | None = None
         self._compilations = 0
         self._given_up = False
+        self._told: set[str] = set()
         self._has_gradients = any(parameter.requires_grad for parameter in graph_module.parameters())
         self._lock = threading.Lock()
 
@@ -178,9 +179,12 @@ class Part:
             raise TraceError("it draws random numbers, which are PyTorch's to draw")
         options = self._options
         arrays = {name: to_numpy(call.before[position]) for name, position in captured.inputs.items()}
+        fixed = all(
+            value.shape is not None and value.shape.is_static() for value in captured.model.graph.inputs
+        )
         result = optimize(
-            captured.model, level=options.level, target=options.target, inputs=arrays if arrays else None,
-            check=options.check, measure=False,
+            captured.model, level=options.level, target=options.target, check=options.check, measure=False,
+            inputs=arrays if arrays and fixed else None,  # where sizes are free, some are made
         )  # fmt: skip
         wiring = Wiring(captured.inputs, captured.outputs, captured.written, plan.tail)
         constants = {position: call.after[position] for position in roles.weights}
@@ -200,8 +204,10 @@ class Part:
         self._tell(reason)
 
     def _tell(self, reason: str) -> None:
-        """Warn; Python shows equal warnings once."""
-        warnings.warn(f"{self._where()} runs as PyTorch runs it: {reason}", stacklevel=4)
+        """Warn, once for each reason."""
+        if reason not in self._told:
+            self._told.add(reason)
+            warnings.warn(f"{self._where()} runs as PyTorch runs it: {reason}", stacklevel=4)
 
     def _where(self) -> str:
         """The place in the user's code that the graph was captured from."""
