@@ -5,8 +5,7 @@ The module is left as it was. What could not be compared is told, never passed o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from graphopt.ir import is_deterministic
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
 from graphopt.pytorch.importer.failures import own_failure
+from graphopt.pytorch.importer.lean import lean
 from graphopt.pytorch.signature import Signature, to_numpy
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -49,8 +49,7 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
     inputs = {key: to_numpy(v) for key, v in signature.flatten_call(captured.args, captured.kwargs).items()}
     expected = _expected(signature, run)
     try:
-        with _weights_first(model.graph):
-            session = Session(model, prepack=False)
+        session = Session(lean(model), prepack=False)
     except ExecutionError as error:
         return [*notes, f"the graph was not compared with the module: {error.message}"]
     try:
@@ -74,25 +73,6 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
         else:
             raise _different(name, difference, run)
     return notes
-
-
-@contextmanager
-def _weights_first(graph: ir.Graph) -> Iterator[None]:
-    """Nodes that only rearrange weights put before all others for a while.
-
-    onnxruntime visits the later one of a node's sources first: where that is the transposed weight, it
-    transposes all weights of a model before anything frees one. Measured with 100 M parameters: 380 MB.
-    """
-    order = list(graph)
-    early = [node for node in order if node.inputs and all(v and v.is_initializer() for v in node.inputs)]
-    if early and len(early) < len(order):
-        graph.remove(early)
-        graph.insert_before(graph[0], early)
-    try:
-        yield
-    finally:
-        graph.remove(order)
-        graph.extend(order)
 
 
 def _different(name: str, difference: OutputDifference, run: EagerRun) -> TraceError:
