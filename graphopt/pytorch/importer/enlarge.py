@@ -30,7 +30,7 @@ def enlarged(
     leaves, structure = pytree.tree_flatten((tuple(args), dict(kwargs)))
     groups = _groups(leaves, asked)
     for chosen in [groups] if len(groups) < 2 else [groups, *([group] for group in groups)]:
-        grown = pytree.tree_unflatten(_repeated(leaves, chosen), structure)
+        grown: Arguments = pytree.tree_unflatten(_repeated(leaves, chosen), structure)
         if chosen and _runs(module, grown):
             return grown
     return None

@@ -11,6 +11,7 @@ import torch
 from torch.export.graph_signature import ConstantArgument
 from torch.utils import _pytree as pytree
 
+from graphopt.errors import TraceError
 from graphopt.pytorch.importer import convolution, normalization, quantization, recurrence, recurrent
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import quiet
@@ -57,7 +58,14 @@ def translate(
         raise explained_translation(error, type(captured.module).__name__) from error
     model: ir.Model = exported.model
     quantization.settle_opset(model)
+    model.graph.name = type(captured.module).__name__
     lowered = exported.exported_program
+    if len(lowered.graph_signature.user_outputs) != len(lowered.graph_signature.output_specs):
+        raise TraceError(
+            f"{type(captured.module).__name__} cannot be translated: it writes to an argument or a buffer in "
+            "a way that the graph would lose",
+            hint="return the new value instead of writing it in place",
+        )
     weights = share_weights(model, lowered, captured.module, {each.target for each in written})
     signature = settle_interface(model, captured, lowered, weights, written)
     tell_provenance(model)
