@@ -64,7 +64,12 @@ class Given:
         """
         if given is not None or shapes is not None or not self.examples:
             return Data(given, given, shapes, given is not None or shapes is not None)
-        return Data([*self.examples, *_of_other_sizes(self.model)], self.examples, self.example_shapes, False)
+        return Data(
+            [*self.examples, *_of_other_sizes(self.model, self.examples[0])],
+            self.examples,
+            self.example_shapes,
+            False,
+        )
 
     @property
     def example_shapes(self) -> dict[str, tuple[int, ...]] | None:
@@ -241,14 +246,19 @@ def _call(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         return runnable(*args, **kwargs)
 
 
-def _of_other_sizes(model: ir.Model) -> list[InputSet]:
-    """A set of inputs made to fit, of other sizes than the examples where those may vary."""
+def _of_other_sizes(model: ir.Model, example: InputSet) -> list[InputSet]:
+    """Inputs made to fit, of other sizes than the example's where those may vary."""
     if all(value.shape is not None and value.shape.is_static() for value in model.graph.inputs):
         return []
     try:
-        return make_inputs(model, count=1)
+        made = make_inputs(model, count=2)
     except ExecutionError:
         return []
+    return [
+        dataclasses.replace(one, description="made to fit")
+        for one in made
+        if any(np.shape(value) != np.shape(example.values[name]) for name, value in one.values.items())
+    ]
 
 
 def _kind(source: object) -> str:
