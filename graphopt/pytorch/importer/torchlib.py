@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 _TABLES: dict[Any, Any] = {}
 
 
 @contextlib.contextmanager
-def kept_table() -> Iterator[None]:
-    """Let `torch.onnx.export` take a copy of the table it made before."""
+def kept_table(replaced: Collection[Callable[..., Any]]) -> Iterator[None]:
+    """Let `torch.onnx.export` take a copy of the table it made before.
+
+    Args:
+        replaced: Operators with a translation of ours. The table's own is left out: PyTorch 2.6 takes it
+            where ours has no annotations.
+    """
+    names = {each.name() if hasattr(each, "_schema") else each for each in replaced} | set(replaced)
     try:
         from torch.onnx._internal.exporter._registration import ONNXRegistry
 
@@ -30,7 +36,9 @@ def kept_table() -> Iterator[None]:
             options = {} if opset_version is None else {"opset_version": opset_version}
             _TABLES[opset_version] = make.__get__(None, cls)(**options)
         table = copy.copy(_TABLES[opset_version])
-        table.functions = {target: list(found) for target, found in table.functions.items()}
+        table.functions = {
+            target: list(found) for target, found in table.functions.items() if target not in names
+        }
         return table
 
     ONNXRegistry.from_torchlib = classmethod(from_torchlib)

@@ -35,9 +35,17 @@ def translate(
     Raises:
         TraceError: an operator has no translation.
     """
+    translations = {
+        **convolution.translations(),
+        **normalization.translations(),
+        **recurrent.translations(),
+        **recurrence.translations(),
+        **quantization.translations(),
+        **custom_translation_table,
+    }
     try:
         # With gradients on, torch's exporter may lay out what an attention returns unlike what export did.
-        with torch.no_grad(), quiet(), kept_table(), _tensors_only(captured.program):
+        with torch.no_grad(), quiet(), kept_table(translations), _tensors_only(captured.program):
             program, written = returning_state(captured.program)
             exported = torch.onnx.export(
                 program,
@@ -45,14 +53,7 @@ def translate(
                 optimize=False,
                 verbose=False,
                 opset_version=OPSET,
-                custom_translation_table={
-                    **convolution.translations(),
-                    **normalization.translations(),
-                    **recurrent.translations(),
-                    **recurrence.translations(),
-                    **quantization.translations(),
-                    **custom_translation_table,
-                },
+                custom_translation_table=translations,
             )
     except Exception as error:
         raise explained_translation(error, type(captured.module).__name__) from error
