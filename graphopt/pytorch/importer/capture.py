@@ -16,6 +16,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from graphopt.errors import GraphoptError, TraceError, UsageError
+from graphopt.pytorch.importer.assumptions import count_assumptions
 from graphopt.pytorch.importer.constraints import explained_constraint
 from graphopt.pytorch.importer.containers import open_up, tensors_of_their_own
 from graphopt.pytorch.importer.dimensions import Dimensions
@@ -38,6 +39,7 @@ class Captured:
         args: Positional example inputs.
         kwargs: Named example inputs, in forward's order.
         dimensions: The names of dynamic dimensions.
+        assumptions: How many assumptions about sizes the capture made; None where that is not known.
     """
 
     program: torch.export.ExportedProgram
@@ -46,6 +48,7 @@ class Captured:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     dimensions: Dimensions
+    assumptions: int | None = None
 
 
 def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
@@ -77,7 +80,7 @@ def capture(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Captured:
     with _spelled_out(module, kwargs):
         dimensions = Dimensions.from_user(dynamic_shapes, module.forward, args, kwargs)
         program = _exported(module, args, kwargs, dimensions)
-    return Captured(program, module, parameters, args, kwargs, dimensions)
+    return Captured(program, module, parameters, args, kwargs, dimensions, count_assumptions(program))
 
 
 def _exported(
@@ -166,7 +169,8 @@ def _given_program(
         args, kwargs = program.example_inputs
     else:
         raise TraceError("the ExportedProgram has no example inputs", hint="give example_inputs")
-    return Captured(program, program.module(), parameters, tuple(args), dict(kwargs), Dimensions())
+    made = count_assumptions(program)
+    return Captured(program, program.module(), parameters, tuple(args), dict(kwargs), Dimensions(), made)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from torch.export.graph_signature import ConstantArgument, InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
 from graphopt.errors import TraceError
+from graphopt.pytorch.importer.assumptions import assumption_notes
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.dimensions import name_dimensions, range_notes, symbol_names
 from graphopt.pytorch.importer.state import Written
@@ -82,6 +83,7 @@ def settle_interface(
     sizes = _sizes(lowered, placeholders)
     symbols, dimension_notes = symbol_names(sizes, captured.dimensions.asked, [leaf.name for leaf in inputs])
     name_dimensions(_all_values(model), symbols)
+    assumed = assumption_notes(program, symbols, captured.assumptions)
     return Signature(
         captured.parameters,
         program.call_spec.in_spec,
@@ -89,7 +91,7 @@ def settle_interface(
         out_spec,
         tuple(results),
         state,
-        (*notes, *dimension_notes, *range_notes(program, symbols)),
+        (*notes, *dimension_notes, *range_notes(program, symbols), *assumed),
     )
 
 
