@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from graphopt.compile import torch_backend
-from graphopt.compile.torch_program import Program
+from graphopt.compile.backend import part
+from graphopt.compile.backend.program import Program
 
 
 class Runs:
@@ -248,7 +248,7 @@ def test_changed_weights_are_seen(runs: Runs) -> None:
 
 
 def test_weights_that_keep_changing_are_left_to_pytorch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_backend, "MOST_COMPILATIONS", 2)
+    monkeypatch.setattr(part, "MOST_COMPILATIONS", 2)
     module = Net().eval()
     fast = compiled(module)
     image = torch.randn(2, 3, 6, 6)
@@ -330,7 +330,7 @@ def test_attention_of_pytorchs_fast_path(runs: Runs) -> None:
 def test_a_graph_that_onnxruntime_runs_slower_is_left_to_pytorch(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch_backend, "_race", lambda *_: 1.2)
+    monkeypatch.setattr(part, "race", lambda *_: 1.2)
     module = Net().eval()
     fast = compiled(module, measure=True)
     image = torch.randn(2, 3, 6, 6)

@@ -15,7 +15,7 @@ import onnx_ir as ir
 import torch
 from torch import fx
 
-from graphopt.compile.torch_fast_paths import SPELLED_OUT
+from graphopt.compile.backend.fast_paths import SPELLED_OUT
 from graphopt.pytorch import trace
 from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 
