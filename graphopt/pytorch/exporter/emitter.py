@@ -19,6 +19,7 @@ from graphopt.ir import constant_tensor
 from graphopt.pytorch.exporter.constants import Constants
 from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.names import identifier, spoken_name
+from graphopt.pytorch.exporter.pickling import Reader
 from graphopt.pytorch.exporter.registry import translator_of
 from graphopt.pytorch.exporter.site import Site
 from graphopt.pytorch.exporter.sizes import Sizes, size_translation
@@ -39,7 +40,7 @@ class Emitter:
     def __init__(
         self, constants: Constants, outer: Emitter | None = None, own_nodes: frozenset[ir.Node] = frozenset()
     ) -> None:
-        self.graph = fx.Graph()
+        self.graph = fx.Graph(tracer_cls=Reader)
         self.root = constants.root
         self.captured: list[Emitted] = []
         self._constants = constants

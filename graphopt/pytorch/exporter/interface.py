@@ -6,7 +6,6 @@ stays in buffers that each call updates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import onnx_ir as ir
@@ -81,13 +80,13 @@ def _is_constant(arg: Any) -> bool:
 
 def _is_plain(spec: Any, leaves: list[Any]) -> bool:
     """Whether a result consists of tuples, lists and dicts alone, which a graph holds as they are."""
+    if not all(isinstance(leaf, (fx.Node, int, float, str, bool, type(None))) for leaf in leaves):
+        return False
+    return _has_plain_types(spec)
 
-    def plain(nested: Any) -> bool:
-        if isinstance(nested, (fx.Node, int, float, str, bool, type(None))):
-            return True
-        if type(nested) not in _PLAIN:
-            return False
-        parts = nested.values() if isinstance(nested, Mapping) else nested
-        return all(plain(part) for part in parts)
 
-    return plain(pytree.tree_unflatten(list(leaves), spec))
+def _has_plain_types(spec: Any) -> bool:
+    if spec.is_leaf():
+        return True
+    children = spec.children() if hasattr(spec, "children") else spec.children_specs
+    return spec.type in _PLAIN and all(map(_has_plain_types, children))
