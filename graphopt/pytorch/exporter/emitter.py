@@ -22,7 +22,8 @@ from graphopt.pytorch.exporter.names import identifier, spoken_name
 from graphopt.pytorch.exporter.pickling import Reader
 from graphopt.pytorch.exporter.registry import translator_of
 from graphopt.pytorch.exporter.site import Site
-from graphopt.pytorch.exporter.sizes import Sizes, size_translation
+from graphopt.pytorch.exporter.size_rules import size_translation
+from graphopt.pytorch.exporter.sizes import Sizes
 
 Emitted: TypeAlias = "fx.Node | Sizes"
 

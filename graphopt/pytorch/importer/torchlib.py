@@ -11,6 +11,8 @@ import copy
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+import torch
+
 _TABLES: dict[Any, Any] = {}
 
 
@@ -22,7 +24,8 @@ def kept_table(replaced: Collection[Callable[..., Any]]) -> Iterator[None]:
         replaced: Operators with a translation of ours. The table's own is left out: PyTorch 2.6 takes it
             where ours has no annotations.
     """
-    names = {each.name() if hasattr(each, "_schema") else each for each in replaced} | set(replaced)
+    left_out = {each.name() if isinstance(each, torch._ops.OpOverload) else each for each in replaced}
+    left_out.update(replaced)
     try:
         from torch.onnx._internal.exporter._registration import ONNXRegistry
 
@@ -36,9 +39,8 @@ def kept_table(replaced: Collection[Callable[..., Any]]) -> Iterator[None]:
             options = {} if opset_version is None else {"opset_version": opset_version}
             _TABLES[opset_version] = make.__get__(None, cls)(**options)
         table = copy.copy(_TABLES[opset_version])
-        table.functions = {
-            target: list(found) for target, found in table.functions.items() if target not in names
-        }
+        kept = {target: found for target, found in table.functions.items() if target not in left_out}
+        table.functions = {target: list(found) for target, found in kept.items()}
         return table
 
     ONNXRegistry.from_torchlib = classmethod(from_torchlib)
