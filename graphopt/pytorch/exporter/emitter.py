@@ -52,6 +52,7 @@ class Emitter:
         self._materialized: dict[Sizes, fx.Node] = {}
         self._shared: dict[tuple[Any, ...], fx.Node] = {}
         self._last_placeholder: fx.Node | None = None
+        self._arguments: set[str] = set()
 
     def placeholder(self, name: str, default: bool = False) -> fx.Node:
         """An input, after those that are there; with `default`, one that may be left out."""
@@ -63,6 +64,9 @@ class Emitter:
         else:
             with self.graph.inserting_after(self._last_placeholder):
                 node = self.graph.placeholder(identifier(name), None, *default_value)
+        if node.target in self._arguments:
+            node.target = node.name  # torch.fx numbers names, and not those of arguments
+        self._arguments.add(str(node.target))
         self._last_placeholder = node
         return node
 

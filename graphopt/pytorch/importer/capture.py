@@ -23,6 +23,7 @@ from graphopt.pytorch.importer.dimensions import Dimensions
 from graphopt.pytorch.importer.eager import in_eval_mode, quiet, run_eagerly
 from graphopt.pytorch.importer.enlarge import Arguments, enlarged
 from graphopt.pytorch.importer.failures import explained, is_about_inputs, own_failure
+from graphopt.pytorch.importer.forms import usual_forms
 from graphopt.pytorch.importer.pooling import open_pools
 from graphopt.pytorch.recurrent import kept_whole
 from graphopt.pytorch.signature import arguments, parameter_names
@@ -91,7 +92,7 @@ def _exported(
     def export(
         arguments: Arguments = (args, kwargs), *, strict: bool = False
     ) -> torch.export.ExportedProgram:
-        with _any_size(), kept_whole(), open_pools():
+        with _any_size(), kept_whole(), open_pools(), usual_forms():
             return torch.export.export(module, *arguments, dynamic_shapes=dimensions.spec, strict=strict)
 
     with in_eval_mode(module), quiet():
