@@ -234,7 +234,7 @@ def efficientnet(stages: Sequence[Stage], stem: int, head: int, classes: int) ->
     return MobileNet(stages, stem, head, nn.SiLU, narrow_squeeze=True, classes=classes)
 
 
-V2_SMALL = (Stage(1, 8), Stage(6, 8, 2, 2), Stage(6, 16, 1, 2))
+V2_SMALL = (Stage(1, 8), Stage(6, 16, 1, 2))
 V2_TABLE = (
     Stage(1, 16),
     Stage(6, 24, 2, 2),
@@ -245,11 +245,7 @@ V2_TABLE = (
     Stage(6, 320),
 )
 
-V3_SMALL = (
-    Stage(1, 8, act=nn.ReLU),
-    Stage(3, 16, 2, 2, 5, 0.25, nn.ReLU),
-    Stage(4, 16, 1, 2, 5, 0.25, nn.Hardswish),
-)
+V3_SMALL = (Stage(1, 8, act=nn.ReLU), Stage(3, 16, 2, 2, 5, 0.25, nn.Hardswish))
 V3_TABLE = (
     Stage(1, 16, act=nn.ReLU),
     Stage(4, 24, 1, 2, act=nn.ReLU),
@@ -262,11 +258,7 @@ V3_TABLE = (
     Stage(6, 160, 3, 2, 5, 0.25, nn.Hardswish),
 )
 
-EFFICIENT_SMALL = (
-    Stage(1, 8, 1, 1, 3, 0.25, nn.SiLU),
-    Stage(6, 8, 2, 2, 5, 0.25, nn.SiLU),
-    Stage(6, 16, 1, 2, 3, 0.25, nn.SiLU),
-)
+EFFICIENT_SMALL = (Stage(1, 8, 1, 1, 3, 0.25, nn.SiLU), Stage(6, 16, 1, 2, 5, 0.25, nn.SiLU))
 EFFICIENT_TABLE = (
     Stage(1, 16, 1, 1, 3, 0.25, nn.SiLU),
     Stage(6, 24, 2, 2, 3, 0.25, nn.SiLU),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,15 @@ CANCELLED = 1e-2
 TRAINED = ("resnet-basic", "convnext", "gru-tagger", "llama")
 OPTIMIZED = ("mobilenet-v3", "vit", "lstm-tagger", "encoder", "llama")
 ZOO = ("ppocr-cls", "silero-vad", "magika", "light_squeezenet", "light_shufflenet")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Small networks are slower on several threads, and tests run beside each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def case_of(name: str) -> Any:
