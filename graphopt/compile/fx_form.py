@@ -20,7 +20,8 @@ from graphopt.compile.given import Given
 from graphopt.execute import BenchResult, CheckResult, InputSet, make_inputs
 from graphopt.pipeline import Pipeline
 from graphopt.pytorch import to_fx
-from graphopt.pytorch.signature import SIGNATURE_KEY, Signature, to_numpy, to_tensor
+from graphopt.pytorch.arrays import to_numpy, to_tensor
+from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 
 ROUNDS = 40
 FEWEST_ROUNDS = 3

@@ -208,7 +208,8 @@ def _from_script(script: Path, function: str) -> Given:
 def _traced(module: Any, example_inputs: Any, dynamic_shapes: Any, source: str) -> Given:
     """Trace a module; its example inputs are data to check and measure with."""
     from graphopt.pytorch import trace
-    from graphopt.pytorch.signature import SIGNATURE_KEY, arguments, to_numpy
+    from graphopt.pytorch.arrays import to_numpy
+    from graphopt.pytorch.signature import SIGNATURE_KEY, arguments
 
     traced = trace(module, example_inputs, dynamic_shapes)
     signature: Signature = traced.meta[SIGNATURE_KEY]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphopt.errors import UsageError
+from graphopt.pytorch.arrays import to_numpy
 
 if TYPE_CHECKING:
-    import torch
     from torch.utils._pytree import TreeSpec
 
 SIGNATURE_KEY = "graphopt.signature"
@@ -167,39 +167,3 @@ def parameter_names(function: Any, given: int = 0) -> tuple[str, ...]:
     rest = [p.name for p in parameters if p.kind == kind.VAR_POSITIONAL]
     names += [f"{name}.{index}" for name in rest for index in range(given - len(names))]
     return (*names, *(p.name for p in parameters if p.kind == kind.KEYWORD_ONLY))
-
-
-def to_numpy(value: Any) -> np.ndarray[Any, Any]:
-    """A tensor's elements as an array, without a copy where its memory allows.
-
-    bfloat16 and float8 come as `ml_dtypes`, complex numbers as pairs of floats in a last axis of 2.
-    """
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        return np.asarray(value)
-    tensor = value.detach()
-    if tensor.is_complex():
-        tensor = torch.view_as_real(tensor.resolve_conj())
-    tensor = tensor.resolve_neg().cpu()
-    name = str(tensor.dtype).removeprefix("torch.")
-    if name == "bfloat16" or name.startswith("float8"):
-        import ml_dtypes
-
-        width = torch.uint16 if name == "bfloat16" else torch.uint8
-        bits: np.ndarray[Any, Any] = tensor.contiguous().view(width).numpy()
-        return bits.view(getattr(ml_dtypes, name))
-    return np.asarray(tensor.numpy())
-
-
-def to_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
-    """A tensor over an array's memory (copied where it is read-only); the reverse of `to_numpy`."""
-    import torch
-
-    array = np.ascontiguousarray(array).reshape(array.shape)
-    if not array.flags.writeable:
-        array = array.copy()
-    if array.dtype.isbuiltin == 1:
-        return torch.from_numpy(array)
-    width = np.uint16 if array.dtype.itemsize == 2 else np.uint8
-    return torch.from_numpy(array.view(width)).view(getattr(torch, array.dtype.name))

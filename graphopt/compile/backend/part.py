@@ -21,7 +21,7 @@ from graphopt.compile.backend.views import plan_outputs
 from graphopt.compile.driver import optimize
 from graphopt.errors import GraphoptError, TraceError
 from graphopt.ir import is_deterministic, nodes
-from graphopt.pytorch.signature import to_numpy
+from graphopt.pytorch.arrays import to_numpy
 
 MOST_COMPILATIONS = 8
 """Of one captured graph: for other sizes that it cannot leave free, and after its weights changed."""

@@ -17,7 +17,7 @@ from torch import fx
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
-from graphopt.pytorch.signature import to_numpy, to_tensor
+from graphopt.pytorch.arrays import to_numpy, to_tensor
 
 SAMPLE_BYTES = 64
 """Bytes from the middle of each weight that are compared before each call: writes through `.data` leave no
@@ -138,6 +138,4 @@ def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 def _tensor(array: Any) -> torch.Tensor:
     if not isinstance(array, np.ndarray):
         raise ExecutionError(f"onnxruntime returned a {type(array).__name__}, expected a tensor")
-    return (
-        torch.from_numpy(array) if array.dtype.isbuiltin == 1 and array.flags.writeable else to_tensor(array)
-    )
+    return to_tensor(array)

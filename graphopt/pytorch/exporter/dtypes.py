@@ -5,36 +5,18 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import torch
+from onnx_ir.tensor_adapters import to_torch_dtype
 
 from graphopt.errors import TranslationError
+from graphopt.pytorch.arrays import to_tensor
 
-TORCH_DTYPES: dict[ir.DataType, torch.dtype] = {
-    ir.DataType.FLOAT: torch.float32,
-    ir.DataType.DOUBLE: torch.float64,
-    ir.DataType.FLOAT16: torch.float16,
-    ir.DataType.BFLOAT16: torch.bfloat16,
-    ir.DataType.INT8: torch.int8,
-    ir.DataType.INT16: torch.int16,
-    ir.DataType.INT32: torch.int32,
-    ir.DataType.INT64: torch.int64,
-    ir.DataType.UINT8: torch.uint8,
-    ir.DataType.UINT16: torch.uint16,
-    ir.DataType.UINT32: torch.uint32,
-    ir.DataType.UINT64: torch.uint64,
-    ir.DataType.BOOL: torch.bool,
-    ir.DataType.COMPLEX64: torch.complex64,
-    ir.DataType.COMPLEX128: torch.complex128,
-    ir.DataType.FLOAT8E4M3FN: torch.float8_e4m3fn,
-    ir.DataType.FLOAT8E4M3FNUZ: torch.float8_e4m3fnuz,
-    ir.DataType.FLOAT8E5M2: torch.float8_e5m2,
-    ir.DataType.FLOAT8E5M2FNUZ: torch.float8_e5m2fnuz,
-    # PyTorch has no such arithmetic: the integers are held, one to a byte.
+_HELD_AS = {
+    # PyTorch has no arithmetic of so few bits: the integers are held, one to a byte.
     ir.DataType.INT4: torch.int8,
     ir.DataType.UINT4: torch.uint8,
     ir.DataType.INT2: torch.int8,
     ir.DataType.UINT2: torch.uint8,
 }
-
 _WIDENED = {torch.int8: np.int8, torch.uint8: np.uint8}
 
 
@@ -44,9 +26,12 @@ def torch_dtype(dtype: ir.DataType) -> torch.dtype:
     Raises:
         TranslationError: There is none (strings, float4).
     """
-    if dtype not in TORCH_DTYPES:
-        raise TranslationError(f"PyTorch has no tensors of type {dtype.name}")
-    return TORCH_DTYPES[dtype]
+    if dtype in _HELD_AS:
+        return _HELD_AS[dtype]
+    try:
+        return to_torch_dtype(dtype)
+    except (TypeError, ValueError) as error:
+        raise TranslationError(f"PyTorch has no tensors of type {dtype.name}") from error
 
 
 def to_torch(tensor: ir.TensorProtocol) -> torch.Tensor:
@@ -60,8 +45,4 @@ def to_torch(tensor: ir.TensorProtocol) -> torch.Tensor:
     array = array.reshape(tuple(tensor.shape))  # type: ignore[arg-type]
     if dtype in _WIDENED:
         array = array.astype(_WIDENED[dtype])
-    is_byte = dtype.is_floating_point and dtype.itemsize == 1
-    if not is_byte and dtype != torch.bfloat16:
-        return torch.from_numpy(array.copy())
-    bits = np.uint8 if is_byte else np.int16
-    return torch.from_numpy(array.view(bits).copy()).view(dtype)
+    return to_tensor(array.copy())

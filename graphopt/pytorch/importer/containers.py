@@ -11,7 +11,7 @@ import torch
 from torch.utils import _pytree as pytree
 
 from graphopt.errors import TraceError
-from graphopt.pytorch.signature import to_tensor
+from graphopt.pytorch.arrays import to_tensor
 
 _SCALARS = (bool, int, float, complex, str, bytes, type(None), torch.SymInt, torch.dtype, torch.device)
 _LEAVES = (torch.Tensor, *_SCALARS)

@@ -19,11 +19,12 @@ from graphopt.execute.check import NOISE_FACTOR
 from graphopt.execute.compare import EXACT
 from graphopt.execute.conditioning import rounding_noise
 from graphopt.ir import is_deterministic
+from graphopt.pytorch.arrays import to_numpy
 from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
 from graphopt.pytorch.importer.failures import own_failure
 from graphopt.pytorch.importer.lean import lean
-from graphopt.pytorch.signature import Signature, to_numpy
+from graphopt.pytorch.signature import Signature
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 

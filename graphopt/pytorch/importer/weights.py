@@ -12,8 +12,8 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
+from graphopt.pytorch.arrays import to_numpy
 from graphopt.pytorch.importer.provenance import module_path
-from graphopt.pytorch.signature import to_numpy
 
 TORCH_KEY = "graphopt.torch"
 """`metadata_props` of an initializer: "parameter", "buffer" or "constant", as it was in the module."""

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 import onnx_ir as ir
 import pytest
 import torch
+from onnx_ir.tensor_adapters import from_torch_dtype
 
 from graphopt.execute import Session, compare
 from graphopt.pytorch import to_fx, trace
-from graphopt.pytorch.exporter.dtypes import TORCH_DTYPES, to_torch
+from graphopt.pytorch.exporter.dtypes import to_torch
 
 Agree: TypeAlias = Callable[..., Any]
 
@@ -27,7 +28,7 @@ def agree() -> Agree:
 
 @pytest.fixture
 def come_back() -> Callable[..., ir.Model]:
-    """A function: model text, input arrays and arrays of other sizes in, the model traced from the module out.
+    """A function: model text, inputs and inputs of other sizes in, the model traced from the module out.
 
     Dimensions that the text gives by name are traced as dynamic; the trace equals the model at both sizes.
     """
@@ -75,7 +76,7 @@ def _make_constant(model: ir.Model, name: str, array: Any) -> None:
 def _array(tensor: torch.Tensor) -> Any:
     if not (tensor.dtype.is_floating_point and tensor.dtype.itemsize == 1):
         return tensor.detach().numpy()
-    dtype = next(dtype for dtype, held in TORCH_DTYPES.items() if held == tensor.dtype)
+    dtype = from_torch_dtype(tensor.dtype)
     return tensor.view(torch.uint8).numpy().view(dtype.numpy())
 
 

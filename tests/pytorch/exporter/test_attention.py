@@ -136,7 +136,7 @@ def test_spelled_attention_is_differentiated() -> None:
 
 
 def test_spelled_attention_can_be_exported_with_dynamic_lengths() -> None:
-    class Spelled(torch.nn.Module):
+    class Spelled(torch.nn.Module):  # type: ignore[misc]
         def forward(self, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
             mask = functions.attention_mask(query, key, is_causal=True, offset=1)
             return functions.attention(query, key, key, mask, softcap=2.0)[0]

@@ -68,9 +68,9 @@ def operands(text: str, steps: int, batch: int) -> list[Any]:
     random = np.random.default_rng(steps)
     made = []
     for value in ir.from_onnx_text(text).graph.inputs:
-        shape = [
-            {"T": steps, "N": batch}.get(d.value, d) if not isinstance(d, int) else d for d in value.shape
-        ]
+        assert value.shape is not None and value.dtype is not None
+        sizes: dict[Any, int] = {"T": steps, "N": batch}
+        shape = [d if isinstance(d, int) else sizes[d.value] for d in value.shape]
         if value.name == "l":
             made.append(random.integers(1, steps + 1, shape).astype(np.int32))
         else:

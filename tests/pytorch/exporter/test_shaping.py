@@ -130,7 +130,7 @@ def test_eye_like(agree: Any) -> None:
 
 def test_plain_code() -> None:
     def code(body: str, constants: str = "") -> str:
-        return to_fx(ir.from_onnx_text(graph(body, constants=constants))).code
+        return str(to_fx(ir.from_onnx_text(graph(body, constants=constants))).code)
 
     assert "torch.transpose(x, 1, 2)" in code("y = Transpose<perm = [0, 2, 1]>(x)")
     assert "torch.cat([x, x], -1)" in code("y = Concat<axis = -1>(x, x)")

@@ -32,7 +32,8 @@ IDIOMS = {
         last = Slice(s, twos, threes)  wanted = Concat<axis = 0>(rows, last)  y = Reshape(x, wanted)""",
     "bounded": """
         s = Shape(x)  w = Gather(s, twos)  m = Min(w, threes)  y = Slice(x, axis, m, twos)
-        more = Max(w, threes)  pads = Sub(more, w)  nothing = Concat<axis = 0>(axis, axis, axis, axis, axis, pads)
+        more = Max(w, threes)  pads = Sub(more, w)
+        nothing = Concat<axis = 0>(axis, axis, axis, axis, axis, pads)
         z = Pad(x, nothing)""",
     "scaled": """
         s = Shape(x)  f = Cast<to = 1>(s)  g = Mul(f, factor)  h = Floor(g)  i = Cast<to = 7>(h)
@@ -42,10 +43,12 @@ IDIOMS = {
         y = ConstantOfShape(i)""",
     "rooted": "s = Shape(x)  w = Gather(s, two)  f = Cast<to = 1>(w)  r = Sqrt(f)  y = Div(x, r)",
     "padded": """
-        s = Shape(x)  w = Gather(s, twos)  odd = Mod(w, twos)  zeros = ConstantOfShape<value = int64[1] {0}>(five)
+        s = Shape(x)  w = Gather(s, twos)  odd = Mod(w, twos)
+        zeros = ConstantOfShape<value = int64[1] {0}>(five)
         pads = Concat<axis = 0>(zeros, odd)  y = Pad(x, pads)""",
     "turned": """
-        zeros = ConstantOfShape<value = int64[1] {0}>(four)  s = Shape(x)  w = Gather(s, twos)  odd = Mod(w, twos)
+        zeros = ConstantOfShape<value = int64[1] {0}>(four)  s = Shape(x)
+        w = Gather(s, twos)  odd = Mod(w, twos)
         back = Concat<axis = 0>(axis, odd, zeros)  pairs = Reshape(back, pairing)  rows = Transpose(pairs)
         flipped = Slice(rows, minus, far, ones, minus)  flat = Reshape(flipped, minus)  y = Pad(x, flat)""",
     "numbered": """
@@ -118,7 +121,8 @@ def test_a_size_that_is_data_keeps_its_type(agree: Any, dtype: str) -> None:
 
 def test_sizes_of_a_tensor_of_unknown_rank(agree: Any) -> None:
     agree(
-        """<ir_version: 10, opset_import: ["": 21]> g(float[N,M] x, int64[K] shape) => (float[a,b] y, int64 rank)
+        """<ir_version: 10, opset_import: ["": 21]>
+        g(float[N,M] x, int64[K] shape) => (float[a,b] y, int64 rank)
         <int64[1] first = {0}, int64[1] minus = {-1}> {
           other = Reshape(x, shape)  s = Shape(other)  n = Gather(s, first)  rank = Size(s)
           wanted = Concat<axis = 0>(n, minus)  y = Reshape(other, wanted)
