@@ -294,7 +294,7 @@ def test_products_with_packed_weights(agree: Any) -> None:
 
 
 def test_a_quantized_network_is_exact_and_comes_back() -> None:
-    """A convolution and a product between pairs, as quantizers write them; no sum lies between two integers."""
+    """A convolution and a product between pairs, as quantizers write them; no sum is close to a tie."""
     weights = "{" + ", ".join(str(i % 11 - 5) for i in range(4 * 3 * 3 * 3)) + "}"
     classes = "{" + ", ".join(str(i % 7 - 3) for i in range(4 * 5)) + "}"
     text = (
