@@ -28,6 +28,12 @@ from graphopt.pytorch.signature import Signature
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
+_WITH_FAST_PATH = (torch.nn.TransformerEncoder, torch.nn.TransformerEncoderLayer, torch.nn.MultiheadAttention)
+_FAST_PATH = (
+    "the module was compared without PyTorch's fast path of attention (torch.backends.mha), "
+    "which gives zeros where a padding mask hides a position; the graph computes those too"
+)
+
 
 def check_against_module(model: ir.Model, signature: Signature, captured: Captured) -> list[str]:
     """Compare the graph's outputs with the module's own on the example inputs.
@@ -65,6 +71,8 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
     notes += [f"output {output!r} is random, and was not compared" for output in expected if output in random]
     settled = {key: value for key, value in expected.items() if key not in random}
     differences = [d for d in compare(settled, actual, floor=_floor(model)) if not d.equal]
+    if differences and _agrees_without_fast_path(captured, signature, actual, random, _floor(model)):
+        return [*notes, _FAST_PATH]
     noise = rounding_noise(model, inputs, actual) if any(d.same_pattern for d in differences) else {}
     for difference in differences:
         if difference.same_pattern and difference.max_abs <= NOISE_FACTOR * noise.get(difference.name, 0.0):
@@ -74,6 +82,24 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
         else:
             raise _different(name, difference, run)
     return notes
+
+
+def _agrees_without_fast_path(
+    captured: Captured, signature: Signature, actual: Arrays, random: set[str], floor: Tolerance
+) -> bool:
+    """Whether only PyTorch's fast path of attention, which no graph takes, makes the difference."""
+    paths = getattr(torch.backends, "mha", None)
+    if paths is None or not paths.get_fastpath_enabled():
+        return False
+    if not any(isinstance(part, _WITH_FAST_PATH) for part in captured.module.modules()):
+        return False
+    paths.set_fastpath_enabled(False)
+    try:
+        run = run_eagerly(captured.module, captured.args, captured.kwargs)
+    finally:
+        paths.set_fastpath_enabled(True)
+    expected = {name: value for name, value in _expected(signature, run).items() if name not in random}
+    return all(difference.equal for difference in compare(expected, actual, floor=floor))
 
 
 def _different(name: str, difference: OutputDifference, run: EagerRun) -> TraceError:
