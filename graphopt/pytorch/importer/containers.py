@@ -34,12 +34,26 @@ def tensors_of_their_own(nested: Any) -> Any:
         if isinstance(leaf, np.ndarray):
             return to_tensor(leaf)
         if isinstance(leaf, torch.Tensor):
+            if _is_only_named(leaf):
+                return leaf.as_subclass(torch.Tensor).detach().clone()
             if id(leaf) in seen:
                 return leaf.detach().clone()
             seen.add(id(leaf))
         return leaf
 
     return pytree.tree_map(own, nested)
+
+
+def _is_only_named(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's class is another than torch's, and computes as torch's does."""
+    kind = type(tensor)
+    if kind in (torch.Tensor, torch.nn.Parameter):
+        return False
+    function = getattr(kind.__torch_function__, "__func__", None)
+    return (
+        function is torch.Tensor.__torch_function__.__func__
+        and kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    )
 
 
 def open_up(nested: Any, what: str) -> bool:

@@ -157,12 +157,13 @@ def _by_parameter(spec: Any, bound: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(spec, Mapping):
         if len(names) == 1 and spec and all(isinstance(key, int) for key in spec):
             return {names[0]: spec}
-        if unknown := [key for key in spec if key not in bound]:
+        said = {key: value for key, value in spec.items() if key in bound or value is not None}
+        if unknown := [key for key in said if key not in bound]:
             raise UsageError(
                 f"dynamic_shapes names {unknown[0]!r}, which is no argument given",
                 hint=f"the arguments are {_list(names)}",
             )
-        return spec
+        return said
     if isinstance(spec, (tuple, list)):
         if len(names) == 1 and isinstance(bound[names[0]], tuple) and len(spec) == len(bound[names[0]]):
             return {names[0]: spec}  # forward(*args)
