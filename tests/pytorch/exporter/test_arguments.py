@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-torch = pytest.importorskip("torch")
+import torch
 
-from graphopt.pytorch import to_fx, trace  # noqa: E402
+from graphopt.pytorch import to_fx, trace
 
 
-class Bags(torch.nn.Module):
-    def __init__(self):
+class Bags(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
         super().__init__()
         self.bag = torch.nn.EmbeddingBag(9, 4, mode="mean")
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.bag(x), x >> 1
 
 
-def test_bodies_and_shifts():
+def test_bodies_and_shifts() -> None:
     module, x = Bags(), torch.randint(0, 9, (3, 4))
     own = to_fx(trace(module, x, {"x": {0: "n"}}))
     for given in (x, x[:2]):

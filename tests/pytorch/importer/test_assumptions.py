@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-
-from graphopt.execute import Session  # noqa: E402
-from graphopt.pytorch import trace  # noqa: E402
+from graphopt.execute import Session
+from graphopt.pytorch import trace
 
 
-class Function(torch.nn.Module):
-    def __init__(self, function):
+class Function(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.function(x)
 
 
 SIZES = {"x": {0: "n", 2: "h", 3: "w"}}
 
 
-def notes(model):
+def notes(model: Any) -> Any:
     return model.meta["graphopt.signature"].notes
 
 
@@ -41,7 +41,7 @@ def notes(model):
     ],
     ids=["average", "one axis", "maximum", "one-dimensional", "area", "area by factor"],
 )
-def test_adaptive_pools_hold_for_sizes_other_than_the_examples(function):
+def test_adaptive_pools_hold_for_sizes_other_than_the_examples(function: Any) -> None:
     model = trace(Function(function), torch.rand(1, 2, 6, 10), SIZES)
     session = Session(model)
     for shape in ((1, 2, 6, 10), (2, 2, 13, 7), (1, 2, 5, 9)):
@@ -61,18 +61,18 @@ def test_adaptive_pools_hold_for_sizes_other_than_the_examples(function):
     ],
     ids=["parity", "truncated", "one", "two sizes"],
 )
-def test_a_branch_on_a_size_is_told(function, told):
+def test_a_branch_on_a_size_is_told(function: Any, told: Any) -> None:
     (note,) = notes(trace(Function(function), torch.rand(3, 2, 6, 10), SIZES))
     assert told in note and "test_assumptions.py:" in note
 
 
-def test_a_branch_told_as_a_bound_is_told_once():
+def test_a_branch_told_as_a_bound_is_told_once() -> None:
     (note,) = notes(trace(Function(lambda x: x * 2 if x.shape[0] > 2 else x), torch.rand(3, 2, 6, 10), SIZES))
     assert note == "the graph holds where 'n' is at least 3"
 
 
-def test_what_torch_asks_for_itself_is_not_told():
-    def attend(x):
+def test_what_torch_asks_for_itself_is_not_told() -> Any:
+    def attend(x: Any) -> Any:
         q = x.flatten(2)
         return F.scaled_dot_product_attention(q[None], q[None], q[None]) + q.view(q.shape[0], q.shape[1], -1)
 

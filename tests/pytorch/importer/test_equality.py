@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-torch = pytest.importorskip("torch")
+import torch
 
-from graphopt.pytorch import trace  # noqa: E402
+from graphopt.pytorch import trace
 
 
-class Encoder(torch.nn.Module):
-    def __init__(self):
+class Encoder(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
         super().__init__()
         layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
         self.layers = torch.nn.TransformerEncoder(layer, 1)
 
-    def forward(self, x, hidden):
+    def forward(self, x: Any, hidden: Any) -> Any:
         return self.layers(x, src_key_padding_mask=hidden)
 
 
-def test_zeros_of_the_fast_path_of_attention_are_told():
+def test_zeros_of_the_fast_path_of_attention_are_told() -> None:
     hidden = torch.tensor([[False] * 4, [False, False, True, True]])
     model = trace(Encoder(), (torch.randn(2, 4, 8), hidden))
     (note,) = model.meta["graphopt.signature"].notes

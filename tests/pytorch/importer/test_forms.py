@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-
-from graphopt.execute import Session  # noqa: E402
-from graphopt.pytorch import trace  # noqa: E402
+from graphopt.execute import Session
+from graphopt.pytorch import trace
 
 
-class Function(torch.nn.Module):
-    def __init__(self, function):
+class Function(torch.nn.Module):  # type: ignore[misc]
+    def __init__(self, function: Any) -> None:
         super().__init__()
         self.function = function
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.function(x)
 
 
-def masked(x):
+def masked(x: Any) -> Any:
     mask = torch.ones(x.shape[0], x.shape[1], x.shape[1], dtype=torch.bool).tril()
     return F.scaled_dot_product_attention(x, x + 1, x * 2, attn_mask=mask, scale=0.3)
 
@@ -39,7 +39,7 @@ def masked(x):
     ],
     ids=["three", "mask", "two", "causal", "extrema", "axes"],
 )
-def test_forms(function):
+def test_forms(function: Any) -> None:
     session = Session(trace(Function(function), torch.randn(2, 3, 4), {"x": {0: "n", 1: "t"}}))
     for shape in ((2, 3, 4), (1, 5, 4), (3, 1, 4)):
         x = torch.randn(shape)
