@@ -24,6 +24,7 @@ from graphopt.pytorch.importer.capture import Captured
 from graphopt.pytorch.importer.eager import EagerRun, run_eagerly
 from graphopt.pytorch.importer.failures import own_failure
 from graphopt.pytorch.importer.lean import lean
+from graphopt.pytorch.importer.other_sizes import run_at_other_sizes, without_fast_path
 from graphopt.pytorch.signature import Signature
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
@@ -66,22 +67,67 @@ def check_against_module(model: ir.Model, signature: Signature, captured: Captur
             f"the graph traced from {name} does not run on the example inputs: {error.message}",
             hint="look at the graph with check=False",
         ) from error
-    del session
     random = _random_outputs(model)
     notes += [f"output {output!r} is random, and was not compared" for output in expected if output in random]
-    settled = {key: value for key, value in expected.items() if key not in random}
-    differences = [d for d in compare(settled, actual, floor=_floor(model)) if not d.equal]
+    differences = _differences(model, expected, actual, random)
     if differences and _agrees_without_fast_path(captured, signature, actual, random, _floor(model)):
-        return [*notes, _FAST_PATH]
+        notes.append(_FAST_PATH)
+        differences = []
+    grave, by_rounding = _weighed(model, inputs, actual, differences)
+    if grave:
+        raise _different(name, grave[0], run)
+    notes += by_rounding
+    return [*notes, *_check_other_sizes(model, signature, captured, session, random)]
+
+
+def _check_other_sizes(
+    model: ir.Model, signature: Signature, captured: Captured, session: Session, random: set[str]
+) -> list[str]:
+    """Compare at other sizes than the example's; what was assumed about sizes already is told again only."""
+    other = run_at_other_sizes(model, signature, captured)
+    if other is None:
+        return []
+    inputs = {key: to_numpy(v) for key, v in signature.flatten_call(other.args, other.kwargs).items()}
+    try:
+        actual = session.run(inputs)
+    except ExecutionError as error:
+        fault = f"does not run: {error.message}"
+    else:
+        differences = _differences(model, _expected(signature, other.run), actual, random)
+        grave, _ = _weighed(model, inputs, actual, differences)
+        if not grave:
+            return []
+        fault = f"differs from the module in output {grave[0].name!r}: {grave[0].reason}"
+    told = f"for {other.sizes} the graph {fault}"
+    if signature.notes:
+        return [told]
+    raise TraceError(
+        f"the graph traced from {type(captured.module).__name__} holds for the example's sizes only: {told}",
+        hint="leave out of dynamic_shapes what need not vary; or write forward so that sizes do not matter",
+    )
+
+
+def _differences(
+    model: ir.Model, expected: Arrays, actual: Arrays, random: set[str]
+) -> list[OutputDifference]:
+    settled = {key: value for key, value in expected.items() if key not in random}
+    return [each for each in compare(settled, actual, floor=_floor(model)) if not each.equal]
+
+
+def _weighed(
+    model: ir.Model, inputs: Arrays, actual: Arrays, differences: list[OutputDifference]
+) -> tuple[list[OutputDifference], list[str]]:
+    """The differences that rounding does not explain, and a note for each that it does."""
     noise = rounding_noise(model, inputs, actual) if any(d.same_pattern for d in differences) else {}
+    grave, notes = [], []
     for difference in differences:
         if difference.same_pattern and difference.max_abs <= NOISE_FACTOR * noise.get(difference.name, 0.0):
             notes.append(
                 f"output {difference.name!r} differs by up to {difference.max_abs:.1e}: by rounding alone"
             )
         else:
-            raise _different(name, difference, run)
-    return notes
+            grave.append(difference)
+    return grave, notes
 
 
 def _agrees_without_fast_path(
@@ -93,11 +139,8 @@ def _agrees_without_fast_path(
         return False
     if not any(isinstance(part, _WITH_FAST_PATH) for part in captured.module.modules()):
         return False
-    paths.set_fastpath_enabled(False)
-    try:
+    with without_fast_path():
         run = run_eagerly(captured.module, captured.args, captured.kwargs)
-    finally:
-        paths.set_fastpath_enabled(True)
     expected = {name: value for name, value in _expected(signature, run).items() if name not in random}
     return all(difference.equal for difference in compare(expected, actual, floor=floor))
 
