@@ -26,7 +26,7 @@ def prepare(model: ir.Model) -> None:
         FreezeInitializers()(model)
     Inline()(model)
     _raise(model)
-    infer_shapes(model)
+    unknown = infer_shapes(model).unknown
     FoldSequences()(model)  # Shape inference knows nothing of an element of a sequence.
     stored = list(_initializers(model))
     LiftConstants()(model)
@@ -34,6 +34,8 @@ def prepare(model: ir.Model) -> None:
         _tell_numbers(model, stored)
     with _weights_hidden(model):
         Fold()(model)
+    if unknown:
+        infer_shapes(model)  # Axes that were computed are constants now.
 
 
 def _raise(model: ir.Model) -> None:
@@ -75,6 +77,6 @@ def _tell_numbers(model: ir.Model, stored: Sequence[ir.Value]) -> None:
 
 
 def _is_weight(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
-    if ROLE_KEY in value.metadata_props:
+    if value.metadata_props.get(ROLE_KEY) == "parameter":
         return True
     return tensor.size > 1 and tensor.dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)

@@ -134,3 +134,21 @@ def test_a_traced_module_keeps_its_arguments_nesting_and_state() -> None:
         torch.testing.assert_close(graph_module(*inputs), module(*inputs))
     torch.testing.assert_close(graph_module.calls, module.calls)
     torch.testing.assert_close(graph_module(inputs[0], pair=inputs[1]), module(*inputs))
+
+
+class Normalized(torch.nn.Module):  # type: ignore[name-defined,misc]
+    """Its norm is exported with axes that are computed from the rank."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.InstanceNorm2d(3, affine=True)
+
+    def forward(self, x: Any) -> Any:
+        return torch.nn.functional.interpolate(self.norm(x), scale_factor=2.0, mode="bilinear")
+
+
+def test_axes_computed_from_a_rank_are_numbers() -> None:
+    module, x = Normalized(), torch.randn(2, 3, 5, 6)
+    graph_module = graphopt.to_fx(graphopt.trace(module, x, {"x": {2: "h", 3: "w"}}))
+    assert sorted(name for name, _ in graph_module.named_parameters()) == ["norm.bias", "norm.weight"]
+    torch.testing.assert_close(graph_module(x), module(x))
