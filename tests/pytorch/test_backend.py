@@ -184,6 +184,19 @@ def test_gradients_are_pytorchs(runs: Runs) -> None:
     assert runs.compiled == 1
 
 
+def test_buffers_of_a_sequence_are_written_by_number(runs: Runs) -> None:
+    """Their paths begin with a digit, which no argument's name does."""
+    module = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5)).train()
+    twin = copy.deepcopy(module)
+    fast = compiled(module)
+    x = torch.randn(3, 4)
+    with torch.no_grad():
+        for _ in range(2):
+            same(fast(x), twin(x))
+    same(module[1].running_mean, twin[1].running_mean)
+    assert runs.run > 0
+
+
 def test_training_mode_is_right(runs: Runs) -> None:
     module = Net()
     twin = copy.deepcopy(module)

@@ -161,7 +161,7 @@ def _closed(
         for target in (str(n.target) for n in graph_module.graph.nodes if n.op in ("get_attr", "call_module"))
     }
     for position in roles.tensors:
-        made[nodes[position]] = graph.placeholder(paths[position].replace(".", "_"))
+        made[nodes[position]] = graph.placeholder(_identifier(paths[position]))
     for position in roles.written:
         made[nodes[position]] = graph.call_method("clone", (made[nodes[position]],))
     for position, (owner, dim) in roles.sizes.items():
@@ -224,6 +224,12 @@ def _input_name(node: fx.Node) -> str:
     """`x` for the argument that torch.compile calls `l_x_`."""
     found = re.fullmatch(r"[lL]_(\w+?)_?", node.name)
     return found[1] if found and found[1].isidentifier() else node.name
+
+
+def _identifier(path: str) -> str:
+    """A path as the name of an argument; those of a Sequential begin with a digit."""
+    name = path.replace(".", "_")
+    return name if name.isidentifier() else f"_{name}"
 
 
 def _unused(path: str, taken: Iterable[str]) -> str:
