@@ -117,8 +117,9 @@ def optimize(
             from graphopt.compile.fx_form import emit_module
 
             module = emit_module(
-                workshop, made, fallbacks, given=given, inputs=data.measure, measure=measure, stages=stages
-            )
+                workshop, made, fallbacks, given=given, inputs=data.measure, measure=measure,
+                threads=threads, stages=stages,
+            )  # fmt: skip
             choice = Choice(module.made, module.bench, notes=module.notes)
             emitted = module.module
             module.made.check = module.check

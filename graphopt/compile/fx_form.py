@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,7 @@ def emit_module(
     given: Given,
     inputs: Sequence[InputSet] | None,
     measure: bool,
+    threads: int,
     stages: Stages,
 ) -> Emitted:
     """Turn a candidate into a module; where that is wrong or slower in PyTorch, one that does less.
@@ -71,6 +73,7 @@ def emit_module(
         given: The model as it came.
         inputs: Data to measure with where no module was given; made to fit the model if None.
         measure: Whether to compare latencies in PyTorch.
+        threads: Threads of PyTorch meanwhile.
         stages: Where time is accounted for.
 
     Raises:
@@ -87,7 +90,7 @@ def emit_module(
     for make in [*candidates, workshop.as_it_came]:
         emitted = _emit(workshop, make(), given.signature, stages)
         if race is not None and _is_right(emitted):
-            with stages("measure"):
+            with stages("measure"), _threads(threads):
                 race.run(emitted)
         fault = _fault(emitted)
         if not fault or workshop.unchanged(emitted.made):
@@ -97,6 +100,17 @@ def emit_module(
         notes.append(f"emitted {emitted.made.name}")
     emitted.notes = notes
     return emitted
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _is_right(emitted: Emitted) -> bool:

@@ -8,9 +8,7 @@ import torch
 from graphopt.ir import constant_tensor
 from graphopt.pytorch.exporter.dtypes import to_torch
 from graphopt.pytorch.exporter.names import attribute_path
-
-ROLE_KEY = "graphopt.torch"
-"""In an initializer's metadata: "parameter" or "buffer", as the module it was traced from had it."""
+from graphopt.pytorch.roles import PARAMETER_ROLES, ROLE_KEY
 
 # Inputs that are statistics, grids or sizes: never learned.
 _BUFFER_INPUTS = {
@@ -68,7 +66,8 @@ class Constants:
         name = _free(owner, name)
         data = to_torch(tensor)
         if data.is_floating_point() and is_parameter(value):
-            owner.register_parameter(name, torch.nn.Parameter(data))
+            learned = value.metadata_props.get(ROLE_KEY) != "frozen"
+            owner.register_parameter(name, torch.nn.Parameter(data, requires_grad=learned))
         else:
             owner.register_buffer(name, data)
         return ".".join([*full, name])
@@ -78,7 +77,7 @@ def is_parameter(value: ir.Value) -> bool:
     """Whether a float constant is to be learned: as it was traced, or else by the inputs it feeds."""
     role = value.metadata_props.get(ROLE_KEY)
     if role is not None:
-        return role == "parameter"
+        return role in PARAMETER_ROLES
     uses = value.uses()
     return not uses or any(use.idx not in _BUFFER_INPUTS.get(use.node.op_type, set()) for use in uses)
 

@@ -13,9 +13,9 @@ import torch
 from torch import fx
 from torch.utils import _pytree as pytree
 
-from graphopt.pytorch.exporter.constants import ROLE_KEY
 from graphopt.pytorch.exporter.emitter import Emitter
 from graphopt.pytorch.functional.defaults import or_default
+from graphopt.pytorch.roles import ROLE_KEY
 from graphopt.pytorch.signature import Leaf, Signature
 
 _PLAIN = (tuple, list, dict)

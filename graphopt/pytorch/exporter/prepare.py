@@ -5,19 +5,18 @@ Nothing here touches weights: what a model computes from them stays computed, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from graphopt.ir import graphs, infer_shapes, opset
+from graphopt.ir import infer_shapes, opset
 from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
 from graphopt.passes.cleanup.fold_sequences import FoldSequences
 from graphopt.passes.cleanup.freeze_initializers import FIRST_IR_VERSION, FreezeInitializers
 from graphopt.passes.cleanup.inline import Inline
 from graphopt.passes.cleanup.lift_constants import LiftConstants
-from graphopt.passes.folding.fold import Fold
-from graphopt.pytorch.exporter.constants import ROLE_KEY
+from graphopt.pytorch.numbers import compute_numbers, initializers
+from graphopt.pytorch.roles import ROLE_KEY
 
 
 def prepare(model: ir.Model) -> None:
@@ -28,12 +27,11 @@ def prepare(model: ir.Model) -> None:
     _raise(model)
     unknown = infer_shapes(model).unknown
     FoldSequences()(model)  # Shape inference knows nothing of an element of a sequence.
-    stored = list(_initializers(model))
+    stored = list(initializers(model))
     LiftConstants()(model)
+    compute_numbers(model)
     if any(ROLE_KEY in value.metadata_props for value in stored):
         _tell_numbers(model, stored)
-    with _weights_hidden(model):
-        Fold()(model)
     if unknown:
         infer_shapes(model)  # Axes that were computed are constants now.
 
@@ -46,37 +44,9 @@ def _raise(model: ir.Model) -> None:
         return
 
 
-@contextmanager
-def _weights_hidden(model: ir.Model) -> Iterator[None]:
-    """Let weights be no constants for a while; numbers and integers are."""
-    hidden = [
-        (value, value.const_value)
-        for value in _initializers(model)
-        if value.const_value is not None and _is_weight(value, value.const_value)
-    ]
-    for value, _ in hidden:
-        value.const_value = None
-    try:
-        yield
-    finally:
-        for value, tensor in hidden:
-            value.const_value = tensor
-
-
-def _initializers(model: ir.Model) -> Iterator[ir.Value]:
-    for graph in graphs(model):
-        yield from graph.initializers.values()
-
-
 def _tell_numbers(model: ir.Model, stored: Sequence[ir.Value]) -> None:
     """Let constants in a traced module's code, which are none of its parameters, be none of ours."""
     weights = {value for value in stored if value.const_value is not None and len(value.const_value.shape)}
-    for value in _initializers(model):
+    for value in initializers(model):
         if value not in weights:
             value.metadata_props.setdefault(ROLE_KEY, "buffer")
-
-
-def _is_weight(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
-    if value.metadata_props.get(ROLE_KEY) == "parameter":
-        return True
-    return tensor.size > 1 and tensor.dtype not in (ir.DataType.INT64, ir.DataType.INT32, ir.DataType.BOOL)

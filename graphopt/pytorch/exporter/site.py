@@ -13,10 +13,10 @@ from torch import fx
 
 from graphopt.errors import TranslationError
 from graphopt.ir import constant, constant_tensor, rank, static_shape
-from graphopt.pytorch.exporter.constants import ROLE_KEY
 from graphopt.pytorch.exporter.dtypes import torch_dtype
 from graphopt.pytorch.exporter.sizes import Int, Sizes, sizes_of_constant
 from graphopt.pytorch.functional import sizes as functions
+from graphopt.pytorch.roles import PARAMETER_ROLES, ROLE_KEY
 
 if TYPE_CHECKING:
     from graphopt.pytorch.exporter.emitter import Body, Emitter
@@ -60,7 +60,7 @@ class Site:
         A number only where the result keeps its rank: another input has at least the constant's.
         """
         value = self._input(index)
-        if value is None or value.metadata_props.get(ROLE_KEY) == "parameter":
+        if value is None or value.metadata_props.get(ROLE_KEY) in PARAMETER_ROLES:
             return self.tensor(index)
         tensor = constant_tensor(value)
         if tensor is None or tensor.size != 1 or tensor.dtype not in _NUMBER_TYPES:
@@ -87,7 +87,7 @@ class Site:
         emitted = self.emitter.find(value)
         if isinstance(emitted, Sizes):
             return emitted
-        is_weight = value.metadata_props.get(ROLE_KEY) == "parameter"
+        is_weight = value.metadata_props.get(ROLE_KEY) in PARAMETER_ROLES
         return None if is_weight else sizes_of_constant(constant_tensor(value))
 
     def is_size(self, index: int) -> bool:

@@ -14,9 +14,7 @@ import torch
 
 from graphopt.pytorch.arrays import to_numpy
 from graphopt.pytorch.importer.provenance import module_path
-
-TORCH_KEY = "graphopt.torch"
-"""`metadata_props` of an initializer: "parameter", "buffer" or "constant", as it was in the module."""
+from graphopt.pytorch.roles import ROLE_KEY
 
 _LIFTED = re.compile(r"(?:^|\.)_?lifted_tensor_\d+$")
 """Names that torch.export makes up for tensors that forward creates."""
@@ -65,7 +63,8 @@ def share_weights(
             _rename(value, _constant_name(value, graph), graph)
         _fill(value, tensor)
         value.metadata_props.clear()
-        value.metadata_props[TORCH_KEY] = kind
+        is_frozen = kind == "parameter" and not tensor.requires_grad
+        value.metadata_props[ROLE_KEY] = "frozen" if is_frozen else kind
     return held
 
 
@@ -76,7 +75,7 @@ def add_state(model: ir.Model, name: str, program: torch.export.ExportedProgram)
         tensor = {**dict(program.named_buffers()), **dict(program.named_parameters())}[name]
         value = ir.Value(name=name)
         _fill(value, tensor)
-        value.metadata_props[TORCH_KEY] = "buffer"
+        value.metadata_props[ROLE_KEY] = "buffer"
         graph.initializers[name] = value
     graph.inputs.append(graph.initializers[name])
 

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import fx
 
-from graphopt.pytorch.exporter.constants import ROLE_KEY
 from graphopt.pytorch.exporter.registry import translates
 from graphopt.pytorch.exporter.site import Site
 from graphopt.pytorch.functional import ml as functions
+from graphopt.pytorch.roles import ROLE_KEY
 
 _DOMAIN = "ai.onnx.ml"
 
