@@ -41,7 +41,7 @@ def to_tensor(array: np.ndarray[Any, Any]) -> torch.Tensor:
     if not array.flags.writeable:
         array = array.copy()
     if not _is_of_ml_dtypes(array.dtype.name):
-        return torch.from_numpy(array)
+        return torch.from_numpy(array.view(array.dtype.name))  # numpy has two types called uint64
     width = np.uint16 if array.dtype.itemsize == 2 else np.uint8
     return torch.from_numpy(array.view(width)).view(getattr(torch, array.dtype.name))
 
