@@ -39,6 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the model of the README and the files that it shows, which begin with their names."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copy(demo.load().model, folder / "model.onnx")
+    shutil.copy(folder / "model.onnx", folder / "model.opt.onnx")  # its maker may run elsewhere
     for text in fences("python"):
         if named := re.match(r"# (\w+\.py)\n", text):
             (folder / named[1]).write_text(text, "utf-8")
