@@ -110,7 +110,8 @@ def optimize(
         )  # fmt: skip
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         left = (*skip, *unwanted)
-        fallbacks = lower_levels(level, left, target) if passes is None else {}
+        compared = passes is None and (measure or emit == "fx")
+        fallbacks = lower_levels(level, left, target) if compared else {}
         choice = Choice(made)
         emitted: Any = None
         if emit == "fx":

@@ -6,6 +6,7 @@ A handful of small models run in onnxruntime; nothing here looks at the user's m
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import math
@@ -168,6 +169,7 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine() or "unknown"
 
 
+@functools.cache
 def _runtime_version() -> str:
     from importlib import metadata  # slow to import, and only measuring needs it
 

@@ -5,6 +5,7 @@ A target is data; this module only reads and checks it.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,12 +71,17 @@ class Target:
                 f"unknown target {name!r}",
                 hint=f"known targets: {', '.join(known)}; or the path of a .toml file",
             )
-        return _parse(_FOLDER / f"{name}.toml")
+        return _shipped(name)
 
 
 def known_targets() -> list[str]:
     """Names of the targets that ship with graphopt."""
     return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+@functools.cache
+def _shipped(name: str) -> Target:
+    return _parse(_FOLDER / f"{name}.toml")
 
 
 def _parse(path: Path) -> Target:

@@ -186,7 +186,7 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
         if options:
             raise UsageError(f"pass {name!r} takes no options here")
         return found()
-    types = typing.get_type_hints(found)
+    types = typing.get_type_hints(found) if options else {}
     fields = {field.name for field in dataclasses.fields(found)}
     for option in options:
         if option not in fields:
