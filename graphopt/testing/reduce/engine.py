@@ -1,0 +1,259 @@
+"""The search: reductions from coarse to fine, each on halves, quarters and so on of what it could do.
+
+The outcome depends on the model and the answers of the predicate alone, not on how many are asked at a time:
+candidates are looked at in one order, and what was asked ahead in vain is forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.io import load
+from graphopt.io.weights import slots
+from graphopt.ir import SYMBOLIC_VALUE_KEY, count_nodes, infer_shapes, nodes
+from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.testing.reduce import valid
+from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_inputs
+from graphopt.testing.reduce.case import INPUTS_KEY, Case, Feed, ImpossibleError
+from graphopt.testing.reduce.pack import Packer, digest
+from graphopt.testing.reduce.progress import Progress, Watch
+from graphopt.testing.reduce.reductions import REDUCTIONS, Reduction
+from graphopt.testing.reduce.tidy import show_unused, tidy
+
+MOST_ROUNDS = 20
+"""Rounds over all reductions; each but the last makes the model smaller, and a few do."""
+
+
+def reduce(
+    model: ir.Model | onnx.ModelProto | str | os.PathLike[str],
+    predicate: Predicate,
+    *,
+    jobs: int = 1,
+    progress: Watch | None = None,
+    inputs: Sequence[Mapping[str, Any]] | None = None,
+) -> ir.Model:
+    """A small model for which a predicate still holds.
+
+    Args:
+        model: A model for which it holds; only read.
+        predicate: Says whether the failure is still there. It is asked about valid models only, each once,
+            and may do with them what it likes; where it raises, the failure is not there. With `jobs` above
+            1 it runs in forked processes.
+        jobs: How many candidates to try at a time. The outcome is the same for any number.
+        progress: Called after each try.
+        inputs: Sets of inputs on which every candidate must run. By default those that a generated model
+            carries in `meta["graphopt.inputs"]`, where they are kept: what becomes an input of a candidate
+            comes with the array that was computed there.
+
+    Returns:
+        The smallest model found.
+
+    Raises:
+        UsageError: The predicate does not hold for `model`.
+        LoadError, ModelError: It is no valid model.
+    """
+    given = model.meta.get(INPUTS_KEY) if isinstance(model, ir.Model) else None
+    original = load(model)
+    feeds = [dict(feed) for feed in (inputs if inputs is not None else given or ())]
+    with _Reducer(original, asker(predicate, jobs), feeds, progress) as reducer:
+        return reducer.run()
+
+
+class _Picker:
+    """Takes a stretch of a reduction's targets, and counts them all."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.count = 0
+        self._range = range(start, stop)
+
+    def __call__(self) -> bool:
+        self.count += 1
+        return self.count - 1 in self._range
+
+
+class _Trial:
+    """A candidate and what is known of it: nothing to ask, or an answer to come."""
+
+    def __init__(self, case: Case | None, key: str = "", answer: Answer | None = None) -> None:
+        self.case = case
+        self.key = key
+        self.answer = answer
+
+
+class _Reducer:
+    def __init__(self, original: ir.Model, asker: Asker, feeds: list[Feed], watch: Watch | None) -> None:
+        self._original = original
+        self._asker = asker
+        self._watch = watch
+        self._packer = Packer(original)
+        self._answers: dict[str, bool] = {}
+        self._settled: dict[str, str] = {}  # reduction -> the best model on which it found nothing
+        self._doing = ""
+        self._tries = self._cached = 0
+        self._keeps_dead = self._keeps_claims = False
+        self._best = Case(original.clone(), feeds, [])
+        self._best_key = ""
+
+    def __enter__(self) -> _Reducer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._asker.close()
+
+    def run(self) -> ir.Model:
+        self._begin()
+        for _ in range(MOST_ROUNDS):
+            before = self._best_key
+            for reduction in REDUCTIONS:
+                self._work_off(reduction)
+            if self._best_key == before:
+                break
+        return with_inputs(self._shown(self._best), self._best.feeds)
+
+    def _begin(self) -> None:
+        """Ask about the original, then find the most normalized form of it that still fails."""
+        self._doing = "ask about the original"
+        if not self._asker.ask(self._original.clone(), self._best.feeds).result():
+            raise UsageError(
+                "the predicate does not hold for the model to be reduced",
+                hint="it must return true for a model that shows the failure",
+            )
+        self._doing = "remove what is not used"
+        for keeps_dead, keeps_claims in ((False, False), (True, False), (False, True)):
+            self._keeps_dead, self._keeps_claims = keeps_dead, keeps_claims
+            if self._adopt(Case(self._original.clone(), self._best.feeds, [])):
+                break
+        else:
+            self._keeps_dead = self._keeps_claims = True
+            infer_shapes(self._best.model)
+            self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
+        if self._keeps_dead:
+            self._keeps_dead = False
+            case = self._best.clone()
+            show_unused(case.model)
+            self._keeps_dead = not self._adopt(case)
+
+    def _adopt(self, case: Case) -> bool:
+        trial = self._trial(case, reshaped=True)
+        if not self._holds(trial):
+            return False
+        self._accept(trial)
+        return True
+
+    def _work_off(self, reduction: Reduction) -> None:
+        if self._settled.get(reduction.name) == self._best_key:
+            return
+        self._doing = reduction.name
+        while True:
+            before = self._best_key
+            size = 1 if reduction.one_by_one else self._count(reduction)
+            while size:
+                self._sweep(reduction, size)
+                size = -(-size // 2) if size > 1 else 0
+            if self._best_key == before:
+                break
+        self._settled[reduction.name] = self._best_key
+
+    def _count(self, reduction: Reduction) -> int:
+        picker = _Picker(0, 0)
+        reduction.edit(self._best, picker)
+        return picker.count
+
+    def _sweep(self, reduction: Reduction, size: int) -> None:
+        """Try each stretch of `size` targets in turn, some of them ahead of their turn."""
+        total = self._count(reduction)
+        ahead = 0
+        queue: deque[tuple[int, _Trial]] = deque()
+        while True:
+            while ahead < total and len(queue) < self._asker.jobs:
+                queue.append((ahead, self._edited(reduction, ahead, ahead + size)))
+                ahead += size
+            if not queue:
+                return
+            start, trial = queue.popleft()
+            if not self._holds(trial):
+                continue
+            for _, other in queue:
+                if other.answer is not None:
+                    other.answer.cancel()
+            queue.clear()
+            self._accept(trial)
+            left = self._count(reduction)
+            ahead = start if left < total else start + size
+            total = left
+
+    def _edited(self, reduction: Reduction, start: int, stop: int) -> _Trial:
+        case = self._best.clone()
+        try:
+            reduction.edit(case, _Picker(start, stop))
+        except ImpossibleError:
+            return _Trial(None)
+        return self._trial(case, reshaped=reduction.reshapes)
+
+    def _trial(self, case: Case, *, reshaped: bool) -> _Trial:
+        """Make the case consistent and valid, and begin to ask about it unless the answer is known."""
+        if not self._keeps_dead:
+            tidy(case.model)
+        if reshaped:
+            infer_shapes(case.model)
+        if not valid.is_well_formed(case.model):
+            return _Trial(None)
+        shown = self._shown(case)
+        packed = self._packer.pack(shown)
+        key = digest(packed)
+        if key == self._best_key:
+            return _Trial(None)
+        if key in self._answers:
+            self._cached += 1
+            return _Trial(case if self._answers[key] else None, key)
+        names = {value.name for value in case.model.graph.inputs}
+        case.feeds = [{name: array for name, array in feed.items() if name in names} for feed in case.feeds]
+        seen = valid.observe(case.model, case.feeds) if valid.is_accepted(packed) else None
+        if seen is None:
+            self._answers[key] = False
+            return _Trial(None)
+        case.seen = seen
+        self._tries += 1
+        return _Trial(case, key, self._asker.ask(shown, case.feeds))
+
+    def _holds(self, trial: _Trial) -> bool:
+        if trial.case is None:
+            return False
+        if trial.answer is not None:
+            self._answers[trial.key] = trial.answer.result()
+            self._tell()
+        return self._answers[trial.key]
+
+    def _accept(self, trial: _Trial) -> None:
+        assert trial.case is not None
+        self._best, self._best_key = trial.case, trial.key
+        self._tell()
+
+    def _shown(self, case: Case) -> ir.Model:
+        """The model as others get to see it: without the claims about inner values that inference made."""
+        model = case.model.clone()
+        if not self._keeps_claims:
+            for node in nodes(model):
+                if node.domain in KNOWN_DOMAINS:
+                    for value in node.outputs:
+                        _forget_claims(value)
+        return model
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            model = self._best.model
+            size = sum(slot.tensor.nbytes for slot in slots(model))
+            self._watch(Progress(self._doing, count_nodes(model), size, self._tries, self._cached))
+
+
+def _forget_claims(value: ir.Value) -> None:
+    value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+    if not value.is_graph_output():
+        value.type = value.shape = None

@@ -1,0 +1,77 @@
+"""A candidate as few bytes: large tensors of the original stand in them as numbers, all else as it is.
+
+Those bytes are what a candidate is known by, how it travels to another process, and how it is kept on disk.
+Weights are never copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.io import to_proto
+from graphopt.io.weights import Change, Slot, replaced, slots
+
+INLINE_BYTES = 1024
+"""Tensors up to this size are written out: shape inference reads the small ones."""
+
+LOCATION = "graphopt.reduce/original"
+"""Stands as the file name of a tensor that is the original's; no such file exists."""
+
+
+class Packer:
+    """Packs models that share tensors with `original`.
+
+    Args:
+        original: Its tensors are numbered in their order; only read.
+    """
+
+    def __init__(self, original: ir.Model) -> None:
+        self._tensors = [slot.tensor for slot in slots(original) if _is_large(slot.tensor)]
+        self._numbers = {id(tensor): number for number, tensor in enumerate(self._tensors)}
+
+    def pack(self, model: ir.Model) -> bytes:
+        """The model as a serialized `ModelProto` in which the original's large tensors are external ones.
+
+        The same bytes for the same model in any process that packs for the same original.
+        """
+        changes = [
+            Change(slot, _stand_in(slot, self._numbers[id(slot.tensor)]))
+            for slot in slots(model)
+            if id(slot.tensor) in self._numbers
+        ]
+        with replaced(changes):
+            return bytes(to_proto(model).SerializeToString(deterministic=True))
+
+    def unpack(self, data: bytes) -> ir.Model:
+        """The model that was packed, with the very tensors of the original."""
+        model: ir.Model = ir.from_proto(onnx.ModelProto.FromString(data))
+        for slot in list(slots(model)):
+            tensor = slot.tensor
+            if isinstance(tensor, ir.ExternalTensor) and tensor.location == LOCATION:
+                slot.put(self._tensors[tensor.offset or 0])
+        return model
+
+
+def digest(data: bytes) -> str:
+    """The name of packed bytes in the cache of answers."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def has_stand_ins(data: bytes) -> bool:
+    """Whether packed bytes refer to tensors of the original."""
+    return LOCATION.encode() in data
+
+
+def _is_large(tensor: ir.TensorProtocol) -> bool:
+    return tensor.dtype != ir.DataType.STRING and tensor.nbytes > INLINE_BYTES
+
+
+def _stand_in(slot: Slot, number: int) -> ir.ExternalTensor:
+    tensor = slot.tensor
+    name = slot.holder.name if slot.is_initializer else tensor.name
+    return ir.ExternalTensor(
+        LOCATION, number, 0, tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=name or ""
+    )
