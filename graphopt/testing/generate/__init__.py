@@ -1,0 +1,12 @@
+"""Generate valid models, with inputs on which they run, from a seed or from any source of decisions.
+
+Knows nothing of passes and nothing of Hypothesis.
+"""
+
+from __future__ import annotations
+
+from graphopt.testing.generate.choices import Choices, Seeded
+from graphopt.testing.generate.model import INPUTS, SPECIALS, generate_model
+from graphopt.testing.generate.spec import DTYPES, OPSETS, Spec
+
+__all__ = ["DTYPES", "INPUTS", "OPSETS", "SPECIALS", "Choices", "Seeded", "Spec", "generate_model"]

@@ -1,0 +1,332 @@
+"""Grow a graph node by node, each run as soon as it is made and dropped if it cannot run.
+
+What an operator takes as an attribute in one opset and as an input in another is placed by its schema, so
+that recipes need not know opsets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.defs
+import onnx_ir as ir
+from onnx import helper
+
+from graphopt.errors import ExecutionError
+from graphopt.ir.ops import op_facts
+from graphopt.testing.generate import arrays
+from graphopt.testing.generate.choices import Choices
+from graphopt.testing.generate.known import Array, Content, Known, type_of
+from graphopt.testing.generate.recipe import Unfit
+from graphopt.testing.generate.run_node import run_node
+from graphopt.testing.generate.spec import Spec
+
+MAX_ELEMENTS = 20_000
+MAX_RANK = 6
+MAX_MAGNITUDE = 1e4
+"""Values that grow beyond are not built upon: rounding would drown what is to be seen."""
+
+SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+"""Over no elements onnxruntime leaves what memory held."""
+
+SIZES = (2, 3, 1, 4, 5, 6)
+_SIZE_WEIGHTS = (5, 5, 4, 3, 1, 1)
+
+Test = Callable[[Known], bool]
+
+
+class Builder:
+    """A graph under construction; graphs inside others see what is around them.
+
+    Args:
+        choices: The only source of chance.
+        spec: Bounds.
+        opset: Version of the standard domain.
+        ir_version: Version of the file format.
+        specials: Let in NaN, infinities, denormals and operators that jump.
+        outer: The graph around, of a body.
+    """
+
+    def __init__(
+        self,
+        choices: Choices,
+        spec: Spec,
+        *,
+        opset: int,
+        ir_version: int,
+        specials: bool = False,
+        outer: Builder | None = None,
+    ) -> None:
+        self.choices = choices
+        self.spec = spec
+        self.opset = opset
+        self.ir_version = ir_version
+        self.specials = specials
+        self.outer = outer
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[Known] = []
+        self.inputs: list[Known] = []
+        self.values: list[Known] = []
+        self.constants: list[Known] = []
+        self._names: list[int] = outer._names if outer else [0]
+
+    @property
+    def made(self) -> int:
+        """Number of nodes, Constant not counted."""
+        return sum(node.op_type != "Constant" for node in self.nodes)
+
+    def name(self, prefix: str) -> str:
+        """A name that nothing else in the model has."""
+        self._names[0] += 1
+        return f"{prefix}{self._names[0]}"
+
+    # What there is.
+
+    def visible(self) -> Iterable[Known]:
+        """Every value that a node may read, constants not counted; of graphs around last."""
+        yield from self.values
+        if self.outer is not None:
+            yield from self.outer.visible()
+
+    def dtype(self, kinds: str = "fibus") -> ir.DataType:
+        """An element type that the bounds allow, the first of them more often.
+
+        Args:
+            kinds: f float, i signed integer, u unsigned, b Boolean, s string.
+        """
+        fit = [each for each in self.spec.data_types() if kind_of(each) in kinds]
+        if not fit:
+            raise Unfit(f"no element type of the kinds {kinds}")
+        return self.choices.weighted(fit, [max(1, 12 >> place) for place in range(len(fit))])
+
+    def shape(self, rank: int | None = None) -> list[int]:
+        """Small sizes."""
+        if rank is None:
+            rank = self.choices.weighted((2, 1, 3, 4, 0, 5), (5, 4, 4, 5, 2, 1))
+        return [self.choices.weighted(SIZES, _SIZE_WEIGHTS) for _ in range(rank)]
+
+    def pick(self, kinds: str = "f", rank: int | None = None, where: Test | None = None) -> Known:
+        """A tensor of those kinds (see `dtype`) and rank, late ones more often; a new one if there is none.
+
+        Raises:
+            Unfit: None fulfils `where`.
+        """
+        fit = [
+            value
+            for value in self.visible()
+            if value.is_tensor
+            and kind_of(value.dtype) in kinds
+            and rank in (None, value.rank)
+            and (where is None or where(value))
+        ]
+        if fit and not self.choices.chance(0.08):
+            last = len(fit) - 1
+            return fit[max(self.choices.integer(0, last), self.choices.integer(0, last))]
+        new = self.new(self.dtype(kinds), self.shape(rank))
+        if where is not None and not where(new):
+            raise Unfit("a new value does not fit")
+        return new
+
+    def new(self, dtype: ir.DataType, shape: Sequence[int]) -> Known:
+        """A new value: a graph input, or a constant in a body and now and then elsewhere."""
+        made = arrays.random_array(self.choices.numbers(), dtype, shape)
+        if self.outer is not None or self.choices.chance(0.3):
+            return self.constant(made)
+        return self.input(made)
+
+    def input(self, content: Content) -> Known:
+        """A new graph input."""
+        known = Known(self.name("x"), content)
+        self.inputs.append(known)
+        self.values.append(known)
+        return known
+
+    # Constants.
+
+    def constant(self, array: Array) -> Known:
+        """An initializer, a Constant node, or an equal constant that is there already."""
+        if self.choices.chance(0.2):
+            for known in self.constants:
+                if _alike(known.array, array):
+                    return known
+        known = Known(self.name("c"), array, constant=True)
+        if self.choices.chance(0.2):
+            self.nodes.append(helper.make_node("Constant", [], [known.name], value=tensor(known)))
+        else:
+            self.initializers.append(known)
+        self.constants.append(known)
+        return known
+
+    def floats(
+        self, shape: Sequence[int], dtype: ir.DataType = ir.DataType.FLOAT, *, positive: bool = False
+    ) -> Known:
+        """A constant of floats, or of whatever type is asked for; positive ones are 0.5 or more."""
+        if positive:
+            numbers = self.choices.numbers().normal(0.0, 1.0, tuple(shape))
+            return self.constant((np.abs(numbers) + 0.5).astype(dtype.numpy()))
+        return self.constant(arrays.array(self.choices, dtype, shape, specials=self.specials))
+
+    def ints(self, elements: Sequence[int] | int, dtype: ir.DataType = ir.DataType.INT64) -> Known:
+        """A constant of these integers; now and then a graph input of that content."""
+        made = np.array(elements, dtype.numpy())
+        if self.outer is None and self.choices.chance(0.05):
+            return self.input(made)
+        return self.constant(made)
+
+    def broadcastable(self, shape: Sequence[int]) -> list[int]:
+        """A shape that broadcasts with `shape`, now and then to a larger one."""
+        made = [1 if self.choices.chance(0.4) else size for size in shape]
+        if 1 in shape and self.choices.chance(0.15):
+            made[list(shape).index(1)] = 2
+        if self.choices.chance(0.4):
+            made = made[self.choices.integer(0, len(made)) :]
+        return [1, *made] if self.choices.chance(0.1) else made
+
+    def operand(self, like: Known, *, positive: bool = False) -> Known:
+        """Something to put beside `like` in an elementwise operator: a constant, or another value."""
+        if self.choices.chance(0.3):
+            return self.pick(kind_of(like.dtype), where=lambda v: v.dtype == like.dtype and _fits(v, like))
+        return self.floats(self.broadcastable(like.shape), like.dtype, positive=positive)
+
+    # Nodes.
+
+    def schema(self, op_type: str) -> onnx.defs.OpSchema:
+        """The operator as the opset defines it.
+
+        Raises:
+            Unfit: The opset does not have it, or the bounds leave it out.
+        """
+        if not self.spec.allows(op_type):
+            raise Unfit(f"{op_type} is not asked for")
+        try:
+            schema = onnx.defs.get_schema(op_type, self.opset, "")
+        except onnx.defs.SchemaError as error:
+            raise Unfit(str(error)) from error
+        if schema.deprecated:
+            raise Unfit(f"{op_type} is deprecated")
+        return schema
+
+    def op(
+        self, op_type: str, *operands: Known | None, outputs: int = 1, captured: Sequence[Known] = (), **more: Any
+    ) -> Known:
+        """Add a node and return its first output.
+
+        Args:
+            op_type: An operator of the standard domain.
+            operands: Its inputs; None for those left out.
+            outputs: How many outputs it has.
+            captured: What its bodies read of this graph.
+            more: Attributes by name; those that are inputs in this opset become constants. None is left out.
+
+        Raises:
+            ExecutionError: It cannot run on these operands.
+            Unfit: The opset has no such operator, or not with this attribute.
+        """
+        schema = self.schema(op_type)
+        inputs: list[Known | None] = list(operands)
+        attributes = {}
+        for name, value in more.items():
+            if value is None:
+                continue
+            if name in schema.attributes:
+                attributes[name] = value
+            else:
+                self._as_input(schema, inputs, name, value)
+        while inputs and inputs[-1] is None:
+            inputs.pop()
+        return self.node(op_type, inputs, attributes, outputs=outputs, captured=captured)[0]
+
+    def node(
+        self,
+        op_type: str,
+        inputs: Sequence[Known | None],
+        attributes: dict[str, Any],
+        *,
+        outputs: int = 1,
+        captured: Sequence[Known] = (),
+    ) -> list[Known]:
+        """Add a node with exactly these inputs and attributes and return its outputs; see `op`."""
+        read = [each for each in (*inputs, *captured) if each is not None]
+        if op_type in SUMS and not all(each.array.size for each in read):
+            raise Unfit("a sum of no elements")
+        names = [self.name("v") for _ in range(outputs)]
+        written = ["" if each is None else each.name for each in inputs]
+        node = helper.make_node(op_type, written, names, name=self.name("n"), **attributes)
+        contents = run_node(
+            node, {each.name: each.content for each in read}, opset=self.opset, ir_version=self.ir_version
+        )
+        for content in contents:
+            self._check(content)
+        random = op_facts("", op_type).random or any(each.random for each in read)
+        made = [Known(name, content, random=random) for name, content in zip(names, contents, strict=True)]
+        self.nodes.append(node)
+        self.values.extend(made)
+        return made
+
+    def _as_input(
+        self, schema: onnx.defs.OpSchema, inputs: list[Known | None], name: str, value: Any
+    ) -> None:
+        places = [place for place, formal in enumerate(schema.inputs) if formal.name == name]
+        if not places:
+            raise Unfit(f"{schema.name} has no {name} at opset {self.opset}")
+        inputs.extend([None] * (places[0] + 1 - len(inputs)))
+        inputs[places[0]] = value if isinstance(value, Known) else self.ints(value)
+
+    def _check(self, content: Content) -> None:
+        for array in content if isinstance(content, list) else [content]:
+            if array.size > MAX_ELEMENTS or array.ndim > MAX_RANK:
+                raise Unfit("too large")
+            if not self.specials and is_float(array):
+                with np.errstate(over="ignore"):
+                    if not np.all(np.abs(array.astype(np.float64)) <= MAX_MAGNITUDE):
+                        raise Unfit("too large numbers")
+
+
+def kind_of(dtype: ir.DataType) -> str:
+    """f float, i signed integer, u unsigned, b Boolean, s string, c complex."""
+    if dtype == ir.DataType.STRING:
+        return "s"
+    if dtype == ir.DataType.BOOL:
+        return "b"
+    if dtype.is_integer():
+        return "i" if dtype.is_signed() else "u"
+    return "f" if dtype.is_floating_point() else "c"
+
+
+def is_float(array: Array) -> bool:
+    """Whether the elements are floats, those of ml_dtypes counted."""
+    return array.dtype.kind != "O" and kind_of(ir.DataType.from_numpy(array.dtype)) == "f"
+
+
+def tensor(known: Known) -> onnx.TensorProto:
+    """A constant's content in serialized form."""
+    if known.dtype == ir.DataType.STRING:
+        texts = [str(text).encode() for text in known.array.reshape(-1)]
+        return helper.make_tensor(known.name, onnx.TensorProto.STRING, known.shape, texts)
+    return ir.to_proto(ir.tensor(known.array, dtype=known.dtype, name=known.name))
+
+
+def declaration(known: Known, dims: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
+    """A declaration; None for a shape that is not told."""
+    if not known.is_tensor or dims is None:
+        return onnx.ValueInfoProto(name=known.name, type=type_of(known.content))
+    return helper.make_tensor_value_info(known.name, int(known.dtype), dims)
+
+
+def _alike(known: Array, array: Array) -> bool:
+    if known.shape != array.shape or known.dtype != array.dtype:
+        return False
+    return is_float(array) or bool(np.array_equal(known, array))
+
+
+def _fits(value: Known, like: Known) -> bool:
+    try:
+        return bool(np.broadcast_shapes(value.shape, like.shape)) or True
+    except ValueError:
+        return False
+
+
+__all__ = ["Builder", "ExecutionError", "kind_of", "tensor", "declaration"]

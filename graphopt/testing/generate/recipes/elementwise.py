@@ -1,0 +1,85 @@
+"""Elementwise operators of one, two or three operands: odd broadcasts, and bounds that may be missing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphopt.testing.generate.builder import Builder
+from graphopt.testing.generate.known import Known
+from graphopt.testing.generate.recipe import Unfit, recipe
+
+ROUGH = ("Ceil", "Floor", "Log", "Reciprocal", "Round", "Sign", "Sqrt")
+"""They jump, or are not defined everywhere."""
+
+
+@recipe(
+    "Relu", "Abs", "Elu", "Erf", "Exp", "HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Neg", "Sigmoid",
+    "Sin", "Softplus", "Tanh", weight=30,
+)  # fmt: skip
+def smooth(b: Builder, op_type: str) -> None:
+    """One operand."""
+    b.op(op_type, b.pick())
+
+
+@recipe(*ROUGH)
+def rough(b: Builder, op_type: str) -> None:
+    """One operand, where small differences may become large ones."""
+    if not b.specials:
+        raise Unfit(f"{op_type} jumps")
+    b.op(op_type, b.pick())
+
+
+@recipe("Add", "Mul", "Sub", weight=50)
+def ring(b: Builder, op_type: str) -> None:
+    """Two operands of any numeric type in either order."""
+    x = b.pick("f" if b.choices.chance(0.85) else "iu")
+    b.op(op_type, *_either_order(b, x, b.operand(x)))
+
+
+@recipe("Div", "Pow")
+def quotient(b: Builder, op_type: str) -> None:
+    """Division by, and powers of, what is not near zero; anything where specials are let in."""
+    x = b.pick()
+    positive = not b.specials
+    if op_type == "Pow":
+        b.op(op_type, b.op("Abs", x) if positive else x, b.floats([], x.dtype))
+    else:
+        b.op(op_type, x, b.floats(b.broadcastable(x.shape), x.dtype, positive=True) if positive else b.operand(x))
+
+
+@recipe("Min", "Max", weight=12)
+def extremum(b: Builder, op_type: str) -> None:
+    """One to three operands."""
+    x = b.pick()
+    b.op(op_type, x, *(b.operand(x) for _ in range(b.choices.choose((1, 0, 2)))))
+
+
+@recipe("Clip", weight=15)
+def clip(b: Builder, op_type: str) -> None:
+    """Any bounds, also none or a maximum below the minimum."""
+    x = b.pick()
+    bounds: dict[str, object] = {}
+    for name in ("min", "max"):
+        if b.choices.chance(0.8):
+            bound = b.choices.choose((0.0, 6.0, 1.0, -1.0, -2.0, 0.5))
+            in_attribute = name in b.schema(op_type).attributes
+            bounds[name] = bound if in_attribute else b.constant(np.array(bound, x.array.dtype))
+    b.op(op_type, x, **bounds)
+
+
+@recipe("Where")
+def where(b: Builder, op_type: str) -> None:
+    """A condition that is known, or computed; branches that broadcast."""
+    x = b.pick("fi")
+    shape = b.broadcastable(x.shape)
+    if b.specials and b.choices.chance(0.5):
+        condition = b.pick("b")
+    elif b.choices.chance(0.5):
+        condition = b.constant(np.full(shape, b.choices.chance(0.5)))
+    else:
+        condition = b.constant(b.choices.numbers().random(tuple(shape)) < 0.5)
+    b.op(op_type, condition, *_either_order(b, x, b.operand(x)))
+
+
+def _either_order(b: Builder, x: Known, y: Known) -> tuple[Known, Known]:
+    return (y, x) if b.choices.chance(0.4) else (x, y)
