@@ -17,11 +17,19 @@ import onnx_ir as ir
 from graphopt.compile.background import Background
 from graphopt.compile.emit import forget_claims
 from graphopt.cost import ModelCost, estimate, load_rates
-from graphopt.errors import ExecutionError
-from graphopt.execute import CheckResult, InputSet, Oracle
+from graphopt.errors import ExecutionError, GraphoptError, LimitError
+from graphopt.execute import Budget, CheckResult, InputSet, Oracle
 from graphopt.io import Interface, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
-from graphopt.pipeline import FailedPassError, Observer, Pipeline, PipelineResult, Record, bisect
+from graphopt.pipeline import (
+    FailedPassError,
+    Observer,
+    Pipeline,
+    PipelineResult,
+    Record,
+    bisect,
+    described,
+)
 from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 from graphopt.report import LeftOut
 
@@ -85,12 +93,14 @@ class Workshop:
         inputs: Data to check with; made to fit the model if None.
         insisted: The user asked for these inputs or shapes, so it is an error if they do not run.
         shapes: Input name -> shape to check and cost at.
-        check: Whether to compare candidates with the original.
+        budget: What comparing candidates with the original may take; None compares nothing.
         stages: Where time is accounted for.
         observer: Called after each pass run.
+        pass_timeout: Seconds that one run of a pass may take; see `Pipeline.run`.
 
     Raises:
         ExecutionError: The original cannot be run with the inputs or at the shapes given.
+        LimitError: Comparing takes more than it may; from any method.
 
     Attributes:
         original: As given; its shapes are inferred.
@@ -107,9 +117,10 @@ class Workshop:
         inputs: Sequence[InputSet] | None,
         insisted: bool,
         shapes: Mapping[str, Sequence[int]] | None,
-        check: bool,
+        budget: Budget | None,
         stages: Stages,
         observer: Observer | None,
+        pass_timeout: float | None = None,
     ) -> None:
         self.original = original
         self.notes: list[str] = []
@@ -119,12 +130,16 @@ class Workshop:
         self._cost_shapes = shapes
         self._stages = stages
         self._observer = observer
+        self._pass_timeout = pass_timeout
+        self._hanging: dict[str, str] = {}
         self._unchecked: CheckResult | None = None
         with stages("shapes"):
             infer_shapes(start)
             self.cost = self._estimate(start)
-        self._asked = Background(lambda: self._ask_oracle(inputs, shapes)) if check else None
-        self._refuted: list[str] | None = None if check else []
+        self._asked = (
+            None if budget is None else Background(lambda: self._ask_oracle(inputs, shapes, budget))
+        )
+        self._refuted: list[str] | None = [] if budget is None else None
         if insisted:
             self._hold_against_oracle()  # what does not fit is told at once
         self._note_defaults()
@@ -142,12 +157,23 @@ class Workshop:
                 conversion of the opset: nothing that may be emitted is left.
         """
         left_out: list[LeftOut] = []
+        for hanging, reason in self._hanging.items():  # once is enough to wait for a pass that never ends
+            if (shorter := pipeline.without(hanging)) != pipeline:
+                left_out.append(LeftOut(hanging, reason))
+                pipeline = shorter
         while True:
             try:
                 made = self._run(name, pipeline)
             except FailedPassError as failure:
+                if failure.over_time:
+                    self._hanging[failure.name] = failure.reason
                 left_out.append(LeftOut(failure.name, failure.reason))
                 pipeline = _shorter(pipeline, failure.name)
+                continue
+            except _UnfitError as error:
+                guilty = self._blame(pipeline)
+                left_out.append(LeftOut(guilty, f"left a model that cannot be used: {error}"))
+                pipeline = _shorter(pipeline, guilty)
                 continue
             made.left_out = left_out
             if made.check is None or made.check.equal or not made.check.ran:
@@ -180,11 +206,12 @@ class Workshop:
 
     def _run(self, name: str, pipeline: Pipeline) -> Made:
         ran = self._rewrite(pipeline)
-        with self._stages("passes"):
-            cost = self._estimate(ran.model)
-            corrections = self._finish(ran.model)
-        with self._stages("check"):
-            check = self._compare(ran.model)
+        with _told_as_unfit(ran):
+            with self._stages("passes"):
+                cost = self._estimate(ran.model)
+                corrections = self._finish(ran.model)
+            with self._stages("check"):
+                check = self._compare(ran.model)
         return Made(name, ran.model, pipeline, ran.records, [], cost, check, corrections)
 
     def _rewrite(self, pipeline: Pipeline) -> PipelineResult:
@@ -194,7 +221,9 @@ class Workshop:
             with self._stages("passes"):
                 model = self._start.clone()
                 adopt_shapes(model, self._start)
-                return pipeline.run(model, infer=self._infer, observer=self._observer)
+                return pipeline.run(
+                    model, infer=self._infer, observer=self._observer, pass_timeout=self._pass_timeout
+                )
 
         try:
             ran = run()
@@ -217,10 +246,15 @@ class Workshop:
         return bool(self._refuted)
 
     def _ask_oracle(
-        self, inputs: Sequence[InputSet] | None, shapes: Mapping[str, Sequence[int]] | None
+        self,
+        inputs: Sequence[InputSet] | None,
+        shapes: Mapping[str, Sequence[int]] | None,
+        budget: Budget,
     ) -> Oracle | None:
         try:
-            return Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True)
+            return Oracle(self.original, inputs=inputs, shapes=shapes, observe_shapes=True, budget=budget)
+        except LimitError:
+            raise  # it might well run: writing it unchecked is for the user to say
         except ExecutionError as error:
             if self._insisted:
                 error.hint = f"{error.hint or 'give other inputs or shapes'}; --no-check compares nothing"
@@ -265,13 +299,41 @@ class Workshop:
 
     def _blame(self, pipeline: Pipeline) -> str:
         def is_good(model: ir.Model) -> bool:
-            self._finish(model)
-            check = self._compare(model)
+            try:
+                self._estimate(model)
+                self._finish(model)
+                check = self._compare(model)
+            except LimitError:
+                raise
+            except Exception:  # what no code of ours can read is not good, whatever is wrong with it
+                return False
             return check is None or check.equal
 
         with self._stages("bisect"):
-            guilty = bisect(self._start, pipeline, is_good, infer=self._infer)
+            try:
+                guilty = bisect(
+                    self._start, pipeline, is_good, infer=self._infer, pass_timeout=self._pass_timeout
+                )
+            except FailedPassError as failure:  # not in every run, so it may be guilty of anything
+                return failure.name
         return "" if guilty is None else guilty.record.name
+
+
+class _UnfitError(Exception):
+    """Passes left a model that no code of ours can read, though the verifier finds it in order."""
+
+
+@contextlib.contextmanager
+def _told_as_unfit(ran: PipelineResult) -> Iterator[None]:
+    """Take whatever goes wrong with the outcome of passes as their doing; without any it is a bug of ours."""
+    try:
+        yield
+    except GraphoptError:
+        raise
+    except Exception as error:
+        if not ran.records:
+            raise
+        raise _UnfitError(described(error)) from error
 
 
 def _shorter(pipeline: Pipeline, name: str) -> Pipeline:

@@ -22,6 +22,7 @@ from graphopt.compile.opset import convert_opset, notes_of_raising, passes_again
 from graphopt.compile.result import Result
 from graphopt.cost import Target
 from graphopt.errors import UsageError
+from graphopt.execute import check_budget
 from graphopt.io import Interface, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
@@ -47,8 +48,11 @@ def optimize(
     inputs: Any = None,
     opset: int | str = "auto",
     check: bool = True,
+    check_timeout: float | None = None,
+    memory_limit: int | None = None,
     measure: bool = True,
     threads: int = 1,
+    pass_timeout: float | None = None,
     output: str | os.PathLike[str] | None = None,
     observer: Observer | None = None,
     progress: Callable[[str], None] = lambda stage: None,
@@ -74,8 +78,14 @@ def optimize(
         opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
             never does; a number is converted to first, and then kept.
         check: Compare with the original run without a runtime's own optimizations.
+        check_timeout: Seconds of processor time that all runs of the check may take together; by default 6,
+            and one more for each megabyte of weights.
+        memory_limit: Bytes that a run of the check may allocate beside the weights; by default 400 MiB, and
+            four times the weights.
         measure: Compare latencies, and emit the fastest candidate.
         threads: Threads of the runtime while measuring.
+        pass_timeout: Seconds after which a pass that still runs is stopped, left out and named; None for a
+            generous limit that grows with the model, infinity for none.
         output: File to write, or None.
         observer: Called after each pass with its record and the model.
         progress: Called with the name of each stage.
@@ -84,11 +94,14 @@ def optimize(
         The emitted model and the report.
 
     Raises:
+        LimitError: The check took longer than `check_timeout`, or more memory than `memory_limit`.
         GraphoptError: The input, an option or the output file is bad. Passes that fail are no error: they are
             left out and named in the report.
     """
     chosen_target = Target.load(target)
     _check_form(emit, chosen_target, output)
+    if pass_timeout is not None and not pass_timeout > 0:
+        raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")
     unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
     pipeline = pipeline_for(level, passes, skip, target).without(*unwanted)
     asked = read_inputs(inputs, shapes)
@@ -105,8 +118,9 @@ def optimize(
             data = given.data(asked, shapes)
         workshop = Workshop(
             original, start, interface,
-            inputs=data.check, insisted=data.insisted, shapes=data.shapes, check=check, stages=stages,
-            observer=observer,
+            inputs=data.check, insisted=data.insisted, shapes=data.shapes,
+            budget=check_budget(original, check_timeout, memory_limit) if check else None, stages=stages,
+            observer=observer, pass_timeout=pass_timeout,
         )  # fmt: skip
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)
         left = (*skip, *unwanted)

@@ -33,6 +33,7 @@ def bisect(
     is_good: Callable[[ir.Model], bool],
     *,
     infer: Callable[[ir.Model], object] = infer_shapes,
+    pass_timeout: float | None = None,
 ) -> Guilty | None:
     """Binary search for the first pass run that makes `is_good` false.
 
@@ -40,18 +41,22 @@ def bisect(
         model: The model before the pipeline; it is cloned, never changed.
         pipeline: Must be deterministic.
         is_good: Whether a model passes; should hold before any pass.
-        infer: See `Pipeline.run`.
+        infer, pass_timeout: See `Pipeline.run`.
 
     Returns:
         The guilty run, or None if the whole pipeline leaves a good model.
+
+    Raises:
+        PassError: A pass raised, took too long or broke the graph; see `Pipeline.run`.
     """
-    whole = pipeline.run(model.clone(), infer=infer)
+    whole = pipeline.run(model.clone(), infer=infer, pass_timeout=pass_timeout)
     if is_good(whole.model):
         return None
     good, bad = 0, len(whole.records)
     while bad - good > 1:
         middle = (good + bad) // 2
-        if is_good(pipeline.run(model.clone(), infer=infer, limit=middle).model):
+        part = pipeline.run(model.clone(), infer=infer, limit=middle, pass_timeout=pass_timeout)
+        if is_good(part.model):
             good = middle
         else:
             bad = middle

@@ -5,6 +5,7 @@ It checks no numbers and knows no pass by name.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.errors import GraphoptError, PassError
+from graphopt.errors import GraphoptError
 from graphopt.ir import (
     WANTED_OPSET_KEY,
     WATCHED_KEY,
@@ -25,8 +26,12 @@ from graphopt.ir import (
     verify,
 )
 from graphopt.pipeline.base import Outcome, Pass
+from graphopt.pipeline.blame import FailedPassError, blaming
 from graphopt.pipeline.catalog import default_catalog
+from graphopt.pipeline.guests import Sealed, is_guest, process_state_kept
+from graphopt.pipeline.kept import Kept, Versions
 from graphopt.pipeline.spec import Catalog, Group, Item, format_item, format_items, parse_items
+from graphopt.pipeline.time_limit import TimeLimit, default_timeout
 
 
 @dataclasses.dataclass
@@ -123,6 +128,7 @@ class Pipeline:
         observer: Observer | None = None,
         limit: int | None = None,
         watch: Iterable[str] = (),
+        pass_timeout: float | None = None,
     ) -> PipelineResult:
         """Run on `model`, changing it in place.
 
@@ -132,32 +138,22 @@ class Pipeline:
             observer: Called after each pass with its record and the model.
             limit: Stop after so many pass runs (for bisecting); None for all.
             watch: Names of nodes and values of which records keep every refusal, and of what they become.
+            pass_timeout: Seconds that one run of a pass may take; None for a generous limit that grows with
+                the model, infinity for none. `graphopt.pipeline.time_limit` says what can be interrupted.
 
         Raises:
-            PassError: A pass raised, or left a graph that the verifier refuses; `.name` is its text.
+            PassError: A pass raised, took too long, or left a graph that the verifier refuses or another
+                interface; `.name` is its text.
         """
-        runner = _Runner(model, infer, observer, limit)
+        runner = _Runner(model, infer, observer, limit, pass_timeout)
         if not has_shapes(model):
             infer(model)
         if watched := set(watch):
             model.meta[WATCHED_KEY] = watched
-        runner.items(self.items)
+        with runner.time_limit:
+            runner.items(self.items)
         runner.model.meta.pop(WATCHED_KEY, None)
         return PipelineResult(runner.model, runner.records)
-
-
-class FailedPassError(PassError):
-    """A pass raised or broke the graph.
-
-    Attributes:
-        name: The pass as text.
-        reason: What it raised, or what is wrong with the graph.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"pass {name}: {reason}")
-        self.name = name
-        self.reason = reason
 
 
 class _Runner:
@@ -167,6 +163,7 @@ class _Runner:
         infer: Callable[[ir.Model], object],
         observer: Observer | None,
         limit: int | None,
+        seconds: float | None,
     ) -> None:
         self.model = model
         self._infer = infer
@@ -174,6 +171,8 @@ class _Runner:
         self._observer = observer
         self._limit = limit
         self._count(model)
+        self._kept = Kept.of(model, self._nodes)
+        self.time_limit = TimeLimit(default_timeout(model, self._nodes) if seconds is None else seconds)
         self._version = 0
         self._clean: dict[str, tuple[int, ...]] = {}
 
@@ -199,18 +198,15 @@ class _Runner:
         if self._clean.get(text) == state:
             return  # nothing has changed since this pass last found nothing to do
         nodes_before = self._nodes
-        start = time.perf_counter()
-        try:
-            result = item(self.model) if self._may_apply(item) else Outcome(self.model, modified=False)
-        except Exception as error:
-            cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
-            raise FailedPassError(text, f"{type(cause).__name__}: {cause}") from error
-        seconds = time.perf_counter() - start
-        changes = result.changes if isinstance(result, Outcome) else _foreign_changes(item, result)
-        self.model = result.model
-        if changes.count or not isinstance(item, Pass):
-            self._verify(text)
-            self._count(self.model)
+        with blaming(text, self.time_limit.seconds):
+            start = time.perf_counter()
+            versions = Versions.of(self.model)
+            result = self._run(item) if self._may_apply(item) else Outcome(self.model, modified=False)
+            seconds = time.perf_counter() - start
+            changes = result.changes if isinstance(result, Outcome) else _foreign_changes(item, result)
+            self.model = result.model
+            if changes.count or is_guest(item):
+                self._verify(text, versions)
         if changes.count:
             self._version += 1
             if not isinstance(item, Pass):
@@ -218,6 +214,25 @@ class _Runner:
         else:
             self._clean[text] = state
         self._record(text, changes, nodes_before, seconds)
+
+    def _run(self, item: ir.passes.PassBase) -> ir.passes.PassResult:
+        """Run a pass within its time; a guest apart from what others share with the model."""
+        if not is_guest(item):
+            return self.time_limit.call(lambda: item(self.model))
+        sealed = Sealed()
+        beside = dict(self.model.graph.meta)
+        with process_state_kept():
+            sealed.seal(self.model)
+            try:
+                result = self.time_limit.call(lambda: item(self.model))
+            finally:
+                with contextlib.suppress(Exception):  # the graph may be past walking through
+                    sealed.unseal(self.model)
+            if result.model is not self.model:
+                sealed.unseal(result.model)
+        for key, value in beside.items():
+            result.model.graph.meta.setdefault(key, value)
+        return result
 
     def _state(self) -> tuple[int, ...]:
         """What a pass finds: the model after so many changes, and the opsets that are waited for."""
@@ -233,11 +248,15 @@ class _Runner:
         holds_constants = ("", "Constant") in self._operators
         self._nodes = count_nodes(model) if holds_constants else self._operators.total()
 
-    def _verify(self, text: str) -> None:
+    def _verify(self, text: str, before: Versions) -> None:
+        """Hold what a pass left against the rules of every graph, and against what is kept of this one."""
         try:
             verify(self.model)
         except GraphoptError as error:
             raise FailedPassError(text, str(error)) from error
+        self._count(self.model)
+        if broken := self._kept.violation(self.model, before, self._nodes):
+            raise FailedPassError(text, broken)
 
     def _record(self, text: str, changes: Changes, nodes_before: int, seconds: float) -> None:
         record = Record(

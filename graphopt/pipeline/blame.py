@@ -1,0 +1,72 @@
+"""The failure of a pass: whatever it raises, named after it, with what cannot be its fault let through.
+
+It runs no pass and looks at no model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+from graphopt.errors import GraphoptError, PassError
+from graphopt.pipeline.time_limit import OverTimeError
+
+
+class FailedPassError(PassError):
+    """A pass raised, took too long or broke the graph.
+
+    Attributes:
+        name: The pass as text.
+        reason: What it raised, or what is wrong with the graph.
+        over_time: It took too long, and would again.
+    """
+
+    def __init__(self, name: str, reason: str, *, over_time: bool = False) -> None:
+        super().__init__(f"pass {name}: {reason}")
+        self.name = name
+        self.reason = reason
+        self.over_time = over_time
+
+
+@contextlib.contextmanager
+def blaming(text: str, seconds: float) -> Iterator[None]:
+    """Turn whatever the block raises into the failure of the pass of that text, which has so many seconds.
+
+    Ctrl-C and what handlers of signals raise is no pass's doing and goes through.
+    """
+    try:
+        yield
+    except OverTimeError as error:
+        reason = f"it was stopped after {seconds:g} s; --pass-timeout gives it more time"
+        raise FailedPassError(text, reason, over_time=True) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if _raised_by_a_signal(error) or (isinstance(error, FailedPassError) and error.name == text):
+            raise
+        cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
+        raise FailedPassError(text, described(cause)) from error
+
+
+def _raised_by_a_signal(error: BaseException) -> bool:
+    """Whether it comes from the program's own handler of a signal, which may run in the midst of any pass."""
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
+    frames: list[object] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback = cause.__traceback__
+        while traceback is not None:
+            frames.append(traceback.tb_frame.f_code)
+            traceback = traceback.tb_next
+        cause = cause.__cause__
+    return not codes.isdisjoint(frames)
+
+
+def described(error: BaseException) -> str:
+    """Type and first line of an error, where it has text that can be had."""
+    text = ""
+    with contextlib.suppress(Exception):
+        text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,152 @@
+"""Stops a call that runs for too long.
+
+In the main thread a timer's signal does it, which also ends sleeps and waits for locks, pipes and processes.
+In other threads, and where the program uses that timer itself, an exception is sent to the thread, which
+notices it once it runs Python code again. Nothing here stops C code that neither returns nor lets signals
+through.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import signal
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import onnx_ir as ir
+
+from graphopt.ir import graphs
+
+T = TypeVar("T")
+
+SECONDS = 60.0
+"""That any pass run may take, and what more it may for each node and each GiB of weights."""
+SECONDS_PER_NODE = 0.01
+SECONDS_PER_GIB = 10.0
+
+TICKS = 8
+"""Parts that a limit is counted in. A process that was stopped or slept through several counts one."""
+
+SHORTEST_TICK = 0.01
+"""Seconds; so that no second signal comes while the first is dealt with."""
+
+LONGEST_REPEAT = 0.5
+"""Seconds after which a call that caught the exception is told again."""
+
+
+class OverTimeError(BaseException):
+    """A call took too long. No `Exception`, which a pass may well catch."""
+
+
+def default_timeout(model: ir.Model, nodes: int) -> float:
+    """Seconds that a pass may take on a model of so many nodes: far more than any that ends."""
+    tensors = {
+        id(value.const_value): value.const_value.nbytes
+        for graph in graphs(model)
+        for value in graph.initializers.values()
+        if value.const_value is not None
+    }
+    return SECONDS + SECONDS_PER_NODE * nodes + SECONDS_PER_GIB * sum(tensors.values()) / 2**30
+
+
+class TimeLimit:
+    """Calls what may take so many seconds; a context manager around any number of calls.
+
+    Args:
+        seconds: For each call; infinity is no limit.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._tick = max(seconds / TICKS, SHORTEST_TICK)
+        self._repeat = min(self._tick, LONGEST_REPEAT)
+        self._alarm = False
+        self._running = False
+        self._left = TICKS
+
+    def __enter__(self) -> TimeLimit:
+        self._alarm = not math.isinf(self.seconds) and _alarm_is_free()
+        if self._alarm:
+            signal.signal(signal.SIGALRM, self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._alarm:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def call(self, what: Callable[[], T]) -> T:
+        """The result of `what()`.
+
+        Raises:
+            OverTimeError: It was interrupted.
+        """
+        if math.isinf(self.seconds):
+            return what()
+        return self._alarmed(what) if self._alarm else self._watched(what)
+
+    def _alarmed(self, what: Callable[[], T]) -> T:
+        self._left = TICKS
+        self._running = True
+        signal.setitimer(signal.ITIMER_REAL, self._tick, self._tick)
+        try:
+            try:
+                return what()
+            finally:
+                self._running = False  # a signal right before this line still leads to the next block
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._running = False
+
+    def _count(self, number: int, frame: object) -> None:
+        self._left -= 1
+        if self._left == 0:
+            signal.setitimer(signal.ITIMER_REAL, self._repeat, self._repeat)
+        if self._left <= 0 and self._running:
+            raise OverTimeError
+
+    def _watched(self, what: Callable[[], T]) -> T:
+        target = threading.get_ident()
+        ended = threading.Event()
+        lock = threading.Lock()
+        running = True
+
+        def watch() -> None:
+            for _ in range(TICKS):
+                if ended.wait(self._tick):
+                    return
+            while True:
+                with lock:
+                    if running:
+                        _send(target, OverTimeError)
+                if ended.wait(self._repeat):
+                    return
+
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            try:
+                return what()
+            finally:
+                with lock:
+                    running = False
+        finally:
+            ended.set()
+            with lock:
+                running = False
+            _send(target, None)  # takes back one that is under way
+
+
+def _alarm_is_free() -> bool:
+    """Whether the timer's signal can be ours for a while: signals reach the main thread alone."""
+    return (
+        hasattr(signal, "setitimer")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    )
+
+
+def _send(thread: int, error: type[BaseException] | None) -> None:
+    value = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
