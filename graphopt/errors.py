@@ -56,5 +56,9 @@ class ExecutionError(GraphoptError):
     """The runtime could not load or run a model."""
 
 
+class LimitError(ExecutionError):
+    """Running a model would take more time or memory than it may."""
+
+
 class PassError(GraphoptError):
     """A pass raised, or left the graph in a state it must not leave it in."""

@@ -9,12 +9,14 @@ from graphopt.execute.bench import BenchResult, Ratio, bench
 from graphopt.execute.check import CheckResult, Oracle, check, input_differences, interface_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
+from graphopt.execute.limits import Budget, check_budget, left_behind
 from graphopt.execute.session import ModelLike, NodeFailure, Session
 from graphopt.execute.support import runs_operator, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
 __all__ = [
     "BenchResult",
+    "Budget",
     "CheckResult",
     "InputSet",
     "ModelLike",
@@ -26,11 +28,13 @@ __all__ = [
     "Tolerance",
     "bench",
     "check",
+    "check_budget",
     "compare",
     "default_tolerance",
     "fit_inputs",
     "input_differences",
     "interface_differences",
+    "left_behind",
     "load_inputs",
     "make_inputs",
     "runs_operator",

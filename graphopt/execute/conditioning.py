@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError
+from graphopt.errors import ExecutionError, LimitError
+from graphopt.execute.limits import Budget
 from graphopt.execute.session import Session
 
 PERTURBATIONS = 3
 
 
 def rounding_noise(
-    model: ir.Model, inputs: Mapping[str, Any], expected: Mapping[str, Any]
+    model: ir.Model, inputs: Mapping[str, Any], expected: Mapping[str, Any], *, budget: Budget | None = None
 ) -> dict[str, float]:
     """Largest absolute change of each float output under changes of the size of rounding.
 
@@ -28,17 +29,23 @@ def rounding_noise(
             element of its float inputs changed by one unit in the last place.
         inputs: One set of inputs.
         expected: The outputs for it.
+        budget: What the runs may take; without, there is no limit.
 
     Returns:
         Output name -> change; outputs that are no float arrays, or that change shape, are left out.
+
+    Raises:
+        LimitError: The budget is spent.
     """
     generator = np.random.default_rng(0)
     noise: dict[str, float] = {}
     try:
-        runs = [Session(model, optimize=True).run(inputs)]
-        session = Session(model)
+        runs = [Session(model, optimize=True, budget=budget).run(inputs)]
+        session = Session(model, budget=budget)
         if any(_is_float(array) for array in inputs.values()):
             runs += [session.run(_perturbed(inputs, generator)) for _ in range(PERTURBATIONS)]
+    except LimitError:
+        raise
     except ExecutionError:
         return noise
     for run in runs:

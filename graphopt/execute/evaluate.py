@@ -14,11 +14,16 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
+from graphopt.execute.limits import Budget
 from graphopt.execute.session import NodeFailure, Session
 from graphopt.ir import constant_tensor
 
 MAX_ATTEMPTS = 12
 """Runs that fail before what is left is given up; each drops one operator with one set of types."""
+
+_BASE_SECONDS, _SECONDS_PER_BYTE = 4.0, 1e-6
+_BASE_BYTES, _BYTES_PER_BYTE = 384 << 20, 4
+"""What one evaluation may take, and how much more for each byte of the constants that it starts from."""
 
 
 @dataclasses.dataclass
@@ -46,6 +51,10 @@ def evaluate(
         opset_imports: Of the model.
     """
     result = Evaluation()
+    given = sum(_stored_bytes(value) for value in {value for node in nodes for value in node.inputs})
+    budget = Budget(
+        _BASE_SECONDS + _SECONDS_PER_BYTE * given, _BASE_BYTES + _BYTES_PER_BYTE * given, what="it"
+    )
     left, targets = list(nodes), list(wanted)
     for _ in range(MAX_ATTEMPTS):
         left = _needed(left, targets)
@@ -53,7 +62,7 @@ def evaluate(
             return result
         batch = _Batch(left, targets, opset_imports)
         try:
-            result.tensors.update(batch.run())
+            result.tensors.update(batch.run(budget))
             return result
         except ExecutionError as error:
             failed = batch.blamed(error)
@@ -121,8 +130,9 @@ class _Batch:
             self._values[value] = made
         return self._values[value]
 
-    def run(self) -> dict[ir.Value, ir.TensorProtocol]:
-        results = Session(self._model, optimize=False, prepack=False, fallback=False).run({})
+    def run(self, budget: Budget) -> dict[ir.Value, ir.TensorProtocol]:
+        session = Session(self._model, optimize=False, prepack=False, fallback=False, budget=budget)
+        results = session.run({})
         tensors: dict[ir.Value, ir.TensorProtocol] = {}
         for value in self._wanted:
             array = results[self._values[value].name or ""]
@@ -139,6 +149,11 @@ class _Batch:
         if not isinstance(error, NodeFailure) or error.position is None:
             return None
         return self._originals[self._copies[error.position]]
+
+
+def _stored_bytes(value: ir.Value | None) -> int:
+    tensor = constant_tensor(value)
+    return 0 if tensor is None or tensor.dtype == ir.DataType.STRING else tensor.nbytes
 
 
 def _string_tensor(array: np.ndarray[Any, Any], name: str | None) -> ir.StringTensor:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError
+from graphopt.errors import ExecutionError, LimitError
 from graphopt.execute.session import ModelLike, NodeFailure, Session, open_model
 from graphopt.execute.sizes import REPRESENTATIVE, Space, Variable, make_space, required_inputs
 from graphopt.execute.usage import Usage, trace
@@ -32,6 +32,10 @@ _MOST_ALTERNATIVES = 6
 _MOST_SECONDS = 20.0
 """Time per binding before giving up."""
 _MOST_ELEMENTS = 1 << 26
+_BYTES_PER_ELEMENT = 16
+"""Of an input while it is made: double precision first, then what the model takes."""
+_LARGE_SHARE = 8
+"""One set is enough where its inputs and outputs take more than one part in so many of the memory limit."""
 _GROWTH = 8
 """Bindings with inputs this much larger than the first ones are tried after all others."""
 _REPRESENTATIVE_WORK = 3_000_000_000
@@ -122,8 +126,16 @@ def find_trials(
 ) -> list[Trial]:
     """`make_inputs` on a session that exists, keeping the outputs of the runs."""
     prober = _Prober(model, session, shapes, seed)
-    first = prober.search(prober.space.start, 0)
+    try:
+        first = prober.search(prober.space.start, 0)
+    except _NothingRuns as failure:
+        if failure.out_of_memory and session.budget is not None:
+            raise session.budget.too_large() from failure
+        raise
     trials = [first]
+    if _is_large(first, session):
+        first.inputs.notes.append("one set of inputs: its arrays are large for the memory limit")
+        return trials
     unreached: list[str] = []
     for name, values in prober.other_choices(first.inputs.bindings):
         if len(trials) >= (count or _MOST_SETS):
@@ -186,12 +198,26 @@ def _grow(prober: _Prober, best: Trial, names: Sequence[str], sizes: Sequence[in
             break
         try:
             trial = prober.run(grown, 0)
+        except LimitError:
+            raise
         except ExecutionError:
             break
         if larger and trial.seconds > _LONGEST_SECONDS:
             break
         best = trial
     return best
+
+
+class _NothingRuns(ExecutionError):
+    """No sizes were found for which the model runs.
+
+    Attributes:
+        out_of_memory: Some might, with more memory.
+    """
+
+    def __init__(self, message: str, *, hint: str, out_of_memory: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.out_of_memory = out_of_memory
 
 
 class _Prober:
@@ -210,14 +236,20 @@ class _Prober:
             _add_choice(self.space, value, self.usages[value.name or ""])
 
     def run(self, bindings: Mapping[str, int], index: int) -> Trial:
-        if self.elements(bindings) > _MOST_ELEMENTS:
-            raise NodeFailure("the inputs would be too large to try", position=None)
+        if self.elements(bindings) > self._most_elements():
+            raise NodeFailure("the inputs would be too large to try", position=None, out_of_memory=True)
         values = self.values(bindings, index)
         started = time.perf_counter()
         outputs, observed = self.session.run_observed(values)
         seconds = time.perf_counter() - started
         inputs = InputSet(values, dict(bindings), _describe(values, bindings), self.notes())
         return Trial(inputs, outputs, observed, seconds)
+
+    def _most_elements(self) -> int:
+        budget = self.session.budget
+        return (
+            _MOST_ELEMENTS if budget is None else min(_MOST_ELEMENTS, budget.peak_bytes // _BYTES_PER_ELEMENT)
+        )
 
     def values(self, bindings: Mapping[str, int], index: int) -> dict[str, Any]:
         return {
@@ -265,6 +297,8 @@ class _Prober:
         for value in values:
             try:
                 return self.search({**bindings, name: value}, index, frozenset({name}))
+            except LimitError:
+                raise
             except ExecutionError:
                 continue
         return None
@@ -273,12 +307,16 @@ class _Prober:
         """Bindings that run, by coordinate descent on how far a run gets.
 
         Raises:
-            ExecutionError: none was found within the trial budget.
+            ExecutionError: none was found within so many trials and so much time.
+            LimitError: a run took what was left of the session's budget.
         """
         bindings = dict(start)
         tried: set[tuple[int, ...]] = set()
         deadline = time.perf_counter() + _MOST_SECONDS
+        budget = self.session.budget
+        reserved = 0.0 if budget is None else budget.seconds_left / 2
         best: tuple[int, NodeFailure] | None = None
+        out_of_memory = False
         moves = iter([dict(start)])
         while (candidate := next(moves, None)) is not None:
             key = tuple(candidate.values())
@@ -286,19 +324,23 @@ class _Prober:
                 continue
             if len(tried) >= _MOST_TRIALS or time.perf_counter() > deadline:
                 break
+            if tried and budget is not None and budget.seconds_left < reserved:
+                break
             tried.add(key)
             try:
                 return self.run(candidate, index)
             except NodeFailure as failure:
+                out_of_memory |= failure.out_of_memory
                 reached = -1 if failure.position is None else failure.position
                 if best is None or reached > best[0]:
                     best = (reached, failure)
                     bindings = candidate
                     moves = iter(self._moves(bindings, fixed))
         assert best is not None
-        raise ExecutionError(
+        raise _NothingRuns(
             f"no input sizes were found for which the model runs ({len(tried)} tried); {best[1].message}",
             hint="give the sizes of the inputs, or your own data",
+            out_of_memory=out_of_memory,
         )
 
     def _moves(self, bindings: Mapping[str, int], fixed: frozenset[str]) -> list[dict[str, int]]:
@@ -349,6 +391,8 @@ class _Prober:
             return None, []
         try:
             return self.run(changed, index), []
+        except LimitError:
+            raise
         except ExecutionError:
             pass
         found: Trial | None = None
@@ -367,6 +411,8 @@ class _Prober:
             for size in self._alternatives(moved, current):
                 try:
                     return self.run({**current, **dict.fromkeys(moved, size)}, index)
+                except LimitError:
+                    raise
                 except ExecutionError:
                     continue
         return None
@@ -388,6 +434,19 @@ class _Prober:
         )
         ordered = dict.fromkeys((variable.alternative, *variable.candidates[:2], *nearby))
         return [size for size in ordered if size != current][:_MOST_ALTERNATIVES]
+
+
+def _is_large(trial: Trial, session: Session) -> bool:
+    if session.budget is None:
+        return False
+    values = (*trial.inputs.values.values(), *trial.outputs.values())
+    return sum(map(_nbytes, values)) > session.budget.peak_bytes // _LARGE_SHARE
+
+
+def _nbytes(value: Any) -> int:
+    if value is None:
+        return 0
+    return sum(map(_nbytes, value)) if isinstance(value, list) else int(np.asarray(value).nbytes)
 
 
 def _may_equal(one: Variable, other: Variable) -> bool:

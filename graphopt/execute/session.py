@@ -6,16 +6,19 @@ made, not before.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError, LoadError
+from graphopt.errors import ExecutionError, LimitError, LoadError
+from graphopt.execute.limits import Budget, limited_arena
 from graphopt.execute.proto import LightProto, light_proto
 from graphopt.execute.weights import LARGE_WEIGHT_BYTES, handed_over, ways
 
@@ -32,6 +35,8 @@ _UNSAFE_IN_HALF = "NchwcTransformer"
 _NODE_NUMBER = re.compile(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)")
 """How onnxruntime's messages name a node of ours; the last one is the innermost."""
 
+_OUT_OF_MEMORY = ("is smaller than requested bytes", "Failed to allocate memory", "bad_alloc")
+
 _FALLBACK_SIGNS = (
     "NOT_IMPLEMENTED",
     "No Op registered for",
@@ -45,11 +50,15 @@ class NodeFailure(ExecutionError):
 
     Attributes:
         position: Index of that node in the order of serialization, or None if the runtime did not say.
+        out_of_memory: Whether it needed more memory than it may have.
     """
 
-    def __init__(self, message: str, *, position: int | None, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, position: int | None, hint: str | None = None, out_of_memory: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.position = position
+        self.out_of_memory = out_of_memory
 
 
 def open_model(model: ModelLike) -> ir.Model:
@@ -77,6 +86,7 @@ class Session:
         prepack: Let onnxruntime keep repacked copies of weights; ignored above `LARGE_WEIGHT_BYTES`.
         observe_shapes: Make `run_observed` report the shapes of main-graph tensors (see `light_proto`).
         fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
+        budget: Time and memory for loading and running; without, there is no limit.
 
     Attributes:
         input_names: Inputs that must be given (initializers that are also inputs need not be).
@@ -84,7 +94,7 @@ class Session:
         backend: "onnxruntime" or "onnx.reference".
 
     Raises:
-        ExecutionError: no runtime here can load the model.
+        ExecutionError: no runtime here can load the model; a `LimitError` where the budget is too small.
     """
 
     def __init__(
@@ -97,8 +107,10 @@ class Session:
         prepack: bool = True,
         observe_shapes: bool = False,
         fallback: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         model = open_model(model)
+        self.budget = budget
         known = {value.name for value in _main_values(model.graph)} if extra_outputs else set()
         if unknown := [name for name in extra_outputs if name not in known]:
             raise ExecutionError(f"no value named {unknown[0]!r} in the main graph to return as an output")
@@ -146,7 +158,8 @@ class Session:
             `ml_dtypes` arrays.
 
         Raises:
-            ExecutionError: an input is missing or does not fit, or a node failed (`NodeFailure`).
+            ExecutionError: an input is missing or does not fit, a node failed (`NodeFailure`), or the budget is
+                spent (`LimitError`).
         """
         return self._run(inputs, self.output_names)
 
@@ -166,27 +179,46 @@ class Session:
             )
         if self._reference is not None:
             try:
-                return dict(zip(outputs, self._reference.run(list(outputs), dict(inputs)), strict=True))
+                made = self._limited(lambda: self._reference.run(list(outputs), dict(inputs)))
+                return dict(zip(outputs, made, strict=True))
+            except LimitError:
+                raise
             except Exception as error:
                 raise NodeFailure(
                     f"the ONNX reference evaluator failed: {_first_line(error)}", position=None
                 ) from error
         feed = {name: _to_runtime(value) for name, value in inputs.items()}
+        import onnxruntime as ort
+
+        options = ort.RunOptions()
+
+        def run() -> list[Any]:
+            if self._as_ort_values:
+                return self._run_ort_values(outputs, feed, options)
+            return list(self._session.run(list(outputs), feed, options))
+
+        def stop() -> None:
+            options.terminate = True
+
         try:
-            if not self._as_ort_values:
-                return dict(zip(outputs, self._session.run(list(outputs), feed), strict=True))
-            return dict(zip(outputs, self._run_ort_values(outputs, feed), strict=True))
+            return dict(zip(outputs, self._limited(run, stop), strict=True))
+        except LimitError:
+            raise
         except Exception as error:
             raise self._failure(error) from error
 
-    def _run_ort_values(self, outputs: Sequence[str], feed: Mapping[str, Any]) -> list[Any]:
+    def _limited(self, work: Callable[[], Any], stop: Callable[[], None] = lambda: None) -> Any:
+        return work() if self.budget is None else self.budget.run(work, stop)
+
+    def _run_ort_values(self, outputs: Sequence[str], feed: Mapping[str, Any], run_options: Any) -> list[Any]:
         import onnxruntime as ort
 
         values = {
             name: value if isinstance(value, ort.OrtValue) else ort.OrtValue.ortvalue_from_numpy(value)
             for name, value in feed.items()
         }
-        return [_from_ort_value(v) for v in self._session.run_with_ort_values(list(outputs), values)]
+        made = self._session.run_with_ort_values(list(outputs), values, run_options)
+        return [_from_ort_value(value) for value in made]
 
     def _open(self, light: LightProto, *, optimize: bool, threads: int, prepack: bool) -> Any:
         import onnxruntime as ort
@@ -209,13 +241,20 @@ class Session:
             if not prepack or light.weight_bytes > LARGE_WEIGHT_BYTES:
                 options.add_session_config_entry("session.disable_prepacking", "1")
             try:
-                with handed_over(light, options, way) as self._keep_alive:
-                    return ort.InferenceSession(
+                with contextlib.ExitStack() as held:
+                    self._keep_alive = held.enter_context(handed_over(light, options, way))
+                    if self.budget is not None and light.weight_bytes <= LARGE_WEIGHT_BYTES:
+                        held.enter_context(limited_arena(options, self.budget.peak_bytes))
+                    load = functools.partial(
+                        ort.InferenceSession,
                         light.proto.SerializeToString(),
                         options,
                         providers=["CPUExecutionProvider"],
                         disabled_optimizers=left_out,
                     )
+                    return self._limited(load)
+            except LimitError:
+                raise
             except (OSError, ValueError) as error:
                 raise ExecutionError(f"a weight of the model cannot be read: {error}") from error
             except Exception as error:
@@ -239,12 +278,13 @@ class Session:
             message = f"onnxruntime could not {what}, at {_label(node)}: {message}"
         else:
             message = f"onnxruntime could not {what}: {message}"
+        out_of_memory = self.budget is not None and any(sign in text for sign in _OUT_OF_MEMORY)
         hint = None
         if "is not a registered function/op" in text:
             hint = "the model uses operators of another runtime; it can be optimized only without running it"
         elif not loading:
             hint = "give sizes or data that fit the model"
-        return NodeFailure(message, position=position, hint=hint)
+        return NodeFailure(message, position=position, hint=hint, out_of_memory=out_of_memory)
 
 
 def _is_half_conv(node: ir.Node) -> bool:
