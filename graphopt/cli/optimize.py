@@ -10,10 +10,12 @@ import typer
 from graphopt.cli.console import json_text, progress, show, show_json, tell
 from graphopt.cli.guard import OK, guarded
 from graphopt.cli.options import (
+    CheckTimeoutOption,
     DebugOption,
     InputsOption,
     JsonOption,
     LevelOption,
+    MemoryLimitOption,
     ModelArgument,
     OpsetOption,
     PassesOption,
@@ -25,6 +27,7 @@ from graphopt.cli.options import (
     destination,
     parse_opset,
     parse_shapes,
+    parse_size,
 )
 from graphopt.cli.watch import Watch
 
@@ -55,6 +58,8 @@ def command(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare the outputs with the original's.")
     ] = True,
+    check_timeout: CheckTimeoutOption = None,
+    memory_limit: MemoryLimitOption = None,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Compare latencies and emit the fastest.")
     ] = True,
@@ -86,6 +91,7 @@ def command(
     The outputs are compared with the original's, and no model is emitted that measures slower."""
     shapes = parse_shapes(shape)
     version = parse_opset(opset)
+    most_bytes = parse_size(memory_limit)
     out = default_output(model) if output is None else destination(output)
     from graphopt.compile import optimize, pipeline_for
     from graphopt.io import ensure_writable
@@ -96,8 +102,8 @@ def command(
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
-            opset=version, check=check, measure=measure, threads=threads, output=out,
-            observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
+            opset=version, check=check, check_timeout=check_timeout, memory_limit=most_bytes,
+            measure=measure, threads=threads, output=out, observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:
         _write(report, json_text(result.report.to_dict()))

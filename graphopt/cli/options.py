@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -68,6 +69,43 @@ AtolOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+CheckTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--check-timeout",
+        metavar="SECONDS",
+        min=0.0,
+        help="Processor time of the check; by default 6 s and 1 s per MB of weights.",
+        show_default=False,
+    ),
+]
+MemoryLimitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--memory-limit",
+        metavar="SIZE",
+        help="Memory of a run of the check, like 4G; by default 400M and 4 times the weights.",
+        show_default=False,
+    ),
+]
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_size(text: str | None) -> int | None:
+    """Bytes from texts like `4G`, `500 MB` or `1000000`, in powers of 1024.
+
+    Raises:
+        UsageError: The text is not of that form.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,15})\s*([KMGT]?)(I?B)?", text.strip().upper(), re.ASCII)
+    if found is None or not int(found[1]):
+        raise UsageError(f"--memory-limit {text}: expected a size", hint="for example --memory-limit 4G")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def parse_shapes(texts: Iterable[str]) -> dict[str, list[int]] | None:

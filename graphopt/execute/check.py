@@ -5,14 +5,14 @@ Runs models and compares outputs; never changes a model. A check that could not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError, GraphoptError
+from graphopt.errors import ExecutionError, GraphoptError, LimitError
 from graphopt.execute.compare import (
     EXACT,
     OutputDifference,
@@ -23,6 +23,7 @@ from graphopt.execute.compare import (
 )
 from graphopt.execute.conditioning import rounding_noise
 from graphopt.execute.inputs import InputSet, Trial, find_trials
+from graphopt.execute.limits import Budget
 from graphopt.execute.session import ModelLike, Session, open_model
 from graphopt.execute.sizes import required_inputs
 from graphopt.execute.userdata import fit_inputs
@@ -107,17 +108,20 @@ class Oracle:
         rtol: Relative tolerance of float outputs; by default that of each output's type.
         atol: Absolute tolerance likewise.
         observe_shapes: Fill `shapes`.
+        budget: What all runs, the original's and its candidates', may take; without, there is no limit.
 
     Attributes:
         input_sets: The inputs used.
         outputs: The oracle's outputs, one mapping per input set.
         shapes: Real shapes of main-graph tensors per input set, by value name (of a very large graph, of the
             most telling ones); empty if not asked for.
+        backend: What ran the original: "onnxruntime" or "onnx.reference".
         nondeterministic: Outputs that hold unseeded random numbers; only their shapes and types are compared.
         notes: What was assumed or left out.
 
     Raises:
-        ExecutionError: the original cannot be run, or no inputs were found for which it runs.
+        ExecutionError: the original cannot be run, or no inputs were found for which it runs; a `LimitError`
+            where the budget is too small to tell.
         UsageError: `inputs` or `shapes` do not fit the model.
     """
 
@@ -132,8 +136,10 @@ class Oracle:
         rtol: float | None = None,
         atol: float | None = None,
         observe_shapes: bool = False,
+        budget: Budget | None = None,
     ) -> None:
         self._model = open_model(model)
+        self._budget = budget
         self._rtol = rtol
         self._atol = atol
         self.notes: list[str] = []
@@ -142,6 +148,7 @@ class Oracle:
         if self._floor != EXACT and rtol is None:
             self.notes.append(f"computes in half precision: compared with rtol {self._floor.rtol:g}")
         session = self._open(observe_shapes)
+        self.backend = session.backend
         if session.backend != "onnxruntime":
             self.notes.append("run by the ONNX reference evaluator: onnxruntime cannot load the model")
         trials = (
@@ -167,12 +174,17 @@ class Oracle:
 
         Returns:
             The result; a candidate that cannot be loaded or run is a negative answer, not an error.
+
+        Raises:
+            LimitError: The budget is spent.
         """
         try:
             opened = open_model(candidate)
             if differences := interface_differences(self._model, opened):
                 return self._negative("; ".join(differences), self._all_notes())
-            results = self._run(opened)
+            results = self.run(opened)
+        except LimitError:
+            raise
         except GraphoptError as error:
             return self._negative(f"the rewritten model does not run: {error.message}", self._all_notes())
         return self.judge(results, exact=exact)
@@ -213,24 +225,38 @@ class Oracle:
 
     def _open(self, observe_shapes: bool) -> Session:
         if not observe_shapes:
-            return Session(self._model, prepack=False)
+            return Session(self._model, prepack=False, budget=self._budget)
         try:
-            return Session(self._model, observe_shapes=True, prepack=False)
+            return Session(self._model, observe_shapes=True, prepack=False, budget=self._budget)
+        except LimitError:
+            raise
         except ExecutionError:
-            session = Session(self._model, prepack=False)
+            session = Session(self._model, prepack=False, budget=self._budget)
             self.notes.append("the shapes of intermediate values could not be observed")
             return session
 
-    def _run(self, model: ir.Model) -> list[dict[str, Any]]:
-        """Outputs for each input set; seeded random operators need a new session each to start alike."""
-        if self._stateful:
-            return [Session(model, prepack=False).run(one.values) for one in self.input_sets]
-        session = Session(model, prepack=False)
-        return [session.run(one.values) for one in self.input_sets]
+    def run(self, model: ir.Model, *, fallback: bool = True) -> list[dict[str, Any]]:
+        """The outputs of a candidate, one mapping per input set.
+
+        Args:
+            model: The candidate; only read.
+            fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
+
+        Raises:
+            ExecutionError: It cannot be run.
+            LimitError: The budget is spent.
+        """
+        results = []
+        session = None
+        for one in self.input_sets:
+            if session is None or self._stateful:  # seeded random operators need a new one to start alike
+                session = Session(model, prepack=False, fallback=fallback, budget=self._budget)
+            results.append(session.run(one.values))
+        return results
 
     def _settle_random_outputs(self) -> None:
-        self.outputs = self._run(self._model)
-        again = self._run(self._model)
+        self.outputs = self.run(self._model)
+        again = self.run(self._model)
         differing = {
             difference.name
             for first, second in zip(self.outputs, again, strict=True)
@@ -263,7 +289,7 @@ class Oracle:
         index = difference.input_set
         if index not in self._noise:
             self._noise[index] = rounding_noise(
-                self._model, self.input_sets[index].values, self.outputs[index]
+                self._model, self.input_sets[index].values, self.outputs[index], budget=self._budget
             )
         noise = self._noise[index].get(difference.name, 0.0)
         if not difference.max_abs <= NOISE_FACTOR * noise:
@@ -282,8 +308,10 @@ class Oracle:
             return ""
         scores_name = chooser.inputs[0].name if chooser.inputs[0] is not None else None
         try:
-            session = Session(self._model, extra_outputs=[scores_name or ""])
+            session = Session(self._model, extra_outputs=[scores_name or ""], budget=self._budget)
             scores = session.run(self.input_sets[difference.input_set].values)[scores_name or ""]
+        except LimitError:
+            raise
         except ExecutionError:
             return ""
         axis = chooser.attributes.get_int("axis", 0) or 0
@@ -396,9 +424,18 @@ def _random_outputs(model: ir.Model) -> set[str]:
     """Outputs that unseeded random operators reach."""
     reached: set[ir.Value] = set()
     for node in model.graph:
-        if any(value in reached for value in node.inputs) or _draws(model, node):
+        if any(value in reached for value in _read_by(node)) or _draws(model, node):
             reached.update(node.outputs)
     return {value.name or "" for value in model.graph.outputs if value in reached}
+
+
+def _read_by(node: ir.Node) -> Iterator[ir.Value | None]:
+    """What a node reads: its inputs, and what its bodies take from around them."""
+    yield from node.inputs
+    for body in subgraphs(node):
+        for inner in body:
+            yield from _read_by(inner)
+        yield from body.outputs
 
 
 def _draws(model: ir.Model, node: ir.Node) -> bool:
