@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from graphopt.testing.generate.choices import Choices, Seeded
 from graphopt.testing.generate.model import INPUTS, SPECIALS, generate_model
+from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.spec import DTYPES, OPSETS, Spec
 
-__all__ = ["DTYPES", "INPUTS", "OPSETS", "SPECIALS", "Choices", "Seeded", "Spec", "generate_model"]
+__all__ = ["DTYPES", "INPUTS", "OPSETS", "SPECIALS", "Choices", "Seeded", "Spec", "Unfit", "generate_model"]

@@ -1,0 +1,50 @@
+"""Pipelines at random: one pass, several in any order, groups to a fixed point, or a level for a target."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from graphopt.compile.levels import LEVELS, pipeline_for
+from graphopt.cost.target import known_targets
+from graphopt.pipeline import Group, Pass, Pipeline, default_catalog
+from graphopt.pipeline.spec import Catalog
+from graphopt.testing.generate import Choices
+
+MOST_PASSES = 6
+_INTEGERS = (0, 1, 2, 16)
+
+
+def random_pipeline(choices: Choices, catalog: Catalog | None = None) -> Pipeline:
+    """A pipeline of installed passes, some of them with other options than their own.
+
+    Args:
+        choices: Decides.
+        catalog: Pass name -> class; all that are installed by default.
+    """
+    kind = choices.weighted(("pass", "passes", "group", "level"), (6, 4, 2, 4))
+    if kind == "level":
+        level = choices.choose([level for level in sorted(LEVELS, reverse=True) if level])
+        return pipeline_for(level, None, (), choices.choose(sorted(known_targets(), reverse=True)))
+    classes = list((default_catalog() if catalog is None else catalog).values())
+    if kind == "pass":
+        return Pipeline([_pass(choices, classes)])
+    passes = [_pass(choices, classes) for _ in range(choices.integer(2, MOST_PASSES))]
+    return Pipeline([Group(tuple(passes))] if kind == "group" else passes)
+
+
+def _pass(choices: Choices, classes: Sequence[type[ir.passes.PassBase]]) -> ir.passes.PassBase:
+    taken = choices.choose(classes)
+    if not issubclass(taken, Pass) or not choices.chance(0.2):
+        return taken()
+    options: dict[str, object] = {}
+    for field in dataclasses.fields(taken):
+        if isinstance(field.default, bool):
+            options[field.name] = choices.chance(0.5)
+        elif isinstance(field.default, int):
+            options[field.name] = choices.choose(_INTEGERS)
+        elif field.name == "target":
+            options[field.name] = choices.choose(known_targets())
+    return taken(**options)
