@@ -43,13 +43,13 @@ def blaming(text: str, seconds: float) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if _raised_by_a_signal(error) or (isinstance(error, FailedPassError) and error.name == text):
+        if raised_by_a_signal(error) or (isinstance(error, FailedPassError) and error.name == text):
             raise
         cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
         raise FailedPassError(text, described(cause)) from error
 
 
-def _raised_by_a_signal(error: BaseException) -> bool:
+def raised_by_a_signal(error: BaseException) -> bool:
     """Whether it comes from the program's own handler of a signal, which may run in the midst of any pass."""
     handlers = (signal.getsignal(number) for number in signal.valid_signals())
     codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}

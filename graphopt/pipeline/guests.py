@@ -13,20 +13,46 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import graphs
+from graphopt.pipeline.blame import described, raised_by_a_signal
+from graphopt.pipeline.time_limit import OverTimeError, TimeLimit
+
+T = TypeVar("T")
+
+IMPORT_SECONDS = 120.0
+"""That importing a plug-in may take, with all that it imports."""
 
 _OWN_PASSES = "graphopt.passes."
 
 
-def is_guest(item: ir.passes.PassBase) -> bool:
-    """Whether a pass is another project's."""
-    return not type(item).__module__.startswith(_OWN_PASSES)
+def is_guest(found: type[ir.passes.PassBase]) -> bool:
+    """Whether a class of passes is another project's."""
+    return not found.__module__.startswith(_OWN_PASSES)
+
+
+def import_guest(load: Callable[[], T]) -> T:
+    """What `load` imports.
+
+    Raises:
+        ImportError: Whatever it raised, or that it took too long; Ctrl-C and signals go through.
+    """
+    try:
+        with TimeLimit(IMPORT_SECONDS) as limit:
+            return limit.call(load)
+    except OverTimeError as error:
+        raise ImportError(f"it was stopped after {IMPORT_SECONDS:g} s") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if raised_by_a_signal(error):
+            raise
+        raise ImportError(described(error)) from error
 
 
 class Sealed:

@@ -205,7 +205,7 @@ class _Runner:
             seconds = time.perf_counter() - start
             changes = result.changes if isinstance(result, Outcome) else _foreign_changes(item, result)
             self.model = result.model
-            if changes.count or is_guest(item):
+            if changes.count or is_guest(type(item)):
                 self._verify(text, versions)
         if changes.count:
             self._version += 1
@@ -217,7 +217,7 @@ class _Runner:
 
     def _run(self, item: ir.passes.PassBase) -> ir.passes.PassResult:
         """Run a pass within its time; a guest apart from what others share with the model."""
-        if not is_guest(item):
+        if not is_guest(type(item)):
             return self.time_limit.call(lambda: item(self.model))
         sealed = Sealed()
         beside = dict(self.model.graph.meta)

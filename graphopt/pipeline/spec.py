@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.pipeline.base import Pass
+from graphopt.pipeline.guests import import_guest, is_guest
 
 _TOKEN = re.compile(r"\s*(?:([{}*,=\[\]])|\"((?:[^\"\\]|\\.)*)\"|([^\s{}*,=\[\]\"]+))")
 
@@ -185,7 +186,9 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
     if not issubclass(found, Pass):
         if options:
             raise UsageError(f"pass {name!r} takes no options here")
-        return found()
+        return _made(name, found, {})
+    if not dataclasses.is_dataclass(found):
+        raise UsageError(f"the pass {name!r} is no dataclass", hint="its plug-in has to declare it as one")
     types = typing.get_type_hints(found) if options else {}
     fields = {field.name for field in dataclasses.fields(found)}
     for option in options:
@@ -193,7 +196,16 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
             known = ", ".join(sorted(fields)) or "none"
             raise UsageError(f"pass {name!r} has no option {option!r}; it has: {known}")
     values = {option: _parse_value(name, option, value, types[option]) for option, value in options.items()}
-    return found(**values)
+    return _made(name, found, values)
+
+
+def _made(name: str, found: type[ir.passes.PassBase], options: dict[str, Any]) -> ir.passes.PassBase:
+    if not is_guest(found):
+        return found(**options)
+    try:
+        return import_guest(lambda: found(**options))
+    except ImportError as error:
+        raise UsageError(f"the pass {name!r} cannot be made: {error}") from error
 
 
 def _foreign(name: str) -> type[ir.passes.PassBase] | None:
@@ -201,8 +213,8 @@ def _foreign(name: str) -> type[ir.passes.PassBase] | None:
     if not colon:
         return None
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+        found = import_guest(lambda: getattr(importlib.import_module(module), attribute))
+    except ImportError as error:
         raise UsageError(f"cannot load the pass {name!r}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, ir.passes.PassBase)):
         raise UsageError(f"{name!r} is not an onnx_ir pass")
