@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import graph_and_bodies, subgraphs
+from graphopt.ir.edit import named_tensor
 
 INPUTS_KEY = "graphopt.inputs"
 """Under it `model.meta` holds the sets of inputs that belong to a model: a list of arrays by input name."""
@@ -67,7 +68,45 @@ class Case:
         like.name = None
         use_instead(like, value)
         self.model.graph.inputs.append(value)
+        if arrays is None:
+            self.make_up(value)
         return value
+
+    def make_up(self, value: ir.Value) -> None:
+        """Give a new graph input arrays in each set of inputs, where its type allows."""
+        for feed in self.feeds:
+            array = random_array(value.type, value.shape)
+            if array is not None:
+                feed[value.name or ""] = array
+
+    def rename(self, value: ir.Value, name: str) -> None:
+        """Give a value another name, everywhere; tensors, which clones share, keep theirs."""
+        old, tensor = value.name or "", value.const_value
+        value.const_value = None
+        value.name = name
+        if tensor is not None:
+            value.const_value = named_tensor(tensor, name) if value.is_initializer() else tensor
+        if value.is_graph_input():
+            for feed in self.feeds:
+                if old in feed:
+                    feed[name] = feed.pop(old)
+
+
+def random_array(type_: ir.TypeProtocol | None, shape: ir.Shape | None) -> np.ndarray[Any, Any] | None:
+    """Small numbers of a tensor's type and shape, dimensions without a number being 2; None for other types.
+
+    The same for the same type and shape.
+    """
+    if not isinstance(type_, ir.TensorType) or shape is None:
+        return None
+    sizes = [dim if isinstance(dim, int) else 2 for dim in shape.dims]
+    random = np.random.default_rng(0)
+    dtype = type_.dtype
+    if dtype == ir.DataType.STRING:
+        return random.integers(0, 3, sizes).astype(str).astype(object)
+    if dtype.is_integer() or dtype == ir.DataType.BOOL:
+        return random.integers(0, 2, sizes).astype(dtype.numpy())
+    return random.standard_normal(sizes).astype(dtype.numpy())
 
 
 def use_instead(old: ir.Value, new: ir.Value) -> None:

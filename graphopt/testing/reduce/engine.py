@@ -24,7 +24,7 @@ from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_in
 from graphopt.testing.reduce.case import INPUTS_KEY, Case, Feed, ImpossibleError
 from graphopt.testing.reduce.pack import Packer, digest
 from graphopt.testing.reduce.progress import Progress, Watch
-from graphopt.testing.reduce.reductions import REDUCTIONS, Reduction
+from graphopt.testing.reduce.reductions import LAST, REDUCTIONS, Reduction
 from graphopt.testing.reduce.tidy import show_unused, tidy
 
 MOST_ROUNDS = 20
@@ -115,6 +115,7 @@ class _Reducer:
                 self._work_off(reduction)
             if self._best_key == before:
                 break
+        self._work_off(LAST)
         return with_inputs(self._shown(self._best), self._best.feeds)
 
     def _begin(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import onnx_ir as ir
 
 from graphopt.ir import graphs, is_constant_node, same_shape
@@ -10,24 +12,30 @@ from graphopt.testing.reduce.case import Case, Take, use_instead
 
 def bypass_nodes(case: Case, take: Take) -> None:
     """Let an input of the same type and shape take the place of each node's first output."""
+    _bypass(case, take, lambda value, output: same_shape(value.shape, output.shape))
+
+
+def bypass_any_shape(case: Case, take: Take) -> None:
+    """Let an input of the same type, but of another shape, take the place of each node's first output."""
+    _bypass(case, take, lambda value, output: not same_shape(value.shape, output.shape))
+
+
+def _bypass(case: Case, take: Take, fits: Callable[[ir.Value, ir.Value], bool]) -> None:
     for graph in graphs(case.model):
         for node in reversed(graph):
-            source = _fitting_input(node)
-            if source is not None and take():
-                use_instead(node.outputs[0], source)
+            taken = [source for source in _sources(node, fits) if take()]
+            if taken:
+                use_instead(node.outputs[0], taken[0])
 
 
-def _fitting_input(node: ir.Node) -> ir.Value | None:
+def _sources(node: ir.Node, fits: Callable[[ir.Value, ir.Value], bool]) -> list[ir.Value]:
     if is_constant_node(node) or not node.outputs:
-        return None
+        return []
     output = node.outputs[0]
-    if output.type is None or output.shape is None:
-        return None
-    for value in node.inputs:
-        if value is None or value.type != output.type or value.shape is None:
-            continue
-        # A graph output must come from a node of its graph.
-        made_here = value.producer() is not None and value.graph is output.graph
-        if same_shape(value.shape, output.shape) and (made_here or not output.is_graph_output()):
-            return value
-    return None
+    if output.type is None or not (output.uses() or output.is_graph_output()):
+        return []
+    # A graph output must come from a node of its graph.
+    inputs = [value for value in dict.fromkeys(node.inputs) if value is not None]
+    if output.is_graph_output():
+        inputs = [value for value in inputs if value.producer() is not None and value.graph is output.graph]
+    return [value for value in inputs if value.type == output.type and fits(value, output)]

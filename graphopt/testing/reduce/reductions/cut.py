@@ -39,8 +39,8 @@ def _cut(case: Case, take: Take, *, share: bool) -> None:
     graph.outputs[:] = list(dict.fromkeys([*outputs, *ends]))
     for node in removed:
         detach(node)
-    for node in sorted(removed, key=taken.index, reverse=True):
-        for output in node.outputs:
+    for node in reversed(taken):
+        for output in node.outputs if node in removed else ():
             if output.uses():
                 case.add_input(output)
     graph.remove(removed)
