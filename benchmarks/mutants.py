@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,8 @@ MEMORY_BYTES = 6 << 30
 MOST_TESTS = 600
 GRACE = 3.0
 """A mutant that takes this many times the seconds granted to its tests hangs."""
+WALL_SECONDS = 600.0
+"""A mutant that takes longer by the clock waits for something that never comes."""
 
 
 @dataclass(frozen=True)
@@ -113,17 +116,22 @@ class Coverage:
             first, last = mutant.lines
             reached = sorted({test for line in range(first, last + 1) for test in lines.get(line, ())})
         own = Path(mutant.file).stem.strip("_")
-        by_file: dict[str, list[str]] = defaultdict(list)
-        for test in reached:
-            by_file[test.partition("::")[0]].append(test)
-        ordered = sorted(by_file, key=lambda name: (own not in name, _distance(name), name))
-        mine = [test for name in ordered if own in name for test in by_file[name]]
-        others = itertools.zip_longest(*(by_file[name] for name in ordered if own not in name))
-        return [*mine, *(test for turn in others for test in turn if test is not None)][:MOST_TESTS]
+        mine = [test for test in reached if own in test.partition("::")[0]]
+        others = [test for test in reached if own not in test.partition("::")[0]]
+        return [*_by_turns(mine), *_by_turns(sorted(others, key=_distance))][:MOST_TESTS]
 
 
-def _distance(test_file: str) -> int:
-    return next(index for index, folder in enumerate(NEAR) if test_file.startswith(folder))
+def _by_turns(tests: Sequence[str]) -> list[str]:
+    """One case of each test function, then another of each: cases of one function find much the same."""
+    functions: dict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        functions[test.partition("[")[0]].append(test)
+    turns = itertools.zip_longest(*functions.values())
+    return [test for turn in turns for test in turn if test is not None]
+
+
+def _distance(test: str) -> int:
+    return next(index for index, folder in enumerate(NEAR) if test.startswith(folder))
 
 
 def all_mutants() -> Iterator[Mutant]:
@@ -151,7 +159,7 @@ class _Watch:
     """A pytest plug-in: remembers the first failure, and ends the session when its seconds are spent."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+        self._seconds = seconds
         self.failed = ""
         self.passed = 0
 
@@ -165,7 +173,7 @@ class _Watch:
             self.failed = self.failed or f"import of {report.nodeid}"
 
     def pytest_runtest_teardown(self, item: Any) -> None:
-        if time.monotonic() > self._end:
+        if time.process_time() > self._seconds:
             item.session.shouldstop = "out of time"
 
 
@@ -173,6 +181,8 @@ def _run_tests(mutant: Mutant | None, tests: Sequence[str], seconds: float, answ
     """The life of a child process: plant, run the tests, say which one failed, if any."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    limit = int(GRACE * seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     silence = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silence, stream)
@@ -232,16 +242,15 @@ class Runner:
             wait([process.sentinel for process in running], timeout=1.0 if running else 0.0)
             for process, (mutant, answer, start) in list(running.items()):
                 seconds = time.monotonic() - start
-                hung = seconds > GRACE * self._seconds
-                if hung or not process.is_alive():
+                if seconds > WALL_SECONDS or not process.is_alive():
                     del running[process]
-                    self._keep(mutant, _outcome(process, answer, hung), seconds)
+                    self._keep(mutant, _outcome(process, answer), seconds)
 
     def confirm(self, tests: Sequence[str]) -> str:
         """Run tests on the code as it is, and name the first that fails; "" if they all pass."""
         process, answer = self._start(None, tests, seconds=3600.0)
         process.join()
-        return _outcome(process, answer, False)[1]
+        return _outcome(process, answer)[1]
 
     def _start(
         self, mutant: Mutant | None, tests: Sequence[str], seconds: float = 0.0
@@ -264,17 +273,17 @@ class Runner:
         sys.stdout.flush()
 
 
-def _outcome(process: BaseProcess, answer: Connection, hung: bool) -> tuple[str, str, int]:
+def _outcome(process: BaseProcess, answer: Connection) -> tuple[str, str, int]:
     """What came of a process: the outcome, the test that failed, the number that passed before it."""
-    if hung:
+    if process.is_alive():
         assert process.pid is not None
-        os.killpg(process.pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)
     process.join()
-    if hung:
-        return "hung", "", 0
     try:
         by, passed = answer.recv()
     except EOFError:
+        if process.exitcode in (-signal.SIGKILL, -signal.SIGXCPU):
+            return "hung", "", 0
         by, passed = f"the process ended with {process.exitcode}", 0
     return "killed" if by else "survived", by, passed
 
@@ -305,7 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=200, help="faults to draw (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
-    parser.add_argument("--seconds", type=float, default=40.0, help="granted to the tests of one fault")
+    parser.add_argument(
+        "--seconds", type=float, default=40.0, help="of processor time, for the tests of one fault"
+    )
     parser.add_argument(
         "--coverage", type=Path, default=ROOT / ".coverage", help="which test runs which line"
     )

@@ -25,21 +25,25 @@ def test_equal_seeds_draw_equal_samples(mutants: Any, monkeypatch: pytest.Monkey
     assert all((mutants.ROOT / each.file).is_file() and each.before for each in first)
 
 
-def test_its_own_tests_come_first_and_the_rest_by_turns(mutants: Any) -> None:
+def test_its_own_tests_come_first_and_functions_by_turns(mutants: Any) -> None:
     lines = {
-        7: ["tests/compile/test_a.py::one", *(f"tests/passes/test_cse.py::{name}" for name in "ab")],
+        7: [
+            "tests/compile/test_a.py::one",
+            *(f"tests/passes/test_cse.py::{name}" for name in ("a[1]", "a[2]", "b")),
+        ],
         8: ["tests/ir/test_b.py::one", "tests/ir/test_b.py::two", "tests/ir/test_c.py::one"],
         9: ["tests/passes/test_cse.py::elsewhere"],
     }
     coverage = mutants.Coverage({CSE: lines})
     mutant = mutants.Mutant(CSE, 0, "comparison", 7, (7, 8), "a < b", "a <= b")
     assert coverage.tests(mutant) == [
-        "tests/passes/test_cse.py::a",
+        "tests/passes/test_cse.py::a[1]",
         "tests/passes/test_cse.py::b",
+        "tests/passes/test_cse.py::a[2]",
         "tests/ir/test_b.py::one",
+        "tests/ir/test_b.py::two",
         "tests/ir/test_c.py::one",
         "tests/compile/test_a.py::one",
-        "tests/ir/test_b.py::two",
     ]
 
 
