@@ -148,6 +148,7 @@ class Builder:
 
     def constant(self, array: Array) -> Known:
         """An initializer, a Constant node, or an equal constant that is there already."""
+        array = np.asarray(array)  # numpy makes scalars of what has no dimensions
         if self.choices.chance(0.2):
             for known in self.constants:
                 if _alike(known.array, array):
