@@ -187,7 +187,7 @@ class Session:
                 raise NodeFailure(
                     f"the ONNX reference evaluator failed: {_first_line(error)}", position=None
                 ) from error
-        feed = {name: _to_runtime(value) for name, value in inputs.items()}
+        feed = {name: to_runtime(value) for name, value in inputs.items()}
         import onnxruntime as ort
 
         options = ort.RunOptions()
@@ -218,7 +218,7 @@ class Session:
             for name, value in feed.items()
         }
         made = self._session.run_with_ort_values(list(outputs), values, run_options)
-        return [_from_ort_value(value) for value in made]
+        return [from_runtime(value) for value in made]
 
     def _open(self, light: LightProto, *, optimize: bool, threads: int, prepack: bool) -> Any:
         import onnxruntime as ort
@@ -321,7 +321,7 @@ def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: E
         ) from error
 
 
-def _to_runtime(value: Any) -> Any:
+def to_runtime(value: Any) -> Any:
     """Types numpy itself lacks (bfloat16, float8, 4 bits) travel as OrtValues; the rest as they are."""
     if value is None or isinstance(value, list):
         return value
@@ -339,7 +339,7 @@ def _to_runtime(value: Any) -> Any:
     return made
 
 
-def _from_ort_value(value: Any) -> Any:
+def from_runtime(value: Any) -> Any:
     if not value.has_value():
         return None
     if not value.is_tensor():
