@@ -58,19 +58,25 @@ class Fold(Pass):
         unable: dict[ir.Node, str] = {}
         while True:
             _give_ranges_scalars(model, changes)
-            if not _Round(model, self.max_growth, unable).run(changes):
+            look = _Round(model, self.max_growth, unable)
+            if not look.run(changes):
                 break
-        for node, reason in unable.items():
+        for node, reason in {**unable, **look.kept}.items():
             changes.refuse(reason, node.name)
 
 
 class _Round:
-    """One look at the model and one run; what was kept may let more be computed in the next."""
+    """One look at the model and one run; what was kept may let more be computed in the next.
+
+    Attributes:
+        kept: Nodes whose results are not worth storing, this time, and why.
+    """
 
     def __init__(self, model: ir.Model, max_growth: int, unable: dict[ir.Node, str]) -> None:
         self._model = model
         self._max_growth = max_growth
         self._unable = unable
+        self.kept: dict[ir.Node, str] = {}
         self._nodes: list[ir.Node] = []
         self._sizes: dict[ir.Value, int] = {}
         self._sources: dict[ir.Value, int] = {}
@@ -171,7 +177,7 @@ class _Round:
             reason = self._reason_to_stay(needed)
             if reason is not None:
                 stays[node] = True
-                self._unable[node] = reason
+                self.kept[node] = reason
             else:
                 wanted.extend(needed)
         return wanted[::-1]

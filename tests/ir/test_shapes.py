@@ -235,3 +235,10 @@ def test_what_a_reshape_infers_of_merged_dimensions(merged: str, target: str, ex
     infer_shapes(model)
     assert str(values(model)["m"].shape) == merged
     assert str(model.graph.outputs[0].shape) == expected
+
+
+def test_unique_along_an_axis_keeps_the_rank() -> None:
+    model = parse_model("g (float[N,5] x) => (y) { y, i = Unique <axis = 1> (x) }")
+    infer_shapes(model)
+    shape = model.graph.outputs[0].shape
+    assert shape is not None and len(shape) == 2 and str(shape[0]) == "N" and shape[1] != 5

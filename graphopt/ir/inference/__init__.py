@@ -30,6 +30,7 @@ from graphopt.ir.inference.views import (
     correct_filling,
     correct_slice,
     correct_squeeze,
+    correct_unique,
     infer_expand,
     infer_reshape,
     infer_slice_by_attributes,
@@ -77,6 +78,7 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Squeeze": correct_squeeze,
     "Loop": correct_loop,
     "ConstantOfShape": correct_filling,
+    "Unique": correct_unique,
     "ArrayFeatureExtractor": correct_features,
 }
 

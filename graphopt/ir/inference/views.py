@@ -204,3 +204,17 @@ def correct_features(context: Context, node: ir.Node) -> None:
     for dim in indices.shape.dims:
         count = count * dim
     output.shape = ir.Shape([*(source.shape.dims[:-1] if len(source.shape) > 1 else [1]), count])
+
+
+def correct_unique(context: Context, node: ir.Node) -> None:
+    """Along an axis the rank stays, and only that dimension is not known."""
+    source, axis = node.inputs[0], node.attributes.get("axis")
+    if axis is None or source is None or source.const_value is not None:
+        return
+    output = node.outputs[0]
+    if source.shape is None or axis.is_ref():
+        output.shape = None
+        return
+    dims = list(source.shape.dims)
+    dims[axis.as_int()] = output.shape[0] if output.shape is not None else context.new_symbolic_dim()
+    output.shape = ir.Shape(dims)
