@@ -233,7 +233,7 @@ class Builder:
             if value is None:
                 continue
             if name in schema.attributes:
-                attributes[name] = value
+                attributes[name] = _attribute(schema, name, value)
             else:
                 self._as_input(schema, inputs, name, value)
         while inputs and inputs[-1] is None:
@@ -255,7 +255,10 @@ class Builder:
             raise Unfit("a sum of no elements")
         names = [self.name("v") for _ in range(outputs)]
         written = ["" if each is None else each.name for each in inputs]
-        node = helper.make_node(op_type, written, names, name=self.name("n"), **attributes)
+        node = helper.make_node(op_type, written, names, name=self.name("n"))
+        for name, value in attributes.items():
+            ready = isinstance(value, onnx.AttributeProto)
+            node.attribute.append(value if ready else helper.make_attribute(name, value))
         contents = run_node(
             node, {each.name: each.content for each in read}, opset=self.opset, ir_version=self.ir_version
         )
@@ -315,6 +318,13 @@ def declaration(known: Known, dims: Sequence[int | str | None] | None) -> onnx.V
     if not known.is_tensor or dims is None:
         return onnx.ValueInfoProto(name=known.name, type=type_of(known.content))
     return helper.make_tensor_value_info(known.name, int(known.dtype), dims)
+
+
+def _attribute(schema: onnx.defs.OpSchema, name: str, value: Any) -> Any:
+    """An empty list does not say what it is a list of."""
+    if not isinstance(value, Sequence) or len(value):
+        return value
+    return helper.make_attribute(name, value, attr_type=schema.attributes[name].type.value)
 
 
 def _alike(known: Array, array: Array) -> bool:
