@@ -34,11 +34,13 @@ class Pass(ir.passes.InPlacePass):
     Attributes:
         name: Name on the command line, in pipelines, and of the file (with underscores).
         exact: Every change leaves all outputs bit for bit as they were.
+        keeps_defaults: Inputs with a default stay inputs.
         only_removes: Of what stays, it changes nothing that shape inference looks at.
     """
 
     name: ClassVar[str]
     exact: ClassVar[bool] = False
+    keeps_defaults: ClassVar[bool] = True
     only_removes: ClassVar[bool] = False
 
     @abc.abstractmethod

@@ -1,11 +1,54 @@
-"""Helpers to test passes: ONNX text in, a pass run under every check that a pass must hold to, facts out.
+"""Property-based testing of passes and models: generate models, check passes on them, reduce what fails.
 
-For tests only, ours and those of third parties; nothing of the compiler imports it.
+For tests only, ours and those of third parties; nothing of the compiler imports it. Importing it loads none
+of what it is made of: each name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
-from graphopt.testing.levels import LevelRun, optimize_levels
-from graphopt.testing.passes import PassRun, model_inputs, parse_model, run_pass
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LevelRun", "PassRun", "model_inputs", "optimize_levels", "parse_model", "run_pass"]
+if TYPE_CHECKING:
+    from graphopt.testing.check import PassFailure, PassRun, Reference, check_pass
+    from graphopt.testing.inputs import model_inputs
+    from graphopt.testing.levels import LevelRun, optimize_levels
+    from graphopt.testing.passes import run_pass
+    from graphopt.testing.text import format_model, parse_model
+
+_HOMES = {
+    "LevelRun": "levels",
+    "PassFailure": "check",
+    "PassRun": "check",
+    "Reference": "check",
+    "check_pass": "check",
+    "format_model": "text",
+    "model_inputs": "inputs",
+    "optimize_levels": "levels",
+    "parse_model": "text",
+    "run_pass": "passes",
+}
+
+__all__ = [
+    "LevelRun",
+    "PassFailure",
+    "PassRun",
+    "Reference",
+    "check_pass",
+    "format_model",
+    "model_inputs",
+    "optimize_levels",
+    "parse_model",
+    "run_pass",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

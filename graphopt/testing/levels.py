@@ -19,7 +19,8 @@ from graphopt.execute.session import Session
 from graphopt.io import Interface, to_proto
 from graphopt.ir import is_constant_node, nodes
 from graphopt.report import Report
-from graphopt.testing.passes import model_inputs, parse_model
+from graphopt.testing.inputs import model_inputs
+from graphopt.testing.text import parse_model
 
 LEVELS = (1, 2)
 RTOL = 1e-5

@@ -23,6 +23,7 @@ class FreezeInitializers(Pass):
 
     name: ClassVar[str] = "freeze-initializers"
     exact: ClassVar[bool] = True
+    keeps_defaults: ClassVar[bool] = False
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         graph = model.graph

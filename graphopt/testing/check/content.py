@@ -1,0 +1,48 @@
+"""What a model computes, as bytes: equal where nothing was changed that a pass must count."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.io import to_proto
+from graphopt.testing.text import graph_protos
+
+
+def content(proto: onnx.ModelProto) -> bytes:
+    """The model without claims about inner values, types of outputs and metadata."""
+    copy = _copy(proto)
+    for graph in graph_protos(copy.graph):
+        del graph.value_info[:]
+        del graph.metadata_props[:]
+        for node in graph.node:
+            del node.metadata_props[:]
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    attribute.t.ClearField("name")
+        for initializer in graph.initializer:
+            del initializer.metadata_props[:]
+        for output in graph.output:
+            output.ClearField("type")
+            del output.metadata_props[:]
+    return bytes(copy.SerializeToString(deterministic=True))
+
+
+def whole(model: ir.Model | onnx.ModelProto) -> bytes:
+    """A model to its last byte, names and metadata included.
+
+    Tensors in attributes go without names, which mean nothing: reading a constant is enough to give it one.
+    """
+    proto = to_proto(model) if isinstance(model, ir.Model) else _copy(model)
+    for graph in graph_protos(proto.graph):
+        for node in graph.node:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    attribute.t.ClearField("name")
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    return copy

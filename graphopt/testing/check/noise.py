@@ -1,0 +1,115 @@
+"""How far rounding alone moves the outputs of a model, jumps included.
+
+The yardstick for outcomes that miss their tolerance: the original itself with every float result changed in
+its last bits (Monte Carlo arithmetic, after Parker 1997), and with sums in another order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.ir import graph_and_bodies
+
+SAMPLES = 6
+LARGEST_STEP = 4
+"""Units in the last place by which a result is moved at most."""
+
+_UNITS = {
+    ir.DataType.FLOAT: 2.0**-23,
+    ir.DataType.DOUBLE: 2.0**-52,
+    ir.DataType.FLOAT16: 2.0**-10,
+    ir.DataType.BFLOAT16: 2.0**-7,
+}
+
+
+def movement(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, float]:
+    """Largest change of each output under changes of the size of rounding.
+
+    Args:
+        model: Only read; the types of its values are known.
+        inputs: One set.
+
+    Returns:
+        Output name -> largest absolute change of an element; infinite where an output changes its shape, or
+        which of its elements are NaN or infinite.
+    """
+    moved: dict[str, float] = {}
+    try:
+        expected = Session(model).run(inputs)
+        for results in _samples(model, inputs):
+            for name, array in expected.items():
+                moved[name] = max(moved.get(name, 0.0), _distance(array, results[name]))
+    except ExecutionError:
+        return moved
+    return moved
+
+
+def _samples(model: ir.Model, inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    yield Session(model, optimize=True).run(inputs)
+    random = np.random.default_rng(0)
+    for _ in range(SAMPLES):
+        yield Session(_shaken(model, random)).run(_shaken_inputs(inputs, random))
+
+
+def _shaken(model: ir.Model, random: np.random.Generator) -> ir.Model:
+    """A copy in which every float result is multiplied by nearly one."""
+    copy = model.clone()
+    for graph in list(graph_and_bodies(copy.graph)):
+        for node in list(graph):
+            for value in node.outputs:
+                if value.dtype in _UNITS and isinstance(value.type, ir.TensorType):
+                    _shake(graph, node, value, random)
+    return copy
+
+
+def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Generator) -> None:
+    assert value.dtype is not None
+    steps = int(random.integers(1, LARGEST_STEP + 1)) * int(random.choice((-1, 1)))
+    factor = np.asarray(1.0 + steps * _UNITS[value.dtype]).astype(value.dtype.numpy())
+    constant = ir.Node("", "Constant", [], [ir.AttrTensor("value", ir.Tensor(factor))])
+    constant.outputs[0].name = f"{value.name}_factor"
+    product = ir.Node("", "Mul", [value, constant.outputs[0]])
+    moved = product.outputs[0]
+    moved.name, moved.type = f"{value.name}_moved", value.type
+    users = [(use.node, use.idx) for use in value.uses() if use.node is not product]
+    graph.insert_after(node, [constant, product])
+    for user, index in users:
+        user.replace_input_with(index, moved)
+    if value.is_graph_output():
+        moved.shape = value.shape
+        for index, output in enumerate(graph.outputs):
+            if output is value:
+                graph.outputs[index] = moved
+        moved.name, value.name = value.name, f"{value.name}_exact"
+
+
+def _shaken_inputs(inputs: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    return {name: _shaken_array(array, random) for name, array in inputs.items()}
+
+
+def _shaken_array(array: Any, random: np.random.Generator) -> Any:
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32, np.float64):
+        return array
+    with np.errstate(all="ignore"):
+        return np.nextafter(array, array + random.choice([-1, 1], array.shape).astype(array.dtype))
+
+
+def _distance(expected: Any, actual: Any) -> float:
+    if not (isinstance(expected, np.ndarray) and isinstance(actual, np.ndarray)):
+        return 0.0
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return float("inf")
+    if expected.dtype.kind in "OUSTc" or not expected.size:
+        return 0.0
+    one, other = expected.astype(np.float64), actual.astype(np.float64)
+    finite = np.isfinite(one) & np.isfinite(other)
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    if not np.all(finite | same):
+        return float("inf")
+    return float(np.abs(one[finite] - other[finite]).max(initial=0.0))

@@ -1,0 +1,87 @@
+"""One run of a pass on one model: what the properties look at."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import VerificationError
+from graphopt.pipeline import FailedPassError, Record
+from graphopt.testing.check.content import content
+from graphopt.testing.check.failure import Broken
+from graphopt.testing.check.reference import Reference
+from graphopt.testing.check.subject import Outcome, Subject
+
+
+@dataclasses.dataclass
+class Trial:
+    """What a pass made of a model.
+
+    Attributes:
+        subject: The pass.
+        reference: The model.
+        given: The very object that the pass was run on.
+        outcome: What it left.
+        settled: One run must leave nothing for a second.
+        proto: The outcome serialized; set when it was found valid.
+        inputs: The set of inputs on which the outputs were found to differ.
+    """
+
+    subject: Subject
+    reference: Reference
+    given: ir.Model
+    outcome: Outcome
+    settled: bool = True
+    proto: onnx.ModelProto = dataclasses.field(default_factory=onnx.ModelProto)
+    inputs: dict[str, Any] | None = None
+
+    @property
+    def before(self) -> ir.Model:
+        """The model before, shapes inferred."""
+        return self.reference.model
+
+    @property
+    def after(self) -> ir.Model:
+        """The model after."""
+        return self.outcome.model
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of the run."""
+        return self.outcome.records
+
+    @cached_property
+    def content_before(self) -> bytes:
+        """What the model computes before; see `content`."""
+        return self.reference.content
+
+    @cached_property
+    def content_after(self) -> bytes:
+        """What the model computes after."""
+        return content(self.proto)
+
+
+def attempt(subject: Subject, model: ir.Model, which: str = "") -> Outcome:
+    """raises: the pass comes to an end, and so does every other run of it.
+
+    Args:
+        subject: The pass.
+        model: Given to it; may be changed.
+        which: Which run this is, for the message; "" for the first.
+
+    Raises:
+        Broken: It raised, or a pass inside left an invalid graph.
+    """
+    prefix = f"{which}: " if which else ""
+    try:
+        return subject.run(model)
+    except FailedPassError as error:
+        broken = "valid" if isinstance(error.__cause__, VerificationError) else "raises"
+        told = error.reason if subject.settles else error.message
+        raise Broken(prefix + told, broken) from error
+    except Exception as error:
+        raise Broken(f"{prefix}{type(error).__name__}: {error}", "raises") from error
