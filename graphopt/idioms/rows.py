@@ -105,6 +105,8 @@ def observe(function: TensorFunction) -> Observed | None:
             return None
     x, result = seen.at(0, 1, 1.0)
     shape = x.shape
+    if not shape:
+        return None
     place = tuple(size // 2 for size in shape)
     changed = x.copy()
     changed[place] += 3.0

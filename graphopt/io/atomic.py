@@ -1,6 +1,7 @@
 """Files that appear whole or not at all: written beside their destination, synced, then moved into place.
 
-It knows nothing of models.
+A process that is killed leaves its temporary file, `.NAME.PID.N.tmp`, for the next that writes to the same
+destination to remove: a file that is still being written is locked. It knows nothing of models.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import signal
 import stat
 import threading
@@ -17,16 +19,26 @@ from typing import BinaryIO
 
 from graphopt.errors import SaveError
 
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed anyway
+    fcntl = None  # type: ignore[assignment]
+
 _HINTS = {
     errno.ENOSPC: "the disk is full; free some space or save elsewhere",
+    errno.EFBIG: "files may not be that large here; see `ulimit -f`, or save elsewhere",
     errno.EDQUOT: "your disk quota is used up; free some space or save elsewhere",
     errno.EACCES: "save to a folder that you may write to",
     errno.EPERM: "save to a folder that you may write to",
     errno.EROFS: "the file system is read-only; save elsewhere",
     errno.ENOENT: "no file can be created there; save to another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EBUSY: "something is mounted there; save elsewhere",
 }
 _numbers = itertools.count()
+
+_NAME_BYTES = 128
+"""Of a destination's name, in the names of its temporary files; systems allow 255 in all."""
 
 
 def ensure_writable(path: str | os.PathLike[str]) -> None:
@@ -50,18 +62,30 @@ class StagedFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.realpath(_checked(path))
-        folder, name = os.path.split(self.path)
-        # Never longer than a name may be, whatever the destination's own length.
-        self.temporary = os.path.join(folder, f".{name[:64]}.{os.getpid()}.{next(_numbers)}.tmp")
+        self._prefix = temporary_prefix(self.path)
+        self.temporary = ""
         self._committed = False
 
     def __enter__(self) -> StagedFile:
+        remove_leftovers(self._prefix)
         with told_as_save_error(self.path):
             mode = stat.S_IMODE(os.stat(self.path).st_mode) if os.path.lexists(self.path) else None
-            self.file: BinaryIO = open(self.temporary, "xb")
+            self.file: BinaryIO = self._create()
             if mode is not None:
                 os.chmod(self.temporary, mode)
         return self
+
+    def _create(self) -> BinaryIO:
+        while True:
+            self.temporary = f"{self._prefix}{os.getpid()}.{next(_numbers)}.tmp"
+            try:
+                file = open(self.temporary, "xb")
+            except FileExistsError:  # of another process of that number, in another container perhaps
+                continue
+            lock(file.fileno(), wait=True)
+            if os.path.lexists(self.temporary):
+                return file
+            file.close()  # taken for a leftover before it was locked
 
     def __exit__(self, *exception: object) -> None:
         # Closing may try to write once more, and the disk may still be full.
@@ -72,26 +96,98 @@ class StagedFile:
                 os.unlink(self.temporary)
 
     def finish(self) -> None:
-        """Get every byte onto the disk."""
+        """Get every byte onto the disk. The file stays open, and so locked, until the block ends."""
         with told_as_save_error(self.path):
             self.file.flush()
             os.fsync(self.file.fileno())
-            self.file.close()
 
-    def commit(self, path: str | None = None) -> None:
-        """Move the finished file to its destination, or to `path` in the same folder."""
-        destination = path or self.path
-        with told_as_save_error(destination):
-            os.replace(self.temporary, destination)
+    def commit(self) -> None:
+        """Move the finished file to its destination."""
+        with told_as_save_error(self.path):
+            os.replace(self.temporary, self.path)
             self._committed = True
-            _sync_folder(os.path.dirname(destination))
+            sync_folder(os.path.dirname(self.path))
+
+    def commit_new(self, path: str) -> None:
+        """Move the finished file to `path`, in the same folder, where there is nothing.
+
+        Raises:
+            FileExistsError: There is something.
+        """
+        with told_as_save_error(path, but=FileExistsError):
+            try:
+                os.link(self.temporary, path)
+                os.unlink(self.temporary)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+                os.replace(self.temporary, path)
+            self._committed = True
+            sync_folder(os.path.dirname(path))
+
+
+def temporary_prefix(path: str) -> str:
+    """What the names of temporary files for `path` begin with; never longer than a name may be."""
+    folder, name = os.path.split(path)
+    start = os.fsencode(name)[:_NAME_BYTES].decode(errors="ignore")
+    return os.path.join(folder, f".{start}.")
+
+
+def remove_leftovers(prefix: str) -> None:
+    """Remove temporary files of processes that were killed: those that nobody holds the lock of."""
+    folder, start = os.path.split(prefix)
+    leftover = re.compile(re.escape(start) + r"\d+\.\d+\.tmp")
+    with contextlib.suppress(OSError):
+        for name in filter(leftover.fullmatch, os.listdir(folder)):
+            with contextlib.suppress(OSError):
+                _remove_unlocked(os.path.join(folder, name))
+
+
+def _remove_unlocked(path: str) -> None:
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        if lock(descriptor, wait=False):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock an open file or folder until it is closed; whether that was possible.
+
+    Nobody is hindered from reading or writing: it only keeps us apart from ourselves in other processes.
+    """
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:  # taken, or a file system without locks
+        return False
+    return True
 
 
 @contextlib.contextmanager
-def told_as_save_error(path: str) -> Iterator[None]:
-    """Turn operating-system errors of the block into a `SaveError` about `path`."""
+def locked_folder(folder: str) -> Iterator[None]:
+    """Keep others of us from choosing names in `folder` during the block, where the system can."""
+    descriptor = None
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        lock(descriptor, wait=True)
     try:
         yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def told_as_save_error(path: str, *, but: type[OSError] | tuple[()] = ()) -> Iterator[None]:
+    """Turn operating-system errors of the block, but one kind, into a `SaveError` about `path`."""
+    try:
+        yield
+    except but:
+        raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise SaveError(f"cannot write {path!r}: {reason}", hint=_HINTS.get(error.errno or 0)) from error
@@ -135,7 +231,7 @@ def _checked(path: str | os.PathLike[str]) -> str:
     return text
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Make a rename durable, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -34,6 +34,8 @@ _TYPE_OF_FIELD = {
 _FIELD_OF_TYPE = {kind: field for field, kind in _TYPE_OF_FIELD.items()}
 _NUMBERS = frozenset({_Kind.FLOAT, _Kind.INT, _Kind.STRING})
 _MESSAGES = frozenset({_Kind.TENSOR, _Kind.GRAPH, _Kind.SPARSE_TENSOR, _Kind.TYPE_PROTO})
+# Attributes of standard operators whose integer is an element type.
+_NAMING_ELEMENT_TYPES = frozenset({"dtype", "output_dtype", "softmax_precision", "stash_type", "to"})
 _ELEMENT_TYPES = READABLE_TYPES | {onnx.TensorProto.UNDEFINED}
 
 
@@ -69,6 +71,7 @@ class AttributeChecker:
                 self._notes.append(f"{what} had no type; it is {_Kind.AttributeType.Name(attribute.type)}")
             if not attribute.ref_attr_name:
                 self.check(attribute, what)
+                _check_element_type(node, attribute, what)
 
     def check(self, attribute: onnx.AttributeProto, what: str) -> None:
         """Check the value of one attribute, which messages call `what`."""
@@ -153,6 +156,14 @@ def _guess_type(node: onnx.NodeProto, attribute: onnx.AttributeProto, opset: int
         return _Kind.UNDEFINED
     known = schema.attributes.get(attribute.name)
     return _Kind.UNDEFINED if known is None or filled else int(known.type.value)  # type: ignore[attr-defined]
+
+
+def _check_element_type(node: onnx.NodeProto, attribute: onnx.AttributeProto, what: str) -> None:
+    """Check an integer that stands for an element type; zero is none, where the operator may choose."""
+    if node.domain or attribute.name not in _NAMING_ELEMENT_TYPES or attribute.type != _Kind.INT:
+        return
+    if attribute.i not in (READABLE_TYPES if attribute.name == "to" else _ELEMENT_TYPES):
+        raise ModelError(f"{what} is the element type {attribute.i}, which is not one that runs")
 
 
 def _refuse_other_value(attribute: onnx.AttributeProto, what: str) -> None:

@@ -66,9 +66,11 @@ def _check(proto: onnx.ModelProto, path: str | None) -> tuple[ir.Model, list[str
     try:
         check_versions(proto, notes)
         repair_model(proto, tensors, notes)
-        return _convert(proto, tensors), notes
+        model = _convert(proto, tensors)
     except UnicodeDecodeError as error:
         raise ModelError(f"the model holds names that are not UTF-8 text: {error.object[:40]!r}") from error
+    verify(model)
+    return model, notes
 
 
 def _convert(proto: onnx.ModelProto, tensors: TensorChecker) -> ir.Model:

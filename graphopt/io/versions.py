@@ -13,6 +13,9 @@ from graphopt.ir.opsets import NEWEST_IR_VERSION, NEWEST_OPSET, OLDEST_OPSET
 _IR_14_TYPES = (onnx.TensorProto.FLOAT6E2M3, onnx.TensorProto.FLOAT6E3M2)
 READABLE_TYPES = frozenset(onnx.TensorProto.DataType.values()) - {0, *_IR_14_TYPES}
 
+# Both onnx and onnxruntime keep versions in 32 bits.
+_NEWEST_OF_ANY_DOMAIN = 2**31 - 1
+
 
 def check_versions(proto: onnx.ModelProto, notes: list[str]) -> None:
     """Check IR version and opsets, and repair what has one meaning only.
@@ -69,6 +72,9 @@ def _merge_opsets(opsets: Any, owner: str, notes: list[str]) -> None:
             )
     if "" in versions:
         check_opset(versions[""], owner)
+    for domain, version in versions.items():
+        if not 0 <= version <= _NEWEST_OF_ANY_DOMAIN:
+            raise ModelError(f"{owner} imports the domain {domain!r} as version {version}, which cannot be")
     if len(versions) != len(opsets):
         notes.append(f"{owner} imported a domain twice; once is kept")
     del opsets[:]

@@ -73,7 +73,8 @@ def cast_like_of_known_type(tape: Tape, node: ir.Node, x: ir.Value, like: ir.Val
         raise Reject("a dtype is not known")
     if x.dtype == like.dtype:
         return x
-    return tape.op("Cast", [x], {**node.attributes, "to": int(like.dtype)})
+    kept = {name: attribute for name, attribute in node.attributes.items() if name == "saturate"}
+    return tape.op("Cast", [x], {**kept, "to": int(like.dtype)})
 
 
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile")

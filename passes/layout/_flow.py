@@ -162,7 +162,7 @@ class Flow:
         if node.outputs and node.outputs[0] not in self._pinned:
             perm = transposition(node)
             origin = None if perm is None else self.origin(node.inputs[0])  # type: ignore[arg-type]
-            if perm is not None and origin is not None:
+            if perm is not None and origin is not None and len(perm) == len(origin[1]):
                 self._origins[node.outputs[0]] = origin[0], compose(origin[1], perm)
                 self.transposes.append(node)
                 return

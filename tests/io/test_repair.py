@@ -197,6 +197,9 @@ def nested(depth: int) -> onnx.ModelProto:
     graph = proto.graph
     for level in range(depth):
         node = graph.node.add(op_type="If", input=["c"], output=[f"t{level}"])
+        other = node.attribute.add(name="else_branch", type=onnx.AttributeProto.GRAPH).g
+        other.node.add(op_type="Neg", input=["x"], output=[f"e{level}"])
+        other.output.add(name=f"e{level}")
         graph = node.attribute.add(name="then_branch", type=onnx.AttributeProto.GRAPH).g
         graph.output.add(name=f"t{level + 1}")
     graph.node.add(op_type="Neg", input=["x"], output=[f"t{depth}"])
