@@ -125,6 +125,10 @@ _FACTS: dict[str, OpFacts] = {
 }
 
 
+REDUCTIONS = tuple(sorted(name for name, each in _FACTS.items() if each is _REDUCTION))
+"""The operators that reduce along axes, which newer opsets take as an input."""
+
+
 @functools.cache
 def has_schema(domain: str, op_type: str, version: int) -> bool:
     """Whether the installed ONNX standard defines the operator at this opset."""

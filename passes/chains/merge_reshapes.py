@@ -22,12 +22,9 @@ from graphopt.passes.operands import (
     reduced_axes,
     with_axes,
 )
+from graphopt.ir.ops import REDUCTIONS
 from graphopt.pipeline import RewritePass
 
-REDUCTIONS = tuple(
-    f"Reduce{kind}"
-    for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare")
-)
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 

@@ -23,7 +23,7 @@ from graphopt.ir import (
     rank,
     static_shape,
 )
-from graphopt.passes.chains.merge_reshapes import REDUCTIONS
+from graphopt.ir.ops import REDUCTIONS
 from graphopt.passes.fusion._linear import refuse_big_copy
 from graphopt.passes.layout._carry_views import flatten, gather, reshape, squeeze, unsqueeze
 from graphopt.passes.layout._layout import OUTPUT, Ask, Draft, Edit, Layout, same_for_all, set_axis

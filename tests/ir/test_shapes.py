@@ -242,3 +242,24 @@ def test_unique_along_an_axis_keeps_the_rank() -> None:
     infer_shapes(model)
     shape = model.graph.outputs[0].shape
     assert shape is not None and len(shape) == 2 and str(shape[0]) == "N" and shape[1] != 5
+
+
+@pytest.mark.parametrize(
+    ("nodes", "rank"),
+    [
+        ("y = ReduceSum (x, k)", 3),
+        ("y = ReduceSum <keepdims = 0> (x, k)", None),
+        ("y, z = Split <axis = 1> (x, k)", 3),
+        ("y = Slice (x, one, one, k)", 3),
+        ("y = Slice (x, one, one, one, k)", 3),
+        ("y = Compress <axis = 1> (x, b)", 3),
+    ],
+)
+def test_computed_axes_and_sizes_leave_dimensions_open(nodes: str, rank: int | None) -> None:
+    model = parse_model(
+        f"g (float[4,4,4] x, int64[K] k, bool[B] b) => (y) <int64[1] one = {{1}}> {{ {nodes} }}"
+    )
+    infer_shapes(model)
+    shape = model.graph.outputs[0].shape
+    assert (None if shape is None else len(shape)) == rank
+    assert shape is None or not isinstance(shape[1], int)

@@ -25,17 +25,23 @@ from graphopt.ir.inference.elements import (
     infer_range,
     infer_where,
 )
+from graphopt.ir.inference.unknown import (
+    correct_compress,
+    correct_non_zero,
+    correct_reduction,
+    correct_split,
+    correct_unique,
+)
 from graphopt.ir.inference.views import (
     correct_features,
     correct_filling,
     correct_slice,
     correct_squeeze,
-    correct_unique,
     infer_expand,
     infer_reshape,
     infer_slice_by_attributes,
 )
-from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.ir.ops import KNOWN_DOMAINS, REDUCTIONS
 
 __all__ = ["Context", "infer"]
 
@@ -78,6 +84,10 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Squeeze": correct_squeeze,
     "Loop": correct_loop,
     "ConstantOfShape": correct_filling,
+    **dict.fromkeys(REDUCTIONS, correct_reduction),
+    "Split": correct_split,
+    "Compress": correct_compress,
+    "NonZero": correct_non_zero,
     "Unique": correct_unique,
     "ArrayFeatureExtractor": correct_features,
 }

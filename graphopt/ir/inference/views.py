@@ -16,6 +16,7 @@ from graphopt.ir.graphs import attribute_ints, ints, static_shape
 from graphopt.ir.inference.broadcasting import broadcast
 from graphopt.ir.inference.context import MAX_ELEMENTS, Context
 from graphopt.ir.inference.elements import remember_filling
+from graphopt.ir.inference.unknown import new_dims, unknown
 
 _PRODUCT = re.compile(r"\w+(\*\w+)*")
 _INNERMOST = re.compile(r"\([^()]*\)")
@@ -163,6 +164,9 @@ def correct_slice(context: Context, node: ir.Node) -> None:
     data, output = node.inputs[0], node.outputs[0]
     if data is None or data.shape is None or output.shape is None or len(data.shape) != len(output.shape):
         return
+    if any(unknown(context, value) for value in node.inputs[3:5]):
+        output.shape = new_dims(context, len(data.shape))
+        return
     in_full = _slices_from_the_start(node)
     dims = []
     for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
@@ -204,17 +208,3 @@ def correct_features(context: Context, node: ir.Node) -> None:
     for dim in indices.shape.dims:
         count = count * dim
     output.shape = ir.Shape([*(source.shape.dims[:-1] if len(source.shape) > 1 else [1]), count])
-
-
-def correct_unique(context: Context, node: ir.Node) -> None:
-    """Along an axis the rank stays, and only that dimension is not known."""
-    source, axis = node.inputs[0], node.attributes.get("axis")
-    if axis is None or source is None or source.const_value is not None:
-        return
-    output = node.outputs[0]
-    if source.shape is None or axis.is_ref():
-        output.shape = None
-        return
-    dims = list(source.shape.dims)
-    dims[axis.as_int()] = output.shape[0] if output.shape is not None else context.new_symbolic_dim()
-    output.shape = ir.Shape(dims)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from graphopt.ir.ops import REDUCTIONS
 from graphopt.ir.opsets.draft import CannotRaise, Draft
 
 Adapter = Callable[[Draft], None]
@@ -228,10 +229,6 @@ def resized(draft: Draft) -> None:
         draft.set("nearest_mode", "floor")
 
 
-_REDUCTIONS = (
-    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSumSquare"
-)
-
 ADAPTERS: dict[tuple[str, int], Adapter] = {
     ("AveragePool", 19): no_wide_strides,
     ("BatchNormalization", 9): no_spatial,
@@ -246,7 +243,7 @@ ADAPTERS: dict[tuple[str, int], Adapter] = {
     ("Hardmax", 13): flattened,
     ("LogSoftmax", 13): flattened,
     ("Pad", 11): pads_to_inputs,
-    **{(name, 18): axes_to_input for name in _REDUCTIONS.split()},
+    **{(name, 18): axes_to_input for name in REDUCTIONS if name != "ReduceSum"},
     ("ReduceSum", 13): axes_to_input,
     ("Resize", 11): asymmetric,
     ("Resize", 13): no_half_pixel_for_nn,

@@ -1,0 +1,73 @@
+"""Rules of operators whose result is as large as values say that nobody knows before a run.
+
+Where axes or sizes are computed, or elements are counted, a dimension gets a name of its own.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from graphopt.ir.graphs import attribute_int
+from graphopt.ir.inference.context import Context, tensor_of
+
+
+def unknown(context: Context, value: ir.Value | None) -> bool:
+    """Whether an operand is there whose elements are not known."""
+    return value is not None and tensor_of(value) is None and context.get_symbolic_value(value) is None
+
+
+def new_dims(context: Context, rank: int) -> ir.Shape:
+    """A shape of that rank that says nothing more."""
+    return ir.Shape([context.new_symbolic_dim() for _ in range(rank)])
+
+
+def correct_reduction(context: Context, node: ir.Node) -> None:
+    """Computed axes may be any, or none at all."""
+    source, output = node.inputs[0], node.outputs[0]
+    if len(node.inputs) < 2 or not unknown(context, node.inputs[1]):
+        return
+    rank = None if source is None or source.shape is None else len(source.shape)
+    keeps = attribute_int(node, "keepdims", 1) == 1
+    output.shape = new_dims(context, rank) if keeps and rank is not None else None
+
+
+def correct_split(context: Context, node: ir.Node) -> None:
+    """Computed sizes need not be equal."""
+    if len(node.inputs) < 2 or not unknown(context, node.inputs[1]):
+        return
+    for output in node.outputs:
+        if output.shape is not None:
+            _set(output, attribute_int(node, "axis", 0), context.new_symbolic_dim())
+
+
+def correct_compress(context: Context, node: ir.Node) -> None:
+    """Along an axis of something of unknown rank the result is not a vector."""
+    source = node.inputs[0]
+    if "axis" in node.attributes and (source is None or source.shape is None):
+        node.outputs[0].shape = None
+
+
+def correct_non_zero(context: Context, node: ir.Node) -> None:
+    """Of a scalar there is one row in onnxruntime and none in the standard."""
+    source, output = node.inputs[0], node.outputs[0]
+    if source is not None and source.shape is not None and len(source.shape) == 0:
+        output.shape = new_dims(context, 2)
+
+
+def correct_unique(context: Context, node: ir.Node) -> None:
+    """Along an axis the rank stays, and only that dimension is not known."""
+    source, axis = node.inputs[0], node.attributes.get("axis")
+    if axis is None or source is None or source.const_value is not None:
+        return
+    output = node.outputs[0]
+    count = context.new_symbolic_dim() if output.shape is None else output.shape[0]
+    output.shape = source.shape
+    if source.shape is not None:
+        _set(output, axis.as_int(), count)
+
+
+def _set(value: ir.Value, axis: int, dim: int | ir.SymbolicDim) -> None:
+    assert value.shape is not None
+    dims = list(value.shape.dims)
+    dims[axis] = dim
+    value.shape = ir.Shape(dims)
