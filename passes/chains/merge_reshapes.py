@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, same_shape, var
+from graphopt.ir.ops import REDUCTIONS
 from graphopt.passes.chains._views import reshaped
 from graphopt.passes.operands import (
     keeps_shape,
@@ -22,7 +23,6 @@ from graphopt.passes.operands import (
     reduced_axes,
     with_axes,
 )
-from graphopt.ir.ops import REDUCTIONS
 from graphopt.pipeline import RewritePass
 
 VIEWS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
