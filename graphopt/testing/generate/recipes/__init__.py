@@ -1,5 +1,53 @@
-"""Recipes of operators whose operands must fit each other, one file for each family; importing registers them."""
+"""Recipes of operators whose operands must fit each other, one file a family; importing registers them."""
 
-from graphopt.testing.generate.recipes import elementwise
+from graphopt.testing.generate.recipes import (
+    attention,
+    casts,
+    convolution,
+    dropout,
+    elementwise,
+    logic,
+    normalization,
+    optionals,
+    pieces,
+    pooling,
+    products,
+    quantization,
+    randomness,
+    recurrent,
+    reductions,
+    repeats,
+    resizing,
+    selection,
+    sequences,
+    shapes,
+    softmax,
+    text,
+    views,
+)
 
-__all__ = ["elementwise"]
+__all__ = [
+    "attention",
+    "casts",
+    "convolution",
+    "dropout",
+    "elementwise",
+    "logic",
+    "normalization",
+    "optionals",
+    "pieces",
+    "pooling",
+    "products",
+    "quantization",
+    "randomness",
+    "recurrent",
+    "reductions",
+    "repeats",
+    "resizing",
+    "selection",
+    "sequences",
+    "shapes",
+    "softmax",
+    "text",
+    "views",
+]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from graphopt.testing.generate.builder import Builder
-from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.recipe import Unfit, recipe
+from graphopt.testing.generate.recipes._parts import either_order
 
 ROUGH = ("Ceil", "Floor", "Log", "Reciprocal", "Round", "Sign", "Sqrt")
 """They jump, or are not defined everywhere."""
@@ -33,7 +33,7 @@ def rough(b: Builder, op_type: str) -> None:
 def ring(b: Builder, op_type: str) -> None:
     """Two operands of any numeric type in either order."""
     x = b.pick("f" if b.choices.chance(0.85) else "iu")
-    b.op(op_type, *_either_order(b, x, b.operand(x)))
+    b.op(op_type, *either_order(b, x, b.operand(x)))
 
 
 @recipe("Div", "Pow")
@@ -44,7 +44,11 @@ def quotient(b: Builder, op_type: str) -> None:
     if op_type == "Pow":
         b.op(op_type, b.op("Abs", x) if positive else x, b.floats([], x.dtype))
     else:
-        b.op(op_type, x, b.floats(b.broadcastable(x.shape), x.dtype, positive=True) if positive else b.operand(x))
+        b.op(
+            op_type,
+            x,
+            b.floats(b.broadcastable(x.shape), x.dtype, positive=True) if positive else b.operand(x),
+        )
 
 
 @recipe("Min", "Max", weight=12)
@@ -78,8 +82,4 @@ def where(b: Builder, op_type: str) -> None:
         condition = b.constant(np.full(shape, b.choices.chance(0.5)))
     else:
         condition = b.constant(b.choices.numbers().random(tuple(shape)) < 0.5)
-    b.op(op_type, condition, *_either_order(b, x, b.operand(x)))
-
-
-def _either_order(b: Builder, x: Known, y: Known) -> tuple[Known, Known]:
-    return (y, x) if b.choices.chance(0.4) else (x, y)
+    b.op(op_type, condition, *either_order(b, x, b.operand(x)))
