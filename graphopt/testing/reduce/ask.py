@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import onnx_ir as ir
 
+from graphopt.errors import GraphoptError, UsageError
 from graphopt.testing.reduce.case import INPUTS_KEY, Feed
 
 Predicate = Callable[[ir.Model], bool]
@@ -38,6 +39,9 @@ class Asker(Protocol):
     def ask(self, model: ir.Model, feeds: Sequence[Feed]) -> Answer:
         """Begin to find out whether the failure is still there; the model belongs to the predicate."""
 
+    def refusal(self) -> GraphoptError:
+        """What is wrong where the failure is not there for the original."""
+
     def close(self) -> None:
         """End what still runs."""
 
@@ -53,6 +57,9 @@ class Here:
     def ask(self, model: ir.Model, feeds: Sequence[Feed]) -> Answer:
         return _Later(lambda: answer(self._predicate, model, feeds))
 
+    def refusal(self) -> GraphoptError:
+        return _refusal()
+
     def close(self) -> None:
         pass
 
@@ -66,6 +73,13 @@ class _Later:
 
     def cancel(self) -> None:
         pass
+
+
+def _refusal() -> GraphoptError:
+    return UsageError(
+        "the predicate does not hold for the model to be reduced",
+        hint="it must return true for a model that shows the failure",
+    )
 
 
 def answer(predicate: Predicate, model: ir.Model, feeds: Sequence[Feed]) -> bool:
@@ -106,6 +120,9 @@ class Forked:
             process.start()
         theirs.close()
         return _FromFork(process, ours)
+
+    def refusal(self) -> GraphoptError:
+        return _refusal()
 
     def close(self) -> None:
         pass

@@ -14,12 +14,12 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from graphopt.errors import UsageError
 from graphopt.io import load
 from graphopt.io.weights import slots
 from graphopt.ir import SYMBOLIC_VALUE_KEY, count_nodes, infer_shapes, nodes
 from graphopt.ir.ops import KNOWN_DOMAINS
 from graphopt.testing.reduce import valid
+from graphopt.testing.reduce.answers import Answers
 from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_inputs
 from graphopt.testing.reduce.case import INPUTS_KEY, Case, Feed, ImpossibleError
 from graphopt.testing.reduce.pack import Packer, digest
@@ -36,6 +36,7 @@ def reduce(
     predicate: Predicate,
     *,
     jobs: int = 1,
+    state: str | os.PathLike[str] | None = None,
     progress: Watch | None = None,
     inputs: Sequence[Mapping[str, Any]] | None = None,
 ) -> ir.Model:
@@ -47,6 +48,8 @@ def reduce(
             and may do with them what it likes; where it raises, the failure is not there. With `jobs` above
             1 it runs in forked processes.
         jobs: How many candidates to try at a time. The outcome is the same for any number.
+        state: A file that keeps the answers of the predicate. Where it exists, the reduction that wrote it
+            is continued: what was asked then is not asked again.
         progress: Called after each try.
         inputs: Sets of inputs on which every candidate must run. By default those that a generated model
             carries in `meta["graphopt.inputs"]`, where they are kept: what becomes an input of a candidate
@@ -56,13 +59,14 @@ def reduce(
         The smallest model found.
 
     Raises:
-        UsageError: The predicate does not hold for `model`.
+        UsageError: The predicate does not hold for `model`, or `state` belongs to another one.
+        SaveError: `state` cannot be written.
         LoadError, ModelError: It is no valid model.
     """
     given = model.meta.get(INPUTS_KEY) if isinstance(model, ir.Model) else None
     original = load(model)
     feeds = [dict(feed) for feed in (inputs if inputs is not None else given or ())]
-    with _Reducer(original, asker(predicate, jobs), feeds, progress) as reducer:
+    with Reducer(original, asker(predicate, jobs), Answers(state), feeds=feeds, watch=progress) as reducer:
         return reducer.run()
 
 
@@ -79,7 +83,7 @@ class _Picker:
 
 
 class _Trial:
-    """A candidate and what is known of it: nothing to ask, or an answer to come."""
+    """A candidate (None: not worth asking about), and the answer to come (None: it is known to hold)."""
 
     def __init__(self, case: Case | None, key: str = "", answer: Answer | None = None) -> None:
         self.case = case
@@ -87,27 +91,68 @@ class _Trial:
         self.answer = answer
 
 
-class _Reducer:
-    def __init__(self, original: ir.Model, asker: Asker, feeds: list[Feed], watch: Watch | None) -> None:
+class Reducer:
+    """One reduction; a context manager that ends what still runs and writes the answers down.
+
+    Args:
+        original: Only read.
+        asker: Puts candidates before the predicate.
+        answers: What is known already; added to.
+        feeds: Sets of inputs on which every candidate must run.
+        watch: Called after each try.
+
+    Attributes:
+        tries: Candidates that the predicate was asked about.
+        watch: As given.
+    """
+
+    def __init__(
+        self,
+        original: ir.Model,
+        asker: Asker,
+        answers: Answers,
+        *,
+        feeds: Sequence[Feed] = (),
+        watch: Watch | None = None,
+    ) -> None:
+        self.tries = 0
         self._original = original
         self._asker = asker
-        self._watch = watch
+        self.watch = watch
         self._packer = Packer(original)
-        self._answers: dict[str, bool] = {}
+        packed = self._packer.pack(original)
+        self._answers = answers
+        answers.begin(digest(packed))
+        self._is_accepted = valid.strictest_check(packed)
         self._settled: dict[str, str] = {}  # reduction -> the best model on which it found nothing
         self._doing = ""
-        self._tries = self._cached = 0
+        self._cached = 0
         self._keeps_dead = self._keeps_claims = False
-        self._best = Case(original.clone(), feeds, [])
+        self._best = Case(original.clone(), [dict(feed) for feed in feeds], [])
         self._best_key = ""
 
-    def __enter__(self) -> _Reducer:
+    def __enter__(self) -> Reducer:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._asker.close()
+        self._answers.write()
+
+    @property
+    def best(self) -> ir.Model:
+        """The smallest model so far."""
+        return with_inputs(self._shown(self._best), self._best.feeds)
 
     def run(self) -> ir.Model:
+        """Reduce.
+
+        Returns:
+            The smallest model found.
+
+        Raises:
+            UsageError: The predicate does not hold for the original.
+            SaveError: The answers cannot be written down.
+        """
         self._begin()
         for _ in range(MOST_ROUNDS):
             before = self._best_key
@@ -116,16 +161,14 @@ class _Reducer:
             if self._best_key == before:
                 break
         self._work_off(LAST)
-        return with_inputs(self._shown(self._best), self._best.feeds)
+        return self.best
 
     def _begin(self) -> None:
         """Ask about the original, then find the most normalized form of it that still fails."""
         self._doing = "ask about the original"
+        self.tries += 1
         if not self._asker.ask(self._original.clone(), self._best.feeds).result():
-            raise UsageError(
-                "the predicate does not hold for the model to be reduced",
-                hint="it must return true for a model that shows the failure",
-            )
+            raise self._asker.refusal()
         self._doing = "remove what is not used"
         for keeps_dead, keeps_claims in ((False, False), (True, False), (False, True)):
             self._keeps_dead, self._keeps_claims = keeps_dead, keeps_claims
@@ -211,26 +254,32 @@ class _Reducer:
         key = digest(packed)
         if key == self._best_key:
             return _Trial(None)
-        if key in self._answers:
+        known = self._answers.get(key)
+        if known is False:
             self._cached += 1
-            return _Trial(case if self._answers[key] else None, key)
+            return _Trial(None)
         names = {value.name for value in case.model.graph.inputs}
         case.feeds = [{name: array for name, array in feed.items() if name in names} for feed in case.feeds]
-        seen = valid.observe(case.model, case.feeds) if valid.is_accepted(packed) else None
+        seen = valid.observe(case.model, case.feeds) if self._is_accepted(packed) else None
         if seen is None:
-            self._answers[key] = False
+            self._answers.add(key, False)
             return _Trial(None)
         case.seen = seen
-        self._tries += 1
+        if known:
+            self._cached += 1
+            return _Trial(case, key)
+        self.tries += 1
         return _Trial(case, key, self._asker.ask(shown, case.feeds))
 
     def _holds(self, trial: _Trial) -> bool:
         if trial.case is None:
             return False
-        if trial.answer is not None:
-            self._answers[trial.key] = trial.answer.result()
-            self._tell()
-        return self._answers[trial.key]
+        if trial.answer is None:
+            return True
+        holds = trial.answer.result()
+        self._answers.add(trial.key, holds)
+        self._tell()
+        return holds
 
     def _accept(self, trial: _Trial) -> None:
         assert trial.case is not None
@@ -248,10 +297,10 @@ class _Reducer:
         return model
 
     def _tell(self) -> None:
-        if self._watch is not None:
+        if self.watch is not None:
             model = self._best.model
             size = sum(slot.tensor.nbytes for slot in slots(model))
-            self._watch(Progress(self._doing, count_nodes(model), size, self._tries, self._cached))
+            self.watch(Progress(self._doing, count_nodes(model), size, self.tries, self._cached))
 
 
 def _forget_claims(value: ir.Value) -> None:
