@@ -14,6 +14,7 @@ import re
 import signal
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -37,6 +38,11 @@ _HINTS = {
 }
 _numbers = itertools.count()
 
+_LOCK_POLL = 0.005
+"""Seconds between two tries."""
+_FOLDER_SECONDS = 10.0
+"""To wait for another that is naming its files; then it was stopped, and names are free for all."""
+
 _NAME_BYTES = 128
 """Of a destination's name, in the names of its temporary files; systems allow 255 in all."""
 
@@ -56,12 +62,18 @@ class StagedFile:
 
     Use as a context manager. A symbolic link at `path` is followed; an existing file keeps its permissions.
 
+    Args:
+        path: Destination.
+        is_final: False where the destination's name is yet to be settled, so that it matters to nobody what
+            is at `path`; see `commit_new`.
+
     Raises:
         SaveError: The file cannot be created.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.path.realpath(_checked(path))
+    def __init__(self, path: str | os.PathLike[str], *, is_final: bool = True) -> None:
+        self.path = os.path.realpath(_checked(path)) if is_final else os.fsdecode(path)
+        self._is_final = is_final
         self._prefix = temporary_prefix(self.path)
         self.temporary = ""
         self._committed = False
@@ -69,7 +81,8 @@ class StagedFile:
     def __enter__(self) -> StagedFile:
         remove_leftovers(self._prefix)
         with told_as_save_error(self.path):
-            mode = stat.S_IMODE(os.stat(self.path).st_mode) if os.path.lexists(self.path) else None
+            known = self._is_final and os.path.lexists(self.path)
+            mode = stat.S_IMODE(os.stat(self.path).st_mode) if known else None
             self.file: BinaryIO = self._create()
             if mode is not None:
                 os.chmod(self.temporary, mode)
@@ -79,10 +92,10 @@ class StagedFile:
         while True:
             self.temporary = f"{self._prefix}{os.getpid()}.{next(_numbers)}.tmp"
             try:
-                file = open(self.temporary, "xb")
+                file = open(self.temporary, "xb")  # noqa: SIM115 closed by the block
             except FileExistsError:  # of another process of that number, in another container perhaps
                 continue
-            lock(file.fileno(), wait=True)
+            lock(file.fileno(), seconds=_FOLDER_SECONDS)
             if os.path.lexists(self.temporary):
                 return file
             file.close()  # taken for a leftover before it was locked
@@ -100,6 +113,9 @@ class StagedFile:
         with told_as_save_error(self.path):
             self.file.flush()
             os.fsync(self.file.fileno())
+            self._identity = os.fstat(self.file.fileno())
+            if fcntl is None:
+                self.file.close()  # Windows moves no open file
 
     def commit(self) -> None:
         """Move the finished file to its destination."""
@@ -107,6 +123,13 @@ class StagedFile:
             os.replace(self.temporary, self.path)
             self._committed = True
             sync_folder(os.path.dirname(self.path))
+
+    def is_at(self, path: str) -> bool:
+        """Whether the finished file is what is at `path` now."""
+        try:
+            return os.path.samestat(os.stat(path, follow_symlinks=False), self._identity)
+        except OSError:
+            return False
 
     def commit_new(self, path: str) -> None:
         """Move the finished file to `path`, in the same folder, where there is nothing.
@@ -147,24 +170,30 @@ def remove_leftovers(prefix: str) -> None:
 def _remove_unlocked(path: str) -> None:
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        if lock(descriptor, wait=False):
+        if lock(descriptor, seconds=0):
             os.unlink(path)
     finally:
         os.close(descriptor)
 
 
-def lock(descriptor: int, *, wait: bool) -> bool:
-    """Lock an open file or folder until it is closed; whether that was possible.
+def lock(descriptor: int, *, seconds: float) -> bool:
+    """Lock an open file or folder until it is closed; whether that was possible within so many seconds.
 
     Nobody is hindered from reading or writing: it only keeps us apart from ourselves in other processes.
     """
     if fcntl is None:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:  # taken, or a file system without locks
-        return False
-    return True
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_LOCK_POLL)
+        except OSError:  # a file system without locks
+            return False
 
 
 @contextlib.contextmanager
@@ -173,7 +202,7 @@ def locked_folder(folder: str) -> Iterator[None]:
     descriptor = None
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
-        lock(descriptor, wait=True)
+        lock(descriptor, seconds=_FOLDER_SECONDS)
     try:
         yield
     finally:

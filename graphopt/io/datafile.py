@@ -11,11 +11,12 @@ import filecmp
 import itertools
 import os
 import re
+from collections.abc import Iterator
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from graphopt.io.atomic import StagedFile, told_as_save_error
+from graphopt.io.atomic import StagedFile, locked_folder, told_as_save_error
 from graphopt.io.names import nested_nodes
 from graphopt.io.weights import Layout
 
@@ -28,57 +29,67 @@ class DataFile:
         layout: What goes into the file.
 
     Attributes:
-        name: Its name in the model's folder, known inside the block. Content that lies in a file
-            of such a name already is not stored again.
+        name: Its name in the model's folder, once chosen. Content that lies in a file of such a name already
+            is not stored again.
     """
 
     def __init__(self, model_path: str, layout: Layout) -> None:
         self._model_path = model_path
         self._folder = os.path.dirname(model_path)
         self._layout = layout
-        self._staged = StagedFile(f"{model_path}.data")
-        self._reserved: str | None = None
+        self._staged = StagedFile(f"{model_path}.data", is_final=False)
+        self._is_new = True
         self.name = ""
 
     def __enter__(self) -> DataFile:
         with contextlib.ExitStack() as cleanup:
             cleanup.enter_context(self._staged)
-            cleanup.push(self._withdraw)
-            with told_as_save_error(f"{self._model_path}.data"):
+            with told_as_save_error(self._staged.path):
                 self._layout.write(self._staged.file)
             self._staged.finish()
-            self._choose_name()
             self._cleanup = cleanup.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._cleanup.__exit__(*exception)  # type: ignore[arg-type]
 
-    def commit(self) -> None:
-        """Move the file into place, before the model that names it."""
-        if self._reserved is not None:
-            self._staged.commit(self._reserved)
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[None]:
+        """Between choosing a name and the model in place: others wait, and a failure takes the file back."""
+        with locked_folder(self._folder):
+            try:
+                yield
+            except BaseException:
+                self._withdraw()
+                raise
 
-    def _choose_name(self) -> None:
+    def choose_name(self) -> None:
+        """Choose a name that is free, or of a file of the same content."""
         base = os.path.basename(self._model_path)
         numbered = (f"{base}.{number}.data" for number in itertools.count(1))
-        for name in itertools.chain([f"{base}.data"], numbered):
-            path = os.path.join(self._folder, name)
-            with told_as_save_error(path), contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-                self.name, self._reserved = name, path
-                return
-            if _same_content(self._staged.temporary, path):
-                self.name = name
+        for self.name in itertools.chain([f"{base}.data"], numbered):
+            self._is_new = not os.path.lexists(self._path)
+            if self._is_new or _same_content(self._staged.temporary, self._path):
                 return
 
-    def _withdraw(self, kind: object, *_: object) -> None:
-        """After a failure, remove the file again unless the model that names it is in place already."""
-        if kind is None or self._reserved is None:
-            return
-        if self.name not in data_files_of(self._model_path):
+    def commit(self) -> None:
+        """Move the file into place, before the model that names it.
+
+        Raises:
+            FileExistsError: The name is no longer free; choose again.
+        """
+        if self._is_new:
+            self._staged.commit_new(self._path)
+
+    @property
+    def _path(self) -> str:
+        return os.path.join(self._folder, self.name)
+
+    def _withdraw(self) -> None:
+        """Remove the file again unless the model that names it is in place already."""
+        if self._staged.is_at(self._path) and self.name not in data_files_of(self._model_path):
             with contextlib.suppress(OSError):
-                os.unlink(self._reserved)
+                os.unlink(self._path)
 
 
 def data_files_of(model_path: str | os.PathLike[str]) -> set[str]:

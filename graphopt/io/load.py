@@ -17,6 +17,7 @@ from graphopt.errors import LoadError, ModelError, UsageError
 from graphopt.io.beyond import take_beyond_ir
 from graphopt.io.read import read_model
 from graphopt.io.repair import repair_model
+from graphopt.io.sources import remember_data
 from graphopt.io.tensors import TensorChecker
 from graphopt.io.versions import check_ir_version, check_opset, check_versions
 from graphopt.io.weights import slots
@@ -82,9 +83,10 @@ def _convert(proto: onnx.ModelProto, tensors: TensorChecker) -> ir.Model:
         raise ModelError(f"the model cannot be read: {_root(error)}") from error
     model.graph.meta.update(beyond)
     if tensors.data_folders:
-        for slot in slots(model):
-            if isinstance(slot.tensor, ir.ExternalTensor):
-                slot.tensor.base_dir = tensors.data_folders[os.fspath(slot.tensor.location)]
+        external = [slot.tensor for slot in slots(model) if isinstance(slot.tensor, ir.ExternalTensor)]
+        for tensor in external:
+            tensor.base_dir = tensors.data_folders[os.fspath(tensor.location)]
+        remember_data(model, external)
     return model
 
 

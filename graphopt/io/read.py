@@ -18,6 +18,10 @@ from graphopt.errors import LoadError
 
 BINARY_FORMAT = "protobuf"
 
+LARGEST_READ_BYTES = 64 << 20
+"""Larger files are mapped, which takes their size in memory once instead of twice. Whoever cuts a mapped file
+off while it is parsed ends the process with SIGBUS."""
+
 # What the first bytes give away: (offset, bytes, what the file is, what to do).
 _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (
@@ -81,21 +85,28 @@ def _check_is_file(path: str) -> None:
 
 
 def _read_binary(path: str) -> onnx.ModelProto:
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        _refuse_other_formats(path, mapped)
-        proto = onnx.ModelProto()
-        with memoryview(mapped) as view:
-            try:
-                proto.ParseFromString(view)
-            except DecodeError as error:
-                raise LoadError(
-                    f"{path!r} is not a readable ONNX model ({len(mapped)} bytes): {_reason(error)}",
-                    hint="it may be truncated, damaged or of another format; fetch or export it again",
-                ) from error
-        return proto
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size <= LARGEST_READ_BYTES:
+            return _parse(path, file.read())
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+            return _parse(path, mapped)
 
 
-def _refuse_other_formats(path: str, data: mmap.mmap) -> None:
+def _parse(path: str, data: bytes | mmap.mmap) -> onnx.ModelProto:
+    _refuse_other_formats(path, data)
+    proto = onnx.ModelProto()
+    with memoryview(data) as view:
+        try:
+            proto.ParseFromString(view)
+        except DecodeError as error:
+            raise LoadError(
+                f"{path!r} is not a readable ONNX model ({len(data)} bytes): {_reason(error)}",
+                hint="it may be truncated, damaged or of another format; fetch or export it again",
+            ) from error
+    return proto
+
+
+def _refuse_other_formats(path: str, data: bytes | mmap.mmap) -> None:
     for offset, signature, what, remedy in _SIGNATURES:
         if data[offset : offset + len(signature)] == signature:
             raise LoadError(f"{path!r} is {what}", hint=remedy)

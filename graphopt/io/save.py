@@ -17,12 +17,21 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from onnx import serialization
 
 from graphopt.errors import SaveError
-from graphopt.io.atomic import StagedFile, ensure_writable, termination_as_exit, told_as_save_error
+from graphopt.io.atomic import (
+    StagedFile,
+    ensure_writable,
+    remove_leftovers,
+    temporary_prefix,
+    termination_as_exit,
+    told_as_save_error,
+)
 from graphopt.io.datafile import DataFile
 from graphopt.io.read import format_of
 from graphopt.io.serialize import to_proto
+from graphopt.io.sources import refuse_changed_data
 from graphopt.io.weights import (
     Change,
+    Layout,
     Slot,
     in_memory,
     is_external,
@@ -57,8 +66,8 @@ def save(
         The files that the model now consists of: `path`, and its data file where it has one.
 
     Raises:
-        SaveError: The file cannot be written, or the model cannot be written as ONNX. What was at `path`
-            before is still there.
+        SaveError: The file cannot be written, the model cannot be written as ONNX, or a file that its weights
+            lie in has changed since it was loaded. What was at `path` before is still there.
     """
     ensure_writable(path)
     places = list(slots(model))
@@ -70,18 +79,33 @@ def save(
     changes = [in_memory(slot) for slot in places if is_external(slot.tensor) and id(slot) not in kept]
     with paused_collector(), termination_as_exit(), contextlib.ExitStack() as files:
         staged = files.enter_context(StagedFile(path))
-        saved = [Path(path)]
-        if moved:
-            layout = lay_out(moved)
-            data = files.enter_context(DataFile(staged.path, layout))
-            changes += layout.external(os.path.dirname(staged.path), data.name)
+        remove_leftovers(temporary_prefix(f"{staged.path}.data"))
+        if not moved:
             _write(model, changes, staged)
+            refuse_changed_data(model)
+            staged.commit()
+            return [Path(path)]
+        layout = lay_out(moved)
+        data = files.enter_context(DataFile(staged.path, layout))
+        with data.settled():
+            _place(model, changes, staged, layout, data)
+        return [Path(path), _beside(Path(path), staged.path, data.name)]
+
+
+def _place(
+    model: ir.Model, changes: list[Change], staged: StagedFile, layout: Layout, data: DataFile
+) -> None:
+    """Write the model, then move the data file into place and the model after it."""
+    while True:
+        data.choose_name()
+        _write(model, [*changes, *layout.external(os.path.dirname(staged.path), data.name)], staged)
+        refuse_changed_data(model)
+        try:
             data.commit()
-            saved.append(_beside(saved[0], staged.path, data.name))
-        else:
-            _write(model, changes, staged)
+        except FileExistsError:
+            continue
         staged.commit()
-    return saved
+        return
 
 
 def _beside(path: Path, real: str, name: str) -> Path:
@@ -112,5 +136,7 @@ def _write(model: ir.Model, changes: list[Change], staged: StagedFile) -> None:
             hint="save it with external data, and make large constants of nodes initializers first",
         ) from error
     with told_as_save_error(staged.path):
+        staged.file.seek(0)
+        staged.file.truncate()
         staged.file.write(data)
     staged.finish()

@@ -237,9 +237,10 @@ def test_external_data_without_a_file() -> None:
 
 
 def test_external_data_is_not_read_when_loading(tmp_path: Path) -> None:
-    path = external_model(tmp_path, location="w.bin")
-    (tmp_path / "w.bin").write_bytes(DATA)
-    loaded = load(path)
-    (tmp_path / "w.bin").write_bytes(np.ones(4, np.float32).tobytes())
+    path, data = external_model(tmp_path, location="w.bin"), tmp_path / "w.bin"
+    data.write_bytes(DATA)
+    loaded, then = load(path), data.stat()
+    data.write_bytes(np.ones(4, np.float32).tobytes())
+    os.utime(data, ns=(then.st_atime_ns, then.st_mtime_ns))  # or saving would refuse what was changed
     save(loaded, tmp_path / "copy.onnx", external_data=False)
     assert weights_of(tmp_path / "copy.onnx") == [1, 1, 1, 1]
