@@ -16,10 +16,10 @@ from graphopt.cli.console import make_safe
 from graphopt.cli.demo import command as demo
 from graphopt.cli.diff import command as diff
 from graphopt.cli.explain import command as explain
-from graphopt.cli.guard import INTERRUPTED
 from graphopt.cli.inspect import command as inspect
 from graphopt.cli.optimize import command as optimize
 from graphopt.cli.passes import command as passes
+from graphopt.cli.reduce import command as reduce
 
 YOUNG_OBJECTS = 100_000
 """Objects made before the cyclic collector looks at them. With Python's 700 it walks through all imported
@@ -43,6 +43,7 @@ app.command("explain")(explain)
 app.command("diff")(diff)
 app.command("passes")(passes)
 app.command("bisect")(bisect)
+app.command("reduce")(reduce)
 app.command("demo")(demo)
 
 
@@ -66,7 +67,5 @@ def main() -> None:
         make_safe(stream)
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     finally:
         gc.freeze()  # the process ends: spare it a last search for garbage among the modules

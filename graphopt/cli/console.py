@@ -12,7 +12,10 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
+
+from graphopt.errors import GraphoptError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -20,15 +23,55 @@ if TYPE_CHECKING:
 _WIDTH_OF_A_PIPE = 2000
 """Wider than anything shown, so that a program never reads half a name."""
 
+_data: ContextVar[TextIO | None] = ContextVar("data", default=None)
+"""The real stdout, while `sys.stdout` is for what is no data."""
+
 
 def show(*renderables: RenderableType) -> None:
     """Print data to stdout."""
-    _write(sys.stdout, renderables)
+    with _told_as_stdout_error():
+        _write(_stdout(), renderables)
 
 
 def show_json(value: Any) -> None:
     """Print one JSON value to stdout; NaN and infinities become null, as JSON has none."""
-    sys.stdout.write(json_text(value))
+    with _told_as_stdout_error():
+        _stdout().write(json_text(value))
+
+
+def flush() -> None:
+    """Get what was printed to stdout out."""
+    with _told_as_stdout_error():
+        _stdout().flush()
+
+
+class StdoutError(GraphoptError):
+    """Data could not be written to stdout."""
+
+
+@contextlib.contextmanager
+def _told_as_stdout_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StdoutError(f"cannot write to stdout: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def data_alone_on_stdout() -> Iterator[None]:
+    """Send to stderr whatever else is printed in the block: by plug-ins, scripts and libraries."""
+    token = _data.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _data.reset(token)
+
+
+def _stdout() -> TextIO:
+    return _data.get() or sys.stdout
 
 
 def json_text(value: Any) -> str:
@@ -45,15 +88,17 @@ def _plain(value: Any) -> Any:
 
 
 def tell(message: str) -> None:
-    """Print a message to stderr."""
-    _write(sys.stderr, [message])
+    """Print a message to stderr, where it can be told."""
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, [message])
 
 
 def tell_labelled(label: str, message: str, style: str) -> None:
     """Print `label: message` to stderr, the label in colour where there is any."""
     from rich.text import Text
 
-    _write(sys.stderr, [Text.assemble((f"{label}:", style), f" {message}")])
+    with contextlib.suppress(OSError):
+        _write(sys.stderr, [Text.assemble((f"{label}:", style), f" {message}")])
 
 
 @contextlib.contextmanager

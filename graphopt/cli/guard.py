@@ -1,6 +1,7 @@
 """How commands end: exceptions become a line on stderr and an exit code, never a traceback.
 
-0 fine, 1 a negative answer, 2 bad usage, bad input or a bug of ours, 130 Ctrl-C, 141 the reader is gone.
+0 fine, 1 a negative answer, 2 bad usage, bad input, an output that cannot be written or a bug of ours, 130
+Ctrl-C, 143 a request to end (129 where the terminal is gone), 141 the reader is gone.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from graphopt.cli.console import tell, tell_labelled
+from graphopt.cli.console import StdoutError, data_alone_on_stdout, flush, tell, tell_labelled
+from graphopt.cli.interrupt import exit_code, signals_noted, told
 from graphopt.errors import GraphoptError
 
 OK = 0
 NEGATIVE = 1
 BAD_INPUT = 2
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 P = ParamSpec("P")
@@ -43,25 +44,33 @@ def guarded(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def _exit_code(command: Callable[[], int], *, debug: bool) -> int:
+    came: list[int] = []
     try:
-        with _warnings_as_messages():
+        with signals_noted() as came, _warnings_as_messages(), data_alone_on_stdout():
             code = command()
-        sys.stdout.flush()
+            flush()
         return code
     except typer.Exit:
         raise
-    except KeyboardInterrupt:
-        tell("interrupted")
-        return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would fail again when the interpreter flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
         return BROKEN_PIPE
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        # Once a signal came, whatever was raised may be what libraries made of it.
+        if came or isinstance(error, KeyboardInterrupt):
+            tell(told(came))
+            return exit_code(came)
         if debug:
             traceback.print_exc()
+        if isinstance(error, StdoutError):
+            _silence_stdout()
         _tell_error(error, debug=debug)
         return BAD_INPUT
+
+
+def _silence_stdout() -> None:
+    """What is still buffered would fail again when the interpreter flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -83,6 +92,9 @@ def _tell_error(error: Exception, *, debug: bool) -> None:
         tell_labelled("error", error.message, "bold red")
         if error.hint:
             tell_labelled("hint", error.hint, "bold cyan")
+        return
+    if isinstance(error, MemoryError):
+        tell_labelled("error", "there is not enough memory", "bold red")
         return
     first_line = next(iter(str(error).strip().splitlines()), "")
     tell_labelled("error", f"{type(error).__name__}: {first_line}", "bold red")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from graphopt.cli.options import (
     ModelArgument,
     OpsetOption,
     PassesOption,
+    PassTimeoutOption,
     ShapeOption,
     SkipOption,
     TargetOption,
@@ -30,6 +32,7 @@ from graphopt.cli.options import (
     parse_size,
 )
 from graphopt.cli.watch import Watch
+from graphopt.errors import UsageError
 
 if TYPE_CHECKING:
     from graphopt.report import Report
@@ -64,6 +67,7 @@ def command(
         bool, typer.Option("--measure/--no-measure", help="Compare latencies and emit the fastest.")
     ] = True,
     threads: ThreadsOption = 1,
+    pass_timeout: PassTimeoutOption = None,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="F", help="Write everything known as JSON.", show_default=False),
@@ -98,12 +102,16 @@ def command(
 
     if report is not None:
         ensure_writable(destination(report))
+        for what, taken in (("the model", model), ("-o", out)):
+            if os.path.realpath(report) == os.path.realpath(taken):
+                raise UsageError(f"--report {report} would be written over {what}", hint="name another file")
     watch = Watch(pipeline_for(level, passes, skip, target), print_after, dump_dir)
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
             opset=version, check=check, check_timeout=check_timeout, memory_limit=most_bytes,
-            measure=measure, threads=threads, output=out, observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
+            measure=measure, threads=threads, pass_timeout=pass_timeout, output=out, observer=watch.after,
+            progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:
         _write(report, json_text(result.report.to_dict()))

@@ -41,6 +41,16 @@ PassesOption = Annotated[
     str | None,
     typer.Option("--passes", metavar="SPEC", help="A pipeline instead of a level.", show_default=False),
 ]
+PassTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--pass-timeout",
+        metavar="SECONDS",
+        min=0.001,
+        help="Leave out a pass that runs longer; by default a minute and more for large models.",
+        show_default=False,
+    ),
+]
 SkipOption = Annotated[
     list[str],
     typer.Option("--skip", metavar="PASS", help="Leave a pass out; repeatable.", show_default=False),
