@@ -44,9 +44,9 @@ def rotary(b: Builder, op_type: str) -> None:
     positions = b.choices.chance(0.5)
     shape = [5, size // 2] if positions else [batch, length, size // 2]
     places = b.constant(b.choices.numbers().integers(0, 5, (batch, length))) if positions else None
-    more = {"num_heads": heads} if flat else {}
     cos, sin = b.floats(shape, x.dtype), b.floats(shape, x.dtype)
-    b.op(op_type, x, cos, sin, places, interleaved=b.choices.choose((0, 1)), **more)
+    pairs = b.choices.choose((0, 1))
+    b.op(op_type, x, cos, sin, places, interleaved=pairs, num_heads=heads if flat else None)
 
 
 def _of_shape(b: Builder, shape: list[int], dtype: ir.DataType | None = None) -> Known:

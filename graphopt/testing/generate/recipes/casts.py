@@ -17,7 +17,7 @@ def cast(b: Builder, op_type: str) -> None:
     for _ in range(b.choices.weighted((2, 1, 3), (4, 2, 2))):
         to = _target(b, x)
         saturate = to.name.startswith("FLOAT8") and has_attribute(b, op_type, "saturate")
-        x = b.op(op_type, x, to=int(to), **({"saturate": b.choices.choose((1, 0))} if saturate else {}))
+        x = b.op(op_type, x, to=int(to), saturate=b.choices.choose((1, 0)) if saturate else None)
 
 
 @recipe("CastLike", weight=3)

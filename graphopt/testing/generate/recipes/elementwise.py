@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from graphopt.testing.generate.builder import Builder
@@ -62,7 +64,7 @@ def extremum(b: Builder, op_type: str) -> None:
 def clip(b: Builder, op_type: str) -> None:
     """Any bounds, also none or a maximum below the minimum."""
     x = b.pick()
-    bounds: dict[str, object] = {}
+    bounds: dict[str, Any] = {}
     for name in ("min", "max"):
         if b.choices.chance(0.8):
             bound = b.choices.choose((0.0, 6.0, 1.0, -1.0, -2.0, 0.5))

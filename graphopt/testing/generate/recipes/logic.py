@@ -41,5 +41,5 @@ def odd(b: Builder, op_type: str) -> None:
     """Whether elements are no ordinary numbers."""
     if not b.specials:
         raise Unfit(f"{op_type} jumps")
-    signs = {"detect_negative": 0} if op_type == "IsInf" and b.choices.chance(0.3) else {}
-    b.op(op_type, b.pick(), **signs)
+    negative = 0 if op_type == "IsInf" and b.choices.chance(0.3) else None
+    b.op(op_type, b.pick(), detect_negative=negative)

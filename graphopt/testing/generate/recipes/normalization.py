@@ -19,10 +19,10 @@ def batch(b: Builder, op_type: str) -> None:
     if b.choices.chance(0.2):
         bias = mean = scale
     training = has_attribute(b, op_type, "training_mode") and b.choices.chance(0.05)
-    more = {"training_mode": 1} if training else {}
     variance = b.floats([x.shape[1]], x.dtype, positive=True)
-    outputs = 3 if training else 1
-    b.op(op_type, x, scale, bias, mean, variance, outputs=outputs, epsilon=_epsilon(b), **more)
+    mode, outputs = (1, 3) if training else (None, 1)
+    operands = (x, scale, bias, mean, variance)
+    b.op(op_type, *operands, outputs=outputs, epsilon=_epsilon(b), training_mode=mode)
 
 
 @recipe("InstanceNormalization", weight=6)

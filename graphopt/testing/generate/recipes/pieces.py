@@ -91,10 +91,8 @@ def depth(b: Builder, op_type: str) -> None:
     """Blocks of 1 or 2."""
     size = b.choices.choose((2, 1))
     x = b.new(b.dtype("f"), [1, 4 * b.choices.choose((1, 2)), 4, b.choices.choose((2, 4))])
-    more = {}
-    if op_type == "DepthToSpace" and has_attribute(b, op_type, "mode"):
-        more = {"mode": b.choices.choose(("DCR", "CRD"))}
-    b.op(op_type, x, blocksize=size, **more)
+    told = has_attribute(b, op_type, "mode")
+    b.op(op_type, x, blocksize=size, mode=b.choices.choose(("DCR", "CRD")) if told else None)
 
 
 @recipe("Trilu", weight=4)
@@ -110,8 +108,8 @@ def along(b: Builder, op_type: str) -> None:
     """Backwards, or summed up, along an axis."""
     x = b.pick(where=lambda v: v.rank > 1)
     if op_type == "CumSum":
-        flags = {"exclusive": int(b.choices.chance(0.3)), "reverse": int(b.choices.chance(0.3))}
-        b.op(op_type, x, b.ints(an_axis(b, x.rank)), **flags)
+        exclusive, reverse = int(b.choices.chance(0.3)), int(b.choices.chance(0.3))
+        b.op(op_type, x, b.ints(an_axis(b, x.rank)), exclusive=exclusive, reverse=reverse)
         return
     batch = b.choices.choose((0, 1))
     longest = x.shape[1 - batch]

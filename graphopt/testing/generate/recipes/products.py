@@ -47,8 +47,8 @@ def gemm(b: Builder, op_type: str) -> None:
     needed = b.opset < 11
     shape = b.choices.choose(([outer], [1, outer], [1], [], [rows, 1], [rows, outer]))
     bias = b.floats(shape, x.dtype) if needed or b.choices.chance(0.6) else None
-    more = {"alpha": 0.5, "beta": b.choices.choose((2.0, 0.0))} if b.choices.chance(0.3) else {}
-    b.op(op_type, x, weight, bias, transA=trans_a, transB=trans_b, **more)
+    alpha, beta = (0.5, b.choices.choose((2.0, 0.0))) if b.choices.chance(0.3) else (None, None)
+    b.op(op_type, x, weight, bias, alpha=alpha, beta=beta, transA=trans_a, transB=trans_b)
 
 
 @recipe("Einsum", weight=5)

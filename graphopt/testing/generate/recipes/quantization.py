@@ -21,10 +21,10 @@ def quantize(b: Builder, op_type: str) -> None:
         raise Unfit("quantized values jump")
     x = typed(b, ir.DataType.FLOAT)
     scale, zero, axis = _grid(b, x.shape, b.choices.choose(_types(b)))
-    more = {"axis": axis} if scale.rank else {}
-    y = b.op(op_type, x, scale, zero, **more)
+    of_channels = axis if scale.rank else None
+    y = b.op(op_type, x, scale, zero, axis=of_channels)
     if b.choices.chance(0.7):
-        b.op("DequantizeLinear", y, scale, zero, **more)
+        b.op("DequantizeLinear", y, scale, zero, axis=of_channels)
 
 
 @recipe("DequantizeLinear", weight=8)
@@ -39,7 +39,7 @@ def dequantize(b: Builder, op_type: str) -> None:
         b.op(op_type, weight, scale, zero, axis=0, block_size=2)
         return
     scale, zero, axis = _grid(b, shape, dtype)
-    b.op(op_type, weight, scale, zero, **({"axis": axis} if scale.rank else {}))
+    b.op(op_type, weight, scale, zero, axis=axis if scale.rank else None)
 
 
 @recipe("DynamicQuantizeLinear", weight=3)

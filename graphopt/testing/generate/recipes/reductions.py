@@ -16,13 +16,12 @@ def reduce(b: Builder, op_type: str) -> None:
     x = b.pick("fi" if b.choices.chance(0.2) else "f")
     if op_type == "ReduceLogSum":
         x = b.op("Abs", x)
-    more = {"keepdims": 0} if b.choices.chance(0.5) else {}
-    if has_attribute(b, op_type, "noop_with_empty_axes") and b.choices.chance(0.3):
-        more["noop_with_empty_axes"] = 1
+    keep = 0 if b.choices.chance(0.5) else None
+    noop = 1 if has_attribute(b, op_type, "noop_with_empty_axes") and b.choices.chance(0.3) else None
     axes = some_axes(b, x.rank)
     in_attribute = has_attribute(b, op_type, "axes")
     left_out = b.choices.chance(0.1) or (in_attribute and not axes)
-    b.op(op_type, x, axes=None if left_out else axes, **more)
+    b.op(op_type, x, axes=None if left_out else axes, keepdims=keep, noop_with_empty_axes=noop)
 
 
 @recipe("ArgMax", "ArgMin", weight=5)
@@ -31,5 +30,5 @@ def arg(b: Builder, op_type: str) -> None:
     if not b.specials:
         raise Unfit(f"{op_type} jumps")
     x = b.pick("fi")
-    more = {"select_last_index": 1} if b.opset >= 12 and b.choices.chance(0.2) else {}
-    b.op(op_type, x, axis=an_axis(b, x.rank), keepdims=b.choices.choose((1, 0)), **more)
+    last = 1 if b.opset >= 12 and b.choices.chance(0.2) else None
+    b.op(op_type, x, axis=an_axis(b, x.rank), keepdims=b.choices.choose((1, 0)), select_last_index=last)

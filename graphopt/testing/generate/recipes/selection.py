@@ -35,8 +35,7 @@ def gather_parts(b: Builder, op_type: str) -> None:
     batch = b.opset >= 12 and depth < x.rank and b.choices.chance(0.2)
     count = [x.shape[0], 2] if batch else [2]
     columns = [_indices(b, size, count).array for size in x.shape[int(batch) : depth + int(batch)]]
-    more = {"batch_dims": 1} if batch else {}
-    b.op(op_type, x, b.constant(np.stack(columns, axis=-1)), **more)
+    b.op(op_type, x, b.constant(np.stack(columns, axis=-1)), batch_dims=1 if batch else None)
 
 
 @recipe("ScatterElements", "ScatterND", weight=6)
@@ -48,15 +47,15 @@ def scatter(b: Builder, op_type: str) -> None:
     order = np.array(b.choices.permutation(x.shape[axis])[:count], np.int64)
     shape = list(x.shape)
     shape[axis] = count
-    reduction = has_attribute(b, op_type, "reduction") and b.choices.chance(0.2)
-    more = {"reduction": b.choices.choose(("add", "mul"))} if reduction else {}
+    reduced = has_attribute(b, op_type, "reduction") and b.choices.chance(0.2)
+    how = b.choices.choose(("add", "mul")) if reduced else None
     if op_type == "ScatterND":
-        b.op(op_type, x, b.constant(order[:, None]), b.floats(shape, x.dtype), **more)
+        b.op(op_type, x, b.constant(order[:, None]), b.floats(shape, x.dtype), reduction=how)
         return
     along = [1] * x.rank
     along[axis] = count
     indices = b.constant(np.broadcast_to(order.reshape(along), shape).copy())
-    b.op(op_type, x, indices, b.floats(shape, x.dtype), axis=axis, **more)
+    b.op(op_type, x, indices, b.floats(shape, x.dtype), axis=axis, reduction=how)
 
 
 @recipe("Compress", weight=4)
@@ -76,7 +75,8 @@ def one_hot(b: Builder, op_type: str) -> None:
     indices = b.pick("i") if b.choices.chance(0.3) else _indices(b, depth, b.choices.choose(COUNTS))
     dtype = b.choices.choose((ir.DataType.FLOAT, ir.DataType.INT64, ir.DataType.INT32))
     values = b.constant(np.array(b.choices.choose(([0, 1], [1, 0], [2, 5])), dtype.numpy()))
-    b.op(op_type, indices, b.ints(b.choices.choose((depth, [depth]))), values, axis=b.choices.choose((-1, 0)))
+    length = b.ints([depth] if b.choices.chance(0.5) else depth)
+    b.op(op_type, indices, length, values, axis=b.choices.choose((-1, 0)))
 
 
 @recipe("TopK", weight=5)
@@ -85,13 +85,13 @@ def top_k(b: Builder, op_type: str) -> None:
     x = b.pick(where=lambda v: v.rank > 0)
     axis = an_axis(b, x.rank)
     count = b.choices.integer(1, max(x.shape[axis], 1))
-    largest = {"largest": 0} if has_attribute(b, op_type, "largest") and b.choices.chance(0.3) else {}
+    largest = 0 if has_attribute(b, op_type, "largest") and b.choices.chance(0.3) else None
     if not b.specials:  # equal elements may come in either order, and rounding decides which are equal
         raise Unfit("places jump")
     if has_attribute(b, op_type, "k"):
         b.op(op_type, x, k=count, outputs=2, axis=axis)
     else:
-        b.op(op_type, x, b.ints([count]), outputs=2, axis=axis, **largest)
+        b.op(op_type, x, b.ints([count]), outputs=2, axis=axis, largest=largest)
 
 
 @recipe("NonZero", "Unique", weight=4)
@@ -118,8 +118,8 @@ def made(b: Builder, op_type: str) -> None:
         shape = b.op("Shape", b.pick(ANY)) if b.choices.chance(0.4) else b.ints(b.shape())
         b.op(op_type, shape, value=None if b.choices.chance(0.3) else value)
     else:
-        more = {"dtype": int(b.dtype("fi"))} if b.choices.chance(0.5) else {}
-        b.op(op_type, b.pick("fi", 2), k=b.choices.choose((0, 1, -1)), **more)
+        told = int(b.dtype("fi")) if b.choices.chance(0.5) else None
+        b.op(op_type, b.pick("fi", 2), k=b.choices.choose((0, 1, -1)), dtype=told)
 
 
 def _indices(b: Builder, size: int, shape: tuple[int, ...] | list[int]) -> Known:

@@ -15,12 +15,10 @@ from graphopt.testing.generate.recipes.views import ANY
 def shape(b: Builder, op_type: str) -> None:
     """Of the whole tensor or of some of its dimensions."""
     x = b.pick(ANY)
-    more = {}
-    if b.opset >= 15 and b.choices.chance(0.5):
-        more["start"] = b.choices.integer(-x.rank - 1, x.rank)
-        if b.choices.chance(0.5):
-            more["end"] = b.choices.integer(-x.rank - 1, x.rank + 1)
-    b.op(op_type, x, **more)
+    some = b.opset >= 15 and b.choices.chance(0.5)
+    start = b.choices.integer(-x.rank - 1, x.rank) if some else None
+    end = b.choices.integer(-x.rank - 1, x.rank + 1) if some and b.choices.chance(0.5) else None
+    b.op(op_type, x, start=start, end=end)
 
 
 @recipe("Size", weight=3)

@@ -20,7 +20,7 @@ def reshape(b: Builder, op_type: str) -> None:
         if target[axis] == x.shape[axis] and b.choices.chance(0.3):
             target[axis] = 0
     allow = has_attribute(b, op_type, "allowzero") and b.choices.chance(0.1)
-    b.op(op_type, x, b.ints(target), **({"allowzero": 1} if allow else {}))
+    b.op(op_type, x, b.ints(target), allowzero=1 if allow else None)
 
 
 @recipe("Transpose", weight=25)
