@@ -12,6 +12,7 @@ import json
 import math
 import os
 import platform
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -26,16 +27,21 @@ from graphopt.cost.rates import Bandwidth, MachineRates
 from graphopt.execute.session import Session
 from graphopt.ir import infer_shapes
 
+_LARGEST_BYTES = 1 << 20
+"""Of a cache file; ours have a few hundred."""
+
 INTERVAL = (0.8, 2.0)
 """Bounds of real time over estimated time, from a dozen networks: convolution, recurrence and attention."""
 
 
 def load_rates(threads: int = 1) -> MachineRates | None:
-    """The rates measured earlier on this machine at this thread count, or None."""
+    """The rates measured earlier on this machine at this thread count, or None.
+
+    What is no file of rates, whatever became of it, is as good as none.
+    """
     try:
-        plain = json.loads(_cache_file(threads).read_text("utf-8"))
-        rates = MachineRates.from_dict(plain)
-    except (OSError, KeyError, TypeError, ValueError):
+        rates = MachineRates.from_dict(json.loads(_read(_cache_file(threads))))
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError):
         return None
     known = (rates.cpu, rates.threads, rates.onnxruntime) == (
         cpu_name(),
@@ -82,7 +88,7 @@ def _measure(threads: int, seconds: float) -> MachineRates:
         onnxruntime=_runtime_version(),
         interval=INTERVAL,
     )
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs a second next time
+    with contextlib.suppress(OSError, RuntimeError):  # without a cache it costs a second next time
         _write(_cache_file(threads), json.dumps(rates.to_dict(), indent=1))
     return rates
 
@@ -177,7 +183,11 @@ def _runtime_version() -> str:
 
 
 def _cache_file(threads: int) -> Path:
-    """$GRAPHOPT_CACHE, or graphopt in $XDG_CACHE_HOME, or the platform's own cache folder."""
+    """$GRAPHOPT_CACHE, or graphopt in $XDG_CACHE_HOME, or the platform's own cache folder.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
     if given := os.environ.get("GRAPHOPT_CACHE"):
         folder = Path(given)
     elif given := os.environ.get("XDG_CACHE_HOME"):
@@ -192,6 +202,14 @@ def _cache_file(threads: int) -> Path:
         folder = Path.home() / ".cache" / "graphopt"
     key = f"{cpu_name()}, {threads}, {_runtime_version()}"
     return folder / f"rates-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _read(path: Path) -> str:
+    """The text of a regular file of a sane size; anything else might never end."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_BYTES:
+        raise ValueError(f"{path} is no file of rates")
+    return path.read_text("utf-8")
 
 
 def _write(path: Path, text: str) -> None:

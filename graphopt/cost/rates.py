@@ -84,7 +84,8 @@ class MachineRates:
         """The inverse of `to_dict`.
 
         Raises:
-            KeyError, TypeError, ValueError: It is not such a dictionary, or a rate is not a positive number.
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: It is not such a dictionary, or a
+                rate is not a positive number.
         """
         levels = tuple(
             Bandwidth(
@@ -99,6 +100,7 @@ class MachineRates:
             *flops.values(),
             *(level.bytes_per_second for level in levels),
             float(plain["node_overhead"]),
+            *map(float, plain["interval"]),
         ]
         if not all(0 < number < math.inf for number in positive):
             raise ValueError("a rate is not a positive number")

@@ -25,6 +25,7 @@ from graphopt.execute.proto import LightProto
 LARGE_WEIGHT_BYTES = 512 << 20
 """Above this, weights are not prepacked (a second copy of each) and the growing CPU arena is off."""
 
+_PREFIX = "graphopt-"
 _FOLDER_KEY = "session.model_external_initializers_file_folder_path"
 
 
@@ -41,7 +42,8 @@ def ways(light: LightProto, *, optimize: bool) -> tuple[HandOver, ...]:
     if not light.tensors:
         return (HandOver.INJECTED,)
     if not optimize:
-        return HandOver.SHARED, HandOver.INJECTED
+        # Sharing takes an empty file, and a disk may be full.
+        return (HandOver.SHARED, HandOver.INJECTED) if _can_make_files() else (HandOver.INJECTED,)
     if light.weight_bytes > LARGE_WEIGHT_BYTES:
         return HandOver.FILES, HandOver.INJECTED
     return (HandOver.INJECTED,)
@@ -62,7 +64,7 @@ def handed_over(light: LightProto, options: Any, way: HandOver) -> Iterator[list
     values = [_ort_value(tensor) for tensor in arrays.values()]
     declarations = {tensor.name: tensor for tensor in light.proto.graph.initializer}
     if way is HandOver.SHARED:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
             open(os.path.join(folder, "shared"), "wb").close()
             options.add_session_config_entry(_FOLDER_KEY, folder)
             for name, value in zip(arrays, values, strict=True):
@@ -78,6 +80,14 @@ def handed_over(light: LightProto, options: Any, way: HandOver) -> Iterator[list
     if values:
         options.add_external_initializers(list(arrays), values)
     yield values
+
+
+def _can_make_files() -> bool:
+    try:
+        with tempfile.NamedTemporaryFile(prefix=_PREFIX):
+            return True
+    except OSError:
+        return False
 
 
 def _own_files(light: LightProto) -> dict[str, ir.ExternalTensor]:
