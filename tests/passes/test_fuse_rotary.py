@@ -255,3 +255,104 @@ def test_a_target_may_keep_the_spelling(tmp_path: Path) -> None:
     )
     text = rotary(f"{HALVES} {TURNED} {ANGLES} {FULL}")
     assert run_pass(text, FuseRotary(target=str(target)), opset=23).changes == 0
+
+
+SWAPPED = f"{HALVES} {TURNED} {ANGLES} {FULL}"
+MIXED = (
+    f"{HALVES} {HALF_ANGLES} a = Mul(x1, cos) b = Mul(x2, sin) c = Mul(x2, cos) d = Mul(x1, sin)"
+    " e = Sub(a, b) g = Add(c, d) y = Concat <axis = -1> (e, g)"
+)
+NEIGHBOURS_MIXED = MIXED.replace(HALVES, NEIGHBOURS).replace("y = Concat <axis = -1> (e, g)", STACKED)
+IN_PAIRS = f"{PAIRS} {TURNED_PAIRS} {NEIGHBOUR_ANGLES} {FULL}".replace("SPLIT", "Split <axis = -1> (q, ones)")
+
+
+@pytest.mark.parametrize(
+    ("body", "old", "new"),
+    [
+        (SWAPPED, "Slice(x, none, half, last)", "Slice(x, one, half1, last)"),
+        (SWAPPED, "Slice(x, half, end, last)", "Slice(x, none, eight, last, two)"),
+        (SWAPPED, "Slice(x, half, end, last)", "Slice(o, half, end, last)"),
+        (SWAPPED, "x1 = Slice(x, none, half, last)", "x1 = Slice(x, none, eight, last, two)"),
+        (SWAPPED, "n = Neg(x2)", "n = Abs(x2)"),
+        (SWAPPED, "n = Neg(x2)", "n = Mul(x2, two_and_a_half)"),
+        (SWAPPED, "Mul(r, sin)", "Mul(r, cos)"),
+        (SWAPPED, "Mul(x, cos)", "Mul(x, sin)"),
+        (SWAPPED, "Mul(x, cos)", "Mul(o, cos)"),
+        (SWAPPED, "Mul(x, cos)", "Div(x, cos)"),
+        (SWAPPED, "y = Add(a, b)", "y = Mul(a, b)"),
+        (SWAPPED, "y = Add(a, b)", "y = Sub(b, a)"),
+        (SWAPPED, "co = Cos(d)", "co = Sin(d)"),
+        (SWAPPED, "si = Sin(d)", "si = Tanh(d)"),
+        (MIXED, "a = Mul(x1, cos)", "a = Mul(x2, cos)"),
+        (MIXED, "a = Mul(x1, cos)", "a = Mul(x1, sin)"),
+        (MIXED, "b = Mul(x2, sin)", "b = Mul(x2, cos)"),
+        (MIXED, "c = Mul(x2, cos)", "c = Mul(x1, cos)"),
+        (MIXED, "d = Mul(x1, sin)", "d = Mul(x2, sin)"),
+        (MIXED, "d = Mul(x1, sin)", "d = Mul(x1, cos)"),
+        (MIXED, "e = Sub(a, b)", "e = Sub(b, a)"),
+        (MIXED, "e = Sub(a, b)", "e = Max(a, b)"),
+        (MIXED, "g = Add(c, d)", "g = Sub(c, d)"),
+        (MIXED, "Slice(x, half, end, last)", "Slice(o, half, end, last)"),
+        (NEIGHBOURS_MIXED, "Slice(x, one, end, last, two)", "Slice(x, none, eight, last, two)"),
+        (NEIGHBOURS_MIXED, "Slice(x, one, end, last, two)", "Slice(x, half, end, last)"),
+        (NEIGHBOURS_MIXED, "Concat <axis = -1> (u1, u2)", "Concat <axis = -1> (u2, u1)"),
+        (NEIGHBOURS_MIXED, "Unsqueeze(g, minus)", "Unsqueeze(e, minus)"),
+        (NEIGHBOURS_MIXED, "y = Reshape(s, shape)", "t = Reshape(s, turned) y = Reshape(t, shape)"),
+        (IN_PAIRS, "(n, x1)", "(x1, n)"),
+        (IN_PAIRS, "(h, h)", "(h, k)"),
+        (IN_PAIRS, "n = Neg(x2)", "n = Neg(x1)"),
+    ],
+)
+def test_what_is_nearly_a_rotation_keeps_its_numbers(body: str, old: str, new: str) -> None:
+    assert old in body
+    constants = (
+        ", int64[5] pairs = {0, 0, 0, 4, 2}, int64[1] minus = {-1}, int64[4] shape = {0, 0, 0, 8},"
+        " int64[3] flat = {0, 0, 8}, int64[2] ones = {1, 1}, int64[1] half1 = {5}, int64[1] eight = {8},"
+        " int64[5] turned = {0, 0, 2, 0, -1}, float two_and_a_half = {-2.5}"
+    )
+    text = rotary(body.replace(old, new, 1), x="float[2,3,4,8] x, float[2,3,4,8] o", constants=constants)
+    text = text.replace("h = Unsqueeze(f, minus)", "h = Unsqueeze(f, minus) k = Neg(h)")
+    run = run_pass(text, "fuse-rotary,dce", opset=23, full_check=False)
+    assert "RotaryEmbedding" not in run.ops
+
+
+@pytest.mark.parametrize("dtype", ["double", "bfloat16"])
+def test_types_that_onnxruntime_does_not_turn(dtype: str) -> None:
+    text = rotary(SWAPPED).replace("float[", f"{dtype}[")
+    if dtype == "bfloat16":
+        text = text.replace("{1.0, 0.5, 0.25, 0.125}", "{16256, 16128, 16000, 15872}")
+    run = run_pass(text, "fuse-rotary", opset=23, inputs=())
+    name = "DOUBLE" if dtype == "double" else "BFLOAT16"
+    assert run.refusals == {f"fuse-full-rotary: rotary: onnxruntime has no RotaryEmbedding for {name}": 1}
+
+
+def test_three_dimensions_have_no_heads() -> None:
+    angles = "f = Mul(p, rates) d = Concat <axis = -1> (f, f) cos = Cos(d) sin = Sin(d)"
+    run = run_pass(rotary(f"{HALVES} {TURNED} {angles} {FULL}", x="float[B,S,8] x"), "fuse-rotary", opset=23)
+    assert [each for each in run.refusals if "no axis of heads" in each]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "k = Slice(z, seven, end, last) y = Concat <axis = -1> (t, k)",
+        "k = Slice(z, eight, most, last) y = Concat <axis = -1> (t, k)",
+        "k = Slice(z, eight, end, last) y = Concat <axis = -1> (k, t)",
+        "k = Slice(other, eight, end, last) y = Concat <axis = -1> (t, k)",
+    ],
+)
+def test_other_columns_behind_the_turned_ones_stay(kept: str) -> None:
+    body = f"x = Slice(z, none, eight, last) {HALVES} {TURNED} {ANGLES} {FULL.replace('y =', 't =')} {kept}"
+    constants = ", int64[1] seven = {7}, int64[1] eight = {8}, int64[1] most = {13}"
+    x = "float[B,3,S,14] z, float[B,3,S,14] other"
+    run = run_pass(rotary(body, x=x, constants=constants), "fuse-rotary,dce", opset=23)
+    assert attribute_int(run.node("RotaryEmbedding"), "rotary_embedding_dim", 0) == 0
+    assert "Concat" in run.ops
+
+
+@pytest.mark.parametrize(("cosines", "sines"), [("one", "two"), ("two", "one")])
+def test_angles_laid_out_differently_stay(cosines: str, sines: str) -> None:
+    angles = ANGLES.replace("(co, one)", f"(co, {cosines})").replace("(si, one)", f"(si, {sines})")
+    text = rotary(f"{HALVES} {TURNED} {angles} {FULL}", x="float[2,4,4,8] x", p="float[2,4,1] p")
+    run = run_pass(text, "fuse-rotary", opset=23)
+    assert run.changes == 0
