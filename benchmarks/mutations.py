@@ -154,7 +154,10 @@ def _faults(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> It
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         yield "sign dropped", put(node.operand)
     elif isinstance(node, ast.Constant):
-        yield from ((kind, put(ast.Constant(other))) for kind, other in _other_constants(node.value))
+        first = isinstance(parent, ast.Subscript)  # [0] and [-1] are one where there is one element
+        for kind, other in _other_constants(node.value):
+            if not (first and other == -1):
+                yield kind, put(ast.Constant(other))
     elif isinstance(node, ast.BinOp):
         if type(node.op) in ARITHMETIC:
             yield "operator", _put(node, "op", None, ARITHMETIC[type(node.op)]())

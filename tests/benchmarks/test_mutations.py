@@ -33,6 +33,7 @@ def variants(mutations: Any, source: str) -> set[str]:
         ("a in b and c", {"a not in b and c", "a in b or c"}),
         ("a if not b else c", {"a if b else c", "c if not b else a"}),
         ("a[-1]", {"a[1]", "a[-2]", "a[-0]"}),
+        ("a[0]", {"a[1]"}),
         ("f(a, b)", {"f(b, a)", "pass"}),
         ("x = f(a, k=1)", {"x = f(a)", "x = f(a, k=2)", "x = f(a, k=0)"}),
         ("x = a - b", {"x = a + b", "x = b - a"}),
