@@ -180,7 +180,7 @@ class Session:
         if self._reference is not None:
             try:
                 made = self._limited(lambda: self._reference.run(list(outputs), dict(inputs)))
-                return dict(zip(outputs, made, strict=True))
+                return dict(zip(outputs, map(_as_array, made), strict=True))
             except LimitError:
                 raise
             except Exception as error:
@@ -287,6 +287,11 @@ class Session:
         return NodeFailure(message, position=position, hint=hint, out_of_memory=out_of_memory)
 
 
+def _as_array(value: Any) -> Any:
+    """An array where the reference evaluator returns one of numpy's scalars."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
 def _is_half_conv(node: ir.Node) -> bool:
     return node.op_type == "Conv" and any(
         v is not None and v.dtype == ir.DataType.FLOAT16 for v in node.inputs
@@ -310,10 +315,14 @@ def _may_fall_back(message: str, light: LightProto) -> bool:
 
 
 def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: ExecutionError) -> Any:
+    """What runs a model that onnxruntime does not load; of several nodes, each where it can."""
     from onnx.reference import ReferenceEvaluator
 
+    from graphopt.execute.mixed import MixedEvaluator
+
     try:
-        return ReferenceEvaluator(light_proto(model, extra_outputs=extra_outputs, inline=True).proto)
+        proto = light_proto(model, extra_outputs=extra_outputs, inline=True).proto
+        return ReferenceEvaluator(proto) if len(proto.graph.node) <= 1 else MixedEvaluator(proto)
     except Exception as error:
         raise ExecutionError(
             f"{cause.message}; the ONNX reference evaluator could not load it either: {_first_line(error)}",
