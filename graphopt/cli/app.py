@@ -12,6 +12,7 @@ import typer
 from graphopt.cli.bench import command as bench
 from graphopt.cli.bisect import command as bisect
 from graphopt.cli.check import command as check
+from graphopt.cli.check_pass import command as check_pass
 from graphopt.cli.console import make_safe
 from graphopt.cli.demo import command as demo
 from graphopt.cli.diff import command as diff
@@ -43,6 +44,7 @@ app.command("explain")(explain)
 app.command("diff")(diff)
 app.command("passes")(passes)
 app.command("bisect")(bisect)
+app.command("check-pass")(check_pass)
 app.command("reduce")(reduce)
 app.command("demo")(demo)
 

@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphopt.testing.check import PassFailure, PassRun, Reference, check_pass
+    from graphopt.testing.check import PassFailure, PassRun, Reference, check_pass, save_failure
+    from graphopt.testing.check.many import check_pass_on_models
+    from graphopt.testing.check.reduced import reduce_failure
     from graphopt.testing.inputs import model_inputs
     from graphopt.testing.levels import LevelRun, optimize_levels
     from graphopt.testing.passes import run_pass
@@ -22,11 +24,14 @@ _HOMES = {
     "PassRun": "check",
     "Reference": "check",
     "check_pass": "check",
+    "check_pass_on_models": "check.many",
     "format_model": "text",
     "model_inputs": "inputs",
     "optimize_levels": "levels",
     "parse_model": "text",
+    "reduce_failure": "check.reduced",
     "run_pass": "passes",
+    "save_failure": "check",
 }
 
 __all__ = [
@@ -35,11 +40,14 @@ __all__ = [
     "PassRun",
     "Reference",
     "check_pass",
+    "check_pass_on_models",
     "format_model",
     "model_inputs",
     "optimize_levels",
     "parse_model",
+    "reduce_failure",
     "run_pass",
+    "save_failure",
 ]
 
 

@@ -40,6 +40,7 @@ def run_pass(
     Raises:
         PassFailure: A property does not hold.
     """
+    __tracebackhide__ = True
     model = parse_model(model, opset=opset) if isinstance(model, str) else model
     reference = Reference(model, inputs=inputs, rtol=rtol, full_check=full_check)
     infer_shapes(model)

@@ -14,7 +14,19 @@ import pytest
 from graphopt.cli.app import app
 
 Run = Callable[..., Any]
-COMMANDS = ("optimize", "inspect", "check", "bench", "explain", "diff", "passes", "bisect", "demo")
+COMMANDS = (
+    "optimize",
+    "inspect",
+    "check",
+    "bench",
+    "explain",
+    "diff",
+    "passes",
+    "bisect",
+    "check-pass",
+    "reduce",
+    "demo",
+)
 
 
 def test_help_names_every_command(run: Run) -> None:

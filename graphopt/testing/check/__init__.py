@@ -6,6 +6,16 @@ from graphopt.testing.check.check import PROPERTIES, check_pass
 from graphopt.testing.check.failure import PassFailure
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.run import PassRun
+from graphopt.testing.check.saved import SavedFailure, save_failure
 from graphopt.testing.check.subject import Subject
 
-__all__ = ["PROPERTIES", "PassFailure", "PassRun", "Reference", "Subject", "check_pass"]
+__all__ = [
+    "PROPERTIES",
+    "PassFailure",
+    "PassRun",
+    "Reference",
+    "SavedFailure",
+    "Subject",
+    "check_pass",
+    "save_failure",
+]

@@ -80,6 +80,7 @@ def check_pass(
         PassFailure: A property does not hold.
         GraphoptError: The model is not valid by itself, or there is no such pass.
     """
+    __tracebackhide__ = True  # pytest shows the caller's line
     subject = Subject.of(what)
     if not isinstance(model, Reference):
         model = Reference(model, inputs=inputs, rtol=rtol, opset=opset, full_check=full_check)
@@ -100,18 +101,20 @@ def hold_properties(
     Raises:
         PassFailure: One does not hold.
     """
-    reference.oracle(exact=subject.exact)  # before the pass can spoil the tensors that copies share
+    __tracebackhide__ = True
+    oracle = reference.oracle(exact=subject.exact)  # before the pass can spoil tensors that copies share
+    inputs = None if isinstance(oracle, str) else oracle.input_sets[0].values
     checked, unchecked = ["raises"], {}
     try:
         outcome = attempt(subject, model)
     except Broken as broken:
-        raise _failure("raises", broken, subject, reference) from broken.__cause__
+        raise _failure("raises", broken, subject, reference, inputs) from broken.__cause__
     trial = Trial(subject, reference, model, outcome, settled=settled or subject.settles)
     for name, hold in PROPERTIES.items():
         try:
             hold(trial)
         except Broken as broken:
-            raise _failure(name, broken, subject, reference, trial.inputs) from broken.__cause__
+            raise _failure(name, broken, subject, reference, trial.inputs or inputs) from broken.__cause__
         except Unchecked as reason:
             unchecked[name] = str(reason)
         else:
@@ -120,9 +123,13 @@ def hold_properties(
 
 
 def _failure(
-    name: str, broken: Broken, subject: Subject, reference: Reference, inputs: Inputs | None = None
+    name: str, broken: Broken, subject: Subject, reference: Reference, inputs: Inputs | None
 ) -> PassFailure:
     return PassFailure(
-        broken.property or name, str(broken), what=subject.text, proto=reference.proto, inputs=inputs,
+        broken.property or name,
+        str(broken),
+        subject=subject,
+        proto=reference.proto,
+        inputs=inputs,
         rtol=reference.rtol,
-    )  # fmt: skip
+    )

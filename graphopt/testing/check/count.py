@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from graphopt.testing.check.content import whole
 from graphopt.testing.check.failure import Broken, Unchecked
 from graphopt.testing.check.trial import Trial
 
@@ -19,8 +18,8 @@ def honest_count(trial: Trial) -> None:
     counted = trial.outcome.counted
     if counted is None:
         raise Unchecked("a function does not say what it changed")
-    changed = trial.content_before != trial.content_after
+    changed = trial.reference.content != trial.content_after
     if counted and not changed and trial.subject.is_foreign:
-        changed = whole(trial.before) != whole(trial.after)
+        changed = not trial.unchanged
     if changed != (counted > 0):
         raise Broken(f"{counted} changes counted, model changed: {changed}")

@@ -14,5 +14,5 @@ def same_twice(trial: Trial) -> None:
         Broken: The outcomes differ.
     """
     again = attempt(trial.subject, trial.reference.fresh(), "another run")
-    if whole(trial.proto) != whole(again.model):
+    if trial.serialized != whole(again.model):
         raise Broken("two runs on copies of the model give different models")

@@ -9,10 +9,11 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from graphopt.testing.inputs import Inputs
+from graphopt.testing.check.subject import Subject
+from graphopt.testing.inputs import INPUTS_KEY, Inputs
 from graphopt.testing.text import format_model
 
-LINES_SHOWN = 200
+LINES_SHOWN = 100
 """Of a model's text; reduced models have far fewer."""
 
 
@@ -39,10 +40,13 @@ class PassFailure(AssertionError):
         property: Which: "raises", "valid", "interface", "count", "numbers", "untouched", "deterministic" or
             "idempotent".
         detail: What differs, in words.
-        what: The pass as the command line takes it.
+        subject: The pass.
         proto: The model before, as it was given.
-        inputs: The set of inputs on which outputs differ; None where inputs play no part.
+        inputs: The set of inputs on which outputs differ, or one on which the model runs; None if nobody
+            could run it.
         rtol: The tolerance that was asked for; None for that of each type.
+        origin: Where the model comes from, or "".
+        report: What is shown instead of the model and the command, once the model was reduced and saved.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class PassFailure(AssertionError):
         property: str,
         detail: str,
         *,
-        what: str,
+        subject: Subject,
         proto: onnx.ModelProto,
         inputs: Inputs | None = None,
         rtol: float | None = None,
@@ -58,38 +62,51 @@ class PassFailure(AssertionError):
         super().__init__(property, detail)
         self.property = property
         self.detail = detail
-        self.what = what
+        self.subject = subject
         self.proto = proto
         self.inputs = inputs
         self.rtol = rtol
+        self.origin = ""
+        self.report = ""
+
+    @property
+    def what(self) -> str:
+        """The pass as the command line takes it."""
+        return self.subject.text
 
     @property
     def model(self) -> ir.Model:
-        """The model before, as it was given: a fresh copy."""
-        return ir.from_proto(self.proto)
+        """The model before, as it was given: a fresh copy, which carries the inputs."""
+        model = ir.from_proto(self.proto)
+        if self.inputs is not None:
+            model.meta[INPUTS_KEY] = [dict(self.inputs)]
+        return model
 
     @property
     def headline(self) -> str:
         """The pass, the property and what differs."""
-        return f"{self.what} breaks {self.property!r}: {self.detail}"
+        origin = f" on the model of {self.origin}" if self.origin else ""
+        return f"{self.what} breaks {self.property!r}{origin}: {self.detail}"
 
     def __str__(self) -> str:
+        return f"{self.headline}\n\n{self.report or self._unsaved()}"
+
+    def _unsaved(self) -> str:
+        """The model, and the command once somebody saves it."""
         text, whole = format_model(self.proto)
         name = "model.onnxtxt" if whole else "model.onnx"
-        saved = "with this text in" if whole else "with the model saved by `failure.proto` in"
-        return "\n\n".join([self.headline, shown(text, whole), f"{saved} {name}: {self.command(Path(name))}"])
+        how = "with this text in" if whole else "with `onnx.save(failure.proto, path)` in"
+        return f"{shown(text, whole)}\n\n{how} {name}:\n{self.command(Path(name))}"
 
     def command(self, model: Path, inputs: Path | None = None) -> str:
         """What to type into a shell to check the pass on a saved model."""
-        return reproduce(self.what, model, inputs=inputs, rtol=self.rtol)
-
-
-def reproduce(what: str, model: Path, *, inputs: Path | None = None, rtol: float | None = None) -> str:
-    """The command that checks a pass on a saved model."""
-    words: list[str] = ["graphopt", "check-pass", what, str(model)]
-    words += [] if inputs is None else ["--inputs", str(inputs)]
-    words += [] if rtol is None else ["--rtol", f"{rtol:g}"]
-    return shlex.join(words)
+        words = ["graphopt", "check-pass"]
+        words += [] if inputs is None else ["--inputs", str(inputs)]
+        words += [] if self.rtol is None else ["--rtol", f"{self.rtol:g}"]
+        words += ["--"] if self.what.startswith("-") else []
+        words += [self.what, str(model)]
+        hidden = "<locals>" in self.what or "<lambda>" in self.what
+        return shlex.join(words) + ("  # once the pass stands in a module of its own" if hidden else "")
 
 
 def shown(text: str, whole: bool) -> str:

@@ -41,7 +41,7 @@ class Reference:
     Attributes:
         proto: The model as it was given.
         model: The same with shapes inferred, as a pipeline finds it; `fresh()` is a copy to change.
-        bytes: All of `model`, to tell whether it was changed.
+        serialized: All of `model`, to tell whether it was changed.
         content: What it computes; see `content`.
         declared: Shapes of the outputs as they were given.
         strictness: How strict a check of onnx the model passes; the outcome must pass the same.
@@ -65,13 +65,14 @@ class Reference:
         self.inputs: Sequence[Inputs] | None = carried if inputs is None else inputs
         self.rtol = rtol
         self.proto = to_proto(given)
-        self.strictness: Strictness = strictness_of(given, full_check=full_check)
         self.declared = [value.shape for value in given.graph.outputs]
+        self.strictness: Strictness = strictness_of(self.proto, self.declared, full_check=full_check)
         self.model = given.clone()
         infer_shapes(self.model)
         self._meta = {key: each for key, each in given.meta.items() if key != INPUTS_KEY}
-        self.bytes = whole(self.model)
-        self.content = content(to_proto(self.model))
+        inferred = to_proto(self.model)
+        self.serialized = whole(inferred)
+        self.content = content(inferred)
         self._oracles: dict[bool, Oracle | str] = {}
 
     def fresh(self) -> ir.Model:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphopt.errors import VerificationError
 from graphopt.pipeline import FailedPassError, Record
-from graphopt.testing.check.content import content
+from graphopt.testing.check.content import content, whole
 from graphopt.testing.check.failure import Broken
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.subject import Outcome, Subject
@@ -55,9 +55,14 @@ class Trial:
         return self.outcome.records
 
     @cached_property
-    def content_before(self) -> bytes:
-        """What the model computes before; see `content`."""
-        return self.reference.content
+    def serialized(self) -> bytes:
+        """All of the outcome."""
+        return whole(self.proto)
+
+    @property
+    def unchanged(self) -> bool:
+        """The model is the same to its last byte."""
+        return self.serialized == self.reference.serialized
 
     @cached_property
     def content_after(self) -> bytes:

@@ -13,7 +13,7 @@ def original_untouched(trial: Trial) -> None:
     Raises:
         Broken: It is not what it was.
     """
-    if whole(trial.reference.model) != trial.reference.bytes:
+    if whole(trial.reference.model) != trial.reference.serialized:
         raise Broken("the elements of a constant were changed in place; other copies of the model share them")
-    if trial.subject.leaves_input and whole(trial.given) != trial.reference.bytes:
+    if trial.subject.leaves_input and whole(trial.given) != trial.reference.serialized:
         raise Broken("the pass promises to leave the model that it is given, and changed it")

@@ -23,10 +23,11 @@ class Strictness(enum.IntEnum):
     SHAPES = 2
 
 
-def strictness_of(model: ir.Model, *, full_check: bool = True) -> Strictness:
+def strictness_of(
+    proto: onnx.ModelProto, declared: Sequence[ir.Shape | None], *, full_check: bool = True
+) -> Strictness:
     """The strictest check that a model passes."""
-    declared = [value.shape for value in model.graph.outputs]
-    proto = checked_form(to_proto(model), declared)
+    proto = checked_form(proto, declared)
     for level in (Strictness.SHAPES, Strictness.STRUCTURE):
         if (full_check or level == Strictness.STRUCTURE) and refusal(proto, level) is None:
             return level

@@ -1,0 +1,75 @@
+"""Check a pass on many generated models."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from graphopt.testing.check.check import check_pass
+from graphopt.testing.check.failure import PassFailure
+from graphopt.testing.check.reference import Reference
+from graphopt.testing.check.subject import PassLike, Subject
+from graphopt.testing.generate import generate_model
+
+EXAMPLES = 100
+
+
+@dataclasses.dataclass
+class Tally:
+    """What came of checking a pass on many models.
+
+    Attributes:
+        models: Number of models.
+        changed: In how many of them the pass found something to do: one that never does is not tested.
+        changes: Number of changes.
+        unchecked: Property and reason -> on how many models it could not be looked at.
+    """
+
+    models: int = 0
+    changed: int = 0
+    changes: int = 0
+    unchecked: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+
+
+def check_pass_on_models(
+    what: PassLike | Subject,
+    *,
+    examples: int = EXAMPLES,
+    seed: int = 0,
+    rtol: float | None = None,
+    watch: Callable[[int], object] | None = None,
+    **bounds: Any,
+) -> Tally:
+    """Run a pass on generated models and hold it to every property on each.
+
+    Args:
+        what: See `check_pass`.
+        examples: Number of models.
+        seed: Of the first; each has a seed of its own, one more than the last.
+        rtol: See `check_pass`.
+        watch: Called before each model with its number.
+        **bounds: What the models may be: see `graphopt.testing.generate.Spec`. Name the operators that the
+            pass looks for in `ops` to have it find more to do.
+
+    Raises:
+        PassFailure: On the first model on which a property does not hold; `.origin` names its seed.
+        UsageError: The bounds make no sense.
+    """
+    __tracebackhide__ = True
+    subject = Subject.of(what)
+    tally = Tally()
+    for number in range(examples):
+        if watch is not None:
+            watch(number)
+        try:
+            run = check_pass(subject, Reference(generate_model(seed + number, **bounds), rtol=rtol))
+        except PassFailure as failure:
+            failure.origin = f"seed {seed + number}"
+            raise
+        tally.models += 1
+        tally.changes += run.changes
+        tally.changed += bool(run.changes)
+        tally.unchecked.update(run.unchecked.items())
+    return tally
