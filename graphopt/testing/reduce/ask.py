@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError, UsageError
-from graphopt.testing.reduce.case import INPUTS_KEY, Feed
+from graphopt.testing.inputs import INPUTS_KEY
+from graphopt.testing.reduce.case import Feed
 
 Predicate = Callable[[ir.Model], bool]
 

@@ -6,7 +6,7 @@ Reductions edit a case in place. It says nothing about whether the edit is valid
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,6 @@ import onnx_ir as ir
 
 from graphopt.ir import graph_and_bodies, subgraphs
 from graphopt.ir.edit import named_tensor
-
-INPUTS_KEY = "graphopt.inputs"
-"""Under it `model.meta` holds the sets of inputs that belong to a model: a list of arrays by input name."""
 
 Feed = dict[str, Any]
 Take = Callable[[], bool]
@@ -62,7 +59,7 @@ class Case:
         arrays = self.arrays(like)
         value = ir.Value(name=like.name, type=like.type, shape=like.shape)
         if arrays is not None:
-            value.shape = _true_shape(like.shape, arrays)
+            value.shape = true_shape(like.shape, arrays)
             for feed, array in zip(self.feeds, arrays, strict=True):
                 feed[like.name] = array
         like.name = None
@@ -124,11 +121,11 @@ def top_nodes(graph: ir.Graph) -> dict[ir.Graph, ir.Node]:
     return {inner: node for node in graph for body in subgraphs(node) for inner in graph_and_bodies(body)}
 
 
-def _true_shape(claimed: ir.Shape | None, arrays: list[Any]) -> ir.Shape | None:
+def true_shape(claimed: ir.Shape | None, arrays: Sequence[Any]) -> ir.Shape | None:
     """`claimed` where the arrays agree with it, else their own sizes; dimensions they differ in stay open."""
     shapes = [array.shape for array in arrays if isinstance(array, np.ndarray)]
-    if len(shapes) < len(arrays):
-        return claimed  # a sequence or an absent optional
+    if len(shapes) < len(arrays) or not shapes:
+        return claimed  # a sequence or an absent optional, or not seen
     if claimed is not None and all(_fits(claimed, shape) for shape in shapes):
         return claimed
     if len({len(shape) for shape in shapes}) > 1:

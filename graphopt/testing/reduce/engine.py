@@ -18,10 +18,11 @@ from graphopt.io import load
 from graphopt.io.weights import slots
 from graphopt.ir import SYMBOLIC_VALUE_KEY, count_nodes, infer_shapes, nodes
 from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.testing.inputs import INPUTS_KEY
 from graphopt.testing.reduce import valid
 from graphopt.testing.reduce.answers import Answers
 from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_inputs
-from graphopt.testing.reduce.case import INPUTS_KEY, Case, Feed, ImpossibleError
+from graphopt.testing.reduce.case import Case, Feed, ImpossibleError, true_shape
 from graphopt.testing.reduce.pack import Packer, digest
 from graphopt.testing.reduce.progress import Progress, Watch
 from graphopt.testing.reduce.reductions import LAST, REDUCTIONS, Reduction
@@ -68,6 +69,9 @@ def reduce(
     feeds = [dict(feed) for feed in (inputs if inputs is not None else given or ())]
     with Reducer(original, asker(predicate, jobs), Answers(state), feeds=feeds, watch=progress) as reducer:
         return reducer.run()
+
+
+Claim = tuple[ir.TypeProtocol | None, ir.Shape | None]
 
 
 class _Picker:
@@ -122,12 +126,14 @@ class Reducer:
         self._packer = Packer(original)
         packed = self._packer.pack(original)
         self._answers = answers
-        answers.begin(digest(packed))
+        self._original_key = digest(packed)
+        answers.begin(self._original_key)
         self._is_accepted = valid.strictest_check(packed)
         self._settled: dict[str, str] = {}  # reduction -> the best model on which it found nothing
         self._doing = ""
         self._cached = 0
-        self._keeps_dead = self._keeps_claims = False
+        self._keeps_dead = False
+        self._claims: Mapping[str, Claim] = {}
         self._best = Case(original.clone(), [dict(feed) for feed in feeds], [])
         self._best_key = ""
 
@@ -166,18 +172,16 @@ class Reducer:
     def _begin(self) -> None:
         """Ask about the original, then find the most normalized form of it that still fails."""
         self._doing = "ask about the original"
-        self.tries += 1
-        if not self._asker.ask(self._original.clone(), self._best.feeds).result():
-            raise self._asker.refusal()
+        if not self._answers.get(self._original_key):
+            self.tries += 1
+            if not self._asker.ask(self._original.clone(), self._best.feeds).result():
+                raise self._asker.refusal()
+            self._answers.add(self._original_key, True)
         self._doing = "remove what is not used"
-        for keeps_dead, keeps_claims in ((False, False), (True, False), (False, True)):
-            self._keeps_dead, self._keeps_claims = keeps_dead, keeps_claims
+        claims = _claims(self._original)
+        for self._keeps_dead, self._claims in ((False, {}), (True, {}), (False, claims), (True, claims)):
             if self._adopt(Case(self._original.clone(), self._best.feeds, [])):
                 break
-        else:
-            self._keeps_dead = self._keeps_claims = True
-            infer_shapes(self._best.model)
-            self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
         if self._keeps_dead:
             self._keeps_dead = False
             case = self._best.clone()
@@ -247,6 +251,9 @@ class Reducer:
             tidy(case.model)
         if reshaped:
             infer_shapes(case.model)
+        for value in case.model.graph.outputs:
+            if value.shape is None and not reshaped:
+                value.shape = true_shape(None, case.arrays(value) or ())
         if not valid.is_well_formed(case.model):
             return _Trial(None)
         shown = self._shown(case)
@@ -289,11 +296,12 @@ class Reducer:
     def _shown(self, case: Case) -> ir.Model:
         """The model as others get to see it: without the claims about inner values that inference made."""
         model = case.model.clone()
-        if not self._keeps_claims:
-            for node in nodes(model):
-                if node.domain in KNOWN_DOMAINS:
-                    for value in node.outputs:
-                        _forget_claims(value)
+        for node in nodes(model):
+            if node.domain in KNOWN_DOMAINS:
+                for value in node.outputs:
+                    value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+                    inferred = (value.type, value.shape) if value.is_graph_output() else (None, None)
+                    value.type, value.shape = self._claims.get(value.name or "", inferred)
         return model
 
     def _tell(self) -> None:
@@ -303,7 +311,11 @@ class Reducer:
             self.watch(Progress(self._doing, count_nodes(model), size, self.tries, self._cached))
 
 
-def _forget_claims(value: ir.Value) -> None:
-    value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
-    if not value.is_graph_output():
-        value.type = value.shape = None
+def _claims(model: ir.Model) -> dict[str, Claim]:
+    """What a model says of the types and shapes that its nodes compute."""
+    return {
+        value.name or "": (value.type, value.shape)
+        for node in nodes(model)
+        for value in node.outputs
+        if value.type is not None
+    }

@@ -144,11 +144,9 @@ def _rounded(array: Array) -> Array | None:
 
 
 def _make_initializer(graph: ir.Graph, old: ir.Value, array: Array) -> None:
+    tensor = ir.Tensor(array, name=old.name)
     value = ir.Value(
-        name=old.name,
-        type=old.type,
-        shape=ir.Shape(array.shape),
-        const_value=ir.Tensor(array, dtype=old.dtype, name=old.name),
+        name=old.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
     )
     old.name = f"{old.name}/replaced"
     use_instead(old, value)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Names, graphs
+from graphopt.ir import Names, attribute_ints, graphs
 from graphopt.ir.edit import splice
 from graphopt.testing.reduce.case import Case, Take, use_instead
 from graphopt.testing.reduce.tidy import detach
@@ -54,7 +54,9 @@ def take_iterations(case: Case, take: Take) -> None:
             results = splice(body, node, names, [*start, *node.inputs[2:]])[1:]
         else:
             carried = len(body.inputs) - node.attributes["num_scan_inputs"].as_int()
-            slices = [_new_input(case, names, value) for value in body.inputs[carried:]]
+            axes = attribute_ints(node, "scan_input_axes") or [0] * len(body.inputs[carried:])
+            whole = zip(body.inputs[carried:], node.inputs[carried:], axes, strict=True)
+            slices = [_slice(case, names, inner, outer, axis) for inner, outer, axis in whole]
             results = splice(body, node, names, [*node.inputs[:carried], *slices])
         _substitute(node, results[:carried], case)
 
@@ -80,10 +82,22 @@ def _constant(case: Case, names: Names, element: object, dtype: type[np.generic]
     return value
 
 
-def _new_input(case: Case, names: Names, like: ir.Value) -> ir.Value:
-    value = ir.Value(name=names.fresh(like.name or "slice"), type=like.type, shape=like.shape)
+def _slice(case: Case, names: Names, inner: ir.Value, outer: ir.Value | None, axis: int) -> ir.Value:
+    """A graph input for what a body sees of a sequence: its first element."""
+    assert outer is not None
+    shape = None
+    if outer.shape is not None:
+        dims = list(outer.shape.dims)
+        del dims[axis]
+        shape = ir.Shape(dims)
+    value = ir.Value(name=names.fresh(inner.name or "slice"), type=inner.type or outer.type, shape=shape)
     case.model.graph.inputs.append(value)
-    case.make_up(value)
+    arrays = case.arrays(outer)
+    if arrays is None:
+        case.make_up(value)
+    else:
+        for feed, array in zip(case.feeds, arrays, strict=True):
+            feed[value.name or ""] = np.take(array, 0, axis)
     return value
 
 
@@ -102,9 +116,9 @@ def _substitute(node: ir.Node, values: Sequence[ir.Value], case: Case | None = N
             new = copy.outputs[0]
         use_instead(old, new)
     for old in node.outputs[len(values) :]:
-        if case is not None and old.uses():
-            case.add_input(old)
         if old.is_graph_output():
             graph.outputs.remove(old)
+        if case is not None and old.uses():
+            case.add_input(old)
     detach(node)
     graph.remove(node)

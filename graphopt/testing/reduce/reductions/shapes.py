@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphopt.io.weights import Slot, slots
-from graphopt.ir import attribute_int, graphs, is_constant_node
+from graphopt.ir import attribute_int, facts, graphs, is_constant_node
 from graphopt.testing.reduce.case import Case, Take
 from graphopt.testing.reduce.links import Classes, Place, dimension_classes, shape_elements
 from graphopt.testing.reduce.reductions.constants import put
@@ -33,13 +33,14 @@ def dimensions_to_half(case: Case, take: Take) -> None:
 def all_of_a_size(case: Case, take: Take) -> None:
     """Let all dimensions of one size, whether they belong together or not, have the size 1, or 2."""
     sources = _sources(case)
-    sizes = {size for value in sources for size in _sizes(value) if size > 1}
+    shrinkable = _shrinkable(sources)
+    sizes = {size for value in shrinkable for size in _sizes(value) if size > 1}
     smaller: dict[int, int] = {}
     for size in sorted(sizes, reverse=True):
         taken = [new for new in (1, 2) if new < size and take()]
         if taken:
             smaller[size] = taken[0]
-    places = [(value, axis, size) for value in sources for axis, size in enumerate(_sizes(value))]
+    places = [(value, axis, size) for value in shrinkable for axis, size in enumerate(_sizes(value))]
     chosen = {(value, axis): smaller[size] for value, axis, size in places if size in smaller}
 
     def new_size(place: Place) -> int | None:
@@ -55,7 +56,7 @@ def _shrink(case: Case, take: Take, smaller: Callable[[int], int]) -> None:
     classes = dimension_classes(case.model)
     asked: dict[Place, int | None] = {}
     chosen: dict[Place, int] = {}
-    for value in sources:
+    for value in _shrinkable(sources):
         for axis, size in enumerate(_sizes(value)):
             new = smaller(size)
             if new >= size or size < 0:
@@ -104,6 +105,15 @@ def _sources(case: Case) -> dict[ir.Value, Slot | None]:
         if value.shape is not None:
             found.setdefault(value, None)
     return found
+
+
+def _shrinkable(sources: Iterable[ir.Value]) -> list[ir.Value]:
+    """Those that are data: how many elements a shape or a list of axes has is no matter of size."""
+    return [value for value in sources if not any(_is_list(node, index) for node, index in value.uses())]
+
+
+def _is_list(node: ir.Node, index: int) -> bool:
+    return index in facts(node).shape_inputs and not node.op_type.startswith("Gather")
 
 
 def _sizes(value: ir.Value) -> list[int]:
