@@ -90,7 +90,7 @@ def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
             _replace_known(body, known, changes)
         if is_constant_node(node) or not facts(node).known:
             continue
-        for output in node.outputs:
+        for output in list(node.outputs):
             elements, shape = symbolic_value(output), static_shape(output)
             if elements is None or shape is None or output.dtype is None or not _is_in_use(output):
                 continue
@@ -99,6 +99,8 @@ def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
                     array = np.array(elements, dtype=output.dtype.numpy()).reshape(shape)
                     make_constant(output, ir.Tensor(array, dtype=output.dtype, name=output.name))
                     changes.add("known elements")
+                    if not any(map(_is_in_use, node.outputs)):
+                        remove_node(node)  # it would stay without a name for its output
                 continue
             key = (output.dtype, shape, output.metadata_props[SYMBOLIC_VALUE_KEY])
             first = known.setdefault(key, output)

@@ -352,3 +352,28 @@ def test_one_of_several_outputs_becomes_a_constant() -> None:
     )
     assert len(run.node("Split").outputs) == 2
     assert run.model.graph.outputs[1].name == "tail"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+        agraph (float[1, 1] x) => (float[1] y) <int64 one = {1}, int64[1] axes = {0}>
+        { target = Unsqueeze(one, axes)  y = Reshape(x, target) }
+        """,
+        """
+        agraph (float[N, M] x) => (int64[1] y, int64[1] z) <int64[1] a = {0}, int64[1] b = {1}>
+        { s = Shape(x)  y = Slice(s, a, b)  t = Shape(x)  u = Slice(t, a, b)  z = Add(u, b) }
+        """,
+    ],
+)
+def test_what_is_replaced_is_gone(text: str) -> None:
+    """A node without a named output is not valid, and nothing else cleans up after a pass alone."""
+    run = run_pass(text, "simplify-shapes")
+    assert run.changes
+    assert all(output.name for node in run.model.graph for output in node.outputs)
+
+
+def test_an_output_that_becomes_a_constant_leaves_no_node_without_outputs() -> None:
+    run = run_pass("g (float[2,3] x) => (int64[2] s) { s = Shape(x) }", "simplify-shapes", opset=11)
+    assert run.ops == []
