@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
 import onnx_ir as ir
 
 from graphopt.io import to_proto
+from graphopt.io.names import nested_nodes
 from graphopt.testing.text import graph_protos
 
 
 def content(proto: onnx.ModelProto) -> bytes:
     """The model without claims about inner values, types of outputs and metadata."""
     copy = _copy(proto)
+    for node in _nodes(copy):
+        del node.metadata_props[:]
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                attribute.t.ClearField("name")
     for graph in graph_protos(copy.graph):
         del graph.value_info[:]
         del graph.metadata_props[:]
-        for node in graph.node:
-            del node.metadata_props[:]
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    attribute.t.ClearField("name")
         for initializer in graph.initializer:
             del initializer.metadata_props[:]
         for output in graph.output:
@@ -34,12 +37,18 @@ def whole(model: ir.Model | onnx.ModelProto) -> bytes:
     Tensors in attributes go without names, which mean nothing: reading a constant is enough to give it one.
     """
     proto = to_proto(model) if isinstance(model, ir.Model) else _copy(model)
-    for graph in graph_protos(proto.graph):
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    attribute.t.ClearField("name")
+    for node in _nodes(proto):
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                attribute.t.ClearField("name")
     return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node, those of bodies and functions too."""
+    yield from nested_nodes(proto.graph.node)
+    for function in proto.functions:
+        yield from nested_nodes(function.node)
 
 
 def _copy(proto: onnx.ModelProto) -> onnx.ModelProto:

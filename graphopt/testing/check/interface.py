@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
+from graphopt.io import Interface, Port
 from graphopt.testing.check.failure import Broken
 from graphopt.testing.check.trial import Trial
 
@@ -19,31 +20,29 @@ def same_interface(trial: Trial) -> None:
     Raises:
         Broken: The first difference.
     """
-    before, after = trial.before.graph, trial.after.graph
+    before, after = trial.reference.interface, Interface.of(trial.after)
     inputs = before.inputs
     if not trial.subject.keeps_defaults:
-        kept = {value.name for value in after.inputs}
-        inputs = [value for value in inputs if not value.is_initializer() or value.name in kept]
-    found = [
+        kept = {port.name for port in after.inputs}
+        inputs = tuple(port for port in inputs if not port.has_default or port.name in kept)
+    differences = [
         *_differences("input", inputs, after.inputs),
         *_differences("output", before.outputs, after.outputs),
     ]
-    if found:
-        raise Broken(found[0])
+    if differences:
+        raise Broken(differences[0])
 
 
-def _differences(kind: str, before: Sequence[ir.Value], after: Sequence[ir.Value]) -> Iterator[str]:
-    names = [value.name for value in before], [value.name for value in after]
+def _differences(kind: str, before: Sequence[Port], after: Sequence[Port]) -> Iterator[str]:
+    names = [port.name for port in before], [port.name for port in after]
     if names[0] != names[1]:
         yield f"the {kind}s were {names[0]} and are {names[1]}"
         return
     for old, new in zip(before, after, strict=True):
-        if old.type != new.type:
-            yield f"the {kind} {old.name!r} was of type {old.type} and is of type {new.type}"
-        elif kind == "input" and old.is_initializer() != new.is_initializer():
-            yield f"the input {old.name!r} {'lost its' if old.is_initializer() else 'gained a'} default"
-        elif not _agree(old.shape, new.shape, strict=kind == "input"):
-            yield f"the {kind} {old.name!r} was declared {old.shape} and is declared {new.shape}"
+        if old.has_default != new.has_default:
+            yield f"the {kind} {old.name!r} {'lost its' if old.has_default else 'gained a'} default"
+        elif old.type != new.type or not _agree(old.shape, new.shape, strict=kind == "input"):
+            yield f"the {kind} {old.name!r} was {old.describe()} and is {new.describe()}"
 
 
 def _agree(old: ir.Shape | None, new: ir.Shape | None, *, strict: bool) -> bool:

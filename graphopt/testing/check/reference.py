@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import InputSet, Oracle
-from graphopt.io import load, to_proto
+from graphopt.io import Interface, load, to_proto
 from graphopt.ir import infer_shapes, verify
 from graphopt.testing.check.content import content, whole
 from graphopt.testing.check.validity import Strictness, strictness_of
@@ -44,6 +44,7 @@ class Reference:
         serialized: All of `model`, to tell whether it was changed.
         content: What it computes; see `content`.
         declared: Shapes of the outputs as they were given.
+        interface: Of `model`.
         strictness: How strict a check of onnx the model passes; the outcome must pass the same.
 
     Raises:
@@ -70,6 +71,7 @@ class Reference:
         self.model = given.clone()
         infer_shapes(self.model)
         self._meta = {key: each for key, each in given.meta.items() if key != INPUTS_KEY}
+        self.interface = Interface.of(self.model)
         inferred = to_proto(self.model)
         self.serialized = whole(inferred)
         self.content = content(inferred)

@@ -85,8 +85,15 @@ def attempt(subject: Subject, model: ir.Model, which: str = "") -> Outcome:
     try:
         return subject.run(model)
     except FailedPassError as error:
-        broken = "valid" if isinstance(error.__cause__, VerificationError) else "raises"
+        broken = _kind(error)
         told = error.reason if subject.settles else error.message
         raise Broken(prefix + told, broken) from error
     except Exception as error:
         raise Broken(f"{prefix}{type(error).__name__}: {error}", "raises") from error
+
+
+def _kind(error: FailedPassError) -> str:
+    """The property that is broken where a pipeline stops: it looks at the outcome of each pass itself."""
+    if error.__cause__ is not None:
+        return "valid" if isinstance(error.__cause__, VerificationError) else "raises"
+    return "interface" if error.reason.startswith(("the inputs", "the outputs")) else "valid"
