@@ -6,7 +6,8 @@ Knows nothing of passes and nothing of Hypothesis.
 from __future__ import annotations
 
 from graphopt.testing.generate.choices import Choices, Seeded
-from graphopt.testing.generate.model import INPUTS, SPECIALS, generate_model
+from graphopt.testing.generate.finish import INPUTS, SPECIALS
+from graphopt.testing.generate.model import generate_model
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.spec import DTYPES, OPSETS, Spec
 

@@ -16,10 +16,12 @@ import onnx_ir as ir
 from onnx import helper
 
 from graphopt.errors import ExecutionError
-from graphopt.ir.ops import op_facts
 from graphopt.testing.generate import arrays
 from graphopt.testing.generate.choices import Choices
-from graphopt.testing.generate.known import Array, Content, Known, type_of
+from graphopt.testing.generate.guards import draws, refusal
+from graphopt.testing.generate.known import Array, Content, Known, element_name
+from graphopt.testing.generate.naming import Naming
+from graphopt.testing.generate.protos import tensor
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.run_node import run_node
 from graphopt.testing.generate.spec import Spec
@@ -28,9 +30,6 @@ MAX_ELEMENTS = 20_000
 MAX_RANK = 6
 MAX_MAGNITUDE = 1e4
 """Values that grow beyond are not built upon: rounding would drown what is to be seen."""
-
-SUMS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-"""Over no elements onnxruntime leaves what memory held."""
 
 SIZES = (2, 3, 1, 4, 5, 6)
 _SIZE_WEIGHTS = (5, 5, 4, 3, 1, 1)
@@ -47,7 +46,18 @@ class Builder:
         opset: Version of the standard domain.
         ir_version: Version of the file format.
         specials: Let in NaN, infinities, denormals and operators that jump.
-        outer: The graph around, of a body.
+        reference: Let in operators that only the ONNX reference evaluator runs.
+        overridable: Let in initializers that are graph inputs as well.
+        naming: How values and nodes are called.
+        outer: The graph around, of a body, which then settles all of these but `choices` and `spec`.
+
+    Attributes:
+        nodes: In a valid order.
+        initializers: Constants that are no nodes, and the overridable ones.
+        inputs: Graph inputs that have no default.
+        values: What nodes may read of this graph, constants not counted.
+        constants: Every constant of this graph.
+        by_reference: The reference evaluator ran a node.
     """
 
     def __init__(
@@ -58,20 +68,26 @@ class Builder:
         opset: int,
         ir_version: int,
         specials: bool = False,
+        reference: bool = False,
+        overridable: bool = False,
+        naming: Naming | None = None,
         outer: Builder | None = None,
     ) -> None:
         self.choices = choices
         self.spec = spec
         self.opset = opset
         self.ir_version = ir_version
-        self.specials = specials
+        self.specials: bool = outer.specials if outer else specials
+        self.reference: bool = outer.reference if outer else reference
+        self.overridable = overridable
         self.outer = outer
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[Known] = []
         self.inputs: list[Known] = []
         self.values: list[Known] = []
         self.constants: list[Known] = []
-        self._names: list[int] = outer._names if outer else [0]
+        self.by_reference = False
+        self._naming: Naming = outer._naming if outer else naming or Naming()
 
     @property
     def made(self) -> int:
@@ -80,8 +96,7 @@ class Builder:
 
     def name(self, prefix: str) -> str:
         """A name that nothing else in the model has."""
-        self._names[0] += 1
-        return f"{prefix}{self._names[0]}"
+        return self._naming.name(prefix)
 
     # What there is.
 
@@ -106,7 +121,10 @@ class Builder:
         """Small sizes."""
         if rank is None:
             rank = self.choices.weighted((2, 1, 3, 4, 0, 5), (5, 4, 4, 5, 2, 1))
-        return [self.choices.weighted(SIZES, _SIZE_WEIGHTS) for _ in range(rank)]
+        sizes = [self.choices.weighted(SIZES, _SIZE_WEIGHTS) for _ in range(rank)]
+        if sizes and self.choices.chance(0.02):
+            sizes[self.choices.integer(0, len(sizes) - 1)] = 0
+        return sizes
 
     def pick(self, kinds: str = "f", rank: int | None = None, where: Test | None = None) -> Known:
         """A tensor of those kinds (see `dtype`) and rank, late ones more often; a new one if there is none.
@@ -137,9 +155,15 @@ class Builder:
             return self.constant(made)
         return self.input(made)
 
-    def input(self, content: Content) -> Known:
-        """A new graph input."""
-        known = Known(self.name("x"), content)
+    def input(self, content: Content, optional_of: ir.DataType | None = None) -> Known:
+        """A new graph input.
+
+        Args:
+            content: A tensor or a sequence of tensors; of an optional what it holds.
+            optional_of: The element type, of an optional.
+        """
+        type_text = f"optional(tensor({element_name(optional_of)}))" if optional_of is not None else ""
+        known = Known(self.name("x"), content, type_text=type_text)
         self.inputs.append(known)
         self.values.append(known)
         return known
@@ -153,13 +177,21 @@ class Builder:
             for known in self.constants:
                 if _alike(known.array, array):
                     return known
-        known = Known(self.name("c"), array, constant=True)
-        if self.choices.chance(0.2):
-            self.nodes.append(helper.make_node("Constant", [], [known.name], value=tensor(known)))
+        as_node = self.choices.chance(0.2) and self._in_constant_node(array)
+        fixed = as_node or not self.overridable or not self.choices.chance(0.3)
+        known = Known(self.name("c"), array, constant=fixed)
+        if as_node:
+            node = helper.make_node("Constant", [], [known.name], value=tensor(known))
+            self.nodes.append(node)
         else:
             self.initializers.append(known)
         self.constants.append(known)
         return known
+
+    def _in_constant_node(self, array: Array) -> bool:
+        """Whether a Constant of this opset may hold elements of that type."""
+        schema = onnx.defs.get_schema("Constant", self.opset, "")
+        return Known("", array).type_name in schema.outputs[0].types
 
     def floats(
         self, shape: Sequence[int], dtype: ir.DataType = ir.DataType.FLOAT, *, positive: bool = False
@@ -167,7 +199,7 @@ class Builder:
         """A constant of floats, or of whatever type is asked for; positive ones are 0.5 or more."""
         if positive:
             numbers = self.choices.numbers().normal(0.0, 1.0, tuple(shape))
-            return self.constant((np.abs(numbers) + 0.5).astype(dtype.numpy()))
+            return self.constant(np.asarray(np.abs(numbers) + 0.5).astype(dtype.numpy()))
         return self.constant(arrays.array(self.choices, dtype, shape, specials=self.specials))
 
     def ints(self, elements: Sequence[int] | int, dtype: ir.DataType = ir.DataType.INT64) -> Known:
@@ -211,7 +243,12 @@ class Builder:
         return schema
 
     def op(
-        self, op_type: str, *operands: Known | None, outputs: int = 1, captured: Sequence[Known] = (), **more: Any
+        self,
+        op_type: str,
+        *operands: Known | None,
+        outputs: int = 1,
+        captured: Sequence[Known] = (),
+        **more: Any,
     ) -> Known:
         """Add a node and return its first output.
 
@@ -251,21 +288,24 @@ class Builder:
     ) -> list[Known]:
         """Add a node with exactly these inputs and attributes and return its outputs; see `op`."""
         read = [each for each in (*inputs, *captured) if each is not None]
-        if op_type in SUMS and not all(each.array.size for each in read):
-            raise Unfit("a sum of no elements")
+        if refused := refusal(op_type, attributes, inputs):
+            raise Unfit(refused)
         names = [self.name("v") for _ in range(outputs)]
         written = ["" if each is None else each.name for each in inputs]
         node = helper.make_node(op_type, written, names, name=self.name("n"))
         for name, value in attributes.items():
             ready = isinstance(value, onnx.AttributeProto)
             node.attribute.append(value if ready else helper.make_attribute(name, value))
-        contents = run_node(
-            node, {each.name: each.content for each in read}, opset=self.opset, ir_version=self.ir_version
-        )
-        for content in contents:
+        drawn = draws(node)
+        outcome = run_node(
+            node, read, opset=self.opset, ir_version=self.ir_version, reference=self.reference,
+            steady=not self.specials and not drawn,
+        )  # fmt: skip
+        for content in outcome.contents.values():
             self._check(content)
-        random = op_facts("", op_type).random or any(each.random for each in read)
-        made = [Known(name, content, random=random) for name, content in zip(names, contents, strict=True)]
+        random = drawn or any(each.random for each in read)
+        made = [_made(name, outcome.contents[name], outcome.types[name], random) for name in names]
+        self.by_reference |= outcome.by_reference
         self.nodes.append(node)
         self.values.extend(made)
         return made
@@ -280,7 +320,7 @@ class Builder:
         inputs[places[0]] = value if isinstance(value, Known) else self.ints(value)
 
     def _check(self, content: Content) -> None:
-        for array in content if isinstance(content, list) else [content]:
+        for array in content if isinstance(content, list) else [] if content is None else [content]:
             if array.size > MAX_ELEMENTS or array.ndim > MAX_RANK:
                 raise Unfit("too large")
             if not self.specials and is_float(array):
@@ -305,26 +345,23 @@ def is_float(array: Array) -> bool:
     return array.dtype.kind != "O" and kind_of(ir.DataType.from_numpy(array.dtype)) == "f"
 
 
-def tensor(known: Known) -> onnx.TensorProto:
-    """A constant's content in serialized form."""
-    if known.dtype == ir.DataType.STRING:
-        texts = [str(text).encode() for text in known.array.reshape(-1)]
-        return helper.make_tensor(known.name, onnx.TensorProto.STRING, known.shape, texts)
-    return ir.to_proto(ir.tensor(known.array, dtype=known.dtype, name=known.name))
-
-
-def declaration(known: Known, dims: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
-    """A declaration; None for a shape that is not told."""
-    if not known.is_tensor or dims is None:
-        return onnx.ValueInfoProto(name=known.name, type=type_of(known.content))
-    return helper.make_tensor_value_info(known.name, int(known.dtype), dims)
+def _made(name: str, content: Content, type_text: str, random: bool) -> Known:
+    """What a node computed; its content tells its type, except where it holds nothing or is an optional."""
+    told = bool(content) if isinstance(content, list) else content is not None
+    if told and not type_text.startswith("optional("):
+        found = Known(name, content, random=random)
+        if found.type_name != type_text:
+            raise ExecutionError(f"{found.type_name} instead of {type_text}")
+        return found
+    return Known(name, content, random=random, type_text=type_text)
 
 
 def _attribute(schema: onnx.defs.OpSchema, name: str, value: Any) -> Any:
     """An empty list does not say what it is a list of."""
     if not isinstance(value, Sequence) or len(value):
         return value
-    return helper.make_attribute(name, value, attr_type=schema.attributes[name].type.value)
+    kind: Any = schema.attributes[name].type
+    return helper.make_attribute(name, value, attr_type=kind.value)
 
 
 def _alike(known: Array, array: Array) -> bool:
@@ -335,9 +372,10 @@ def _alike(known: Array, array: Array) -> bool:
 
 def _fits(value: Known, like: Known) -> bool:
     try:
-        return bool(np.broadcast_shapes(value.shape, like.shape)) or True
+        np.broadcast_shapes(value.shape, like.shape)
     except ValueError:
         return False
+    return True
 
 
-__all__ = ["Builder", "ExecutionError", "kind_of", "tensor", "declaration"]
+__all__ = ["Builder", "ExecutionError", "kind_of"]

@@ -1,32 +1,32 @@
-"""Generate a model: choose what it is made from, grow it, and choose what of it is seen from outside."""
+"""Generate a model: choose what it is made from and grow it node by node."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import onnx_ir as ir
-from onnx import helper
 
 from graphopt.errors import ExecutionError
-from graphopt.execute.session import Session
 from graphopt.ir.opsets import oldest_ir_version
 from graphopt.testing.generate import arrays, recipes
-from graphopt.testing.generate.builder import Builder, declaration, tensor
+from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.choices import Choices, Seeded
-from graphopt.testing.generate.known import Content, Known
+from graphopt.testing.generate.finish import finish
+from graphopt.testing.generate.known import Content
+from graphopt.testing.generate.naming import ODD, Naming
 from graphopt.testing.generate.recipe import RECIPES, Recipe, Unfit
 from graphopt.testing.generate.schemas import by_schema, standard_operators
 from graphopt.testing.generate.spec import Spec
 
-INPUTS = "graphopt.inputs"
-"""Key of `Model.meta`: sets of inputs on which a generated model runs."""
-SPECIALS = "graphopt.specials"
-"""Key of `Model.meta`: whether a generated model may compute NaN, infinities and values that jump."""
-
 TRIES = 4
 """For each node wanted; many operands fit by chance only."""
+BEGINNINGS = 5
+"""How many models are begun before a seed counts as one that gives none."""
+
 _SCHEMA_WEIGHT = 25
 _OPSETS_OFTEN = (18, 13, 17, 20, 22, 11)
+_NEWEST_IR_VERSION = 12
+"""That onnxruntime reads without being told another one."""
 
 assert recipes
 
@@ -40,21 +40,48 @@ def generate_model(choices: Choices | int, spec: Spec | None = None, **bounds: A
         **bounds: Fields of `Spec`, instead of one.
 
     Returns:
-        The model; `meta["graphopt.inputs"]` is a list of one or more sets of inputs, arrays by name.
+        The model; see `INPUTS` and `SPECIALS` for what its `meta` holds.
+
+    Raises:
+        Unfit: Nothing can be made within the bounds.
     """
     choices = Seeded(choices) if isinstance(choices, int) else choices
     spec = spec or Spec(**bounds)
-    b = _start(choices, spec)
-    _grow(b)
-    return _finish(b)
+    for last in reversed(range(BEGINNINGS)):
+        try:
+            return begin_model(choices, spec, reference=None if last else True)
+        except Unfit:
+            if not last:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
-def grow(b: Builder, wanted: int) -> None:
-    """Add up to that many nodes."""
+def begin_model(choices: Choices, spec: Spec, *, reference: bool | None = None) -> ir.Model:
+    """`generate_model`, which is allowed to fail.
+
+    Args:
+        choices: A source of decisions.
+        spec: Bounds.
+        reference: Let in what only the ONNX reference evaluator runs; None for few models.
+
+    Raises:
+        Unfit: Nothing came of these choices.
+    """
+    b = _start(choices, spec, reference)
+    grow(b, spec.max_nodes)
+    if not b.made:
+        raise Unfit("none of the nodes tried fits")
+    return finish(b)
+
+
+def grow(b: Builder, most: int) -> None:
+    """Add nodes, most often from 1 to `most`, and a few more where one brings others."""
     available, weights = _available(b)
-    goal = b.made + wanted
-    for _ in range(TRIES * wanted):
-        if b.made >= goal:
+    made = b.made
+    for _ in range(TRIES * most):
+        left = most - (b.made - made)
+        # Asked before each, so that any of them can be left out without moving the others.
+        if left <= 0 or (left < most and not b.choices.integer(0, left)):
             return
         taken = b.choices.weighted(available, weights)
         try:
@@ -67,26 +94,56 @@ def grow(b: Builder, wanted: int) -> None:
             continue
 
 
-def _start(choices: Choices, spec: Spec) -> Builder:
+def _start(choices: Choices, spec: Spec, reference: bool | None) -> Builder:
     low, high = spec.opsets
     often = [opset for opset in _OPSETS_OFTEN if low <= opset <= high]
     opset = choices.choose(often) if often and choices.chance(0.6) else choices.integer(low, high)
     specials = choices.chance(0.5) if spec.specials is None else spec.specials
-    b = Builder(choices, spec, opset=opset, ir_version=max(8, oldest_ir_version(opset)), specials=specials)
-    for _ in range(choices.integer(1, 3)):
+    b = Builder(
+        choices,
+        spec,
+        opset=opset,
+        ir_version=_ir_version(choices, opset),
+        specials=specials,
+        reference=choices.chance(0.02) if reference is None else reference,
+        overridable=choices.chance(0.08),
+        naming=Naming(choices, ODD) if choices.chance(0.1) else None,
+    )
+    for _ in range(choices.weighted((1, 2, 3), (4, 4, 2))):
         b.input(arrays.random_array(choices.numbers(), b.dtype(), b.shape()))
+    if not spec.ops and choices.chance(0.05):
+        _start_container(b)
     return b
 
 
-def _grow(b: Builder) -> None:
-    grow(b, b.choices.integer(1, b.spec.max_nodes))
+def _ir_version(choices: Choices, opset: int) -> int:
+    oldest = oldest_ir_version(opset)
+    if choices.chance(0.7):
+        return max(8, oldest)
+    return choices.integer(oldest, _NEWEST_IR_VERSION)
+
+
+def _start_container(b: Builder) -> None:
+    """A graph input that is a sequence or an optional of tensors."""
+    dtype = b.dtype("fi")
+    tensors = [
+        arrays.random_array(b.choices.numbers(), dtype, b.shape()) for _ in range(b.choices.integer(1, 3))
+    ]
+    if b.opset >= 15 and b.choices.chance(0.4):
+        content: Content = None if b.choices.chance(0.4) else tensors[0]
+        b.input(content, optional_of=dtype)
+    elif b.opset >= 11:
+        b.input(tensors)
 
 
 def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
-    """What may be taken and how often: recipes, and the operators that are made from their schemas."""
+    """What may be taken and how often: recipes, and the operators that are made from their schemas.
+
+    What is taken often comes first: it is the simple answer.
+    """
     found: list[Recipe | tuple[str, ...]] = []
     weights = []
-    for each in RECIPES:
+    for each in sorted(RECIPES, key=lambda recipe: -recipe.weight):
         if any(b.spec.allows(op_type) for op_type in each.op_types):
             found.append(each)
             weights.append(each.weight)
@@ -99,78 +156,4 @@ def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     return found, weights
 
 
-def _finish(b: Builder) -> ir.Model:
-    ends = _ends(b)
-    dims = {known.name: _dims(b, known) for known in b.inputs}
-    graph = helper.make_graph(
-        b.nodes,
-        "generated",
-        [declaration(known, dims[known.name]) for known in b.inputs],
-        [declaration(known, [None] * known.rank if known.is_tensor else None) for known in ends],
-        [tensor(known) for known in b.initializers],
-    )
-    proto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", b.opset)], ir_version=b.ir_version
-    )
-    model = ir.from_proto(proto)
-    model.meta[INPUTS] = _feeds(b, model, dims)
-    model.meta[SPECIALS] = b.specials
-    return model
-
-
-def _ends(b: Builder) -> list[Known]:
-    """Values that nothing reads and now and then an inner one; some of what is unused stays so."""
-    inner = b.values[len(b.inputs) :] or b.values
-    inner = [known for known in b.values if known not in b.inputs] or b.values
-    read = {name for node in b.nodes for name in node.input}
-    ends = [known for known in inner if known.name not in read or b.choices.chance(0.1)] or inner[-1:]
-    if len(ends) > 1 and b.choices.chance(0.3):
-        ends = ends[1:]
-    return ends
-
-
-def _dims(b: Builder, known: Known) -> list[int | str | None] | None:
-    """Declared dimensions: sizes, and where allowed symbols and unknown ones."""
-    if not known.is_tensor:
-        return None
-    if not b.spec.dynamic or not b.choices.chance(0.4):
-        return list(known.shape)
-    return [
-        b.choices.weighted((size, f"{known.name}_{axis}", None), (6, 3, 1))
-        for axis, size in enumerate(known.shape)
-    ]
-
-
-def _feeds(
-    b: Builder, model: ir.Model, dims: dict[str, list[int | str | None] | None]
-) -> list[dict[str, Content]]:
-    """The inputs at hand, and others, also of other sizes, as far as the model runs on them."""
-    feeds = [{known.name: known.content for known in b.inputs}]
-    session = Session(model)
-    for resized in (False, True):
-        feed = {known.name: _fresh(b, known, dims[known.name], resized) for known in b.inputs}
-        try:
-            session.run(feed)
-        except ExecutionError:
-            continue
-        feeds.append(feed)
-    return feeds
-
-
-def _fresh(b: Builder, known: Known, dims: list[int | str | None] | None, resized: bool) -> Content:
-    if not known.is_tensor or dims is None:
-        return known.content
-    if known.dtype.is_integer() and not resized:
-        return known.content  # it may be a shape or an index
-    shape = list(known.shape)
-    if resized:
-        shape = [
-            size if isinstance(dim, int) else b.choices.choose((2, 1, 3, 5))
-            for dim, size in zip(dims, shape, strict=True)
-        ]
-        if known.dtype.is_integer() and shape == list(known.shape):
-            return known.content
-    return arrays.random_array(b.choices.numbers(), known.dtype, shape)
-
-
-__all__ = ["INPUTS", "SPECIALS", "generate_model", "grow"]
+__all__ = ["begin_model", "generate_model", "grow"]

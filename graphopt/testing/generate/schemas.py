@@ -17,7 +17,7 @@ import onnx_ir as ir
 from graphopt.ir.ops import CONTROL_FLOW, has_schema, op_facts
 from graphopt.testing.generate import arrays
 from graphopt.testing.generate.builder import Builder
-from graphopt.testing.generate.known import Known, type_name
+from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.recipe import Unfit
 
 _FORMAL = onnx.defs.OpSchema.FormalParameterOption
@@ -90,7 +90,7 @@ def _operand(
         rank = like.rank if like is not None and like.is_tensor else 2
         length = b.choices.choose((1, rank))
         return b.ints([b.choices.choose((1, 0, 2, -1, 3)) for _ in range(length)])
-    fit = [value for value in b.visible() if type_name(value.content) in allowed]
+    fit = [value for value in b.visible() if value.type_name in allowed]
     if fit and not b.choices.chance(0.25):
         known = fit[b.choices.integer(0, len(fit) - 1)]
     else:
@@ -105,7 +105,7 @@ def _operand(
         else:
             shape = b.shape()
         known = b.constant(arrays.array(b.choices, dtype, shape, specials=b.specials))
-    types[parameter] = type_name(known.content)
+    types[parameter] = known.type_name
     return known
 
 
