@@ -1,0 +1,185 @@
+"""Make a model of what was grown: choose what of it is seen from outside, check it, and run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError, ModelError
+from graphopt.ir import verify
+from graphopt.testing.generate import arrays, dressing
+from graphopt.testing.generate.builder import Builder
+from graphopt.testing.generate.known import Content, Known
+from graphopt.testing.generate.protos import declaration, tensor
+from graphopt.testing.generate.recipe import Unfit
+from graphopt.testing.generate.runtime import Evaluated, Loaded
+
+INPUTS = "graphopt.inputs"
+"""Key of `Model.meta`: a list of sets of inputs on which a generated model runs, each arrays by name.
+
+A list of arrays stands for a sequence, None for an optional that is empty; an input that has a default may be
+missing.
+"""
+
+SPECIALS = "graphopt.specials"
+"""Key of `Model.meta`: whether a generated model may compute NaN, infinities and values that jump.
+
+Where it is False, its results move little when its floating-point inputs or intermediate results do, so that
+passes which round differently can be held to its numbers; where it is True, only passes that keep every bit
+can, and of others the types and shapes of what it computes.
+"""
+
+Dims = list[int | str | None] | None
+
+
+def finish(b: Builder) -> ir.Model:
+    """The model, as odd as the standard allows; see `INPUTS` and `SPECIALS`.
+
+    Raises:
+        Unfit: The whole is not valid or does not run, though every node does.
+    """
+    dims = {known.name: _dims(b, known) for known in b.inputs}
+    proto = _proto(b, dims)
+    dressed = dressing.dressed(b, proto)
+    try:
+        return _model(b, dressed, dims)
+    except (ExecutionError, ModelError) as error:
+        if dressed is proto:
+            raise Unfit(str(error)) from error
+    try:
+        return _model(b, proto, dims)
+    except (ExecutionError, ModelError) as error:
+        raise Unfit(str(error)) from error
+
+
+def _proto(b: Builder, dims: Mapping[str, Dims]) -> onnx.ModelProto:
+    proto = onnx.ModelProto(ir_version=b.ir_version)
+    proto.opset_import.add(domain="", version=b.opset)
+    graph = proto.graph
+    graph.name = "generated"
+    read = {name for node in b.nodes for name in dressing.reads(node)}
+    ends = _ends(b, read)
+    seen = read | {known.name for known in ends}
+    for known in b.inputs:
+        if known.name in seen or len(graph.input) == 0 or b.choices.chance(0.3):
+            graph.input.append(declaration(known, dims[known.name]))
+    for known in b.initializers:
+        if known.name in seen or b.choices.chance(0.05):
+            graph.initializer.append(tensor(known))
+            if not known.constant or b.ir_version < 4:
+                graph.input.append(declaration(known, known.shape))
+    for node in b.nodes:
+        if node.op_type != "Constant" or node.output[0] in seen or b.choices.chance(0.05):
+            graph.node.append(node)
+    static = all(isinstance(dim, int) for each in dims.values() for dim in each or ())
+    told = static and b.choices.chance(0.4)
+    for known in ends:
+        graph.output.append(declaration(known, known.shape if told and known.is_tensor else _unknown(known)))
+    return proto
+
+
+def _unknown(known: Known) -> Dims:
+    return [None] * known.rank if known.is_tensor else None
+
+
+def _ends(b: Builder, read: set[str]) -> list[Known]:
+    """Values that nothing reads, now and then one that is read, and seldom an input or a constant."""
+    outside = {known.name for known in b.inputs}
+    inner = [known for known in b.values if known.name not in outside]
+    ends = [known for known in inner if known.name not in read or b.choices.chance(0.1)] or inner[-1:]
+    if len(ends) > 1 and b.choices.chance(0.3):
+        ends = ends[1:]  # what leads to the first is dead
+    if b.choices.chance(0.04):
+        ends = [*ends, b.choices.choose([*b.inputs, *b.constants])]
+    if len(ends) > 1 and b.choices.chance(0.1):
+        ends = [ends[place] for place in b.choices.permutation(len(ends))]
+    return ends
+
+
+def _dims(b: Builder, known: Known) -> Dims:
+    """Declared dimensions: sizes, and where allowed symbols and unknown ones."""
+    if not known.is_tensor:
+        return None
+    if not b.spec.dynamic or not b.choices.chance(0.4):
+        return list(known.shape)
+    return [
+        b.choices.weighted((size, f"{known.name}_{axis}", None), (6, 3, 1))
+        for axis, size in enumerate(known.shape)
+    ]
+
+
+def _model(b: Builder, proto: onnx.ModelProto, dims: Mapping[str, Dims]) -> ir.Model:
+    """The model, held to everything.
+
+    Raises:
+        ExecutionError, ModelError: It is not valid, or does not run.
+    """
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:  # of several kinds, in C++
+        raise ModelError(str(error)) from error
+    runnable = Evaluated(proto) if b.by_reference else Loaded(proto)
+    feeds = _feeds(b, proto, runnable, dims)
+    model = ir.from_proto(proto)
+    verify(model)
+    model.meta[INPUTS] = feeds
+    model.meta[SPECIALS] = b.specials
+    return model
+
+
+def _feeds(
+    b: Builder, proto: onnx.ModelProto, runnable: Loaded | Evaluated, dims: Mapping[str, Dims]
+) -> list[dict[str, Content]]:
+    """The inputs at hand, and others, also of other sizes, as far as the model runs on them."""
+    present = {info.name for info in proto.graph.input}
+    inputs = [known for known in b.inputs if known.name in present]
+    feeds = [{known.name: known.content for known in inputs}]
+    results = runnable.run(feeds[0])
+    if not any(known.random for known in b.values) and not _same(results, runnable.run(feeds[0])):
+        raise ExecutionError("two runs differ")
+    defaults = [known for known in b.initializers if known.name in present and not known.constant]
+    for resized in (False, True):
+        feed = {known.name: _fresh(b, known, dims[known.name], resized) for known in inputs}
+        for known in b.choices.some(defaults, 0.5):
+            feed[known.name] = _fresh(b, known, list(known.shape), False)
+        try:
+            runnable.run(feed)
+        except ExecutionError:
+            continue
+        feeds.append(feed)
+    return feeds
+
+
+def _same(one: Mapping[str, Content], other: Mapping[str, Content]) -> bool:
+    return all(_same_content(content, other[name]) for name, content in one.items())
+
+
+def _same_content(one: Content, other: Content) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same_content, one, other))
+    if one is None or other is None or isinstance(one, list) or isinstance(other, list):
+        return one is other
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.dtype.kind in "OUS":
+        return bool(np.array_equal(one, other))
+    return one.tobytes() == other.tobytes()
+
+
+def _fresh(b: Builder, known: Known, dims: Dims, resized: bool) -> Content:
+    if not known.is_tensor or dims is None:
+        return known.content
+    if known.dtype.is_integer() and not resized:
+        return known.content  # it may be a shape or an index
+    shape = list(known.shape)
+    if resized:
+        shape = [
+            size if isinstance(dim, int) else b.choices.choose((2, 1, 3, 5))
+            for dim, size in zip(dims, shape, strict=True)
+        ]
+        if known.dtype.is_integer() and shape == list(known.shape):
+            return known.content
+    return arrays.random_array(b.choices.numbers(), known.dtype, shape)
