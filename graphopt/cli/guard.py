@@ -17,8 +17,8 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from graphopt.cli.console import StdoutError, data_alone_on_stdout, flush, tell, tell_labelled
-from graphopt.cli.interrupt import exit_code, signals_noted, told
+from graphopt.cli.console import StdoutError, data_alone_on_stdout, flush, tell_labelled
+from graphopt.cli.interrupt import exit_code, signals_noted
 from graphopt.errors import GraphoptError
 
 OK = 0
@@ -58,7 +58,6 @@ def _exit_code(command: Callable[[], int], *, debug: bool) -> int:
     except (Exception, KeyboardInterrupt) as error:
         # Once a signal came, whatever was raised may be what libraries made of it.
         if came or isinstance(error, KeyboardInterrupt):
-            tell(told(came))
             return exit_code(came)
         if debug:
             traceback.print_exc()

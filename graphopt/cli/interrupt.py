@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 _BASE = 128
 """Of the exit codes of programs that a signal ended, as shells give them."""
+_HANGUP = 1
+"""SIGHUP, which Windows does not know."""
 
 
 class InterruptedBySignal(KeyboardInterrupt):
@@ -48,6 +50,7 @@ def exit_code(came: list[int]) -> int:
     return _BASE + (came[0] if came else signal.SIGINT)
 
 
-def told(came: list[int]) -> str:
-    """What to say about them."""
-    return "terminated" if came and came[0] != signal.SIGINT else "interrupted"
+def told(code: object) -> str | None:
+    """What to say about an exit code, if it is that of a signal."""
+    words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", _HANGUP: "terminated"}
+    return words.get(code - _BASE) if isinstance(code, int) else None
