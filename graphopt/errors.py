@@ -6,6 +6,8 @@ Each names the node, value or file, what was expected and what was found, and ca
 
 from __future__ import annotations
 
+_LONGEST_MESSAGE = 4000
+
 
 class GraphoptError(Exception):
     """Base of every deliberate error.
@@ -16,12 +18,20 @@ class GraphoptError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        message = _shortened(message)
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
         return self.message
+
+
+def _shortened(message: str) -> str:
+    """Both ends of a message that quotes a name of a million letters."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    return f"{message[: _LONGEST_MESSAGE // 2]} ... {message[-_LONGEST_MESSAGE // 4 :]}"
 
 
 class ModelError(GraphoptError):

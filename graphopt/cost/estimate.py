@@ -119,7 +119,8 @@ class _Estimator:
         elif node.op_type == "Scan":
             scanned = self.shape(node.inputs[-attribute_int(node, "num_scan_inputs", 1)])
             axes = attribute_ints(node, "scan_input_axes")
-            trips = scanned[axes[0] if axes else 0] if scanned else None
+            axis = axes[0] if axes else 0
+            trips = scanned[axis] if scanned and -len(scanned) <= axis < len(scanned) else None
         if trips is None:
             self.notes.append(
                 f"{_operator(node)} {_name(node)}: its trip count is not known; one trip is counted"

@@ -369,7 +369,7 @@ class _Prober:
     def elements(self, bindings: Mapping[str, int]) -> int:
         """Elements of all inputs together, sequences and unknown ranks counted roughly."""
         return sum(
-            math.prod(bindings[dim] if isinstance(dim, str) else dim for dim in dims or ())
+            math.prod(max(1, bindings[dim] if isinstance(dim, str) else dim) for dim in dims or ())
             for dims in self.space.dims.values()
         )
 

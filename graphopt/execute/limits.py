@@ -1,4 +1,4 @@
-"""What running a model may take: time of a processor and memory, so that a check ends whatever the model says.
+"""What running a model may take, time and memory, so that a check ends whatever the model says.
 
 A run that reaches a limit is told to stop; one that does not is left behind in its thread. Nothing here knows
 what is being run.
@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import onnx_ir as ir
 
@@ -26,9 +26,11 @@ BYTES_PER_WEIGHT_BYTE = 4
 _LOOK_SECONDS = 0.02
 _GRACE_SECONDS = 1.0
 """How long a run that was told to stop may go on: it stops between two nodes."""
+_GRACE_SECONDS_IN_NEED = 0.2
+"""The same where it was told so because memory is short."""
 _WALL_FACTOR = 4
 """A run that mostly waits ends after so many times its processor time."""
-_OVERHEAD = 1.5
+_OVERHEAD = 1.3
 """Of the process over what the runtime's arena holds: copies of outputs, temporary buffers of kernels."""
 _MEBIBYTE = 1 << 20
 
@@ -74,18 +76,18 @@ class Budget:
         Raises:
             LimitError: It took too long, or the process grew too large.
         """
-        worker = _Worker(work)
-        reason = None
+        worker: _Worker[T] = _Worker(work)
         begun = time.monotonic()
-        deadline = None
+        reason: str | None = None
+        deadline = 0.0
         while not worker.wait(_LOOK_SECONDS):
             now = time.monotonic()
             if reason is None:
                 reason = self._reason_against(worker, now - begun)
                 if reason is not None:
-                    deadline = now + _GRACE_SECONDS
+                    deadline = now + (_GRACE_SECONDS if reason == self._too_long else _GRACE_SECONDS_IN_NEED)
                     stop()
-            elif deadline is not None and now > deadline:
+            elif now > deadline:
                 _left_behind.append(worker.thread)
                 break
         self._left -= worker.seconds(time.monotonic() - begun)
@@ -99,13 +101,21 @@ class Budget:
 
     def too_large(self) -> LimitError:
         """The error that says that there is too little memory."""
-        return self.error(f"takes more than {self.peak_bytes // _MEBIBYTE} MiB of memory")
+        return self.error(self._too_much)
 
-    def _reason_against(self, worker: _Worker, elapsed: float) -> str | None:
+    @property
+    def _too_much(self) -> str:
+        return f"takes more than {self.peak_bytes // _MEBIBYTE} MiB of memory"
+
+    @property
+    def _too_long(self) -> str:
+        return f"takes longer than {self._seconds:g} s"
+
+    def _reason_against(self, worker: _Worker[T], elapsed: float) -> str | None:
         if worker.seconds(elapsed) > self._left or elapsed > _WALL_FACTOR * self._left + _GRACE_SECONDS:
-            return f"takes longer than {self._seconds:g} s"
+            return self._too_long
         if _resident_bytes() > self._most_resident:
-            return f"takes more than {self.peak_bytes // _MEBIBYTE} MiB of memory"
+            return self._too_much
         return None
 
 
@@ -125,8 +135,8 @@ def check_budget(model: ir.Model, seconds: float | None = None, peak_bytes: int 
         BASE_SECONDS + SECONDS_PER_WEIGHT_BYTE * stored if seconds is None else seconds,
         BASE_BYTES + BYTES_PER_WEIGHT_BYTE * stored if peak_bytes is None else peak_bytes,
         what="running the model to check it",
-        hint="raise --check-timeout or --memory-limit, give smaller sizes with --shape, or write it unchecked "
-        "with --no-check",
+        hint="raise --check-timeout or --memory-limit, give smaller sizes with --shape, "
+        "or write it unchecked with --no-check",
     )
 
 
@@ -169,13 +179,13 @@ def _offer_arena(ort: Any, peak_bytes: int) -> None:
     ort.create_and_register_allocator(place, ort.OrtArenaCfg(settings))
 
 
-class _Worker:
+class _Worker(Generic[T]):
     """Work in a daemon thread, and the processor time that it has taken."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self._work = work
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work: Callable[[], T] | None = work
         self._done = threading.Event()
-        self._result: Any = None
+        self._result: list[T] = []
         self._error: BaseException | None = None
         self._seconds: float | None = None
         self._clock: int | None = None
@@ -195,19 +205,25 @@ class _Worker:
                 return time.clock_gettime(self._clock)
         return elapsed
 
-    def result(self) -> Any:
-        """What the work returned; raises what it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._result
+    def result(self) -> T:
+        """What the work returned; raises what it raised. To be asked once."""
+        error, self._error = self._error, None
+        if error is None:
+            return self._result.pop()
+        try:
+            raise error
+        finally:  # its traceback leads to this frame, and what the work held would live on in a cycle
+            del error
 
     def _run(self) -> None:
         if hasattr(time, "pthread_getcpuclockid"):
             self._clock = time.pthread_getcpuclockid(threading.get_ident())
+        assert self._work is not None
         try:
-            self._result = self._work()
+            self._result.append(self._work())
         except BaseException as error:  # told to whoever waits
             self._error = error
+        self._work = None
         if self._clock is not None:
             self._seconds = time.clock_gettime(self._clock)
         self._done.set()

@@ -37,6 +37,9 @@ _NODE_NUMBER = re.compile(r"(?:Name:|node with name |Node \(|, )['\"(]?#(\d+)")
 
 _OUT_OF_MEMORY = ("is smaller than requested bytes", "Failed to allocate memory", "bad_alloc")
 
+_LONGEST_MESSAGE = 10_000
+"""onnxruntime quotes names, which may be of any length."""
+
 _FALLBACK_SIGNS = (
     "NOT_IMPLEMENTED",
     "No Op registered for",
@@ -158,8 +161,8 @@ class Session:
             `ml_dtypes` arrays.
 
         Raises:
-            ExecutionError: an input is missing or does not fit, a node failed (`NodeFailure`), or the budget is
-                spent (`LimitError`).
+            ExecutionError: an input is missing or does not fit, or a node failed (`NodeFailure`).
+            LimitError: the budget is spent.
         """
         return self._run(inputs, self.output_names)
 
@@ -268,7 +271,7 @@ class Session:
         raise self._failure(failure, loading=True) from failure
 
     def _failure(self, error: Exception, *, loading: bool = False) -> NodeFailure:
-        text = str(error)
+        text = str(error)[:_LONGEST_MESSAGE]
         positions = [int(found) for found in _NODE_NUMBER.findall(text)]
         position = positions[-1] if positions and positions[-1] < len(self._nodes) else None
         message = _clean(text)
@@ -393,7 +396,7 @@ def _first_line(error: Exception) -> str:
 
 def _clean(text: str) -> str:
     """onnxruntime's message without its error prefix, source paths, C++ signatures and our node numbers."""
-    text = text.split("Status Message: ")[-1]
+    text = text[:_LONGEST_MESSAGE].split("Status Message: ")[-1]
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
     text = re.sub(r"/onnxruntime_src/\S+:\d+ .*?\)(?: const)? (?=\w)", "", text)
     return " ".join(text.split()).removeprefix("FAIL: ")

@@ -10,7 +10,7 @@ import onnx.defs
 
 from graphopt.errors import ModelError
 from graphopt.io.names import check_text, told
-from graphopt.io.tensors import TensorChecker
+from graphopt.io.tensors import TensorChecker, check_rank
 from graphopt.io.versions import READABLE_TYPES
 
 _Kind = onnx.AttributeProto
@@ -70,17 +70,22 @@ class AttributeChecker:
                     raise ModelError(f"{what} has no type and no value", hint="export the model again")
                 self._notes.append(f"{what} had no type; it is {_Kind.AttributeType.Name(attribute.type)}")
             if not attribute.ref_attr_name:
-                self.check(attribute, what)
+                self.check(attribute, what, of_standard=not node.domain)
                 _check_element_type(node, attribute, what)
 
-    def check(self, attribute: onnx.AttributeProto, what: str) -> None:
-        """Check the value of one attribute, which messages call `what`."""
+    def check(self, attribute: onnx.AttributeProto, what: str, *, of_standard: bool = False) -> None:
+        """Check the value of one attribute, which messages call `what`.
+
+        Strings of operators of the standard are text; those of others may be any bytes.
+        """
         kind = attribute.type
         if kind not in _FIELD_OF_TYPE:
             raise ModelError(f"{what} has no type")
         if kind in _NUMBERS:
             if not attribute.HasField(_FIELD_OF_TYPE[kind]):
                 _refuse_other_value(attribute, what)
+            if kind == _Kind.STRING and of_standard:
+                _check_text([attribute.s], what)
         elif kind in _MESSAGES:
             if not attribute.HasField(_FIELD_OF_TYPE[kind]):
                 raise ModelError(f"{what} has no value")
@@ -115,6 +120,7 @@ class AttributeChecker:
         tensor = getattr(proto, kind)
         if tensor.elem_type not in _ELEMENT_TYPES:
             raise ModelError(f"{what} has the element type {tensor.elem_type}, which is not one that runs")
+        check_rank(len(tensor.shape.dim), what)
         for dim in tensor.shape.dim if tensor.HasField("shape") else ():
             if dim.dim_value < 0:
                 self._notes.append(f"{what} was declared with the dimension {dim.dim_value}; it is unknown")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import stat
 import warnings
 
@@ -46,6 +47,11 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"<html", "a web page", "download the file itself"),
     (8, b'{"', "a safetensors file: weights without a graph", "export the model to ONNX"),
 )
+
+# Far beyond what control flow nested as deep as a binary file can be takes.
+_DEEPEST_TEXT = 500
+_QUOTED_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\](){}<>]', re.DOTALL)
+_OPENING, _CLOSING = (b"[", b"(", b"{", b"<"), (b"]", b")", b"}", b">")
 
 
 def format_of(path: str) -> str:
@@ -122,6 +128,11 @@ def _read_text(path: str) -> onnx.ModelProto:
     kind = format_of(path)
     with open(path, "rb") as file:
         data = file.read()
+    if _depth(data) > _DEEPEST_TEXT:
+        raise LoadError(
+            f"{path!r} is nested more than {_DEEPEST_TEXT} deep",
+            hint="the file may be damaged; export it again",
+        )
     try:
         # onnx warns that its text form is experimental; whoever names a file so knows.
         with warnings.catch_warnings():
@@ -129,6 +140,18 @@ def _read_text(path: str) -> onnx.ModelProto:
             return onnx.load_model_from_string(data, format=kind)
     except Exception as error:  # each format has parser errors of its own
         raise LoadError(f"{path!r} is not a model in the {kind} format: {_first_line(error)}") from error
+
+
+def _depth(text: bytes) -> int:
+    """How deep brackets are nested outside of quoted strings: parsers of texts follow them by recursion."""
+    depth = deepest = 0
+    for bracket in _QUOTED_OR_BRACKET.findall(text):
+        if bracket in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif bracket in _CLOSING:
+            depth -= 1
+    return deepest
 
 
 def _first_line(error: Exception) -> str:

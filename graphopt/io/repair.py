@@ -7,22 +7,23 @@ interface never changes, and no number of a tensor is looked at.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
 
 from graphopt.errors import ModelError
+from graphopt.io.arguments import check_arguments
 from graphopt.io.attributes import AttributeChecker
+from graphopt.io.calls import Call, call_of, check_arity, check_calls
 from graphopt.io.names import FreshNames, bodies, check_text, listed, nested_nodes, told, value_names
-from graphopt.io.order import find_cycle, sort_nodes
+from graphopt.io.order import sort_nodes
 from graphopt.io.scopes import Scope
 from graphopt.io.tensors import TensorChecker
 
 # No file holds more: protobuf stops at 100 messages, and each body lies three below the graph around it.
 DEEPEST_BODY = 33
-
-_Call = tuple[str, str, str]
 
 
 def repair_model(proto: onnx.ModelProto, tensors: TensorChecker, notes: list[str]) -> None:
@@ -41,22 +42,21 @@ def repair_model(proto: onnx.ModelProto, tensors: TensorChecker, notes: list[str
         raise ModelError(
             "the graph has no outputs, so that there is nothing to compute", hint="name its outputs"
         )
-    calls: dict[_Call, list[_Call]] = {}
+    calls: dict[Call, Counter[Call]] = {}
+    functions: dict[Call, onnx.FunctionProto] = {}
     for function in proto.functions:
         called = (function.domain, function.name, function.overload)
-        if called in calls:
+        if called in functions:
             raise ModelError(f"two functions are named {function.name!r} in the domain {function.domain!r}")
         if not function.opset_import:
             function.opset_import.extend(proto.opset_import)
             notes.append(f"the function {function.name!r} declared no opset; it has the model's")
+        functions[called] = function
         calls[called] = _Walk(function.opset_import, tensors, notes).function(function)
-    cycle = find_cycle(calls)
-    if cycle:
-        names = " -> ".join(name for _, name, _ in [*cycle, cycle[0]])
-        raise ModelError(
-            f"functions call each other in a circle: {names}", hint="ONNX functions cannot be recursive"
-        )
-    _Walk(proto.opset_import, tensors, notes).main_graph(proto.graph)
+    main = _Walk(proto.opset_import, tensors, notes).main_graph(proto.graph)
+    check_calls(calls, main)
+    for nodes in (proto.graph.node, *(function.node for function in proto.functions)) if functions else ():
+        check_arity(list(nested_nodes(nodes)), functions)
 
 
 class _Walk:
@@ -74,18 +74,19 @@ class _Walk:
         self._tensors = tensors
         self._notes = notes
         self._attributes = AttributeChecker(tensors, notes)
-        self._calls: dict[_Call, None] = {}
+        self._calls: Counter[Call] = Counter()
         self._node_names: set[str] = set()
         self._twice_named: list[str] = []
 
-    def main_graph(self, graph: onnx.GraphProto) -> None:
-        """Check and repair the main graph and the bodies in it."""
+    def main_graph(self, graph: onnx.GraphProto) -> Counter[Call]:
+        """Check and repair the main graph and the bodies in it; how often it calls each operator."""
         self._name_from(graph.node, (item.name for item in (*graph.input, *graph.output, *graph.initializer)))
         self._graph(graph, None, "the graph", 0)
         self._finish("the model")
+        return self._calls
 
-    def function(self, function: onnx.FunctionProto) -> list[_Call]:
-        """Check and repair a function; the operators and functions it calls."""
+    def function(self, function: onnx.FunctionProto) -> Counter[Call]:
+        """Check and repair a function; how often it calls each operator and function."""
         where = f"the function {function.name!r}"
         self._name_from(function.node, (*function.input, *function.output))
         _refuse_repeated(function.input, f"inputs of {where}")
@@ -99,7 +100,7 @@ class _Walk:
             _check_kept(name, scope)
         self._order(function.node, scope)
         self._finish(where)
-        return list(self._calls)
+        return self._calls
 
     def _name_from(self, nodes: Sequence[onnx.NodeProto], more: Iterable[str]) -> None:
         self._fresh = FreshNames(lambda: itertools.chain(value_names(nodes), more))
@@ -177,12 +178,13 @@ class _Walk:
             check_text(node.name, f"the name of {told(node)}")
             if not node.op_type:
                 raise ModelError(f"a node of {scope.where} has no operator: {told(node)}")
-            self._calls[node.domain, node.op_type, node.overload] = None
+            self._calls[call_of(node)] += 1
             for index, name in enumerate(node.input):
                 if name and (given := scope.look_up(name, node)) != name:
                     node.input[index] = given
             if node.attribute:
                 self._attributes.check_node(node, self._versions.get(node.domain))
+                check_arguments(node)
                 for body in bodies(node):
                     self._graph(body, scope, f"the body {body.name!r} of {told(node)}", depth + 1)
             for index, name in enumerate(node.output):

@@ -20,6 +20,8 @@ from graphopt.io.versions import READABLE_TYPES
 
 # NumPy's limit on the bytes of an array, with its zero dimensions left out.
 _LARGEST_ARRAY = 2**63 - 1
+# NumPy's limit on the dimensions of an array.
+MOST_DIMENSIONS = 64
 # A sparse tensor becomes a dense one when it is read; beyond this the file is more likely wrong than useful.
 LARGEST_DENSIFIED_BYTES = 256 * 2**20
 
@@ -83,6 +85,7 @@ class TensorChecker:
         self.check(sparse.indices, f"the indices of {what}")
         if _Proto.EXTERNAL in (sparse.values.data_location, sparse.indices.data_location):
             raise ModelError(f"{what} is sparse and kept in external data, which is not supported")
+        check_rank(len(sparse.dims), what)
         dims = tuple(sparse.dims)
         count = _count(dims, what)
         values = ir.serde.deserialize_tensor(sparse.values)
@@ -184,6 +187,7 @@ def declared_size(tensor: onnx.TensorProto, what: str) -> tuple[int, int]:
     """
     if tensor.data_type not in READABLE_TYPES:
         raise ModelError(f"{what} has the element type {tensor.data_type}, which is not one that runs")
+    check_rank(len(tensor.dims), what)
     count = _count(tensor.dims, what)
     if tensor.data_type == _Proto.STRING:
         return count, 0
@@ -191,6 +195,12 @@ def declared_size(tensor: onnx.TensorProto, what: str) -> tuple[int, int]:
     if math.prod(dim for dim in tensor.dims if dim) * bits // 8 > _LARGEST_ARRAY:
         raise ModelError(f"{what} declares {list(tensor.dims)}, more than any machine can address")
     return count, packed_bytes(count, bits)
+
+
+def check_rank(rank: int, what: str) -> None:
+    """Raise `ModelError` for more dimensions than arrays have."""
+    if rank > MOST_DIMENSIONS:
+        raise ModelError(f"{what} has {rank} dimensions; at most {MOST_DIMENSIONS} are read")
 
 
 def find_external(model_path: str, location: str) -> tuple[str, str] | None:

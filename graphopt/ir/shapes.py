@@ -19,6 +19,8 @@ from graphopt.ir.ops import subgraphs
 
 SYMBOLIC_VALUE_KEY = "pkg.onnx_shape_inference.sym_data"
 _CONTEXT_KEY = "graphopt.shape_context"
+_NO_SIZE = 1 << 63
+"""Sizes have 63 bits; arithmetic on false ones leads beyond."""
 
 
 @dataclasses.dataclass
@@ -304,6 +306,12 @@ def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
                 context.name_anonymous_dims(value)  # type: ignore[attr-defined]
     except Exception as error:  # a third party's inference must not stop ours
         report.errors.append(f"{node.op_type} {node.name!r}: {error}")
+    for value in node.outputs:
+        if value.shape is not None and any(
+            isinstance(dim, int) and not 0 <= dim < _NO_SIZE for dim in value.shape
+        ):
+            report.errors.append(f"{node.op_type} {node.name!r}: a size of {value.name!r} cannot be")
+            _forget_claims(value)
 
 
 def _seed_bodies(node: ir.Node) -> None:

@@ -129,12 +129,45 @@ def fits_schema(node: ir.Node, scope: Scope) -> str | None:
     return None
 
 
+def bodies_fit(node: ir.Node, scope: Scope) -> str | None:
+    """Bodies of control flow take and return as many values as the node gives and takes."""
+    arity = _BODY_ARITIES.get(node.op_type)
+    if arity is None or node.domain:
+        return None
+    taken, returned = arity(node, scope.opsets.get("", 1))
+    for body in subgraphs(node):
+        if len(body.inputs) != taken:
+            return f"the body {body.name!r} of {_told(node)} has {len(body.inputs)} inputs, expected {taken}"
+        if len(body.outputs) < returned:
+            found = len(body.outputs)
+            return f"the body {body.name!r} of {_told(node)} has {found} outputs, expected {returned}"
+    return None
+
+
+def _if_arity(node: ir.Node, version: int) -> tuple[int, int]:
+    return 0, len(node.outputs)
+
+
+def _loop_arity(node: ir.Node, version: int) -> tuple[int, int]:
+    return max(len(node.inputs), 2), 1 + len(node.outputs)
+
+
+def _scan_arity(node: ir.Node, version: int) -> tuple[int, int]:
+    lengths = 1 if version < 9 else 0  # the first input held the lengths of sequences
+    return len(node.inputs) - lengths, len(node.outputs)
+
+
+_BODY_ARITIES = {"If": _if_arity, "Loop": _loop_arity, "Scan": _scan_arity}
+"""How many inputs a body has, and the fewest outputs."""
+
+
 NODE_RULES: tuple[NodeRule, ...] = (
     single_definition,
     inputs_defined,
     known_operator,
     in_its_graph,
     fits_schema,
+    bodies_fit,
 )
 
 

@@ -193,7 +193,8 @@ def transposition(node: ir.Node) -> Perm | None:
     if node.op_type == "Transpose":
         if value.shape is None:
             return None
-        return tuple(permutation(node))
+        perm = tuple(permutation(node))
+        return perm if sorted(perm) == list(range(len(value.shape))) else None
     if node.op_type == "Reshape" and value.shape is not None and node.outputs[0].shape is not None:
         return moved_ones(value.shape.dims, node.outputs[0].shape.dims)
     return None
