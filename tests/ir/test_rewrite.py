@@ -25,6 +25,7 @@ from graphopt.ir import (
     verify,
 )
 from graphopt.ir.pattern import NOT_COMPUTED, Op, needed_makers
+from graphopt.ir.rewrite import VISITS_PER_NODE, WANTED_OPSET_KEY
 from graphopt.testing import parse_model
 
 
@@ -209,3 +210,135 @@ def test_a_rule_may_replace_values_beside_the_root_s() -> None:
     model, changes = run(text, add_of_neg)
     assert changes.count == 1 and ops(model) == ["Mul", "Sub"]
     assert [value.name for value in model.graph.outputs] == ["y", "n"]
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_rules_that_undo_each_other_come_to_an_end(backwards: bool) -> None:
+    @rule(op("Relu", var("x")))
+    def to_elu(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Elu", [x])
+
+    @rule(op("Elu", var("x")))
+    def to_relu(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Relu", [x])
+
+    model = parse_model("g (float[2] x) => (float[2] y) { t = Relu(x) y = Elu(t) }")
+    changes = Changes()
+    rewrite(model, [to_elu, to_relu], changes, backwards=backwards)
+    verify(model)
+    assert VISITS_PER_NODE <= changes.count <= 3 * VISITS_PER_NODE
+
+
+def test_a_constant_takes_over_the_name_of_what_it_replaces() -> None:
+    @rule(op("Shape", var("x")))
+    def to_constant(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.ints([2, 3], "sizes")
+
+    text = "g (float[2,3] x) => (int64[2] y, int64[2] z) { y = Shape(x) s = Shape(x) z = Neg(s) }"
+    model = parse_model(text)
+    rewrite(model, [to_constant], Changes())
+    verify(model)
+    assert list(model.graph.initializers) == ["y", "s"]
+    assert all(
+        name == value.const_value.name
+        for name, value in model.graph.initializers.items()
+        if value.const_value
+    )
+
+
+def test_later_nodes_come_first_where_asked() -> None:
+    @rule(op("Relu", var("x"), name="node"))
+    def note(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
+        seen.append(str(node.outputs[0].name))
+        raise Reject("seen")
+
+    model = parse_model("g (float[2] x) => (float[2] c) { a = Relu(x) b = Relu(a) c = Relu(b) }")
+    for backwards, order in ((False, ["a", "b", "c"]), (True, ["c", "b", "a"])):
+        seen: list[str] = []
+        rewrite(model, [note], Changes(), backwards=backwards)
+        assert seen == order
+
+
+def test_a_refusal_is_counted_where_its_node_is_still_there() -> None:
+    @rule(op("Neg", op("Relu", var("x"), name="relu", shared=True)))
+    def refuse_once(tape: Tape, relu: ir.Node, x: ir.Value) -> ir.Value:
+        raise Reject("never")
+
+    @rule(op("Abs", op("Neg", var("x"))))
+    def drop_sign(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Abs", [x])
+
+    text = "g (float[2] x) => (float[2] y) { a = Relu(x) b = Neg(a) y = Abs(b) }"
+    _, changes = run(text, refuse_once, drop_sign)
+    assert changes.count == 1
+    assert not changes.refusals
+
+
+def test_further_outputs_in_use_keep_a_node() -> None:
+    @rule(op("Split", var("x"), rest("_")))
+    def first_half(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Relu", [x])
+
+    used = "g (float[4] x) => (float[2] y, float[2] z) { y, z = Split <axis = 0, num_outputs = 2> (x) }"
+    _, changes = run(used, first_half)
+    assert changes.refusals == {"first-half: a further output is in use": 1}
+
+
+def test_an_older_opset_is_refused_and_the_wish_left() -> None:
+    @rule(op("Relu", var("x")))
+    def needs_more(tape: Tape, x: ir.Value) -> ir.Value:
+        tape.require_opset(tape.opset)
+        tape.require_opset(tape.opset + 1)
+        return x
+
+    model, changes = run("g (float[2] x) => (float[2] y) { t = Relu(x) y = Neg(t) }", needs_more)
+    opset = model.opset_imports[""]
+    assert changes.refusals == {f"needs-more: needs opset {opset + 1}, and the model is at {opset}": 1}
+    assert model.meta[WANTED_OPSET_KEY] == {opset + 1: ["needs-more"]}
+
+
+def test_attributes_of_a_function_that_refer_to_its_parameters_stay() -> None:
+    model = parse_model("""<ir_version: 9, opset_import: ["" : 18, "local" : 1]>
+    g (float[2,3] x) => (float[2,3] y) { y = local.f <axis = 1> (x) }
+    <domain: "local", opset_import: ["" : 18]> f <axis> (x) => (y)
+    { t = Softmax <axis : int = @axis> (x) y = Identity(t) }""")
+
+    @rule(op("Softmax", var("x")))
+    def drop_softmax(tape: Tape, x: ir.Value) -> ir.Value:
+        return x
+
+    changes = Changes()
+    rewrite(model, [drop_softmax], changes)
+    assert changes.count == 0
+
+
+def test_the_same_variable_twice_means_the_same_value() -> None:
+    @rule(op("Mul", var("x"), var("x")))
+    def square(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Pow", [x, tape.const(np.float32(2))])
+
+    text = "g (float[2] x, float[2] o) => (float[2] y, float[2] z) { y = Mul(x, x) z = Mul(x, o) }"
+    model, changes = run(text, square)
+    assert changes.count == 1 and ops(model) == ["Pow", "Mul"]
+
+
+@pytest.mark.parametrize(("body", "hits"), [("Sub(t, c)", 1), ("Sub(c, t)", 0), ("Add(c, t)", 1)])
+def test_operands_of_other_operators_keep_their_places(body: str, hits: int) -> None:
+    @rule(op(("Sub", "Add"), op("Relu", var("x")), const("c")))
+    def to_elu(tape: Tape, x: ir.Value, c: ir.Value) -> ir.Value:
+        return tape.op("Elu", [x])
+
+    _, changes = run(
+        f"g (float[2] x) => (float[2] y) <float c = {{1.0}}> {{ t = Relu(x) y = {body} }}", to_elu
+    )
+    assert changes.count == hits
+
+
+@pytest.mark.parametrize(("body", "hits"), [("Clip(x)", 1), ("Clip(x, low)", 1), ("Clip(x, , low)", 0)])
+def test_optional_inputs_may_be_absent_and_others_must_be(body: str, hits: int) -> None:
+    @rule(op("Clip", var("x"), const("low", optional=True)))
+    def to_relu(tape: Tape, x: ir.Value, low: ir.Value | None) -> ir.Value:
+        return tape.op("Relu", [x])
+
+    _, changes = run(f"g (float[2] x) => (float[2] y) <float low = {{0.0}}> {{ y = {body} }}", to_relu)
+    assert changes.count == hits

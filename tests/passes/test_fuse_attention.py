@@ -695,6 +695,9 @@ def test_queries_keys_and_values_stacked_by_one_product() -> None:
     assert run.ops == ["Split", "Attention"]
 
 
+ADDED = {"weighting": "c0 = MatMul(w, vh) c = Mul(c0, r)"}
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
@@ -743,6 +746,26 @@ def test_queries_keys_and_values_stacked_by_one_product() -> None:
         (
             {"softmax": "w = Sigmoid(z)"},
             "attention: the weights come from a Sigmoid, not from a softmax",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) a = Where(seen, p, low) t = Tanh(a) s = Mul(t, scale)"},
+            "attention: a mask is laid over the scores before they are capped",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) a = Tanh(p) t = Tanh(a) s = Mul(t, scale)"},
+            "attention: the scores pass Tanh, and are not scaled back by a positive bound",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) t = Tanh(p) s = Mul(t, negative)"},
+            "attention: the scores pass Tanh, and are not scaled back by a positive bound",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) s = Mul(p, scale) r = ReduceMax <keepdims = 1> (s)", **ADDED},
+            "attention: its scores or weights are used elsewhere too",
+        ),
+        (
+            {"scores": "p = MatMul(qh, kt) d = Cast <to = 11> (p) s = Cast <to = 1> (d)"},
+            "attention: the scores are cast to DOUBLE",
         ),
     ],
 )
