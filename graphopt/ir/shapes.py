@@ -312,6 +312,8 @@ def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
         ):
             report.errors.append(f"{node.op_type} {node.name!r}: a size of {value.name!r} cannot be")
             _forget_claims(value)
+        if value.type is not None and value.dtype is None:
+            value.type = None  # a tensor, or a sequence of them, of nobody knows what
 
 
 def _seed_bodies(node: ir.Node) -> None:

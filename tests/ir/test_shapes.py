@@ -263,3 +263,37 @@ def test_computed_axes_and_sizes_leave_dimensions_open(nodes: str, rank: int | N
     shape = model.graph.outputs[0].shape
     assert (None if shape is None else len(shape)) == rank
     assert shape is None or not isinstance(shape[1], int)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "length"),
+    [(-9, -99, -2, 1), (-9, 2, 1, 2), (9, -99, -1, 4), (-1, 0, -2, 2), (3, 1, 1, 0), (5, 9, 1, 0)],
+)
+def test_the_length_of_a_slice(start: int, end: int, step: int, length: int) -> None:
+    model = parse_model(
+        "g (float[4] x) => (y) "
+        f"<int64[1] s = {{{start}}}, int64[1] e = {{{end}}}, int64[1] a = {{0}}, int64[1] t = {{{step}}}> "
+        "{ y = Slice (x, s, e, a, t) }"
+    )
+    infer_shapes(model)
+    assert static_shape(model.graph.outputs[0]) == (length,)
+
+
+def test_a_window_wider_than_its_input_leaves_the_size_open() -> None:
+    model = parse_model("g (float[1,1,1] x) => (y) { y = LpPool <kernel_shape = [2], strides = [2]> (x) }")
+    infer_shapes(model)
+    shape = model.graph.outputs[0].shape
+    assert shape is not None and not isinstance(shape[2], int)
+
+
+def test_a_type_without_elements_is_none() -> None:
+    model = parse_model(
+        """<ir_version: 9, opset_import: ["" : 18, "f" : 1]>
+        g (float[2] x, int64 i) => (float[2] y) { y = f.pick (x, i) }
+        <domain: "f", opset_import: ["" : 18]> pick (a, k) => (b)
+        { s = SequenceConstruct (a, a) b = SequenceAt (s, k) }"""
+    )
+    infer_shapes(model)
+    (function,) = model.functions.values()
+    assert [node.outputs[0].type for node in function] == [None, None]
+    assert ir.to_proto(model)
