@@ -1,12 +1,16 @@
 """Recipes of operators whose operands must fit each other, one file a family; importing registers them."""
 
+from __future__ import annotations
+
 from graphopt.testing.generate.recipes import (
     attention,
+    branches,
     casts,
     convolution,
     dropout,
     elementwise,
     logic,
+    loops,
     normalization,
     optionals,
     pieces,
@@ -28,11 +32,13 @@ from graphopt.testing.generate.recipes import (
 
 __all__ = [
     "attention",
+    "branches",
     "casts",
     "convolution",
     "dropout",
     "elementwise",
     "logic",
+    "loops",
     "normalization",
     "optionals",
     "pieces",
