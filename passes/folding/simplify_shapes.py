@@ -99,13 +99,19 @@ def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
                     array = np.array(elements, dtype=output.dtype.numpy()).reshape(shape)
                     make_constant(output, ir.Tensor(array, dtype=output.dtype, name=output.name))
                     changes.add("known elements")
-                    if not any(map(_is_in_use, node.outputs)):
-                        remove_node(node)  # it would stay without a name for its output
+                    _remove_unused(node)
                 continue
             key = (output.dtype, shape, output.metadata_props[SYMBOLIC_VALUE_KEY])
             first = known.setdefault(key, output)
             if first is not output and _replace(output, first):
                 changes.add("elements of an earlier value")
+                _remove_unused(node)
+
+
+def _remove_unused(node: ir.Node) -> None:
+    """Remove a node whose outputs have all been replaced: one that gave its name away must not stay."""
+    if not any(map(_is_in_use, node.outputs)):
+        remove_node(node)
 
 
 def _is_in_use(value: ir.Value) -> bool:

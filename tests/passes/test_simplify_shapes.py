@@ -363,7 +363,7 @@ def test_one_of_several_outputs_becomes_a_constant() -> None:
         """,
         """
         agraph (float[N, M] x) => (int64[1] y, int64[1] z) <int64[1] a = {0}, int64[1] b = {1}>
-        { s = Shape(x)  y = Slice(s, a, b)  t = Shape(x)  u = Slice(t, a, b)  z = Add(u, b) }
+        { s = Shape(x)  u = Slice(s, a, b)  z = Add(u, b)  t = Shape(x)  y = Slice(t, a, b) }
         """,
     ],
 )
