@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Tape
+from graphopt.ir.slices import slice_range
 from graphopt.passes.operands import known_rank, node_ints, normalized_axes
 
 END = (1 << 63) - 1
@@ -31,8 +32,8 @@ class Range:
         """Bounds from 0 to `size` where the size is known; else an end beyond all sizes becomes `END`."""
         if size is None:
             return Range(self.start, END if self.end >= SURELY_THE_END else self.end, self.step)
-        start, end, step = slice(self.start, self.end, self.step).indices(size)
-        return Range(start, end, step)
+        taken = slice_range(self.start, self.end, self.step, size)
+        return Range(taken.start, taken.stop, taken.step)
 
 
 def ranges(node: ir.Node) -> dict[int, Range]:
@@ -57,6 +58,10 @@ def ranges(node: ir.Node) -> dict[int, Range]:
     }
 
 
+def _python_slice(taken: range) -> slice:
+    return slice(taken.start, None if taken.stop < 0 else taken.stop, taken.step)
+
+
 def compose(first: Range, second: Range, size: int | None) -> Range:
     """The range that takes from `size` elements what `second` takes of what `first` takes.
 
@@ -64,8 +69,8 @@ def compose(first: Range, second: Range, size: int | None) -> Range:
         Reject: That depends on a size that is not known.
     """
     if size is not None:
-        taken = range(*slice(first.start, first.end, first.step).indices(size))
-        taken = taken[slice(second.start, second.end, second.step)]
+        taken = slice_range(first.start, first.end, first.step, size)
+        taken = taken[_python_slice(slice_range(second.start, second.end, second.step, len(taken)))]
         if not taken:
             return Range(0, 0)
         backward_to_begin = taken.step < 0 and taken.stop < 0

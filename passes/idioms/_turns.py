@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphopt.ir import Reject, attribute_int, ints, rank, same_dim, scalar
+from graphopt.ir.slices import slice_range
 from graphopt.passes.idioms._angles import Turn, columns_of, is_last
 
 Range = tuple[ir.Value, int, int]
@@ -231,8 +232,8 @@ def _columns(value: ir.Value) -> Piece | None:
         start, stop, axis, *step = (each[0] for each in numbers if each is not None)
         if axis not in (-1, last):
             return None
-        start, stop, stride = slice(start, stop, step[0] if step else 1).indices(columns)
-        return source, start, stop, stride
+        taken = slice_range(start, stop, step[0] if step else 1, columns)
+        return source, taken.start, taken.stop, taken.step
     if node.op_type == "Split" and attribute_int(node, "axis", 0) in (-1, last):
         start = 0
         for each in node.outputs:

@@ -31,6 +31,7 @@ from graphopt.ir.inference.unknown import (
     correct_reduction,
     correct_split,
     correct_unique,
+    correct_window,
 )
 from graphopt.ir.inference.views import (
     correct_features,
@@ -85,6 +86,10 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "Loop": correct_loop,
     "ConstantOfShape": correct_filling,
     **dict.fromkeys(REDUCTIONS, correct_reduction),
+    **dict.fromkeys(
+        ("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool", "QLinearConv"),
+        correct_window,
+    ),
     "Split": correct_split,
     "Compress": correct_compress,
     "NonZero": correct_non_zero,

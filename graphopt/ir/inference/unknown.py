@@ -40,6 +40,19 @@ def correct_split(context: Context, node: ir.Node) -> None:
             _set(output, attribute_int(node, "axis", 0), context.new_symbolic_dim())
 
 
+def correct_window(context: Context, node: ir.Node) -> None:
+    """A window wider than what it moves over may still count once, as division truncates or rounds down."""
+    shape = node.outputs[0].shape
+    if shape is None or not any(isinstance(dim, int) and dim < 1 for dim in shape.dims[2:]):
+        return
+    spatial = [
+        context.new_symbolic_dim() if isinstance(dim, int) and dim < 1 else dim for dim in shape.dims[2:]
+    ]
+    for output in node.outputs:
+        if output.shape is not None:
+            output.shape = ir.Shape([*shape.dims[:2], *spatial])
+
+
 def correct_compress(context: Context, node: ir.Node) -> None:
     """Along an axis of something of unknown rank the result is not a vector."""
     source = node.inputs[0]

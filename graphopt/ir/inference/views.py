@@ -17,6 +17,7 @@ from graphopt.ir.inference.broadcasting import broadcast
 from graphopt.ir.inference.context import MAX_ELEMENTS, Context
 from graphopt.ir.inference.elements import remember_filling
 from graphopt.ir.inference.unknown import new_dims, unknown
+from graphopt.ir.slices import slice_range
 
 _PRODUCT = re.compile(r"\w+(\*\w+)*")
 _INNERMOST = re.compile(r"\([^()]*\)")
@@ -149,7 +150,7 @@ def infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
     for axis, start, end in zip(axes, starts, ends, strict=True):
         dim = dims[axis]
         if isinstance(dim, int):
-            dims[axis] = len(range(*slice(start, end).indices(dim)))
+            dims[axis] = len(slice_range(start, end, 1, dim))
         elif start != 0 or end < WHOLE:
             dims[axis] = context.new_symbolic_dim()
     context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
@@ -168,14 +169,30 @@ def correct_slice(context: Context, node: ir.Node) -> None:
         output.shape = new_dims(context, len(data.shape))
         return
     in_full = _slices_from_the_start(node)
-    dims = []
-    for old, new in zip(data.shape.dims, output.shape.dims, strict=True):
-        if isinstance(old, int) or not isinstance(new, int) or new == 0:
+    bounds = _bounds(node, len(data.shape))
+    dims: list[Dim] = []
+    for axis, (old, new) in enumerate(zip(data.shape.dims, output.shape.dims, strict=True)):
+        if isinstance(old, int) and axis in bounds:
+            dims.append(len(slice_range(*bounds[axis], old)))
+        elif isinstance(old, int) or not isinstance(new, int) or new == 0:
             dims.append(new)
         else:
             dims.append(old if new >= WHOLE and in_full else context.new_symbolic_dim())
     if dims != list(output.shape.dims):
         output.shape = ir.Shape(dims)
+
+
+def _bounds(node: ir.Node, rank: int) -> dict[int, tuple[int, int, int]]:
+    """Start, end and step along each axis where all are constant."""
+    starts, ends = ints(node.inputs[1]), ints(node.inputs[2])
+    if starts is None or ends is None or len(starts) != len(ends):
+        return {}
+    axes = ints(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else range(len(starts))
+    steps = ints(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else [1] * len(starts)
+    if axes is None or steps is None or 0 in steps:
+        return {}
+    named = zip(axes, starts, ends, steps, strict=False)
+    return {axis % rank: (start, end, step) for axis, start, end, step in named}
 
 
 def _slices_from_the_start(node: ir.Node) -> bool:
