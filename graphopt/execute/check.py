@@ -108,6 +108,7 @@ class Oracle:
         rtol: Relative tolerance of float outputs; by default that of each output's type.
         atol: Absolute tolerance likewise.
         observe_shapes: Fill `shapes`.
+        forgive: Let candidates that miss a tolerance be off by what rounding alone moves the original.
         budget: What all runs, the original's and its candidates', may take; without, there is no limit.
 
     Attributes:
@@ -136,12 +137,14 @@ class Oracle:
         rtol: float | None = None,
         atol: float | None = None,
         observe_shapes: bool = False,
+        forgive: bool = True,
         budget: Budget | None = None,
     ) -> None:
         self._model = open_model(model)
         self._budget = budget
         self._rtol = rtol
         self._atol = atol
+        self._forgive = forgive
         self.notes: list[str] = []
         self._noise: dict[int, dict[str, float]] = {}
         self._floor = _working_precision(self._model)
@@ -200,7 +203,7 @@ class Oracle:
         outputs: list[OutputDifference] = []
         for index, (expected, actual) in enumerate(zip(self.outputs, results, strict=True)):
             outputs.extend(self._compare_set(index, expected, actual, exact=exact))
-        if not exact:
+        if not exact and self._forgive:
             outputs = [self._weigh(difference, notes) for difference in outputs]
         wrong = [difference for difference in outputs if not difference.equal]
         for difference in wrong:

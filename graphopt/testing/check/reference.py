@@ -128,7 +128,7 @@ class Reference:
 
     def _oracle(self, sets: Sequence[Inputs] | None) -> Oracle:
         made = None if sets is None else [InputSet(dict(one)) for one in sets]
-        return Oracle(self.model, inputs=made, rtol=self.rtol)
+        return Oracle(self.model, inputs=made, rtol=self.rtol, forgive=False)
 
 
 def _read(model: ModelLike, opset: int) -> ir.Model:
