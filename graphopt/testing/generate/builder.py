@@ -58,6 +58,7 @@ class Builder:
         values: What nodes may read of this graph, constants not counted.
         constants: Every constant of this graph.
         by_reference: The reference evaluator ran a node.
+        forced: Tensors that the next recipe has to read, in this order, before it may choose for itself.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Builder:
         self.values: list[Known] = []
         self.constants: list[Known] = []
         self.by_reference = False
+        self.forced: list[Known] = []
         self._naming: Naming = outer._naming if outer else naming or Naming()
 
     @property
@@ -101,10 +103,10 @@ class Builder:
     # What there is.
 
     def visible(self) -> Iterable[Known]:
-        """Every value that a node may read, constants not counted; of graphs around last."""
-        yield from self.values
+        """Every value that a node may read, constants not counted; of graphs around first."""
         if self.outer is not None:
             yield from self.outer.visible()
+        yield from self.values
 
     def dtype(self, kinds: str = "fibus") -> ir.DataType:
         """An element type that the bounds allow, the first of them more often.
@@ -130,16 +132,19 @@ class Builder:
         """A tensor of those kinds (see `dtype`) and rank, late ones more often; a new one if there is none.
 
         Raises:
-            Unfit: None fulfils `where`.
+            Unfit: None fulfils `where`, or the one that is forced does not.
         """
-        fit = [
-            value
-            for value in self.visible()
-            if value.is_tensor
-            and kind_of(value.dtype) in kinds
-            and rank in (None, value.rank)
-            and (where is None or where(value))
-        ]
+
+        def fits(value: Known) -> bool:
+            if not value.is_tensor or kind_of(value.dtype) not in kinds or rank not in (None, value.rank):
+                return False
+            return where is None or where(value)
+
+        if self.forced:
+            if not fits(self.forced[0]):
+                raise Unfit("the operand asked for does not fit")
+            return self.forced.pop(0)
+        fit = [value for value in self.visible() if fits(value)]
         if fit and not self.choices.chance(0.08):
             last = len(fit) - 1
             return fit[max(self.choices.integer(0, last), self.choices.integer(0, last))]
@@ -197,6 +202,8 @@ class Builder:
         self, shape: Sequence[int], dtype: ir.DataType = ir.DataType.FLOAT, *, positive: bool = False
     ) -> Known:
         """A constant of floats, or of whatever type is asked for; positive ones are 0.5 or more."""
+        if self.forced and self.forced[0].shape == tuple(shape) and self.forced[0].dtype == dtype:
+            return self.forced.pop(0)
         if positive:
             numbers = self.choices.numbers().normal(0.0, 1.0, tuple(shape))
             return self.constant(np.asarray(np.abs(numbers) + 0.5).astype(dtype.numpy()))
@@ -220,6 +227,8 @@ class Builder:
 
     def operand(self, like: Known, *, positive: bool = False) -> Known:
         """Something to put beside `like` in an elementwise operator: a constant, or another value."""
+        if self.forced and self.forced[0].dtype == like.dtype and _fits(self.forced[0], like):
+            return self.forced.pop(0)
         if self.choices.chance(0.3):
             return self.pick(kind_of(like.dtype), where=lambda v: v.dtype == like.dtype and _fits(v, like))
         return self.floats(self.broadcastable(like.shape), like.dtype, positive=positive)

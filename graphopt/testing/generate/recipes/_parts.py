@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.testing.generate.builder import Builder, Test
+from graphopt.testing.generate.builder import Builder, Test, kind_of
 from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.recipe import Unfit
 
@@ -46,14 +46,15 @@ def has_attribute(b: Builder, op_type: str, name: str) -> bool:
 
 def typed(b: Builder, dtype: ir.DataType, rank: int | None = None, where: Test | None = None) -> Known:
     """A value of that element type and rank for which `where` holds, if one is there; a new one otherwise."""
-    fit = [
-        value
-        for value in b.visible()
-        if value.is_tensor
-        and value.dtype == dtype
-        and rank in (None, value.rank)
-        and (where is None or where(value))
-    ]
+
+    def fits(value: Known) -> bool:
+        if not value.is_tensor or value.dtype != dtype or rank not in (None, value.rank):
+            return False
+        return where is None or where(value)
+
+    if b.forced:
+        return b.pick(kind_of(dtype), rank, fits)
+    fit = [value for value in b.visible() if fits(value)]
     if fit and b.choices.chance(0.9):
         return fit[b.choices.integer(0, len(fit) - 1)]
     return b.new(dtype, b.shape(rank))
