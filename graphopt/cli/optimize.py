@@ -110,8 +110,9 @@ def command(
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
             opset=version, check=check, check_timeout=check_timeout, memory_limit=most_bytes,
-            measure=measure, threads=threads, pass_timeout=pass_timeout, output=out, observer=watch.after,
-            progress=lambda stage: say(f"{model.name}: {stage}"),
+            measure=measure, threads=threads, pass_timeout=pass_timeout,
+            output=None if str(out) == os.devnull else out,
+            observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:
         _write(report, json_text(result.report.to_dict()))
@@ -139,4 +140,5 @@ def _tell_where(report: Report, copy: Path | None) -> None:
     from graphopt.report.units import duration, enumerated
 
     written = [*report.files, *([] if copy is None else [str(copy)])]
-    tell(f"wrote {enumerated(written)} in {duration(sum(report.seconds.values()))}")
+    what = enumerated(written) if written else "nothing"
+    tell(f"wrote {what} in {duration(sum(report.seconds.values()))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,13 @@ def test_a_pipeline_and_a_pass_skipped(run: Run, model: Path) -> None:
 def test_over_the_model_itself(run: Run, model: Path) -> None:
     assert run("optimize", model, "-o", model, "--no-measure").code == 0
     assert len(onnx.load(model).graph.node) < 4
+
+
+def test_the_null_device_takes_no_file(run: Run, model: Path) -> None:
+    ran = run("optimize", model, "--no-measure", "-o", os.devnull)
+    assert ran.code == 0
+    assert ran.err.startswith("wrote nothing in ")
+    assert list(model.parent.iterdir()) == [model]
 
 
 def test_names_the_data_file_and_the_one_no_longer_used(run: Run, model: Path, tmp_path: Path) -> None:
