@@ -15,7 +15,7 @@ import signal
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from graphopt.errors import SaveError
@@ -76,37 +76,41 @@ class StagedFile:
         self._is_final = is_final
         self._prefix = temporary_prefix(self.path)
         self.temporary = ""
-        self._committed = False
+        self._is_ours = False  # to remove
 
     def __enter__(self) -> StagedFile:
         remove_leftovers(self._prefix)
-        with told_as_save_error(self.path):
+        with told_as_save_error(self.path), contextlib.ExitStack() as undo:
+            undo.push(self.__exit__)
             known = self._is_final and os.path.lexists(self.path)
             mode = stat.S_IMODE(os.stat(self.path).st_mode) if known else None
-            self.file: BinaryIO = self._create()
+            self._create()
             if mode is not None:
                 os.chmod(self.temporary, mode)
+            undo.pop_all()
         return self
 
-    def _create(self) -> BinaryIO:
+    def _create(self) -> None:
         while True:
             self.temporary = f"{self._prefix}{os.getpid()}.{next(_numbers)}.tmp"
             try:
-                file = open(self.temporary, "xb")  # noqa: SIM115 closed by the block
+                self.file: BinaryIO = open(self.temporary, "xb")  # noqa: SIM115 closed by the block
             except FileExistsError:  # of another process of that number, in another container perhaps
                 continue
-            lock(file.fileno(), seconds=_FOLDER_SECONDS)
+            self._is_ours = True
+            lock(self.file.fileno(), seconds=_FOLDER_SECONDS)
             if os.path.lexists(self.temporary):
-                return file
-            file.close()  # taken for a leftover before it was locked
+                return
+            self.file.close()  # taken for a leftover before it was locked
 
     def __exit__(self, *exception: object) -> None:
+        if not self._is_ours:
+            return
         # Closing may try to write once more, and the disk may still be full.
         with contextlib.suppress(OSError):
             self.file.close()
-        if not self._committed:
-            with contextlib.suppress(OSError):
-                os.unlink(self.temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(self.temporary)
 
     def finish(self) -> None:
         """Get every byte onto the disk. The file stays open, and so locked, until the block ends."""
@@ -121,7 +125,6 @@ class StagedFile:
         """Move the finished file to its destination."""
         with told_as_save_error(self.path):
             os.replace(self.temporary, self.path)
-            self._committed = True
             sync_folder(os.path.dirname(self.path))
 
     def is_at(self, path: str) -> bool:
@@ -140,14 +143,22 @@ class StagedFile:
         with told_as_save_error(path, but=FileExistsError):
             try:
                 os.link(self.temporary, path)
-                os.unlink(self.temporary)
             except FileExistsError:
                 raise
             except OSError:  # a file system without links
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-                os.replace(self.temporary, path)
-            self._committed = True
+                self._leave_only(path, lambda: os.replace(self.temporary, path))
+            else:  # onnx refuses data that has two names
+                self._leave_only(path, lambda: os.unlink(self.temporary))
             sync_folder(os.path.dirname(path))
+
+    def _leave_only(self, path: str, step: Callable[[], None]) -> None:
+        """Take the temporary name away; where that fails, the new one."""
+        try:
+            step()
+        except BaseException:
+            os.unlink(path)
+            raise
 
 
 def temporary_prefix(path: str) -> str:
