@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphopt.passes.layout.sink_reshapes import MOST_NODES
 from graphopt.testing import PassRun, run_pass
 
 CONSTS = """<int64[1] two = {2}, int64[1] three = {3}, float c = {0.5}, float[1, 1] d = {2},
@@ -96,3 +97,57 @@ def test_a_sum_of_constants_does_not_lose_its_axis() -> None:
         "sink-reshapes",
     )
     assert run.changes == 0
+
+
+def test_pads_in_an_attribute() -> None:
+    body = """a = Squeeze<axes = [2]>(r) b = Pad<pads = [0, 0, 1, 0, 1, 2], value = 2.0>(a)
+    y = Unsqueeze<axes = [2]>(b)"""
+    found = run(body, opset=10)
+    assert found.ops == ["Neg", "Pad"]
+    assert list(found.node("Pad").attributes["pads"].as_ints()) == [0, 0, 0, 1, 0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("pad", "reason"),
+    [
+        ("Pad(a, joined_pads)", "views-around-elementwise: a Pad of axes that are joined or split"),
+        ("Pad(a, given)", "views-around-elementwise: the pads are not constant"),
+        ("Pad(a, no_pads, c, two)", "views-around-elementwise: the pads are not constant"),
+    ],
+)
+def test_other_pads_stay(pad: str, reason: str) -> None:
+    text = f"""g (float[3, 4, 1, 5] x, int64[4] given) => (float[A, B, C, D] y) {CONSTS} {{
+        r = Neg(x) a = Reshape(r, rows) b = {pad} y = Reshape(b, image)
+    }}""".replace(
+        "<int64[1] two",
+        "<int64[2] rows = {3, 20}, int64[4] joined_pads = {0, 5, 0, 0}, int64[2] no_pads = {0, 0},"
+        " int64[1] two",
+    )
+    found = run_pass(text.replace("int64[1] two = {2}", "int64[1] two = {1}"), "sink-reshapes", inputs=())
+    assert found.changes == 0
+    assert set(found.refusals) == {reason}
+
+
+def test_nothing_is_padded_where_axes_are_joined() -> None:
+    text = f"""g (float[3, 4, 1, 5] x) => (float[A, B, C, D] y) {CONSTS} {{
+        r = Neg(x) a = Reshape(r, rows) b = Pad(a, row_pads) y = Reshape(b, image)
+    }}""".replace("<int64[1] two", "<int64[2] rows = {3, 20}, int64[4] row_pads = {1, 0, 2, 0}, int64[1] two")
+    assert run_pass(text, "sink-reshapes").ops == ["Neg", "Pad"]
+
+
+@pytest.mark.parametrize(
+    ("one", "stays"), [("float[1, 1, 1] e = {2}", False), ("float[1, 1, 1, 1] e = {2}", True)]
+)
+def test_a_single_element_adds_no_axes(one: str, stays: bool) -> None:
+    text = f"""g (float[4, 5] x) => (y) <{one}, int64[1] two = {{0}}> {{
+        r = Neg(x) a = Unsqueeze(r, two) b = Mul(a, e) y = Squeeze(b, two)
+    }}"""
+    found = run_pass(text, "sink-reshapes")
+    assert ("Unsqueeze" in found.ops) == stays
+
+
+@pytest.mark.parametrize("length", [MOST_NODES, MOST_NODES + 1])
+def test_long_chains_of_nodes_between_views(length: int) -> None:
+    chain = " ".join(f"b{index + 1} = Relu(b{index})" for index in range(length))
+    found = run(f"b0 = Squeeze(r, two) {chain} y = Unsqueeze(b{length}, two)")
+    assert ("Squeeze" not in found.ops) == (length <= MOST_NODES)
