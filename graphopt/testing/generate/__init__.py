@@ -9,6 +9,18 @@ from graphopt.testing.generate.choices import Choices, Seeded
 from graphopt.testing.generate.finish import INPUTS, SPECIALS
 from graphopt.testing.generate.model import generate_model
 from graphopt.testing.generate.recipe import Unfit
+from graphopt.testing.generate.schemas import standard_operators
 from graphopt.testing.generate.spec import DTYPES, OPSETS, Spec
 
-__all__ = ["DTYPES", "INPUTS", "OPSETS", "SPECIALS", "Choices", "Seeded", "Spec", "Unfit", "generate_model"]
+__all__ = [
+    "DTYPES",
+    "INPUTS",
+    "OPSETS",
+    "SPECIALS",
+    "Choices",
+    "Seeded",
+    "Spec",
+    "Unfit",
+    "generate_model",
+    "standard_operators",
+]

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from graphopt.errors import ExecutionError
 from graphopt.ir.opsets import oldest_ir_version
 from graphopt.testing.generate import arrays, recipes
+from graphopt.testing.generate.around import plant
 from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.choices import Choices, Seeded
 from graphopt.testing.generate.finish import finish
@@ -24,6 +25,10 @@ BEGINNINGS = 5
 """How many models are begun before a seed counts as one that gives none."""
 
 _SCHEMA_WEIGHT = 25
+_OFTEN = 5
+"""How many times as often what a model is to have more of is taken."""
+_AROUND = 0.4
+"""How often a pattern is built in place of a node."""
 _OPSETS_OFTEN = (18, 13, 17, 20, 22, 11)
 _NEWEST_IR_VERSION = 12
 """That onnxruntime reads without being told another one."""
@@ -85,7 +90,9 @@ def grow(b: Builder, most: int) -> None:
             return
         taken = b.choices.weighted(available, weights)
         try:
-            if isinstance(taken, Recipe):
+            if b.spec.around and b.choices.chance(_AROUND):
+                plant(b, b.choices.choose([each for rule in b.spec.around for each in rule.patterns]))
+            elif isinstance(taken, Recipe):
                 fit = [each for each in taken.op_types if b.spec.allows(each)]
                 taken.make(b, b.choices.choose(fit))
             else:
@@ -146,7 +153,8 @@ def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     for each in sorted(RECIPES, key=lambda recipe: -recipe.weight):
         if any(b.spec.allows(op_type) for op_type in each.op_types):
             found.append(each)
-            weights.append(each.weight)
+            often = not set(b.spec.often).isdisjoint(each.op_types)
+            weights.append(each.weight * (_OFTEN if often else 1))
     others = tuple(op_type for op_type in standard_operators(b.opset) if b.spec.allows(op_type))
     if others:
         found.append(others)

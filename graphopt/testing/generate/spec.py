@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
+from graphopt.ir import Rule
 
 DTYPES = (
     "float32", "int64", "float16", "bool", "float64", "int32", "uint8", "int8", "bfloat16", "int16", "uint16",
@@ -33,6 +34,8 @@ class Spec:
         subgraphs: Let in If, Loop and Scan.
         opsets: The oldest and the newest opset.
         specials: Let in NaN, infinities, denormals and operators that jump; None for every other model.
+        around: Rules whose patterns to build, and to miss narrowly.
+        often: Operators to be taken more often.
     """
 
     ops: tuple[str, ...] = ()
@@ -42,6 +45,8 @@ class Spec:
     subgraphs: bool = True
     opsets: tuple[int, int] = OPSETS
     specials: bool | None = None
+    around: tuple[Rule, ...] = ()
+    often: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_nodes < 1:
