@@ -201,7 +201,7 @@ class _CommandAnswer:
         self._path = path
         self._expected = expected
         self.is_done = False
-        with open(path.parent / "output", "w+b") as output:
+        with open(path.with_suffix(".output"), "w+b") as output:
             self._run = _Run(command, path, output.fileno())
 
     def result(self) -> bool:

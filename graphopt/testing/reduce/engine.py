@@ -182,6 +182,9 @@ class Reducer:
         for self._keeps_dead, self._claims in ((False, {}), (True, {}), (False, claims), (True, claims)):
             if self._adopt(Case(self._original.clone(), self._best.feeds, [])):
                 break
+        else:  # it fails in no form but its own
+            infer_shapes(self._best.model)
+            self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
         if self._keeps_dead:
             self._keeps_dead = False
             case = self._best.clone()
@@ -252,7 +255,7 @@ class Reducer:
         if reshaped:
             infer_shapes(case.model)
         for value in case.model.graph.outputs:
-            if value.shape is None and not reshaped:
+            if value.shape is None and isinstance(value.type, ir.TensorType) and not reshaped:
                 value.shape = true_shape(None, case.arrays(value) or ())
         if not valid.is_well_formed(case.model):
             return _Trial(None)

@@ -1,9 +1,7 @@
-"""Candidates as files: large weights of the original are written once, and linked beside each candidate."""
+"""Candidates as files: large weights of the original are written once, and all candidates lie beside them."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import onnx_ir as ir
@@ -41,25 +39,23 @@ class CandidateFiles:
                 layout.write(file)
 
     def write(self, model: ir.Model) -> Path:
-        """Write a candidate into a folder of its own; returns its path."""
+        """Write a candidate under a name of its own; returns its path."""
         self._count += 1
-        folder = self._folder / str(self._count)
-        folder.mkdir()
-        path = folder / "model.onnx"
-        path.write_bytes(self._serialized(model, folder))
+        path = self._folder / f"candidate{self._count}.onnx"
+        path.write_bytes(self._serialized(model))
         return path
 
     def remove(self, path: Path) -> None:
-        """Remove a candidate and what lies beside it."""
-        shutil.rmtree(path.parent, ignore_errors=True)
+        """Remove a candidate, and what a command made of it under its name with another suffix."""
+        for each in self._folder.glob(f"{path.stem}.*"):
+            if each.is_file() or each.is_symlink():
+                each.unlink(missing_ok=True)
 
-    def _serialized(self, model: ir.Model, folder: Path) -> bytes:
+    def _serialized(self, model: ir.Model) -> bytes:
         places = list(slots(model))
         shared = [place for place in places if id(place.tensor) in self._offsets and place.is_initializer]
         if sum(place.tensor.nbytes for place in shared) <= INLINE_BYTES:
             shared = []
-        else:
-            os.link(self._folder / _NAME, folder / _NAME)
         changes = [Change(place, self._external(place.tensor)) for place in shared]
         known = {id(place.tensor) for place in shared}
         inline = [place for place in places if is_external(place.tensor) and id(place.tensor) not in known]
