@@ -175,10 +175,10 @@ class Builder:
 
     # Constants.
 
-    def constant(self, array: Array) -> Known:
-        """An initializer, a Constant node, or an equal constant that is there already."""
+    def constant(self, array: Array, *, fresh: bool = False) -> Known:
+        """An initializer, a Constant node, or unless it must be fresh a constant alike that is there already."""
         array = np.asarray(array)  # numpy makes scalars of what has no dimensions
-        if self.choices.chance(0.2):
+        if not fresh and self.choices.chance(0.2):
             for known in self.constants:
                 if _alike(known.array, array):
                     return known
