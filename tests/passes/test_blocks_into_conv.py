@@ -82,3 +82,60 @@ def test_blocks_read_elsewhere_stay(weights: Weights) -> None:
         "=> (float[N,3,H,W] y)", "=> (float[N,3,H,W] y, float[N,8,4,6] k)"
     )
     assert not run_pass(text, "blocks-into-conv").changes
+
+
+SIX = VIEWS % "0,3,5,1,2,4"
+UNEVEN = "steps of the Slices differ along the axes"
+NEAR_SLICES = {
+    "another value": (JOINT.replace("d = Slice(x,", "o = Neg(x) d = Slice(o,"), "", "or from other values"),
+    "other steps": (
+        JOINT.replace("Concat<axis=1>(d, c, b, a)", "Concat<axis=1>(d, c, b, q)").replace(
+            "k = ", "q0 = Slice(x, s00, ends, axes, fours)  q = Resize(q0, , doubled)  k = "
+        ),
+        "",
+        "",
+    ),
+    "steps that differ": (JOINT.replace("axes, steps", "axes, uneven"), "", UNEVEN),
+    "starts behind the step": (JOINT.replace("s00,", "s23,", 1), "", UNEVEN),
+    "a row that is not taken": (JOINT.replace("s10", "s00").replace("s11", "s01"), "", "may not be whole"),
+    "a column that is not taken": (JOINT.replace("s01", "s00").replace("s11", "s10"), "", "may not be whole"),
+    "blocks that are not square": (SIX.replace("six", "oblong"), "", "not square"),
+    "blocks of one pixel": (SIX.replace("six", "pixels").replace("four", "same"), "", "not square"),
+    "channels that are split": (SIX.replace("six", "split"), "", "are split"),
+    "another order": (VIEWS % "0,3,5,1,4,2", "", ""),
+    "the batch moved": (VIEWS % "3,0,5,1,2,4", "", ""),
+    "joined otherwise": (SIX.replace("four", "narrow"), "", ""),
+    "groups": ("k = SpaceToDepth<blocksize=2>(x)", ", group=4", "grouped or dilated"),
+}
+
+
+@pytest.mark.parametrize(("made", "attributes", "reason"), NEAR_SLICES.values(), ids=NEAR_SLICES.keys())
+def test_what_is_nearly_blocks_stays(weights: Weights, made: str, attributes: str, reason: str) -> None:
+    constants = (
+        ", int64[2] fours = {4, 4}, float[4] doubled = {1, 1, 2, 2}, int64[2] uneven = {2, 3},"
+        " int64[2] s23 = {2, 3}, int64[6] oblong = {2, 2, 4, 2, 4, 3}, int64[6] pixels = {2, 2, 8, 1, 12, 1},"
+        " int64[4] same = {2, 2, 8, 12}, int64[6] split = {2, 2, 4, 2, 6, 2},"
+        " int64[4] narrow = {2, 8, 2, 12}>"
+    )
+    shape = "4,1,8,12" if "split" in reason else "2,2,8,12"
+    text = _text(weights, made, attributes, shape=shape).replace("{7, 12}>", "{7, 12}" + constants)
+    if "group" in attributes:
+        text = text.replace("float[3,8,3,3] w", "float[4,2,3,3] w").replace("float[3] bias", "float[4] bias")
+        text = text.replace("(k, w, bias)", "(k, w)").replace("N,3,H,W", "N,4,H,W")
+    run = run_pass(text, "blocks-into-conv", inputs=(), full_check=False)
+    assert run.changes == 0
+    assert any(reason in each for each in run.refusals) or not reason
+
+
+def test_slices_that_share_a_part(weights: Weights) -> None:
+    run = run_pass(_text(weights, CHAINED), "blocks-into-conv")
+    assert run.ops == ["Conv"]
+    assert list(run.node("Conv").attributes["strides"].as_ints()) == [2, 2]
+
+
+def test_weights_that_are_computed_stay(weights: Weights) -> None:
+    text = _text(weights, "k = SpaceToDepth<blocksize=2>(x)  v = Neg(w)").replace(
+        "(k, w, bias)", "(k, v, bias)"
+    )
+    run = run_pass(text, "blocks-into-conv")
+    assert run.refusals == {"conv-of-blocks: the weight is not constant": 1}

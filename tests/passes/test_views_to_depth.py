@@ -91,3 +91,29 @@ def test_types_without_a_kernel_stay() -> None:
     )
     run = run_pass(views, "views-to-depth")
     assert not run.changes and "onnxruntime has no DepthToSpace for INT64" in next(iter(run.refusals))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _text("N,3,8,10", "-1,3,4,2,5,2", "0,3,5,1,2,4", "-1,12,20", "N,12,20").replace(
+            "int64[4]", "int64[3]"
+        ),
+        _text("2,3,8,10", "2,3,4,2,5,2", "0,3,5,1,2,4", "2,6,8,5", "2,6,8,5"),
+        _text("2,12,4,5", "2,2,2,3,4,5", "0,3,4,1,5,2", "2,6,4,10", "2,6,4,10"),
+        _text("2,12,4,5", "2,2,2,3,4,5", "0,3,4,1,5,2", "2,3,10,8", "2,3,10,8"),
+        _text("2,12,4,5", "2,1,1,12,4,5", "0,3,4,1,5,2", "2,12,4,5", "2,12,4,5"),
+        _text("2,12,4,5", "2,2,3,2,4,5", "0,3,4,1,5,2", "2,2,8,15", "2,2,8,15"),
+        _text("2,12,20", "2,2,2,3,4,5", "0,3,4,1,5,2", "2,3,8,10", "2,3,8,10"),
+    ],
+)
+def test_views_of_other_shapes_stay(text: str) -> None:
+    assert run_pass(text, "views-to-depth").changes == 0
+
+
+@pytest.mark.parametrize(("opset", "changes"), [(10, 0), (11, 1)])
+def test_the_second_order_of_channels_needs_opset_11(opset: int, changes: int) -> None:
+    text = _text("2,12,4,5", "2,3,2,2,4,5", "0,1,4,2,5,3", "2,3,8,10", "2,3,8,10")
+    assert run_pass(text, "views-to-depth", opset=opset).changes == changes
+    first = _text("2,12,4,5", "2,2,2,3,4,5", "0,3,4,1,5,2", "2,3,8,10", "2,3,8,10")
+    assert run_pass(first, "views-to-depth", opset=opset).changes == 1
