@@ -23,7 +23,7 @@ from graphopt.compile.result import Result
 from graphopt.cost import Target
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
-from graphopt.io import Interface, data_files_of, ensure_writable, save, stored_bytes
+from graphopt.io import Interface, data_files_of, ensure_writable, is_data_of, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
@@ -78,9 +78,9 @@ def optimize(
         opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
             never does; a number is converted to first, and then kept.
         check: Compare with the original run without a runtime's own optimizations.
-        check_timeout: Seconds of processor time that all runs of the check may take together; by default 6,
+        check_timeout: Seconds of processor time that all runs of the check may take together; by default 5,
             and one more for each megabyte of weights.
-        memory_limit: Bytes that a run of the check may allocate beside the weights; by default 400 MiB, and
+        memory_limit: Bytes that a run of the check may allocate beside the weights; by default 384 MiB, and
             four times the weights.
         measure: Compare latencies, and emit the fastest candidate.
         threads: Threads of the runtime while measuring.
@@ -112,6 +112,11 @@ def optimize(
         with stages("trace" if is_traced(model) else "load"):
             given = open_given(model, example_inputs, dynamic_shapes)
             original, notes = given.model, given.notes
+            if output is not None and is_data_of(output, original):
+                raise UsageError(
+                    f"{os.fspath(output)!r} holds weights of {given.source}, which would be lost",
+                    hint="name another file",
+                )
             interface = Interface.of(original)
             before = summarize(original)
             start = convert_opset(original, opset, notes)

@@ -29,6 +29,11 @@ def remember_data(model: ir.Model, tensors: Iterable[ir.ExternalTensor]) -> None
         model.graph.meta[DATA_FILES_KEY] = states
 
 
+def is_data_of(path: str | os.PathLike[str], model: ir.Model) -> bool:
+    """Whether a file is one that was remembered, which nothing may be written over."""
+    return os.path.realpath(path) in map(os.path.realpath, model.graph.meta.get(DATA_FILES_KEY, {}))
+
+
 def refuse_changed_data(model: ir.Model) -> None:
     """Check that the files remembered, where tensors still lie in them, are as they were.
 
