@@ -75,6 +75,7 @@ class Source:
     def __init__(self, path: Path, *, whole: bool = False) -> None:
         self._whole = whole
         self._model = load(path)
+        _read_external(self._model)
         infer_shapes(self._model)
         if not whole and _size(self._model) > LARGEST_RECORDING:
             raise GraphoptError(f"{path.name}: its inner values are too large to be kept")
@@ -94,6 +95,14 @@ class Source:
         return mutate(
             piece, choices, count=choices.integer(0 if self._recording else 1, MOST_MUTATIONS)
         ), choices
+
+
+def _read_external(model: ir.Model) -> None:
+    """Hold weights from other files in memory: mutants stand nowhere that these could lie beside."""
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = ir.Tensor(tensor.numpy().copy(), dtype=tensor.dtype, name=value.name)
 
 
 def _size(model: ir.Model) -> int:

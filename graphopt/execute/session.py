@@ -125,7 +125,7 @@ class Session:
                 share_constants=not optimize,
                 annotate=optimize,
             )
-        except (NotImplementedError, OSError, ValueError, TypeError) as error:
+        except (RuntimeError, OSError, ValueError, TypeError) as error:
             raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
         self.backend = "onnxruntime"
         self._nodes = light.nodes
@@ -344,11 +344,16 @@ def to_runtime(value: Any) -> Any:
 
     dtype = ir.DataType.from_numpy(array.dtype)
     if dtype not in _PACKED:
-        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(np.ascontiguousarray(array), dtype.value)
+        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(_contiguous(array), dtype.value)
     packed = ir.Tensor(array).tobytes()
     made = ort.OrtValue.ortvalue_from_shape_and_type(list(array.shape), dtype.value)
     ctypes.memmove(made.data_ptr(), packed, len(packed))
     return made
+
+
+def _contiguous(array: Any) -> Any:
+    """The elements in order, and a scalar as one: numpy alone would give it a dimension, which runs too."""
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 def from_runtime(value: Any) -> Any:

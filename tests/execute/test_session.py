@@ -13,6 +13,7 @@ import pytest
 
 from graphopt.errors import ExecutionError, LoadError
 from graphopt.execute import NodeFailure, Session
+from graphopt.testing import parse_model
 
 
 def model(text: str, *, ir_version: int = 8, opsets: str = '"": 17') -> ir.Model:
@@ -103,6 +104,15 @@ def test_outputs_and_inputs_of_types_numpy_lacks(dtype: Any) -> None:
     result = Session(made).run({"x": given})["y"]
     assert result.dtype == dtype
     assert np.array_equal(result, given)
+
+
+@pytest.mark.parametrize("dtype", [ml_dtypes.bfloat16, np.dtype(np.float32).newbyteorder("<")])
+def test_a_scalar_stays_a_scalar(dtype: Any) -> None:
+    """onnxruntime takes an array of another rank where a scalar is declared, and computes with that."""
+    name = "bfloat16" if dtype is ml_dtypes.bfloat16 else "float"
+    text = f"agraph ({name} x) => (int64[n] shape) {{ shape = Shape(x) }}"
+    result = Session(parse_model(text)).run({"x": np.array(1.0).astype(dtype)})
+    assert result["shape"].shape == (0,)
 
 
 def test_a_large_constant_node_is_handed_over_like_an_initializer() -> None:

@@ -237,7 +237,8 @@ def _small(subject: Subject, kinds: str) -> list[ir.Value]:
 
 def _set(value: ir.Value, array: Array, dtype: ir.DataType) -> None:
     """Give a constant other elements; the tensor it had may be shared with other models, and stays."""
-    tensor: Any = ir.Tensor(np.ascontiguousarray(array), dtype=dtype, name=value.name)
+    contiguous = np.ascontiguousarray(array).reshape(array.shape)
+    tensor: Any = ir.Tensor(contiguous, dtype=dtype, name=value.name)
     node = value.producer()
     if node is None:
         value.const_value = tensor
