@@ -2,8 +2,8 @@
 
     python benchmarks/generator_reach.py [--count N] [--first SEED] [PASS ...]
 
-Prints, for each pass, the share of models that it changes, of plain ones and of those generated for it, and how
-many of its rules found something (rules that only refused in brackets).
+Prints, for each pass, the share of models that it changes, of plain ones and of those generated for it, and
+how many of its rules found something (rules that only refused in brackets).
 """
 
 from __future__ import annotations

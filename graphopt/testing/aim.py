@@ -37,7 +37,7 @@ def rules_of(at: Aim) -> tuple[Rule, ...]:
 
 
 def operators_of(each: ir.passes.PassBase) -> frozenset[str]:
-    """Operators of the standard that the module of a pass, or a private one that it imports, names in a string."""
+    """Operators of the standard that the module of a pass, or a private one beside it, names in a string."""
     return _operators(type(each).__module__)
 
 

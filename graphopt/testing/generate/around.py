@@ -48,7 +48,7 @@ def _node(b: Builder, pattern: Op, bound: dict[str, Known]) -> Known:
 
 
 def _by_recipe(b: Builder, op_type: str, forced: list[Known]) -> Known:
-    """The first output of the last node of that operator that a recipe, or its schema, makes of the operands."""
+    """The first output of the last node of that operator that a recipe makes of the operands."""
     b.forced[:] = forced
     before = len(b.nodes)
     makers = [each.make for each in RECIPES if op_type in each.op_types]

@@ -176,7 +176,7 @@ class Builder:
     # Constants.
 
     def constant(self, array: Array, *, fresh: bool = False) -> Known:
-        """An initializer, a Constant node, or unless it must be fresh a constant alike that is there already."""
+        """An initializer, a Constant node, or a constant alike that is there, unless it must be fresh."""
         array = np.asarray(array)  # numpy makes scalars of what has no dimensions
         if not fresh and self.choices.chance(0.2):
             for known in self.constants:
