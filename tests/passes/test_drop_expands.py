@@ -102,3 +102,54 @@ def test_sizes_that_may_differ_keep_it() -> None:
         inputs=(),
     )
     assert not run.changes
+
+
+IMPLICIT = {
+    "a condition that always holds": "c = GreaterOrEqual(r, zero)  e = And(c, m)  z = Where(e, x, o)",
+    "turned": "c = LessOrEqual(zero, r)  e = And(m, c)  z = Where(e, x, o)",
+    "strictly": "c = Greater(r, minus)  e = And(c, m)  z = Where(e, x, o)",
+    "strictly, turned": "c = Less(minus, r)  e = And(c, m)  z = Where(e, x, o)",
+    "nothing or": "e = Or(m, never)  z = Where(e, x, o)",
+    "divided by one": "e = Div(s, ones)  z = Add(x, e)",
+    "plus nothing": "e = Add(none, s)  z = Add(x, e)",
+    "looked up": "j = Expand(k, pair)  g = Gather(vector, j)  z = Mul(g, x)",
+}
+EXPLICIT = {
+    "a condition that may fail": "c = GreaterOrEqual(r, one)  e = And(c, m)  z = Where(e, x, o)",
+    "strictly, it may fail": "c = Greater(r, zero)  e = And(c, m)  z = Where(e, x, o)",
+    "a range that counts down": "c = GreaterOrEqual(d, zero)  e = And(c, m)  z = Where(e, x, o)",
+    "what is above": "c = LessOrEqual(r, zero)  e = And(c, m)  z = Where(e, x, o)",
+    "one divided": "e = Div(ones, s)  z = Add(x, e)",
+    "nothing minus": "e = Sub(none, s)  z = Add(x, e)",
+    "always or": "e = Or(m, always)  z = Where(e, x, o)",
+    "a table that is repeated": "t = Expand(row, many)  z = Gather(t, i)",
+    "a table looked up along another axis": "j = Expand(k, pair)  g = Gather<axis=1>(table, j)  z = Neg(g)",
+    "a Split": "e = Expand(s, whole)  f, g = Split<axis=0, num_outputs=2>(e)  z = Add(f, g)",
+    "the sum of what was repeated": "e = Expand(s, whole)  q = ReduceSum(e)  z = Add(x, q)",
+    "tiles of several elements": "e = Tile(p, times)  z = Add(x, e)",
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "dropped"),
+    [*((body, True) for body in IMPLICIT.values()), *((body, False) for body in EXPLICIT.values())],
+    ids=[*IMPLICIT, *EXPLICIT],
+)
+def test_repeats_of_all_kinds(body: str, dropped: bool) -> None:
+    other = "float[4,3] o" if "Where" in body else "float[1,3] o"
+    run = run_pass(
+        f"""agraph (float[4,3] x, float[1,3] s, {other}, float[2,3] p, bool[1,3] m) => (y) <
+            int64 zero = {{0}}, int64 one = {{1}}, int64 minus = {{-1}}, int64 four = {{4}},
+            int64 three = {{3}}, int64[1] axis = {{1}}, float[4,1] ones = {{1, 1, 1, 1}},
+            float[4,1] none = {{0, 0, 0, 0}}, bool[4,1] never = {{0, 0, 0, 0}},
+            bool[4,1] always = {{1, 0, 0, 0}}, int64[1,1] k = {{1}}, int64[2] pair = {{4, 3}},
+            float[2] vector = {{1, 2}}, float[2,3] table = {{1, 2, 3, 4, 5, 6}}, float[1,3] row = {{1, 2, 3}},
+            int64[2] many = {{2, 3}}, int64[4] i = {{0, 1, 1, 0}}, int64[2] whole = {{4, 3}},
+            int64[2] times = {{2, 1}}
+        > {{
+            r0 = Range(zero, four, one)  r = Unsqueeze(r0, axis)
+            d0 = Range(three, minus, minus)  d = Unsqueeze(d0, axis)  {body}  y = Neg(z)
+        }}""",
+        "drop-expands,dce",
+    )
+    assert bool([hit for hit in run.hits if "made implicit" in hit]) == dropped

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from graphopt.passes.algebra import one_hot_to_gather
 from graphopt.testing import run_pass
 
 Weights = Callable[..., str]
@@ -90,3 +91,71 @@ def test_ids_without_a_view_are_squeezed(weights: Weights) -> None:
         "one-hot-to-gather",
     )
     assert run.ops == ["Squeeze", "Clip", "Gather"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (
+            "u = Unsqueeze(ids, last)  f = Cast<to=1>(u)  e = Equal(f, fives)"
+            "  c = Cast<to=1>(e)  y = MatMul(c, table)",
+            "what is compared are no integers of known shape",
+        ),
+        (
+            "e = Equal(five, numbers)  c = Cast<to=1>(e)  y = MatMul(c, table)",
+            "what is compared are no integers of known shape",
+        ),
+        (
+            "e = Equal(wide, numbers)  c = Cast<to=1>(e)  y = MatMul(c, table)",
+            "the numbers compared with do not stand along the last axis, one for each row",
+        ),
+        (
+            "u = Unsqueeze(ids, last)  e = Equal(u, one)  c = Cast<to=1>(e)  t = Expand(c, to5)"
+            "  z = Equal(u, one)  d = Cast<to=1>(z)  y = MatMul(d, table)",
+            "the numbers compared with do not stand along the last axis, one for each row",
+        ),
+        (
+            "e = Equal(flat, deep)  c = Cast<to=1>(e)  y = MatMul(c, table)",
+            "the numbers compared with give the result more dimensions",
+        ),
+        ("o = OneHot(ids, six, values)  y = MatMul(o, taller)", "its values are not 0 and 1"),
+        (
+            "f = Cast<to=1>(ids)  o = OneHot(f, depth, values)  y = MatMul(o, table)",
+            "its ids are no integers",
+        ),
+        ("o = OneHot(ids, depth, values)  y = MatMul(o, vector)", "the table is no finite matrix"),
+    ],
+)
+def test_what_is_nearly_a_look_up_stays(weights: Weights, body: str, reason: str) -> None:
+    text = _text(body, weights).replace(
+        "int64 depth = {5}",
+        "int64 depth = {5}, int64 six = {6}, int64[1] one = {1}, int64[3] to5 = {1, 1, 5},"
+        " int64[1,1] five = {5}, int64[1,1,5] deep = {0, 1, 2, 3, 4}, float[5] vector = {1, 2, 3, 4, 5},"
+        " float[5] fives = {0, 1, 2, 3, 4},"
+        " float[7,2] taller = {1, 2, 3, 4, 5, 6, 7, 8, 9, 8, 7, 6, 5, 4}",
+    )
+    text = text.replace("int64[N,3] ids", "int64[N,3] ids, int64[N,5] wide, int64[1] flat")
+    run = run_pass(text, "one-hot-to-gather", inputs=(), full_check=False)
+    assert run.changes == 0
+    assert any(reason in each for each in run.refusals), run.refusals
+
+
+@pytest.mark.parametrize(("most", "changes"), [(40, 1), (39, 0)])
+def test_large_tables_are_not_doubled(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, most: int, changes: int
+) -> None:
+    monkeypatch.setattr(one_hot_to_gather, "DOUBLED_BYTES", most)
+    text = _text("o = OneHot(ids, depth, values)  y = MatMul(o, table)", weights)
+    run = run_pass(text, "one-hot-to-gather", inputs=IDS)
+    assert run.changes == changes
+
+
+@pytest.mark.parametrize(("opset", "changes"), [(11, 0), (12, 1)])
+def test_integers_are_clipped_since_opset_12(weights: Weights, opset: int, changes: int) -> None:
+    run = run_pass(
+        _text("o = OneHot(ids, depth, values)  y = MatMul(o, table)", weights),
+        "one-hot-to-gather",
+        opset=opset,
+        inputs=IDS,
+    )
+    assert run.changes == changes
