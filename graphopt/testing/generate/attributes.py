@@ -1,7 +1,7 @@
 """Attributes of a node from its schema alone: the names that the standard gives them say what fits.
 
-`axis` counts dimensions everywhere, `kernel_shape` has an element for each spatial one, and strings are among the
-words that the description puts in quotes. An operator that keeps to these habits needs no recipe.
+`axis` counts dimensions everywhere, `kernel_shape` has an element for each spatial one, and strings are among
+the words that the description puts in quotes. An operator that keeps to these habits needs no recipe.
 """
 
 from __future__ import annotations

@@ -279,7 +279,7 @@ class Builder:
             if value is None:
                 continue
             if name in schema.attributes:
-                attributes[name] = _attribute(schema, name, value)
+                attributes[name] = value
             else:
                 self._as_input(schema, inputs, name, value)
         while inputs and inputs[-1] is None:
@@ -304,7 +304,7 @@ class Builder:
         node = helper.make_node(op_type, written, names, name=self.name("n"))
         for name, value in attributes.items():
             ready = isinstance(value, onnx.AttributeProto)
-            node.attribute.append(value if ready else helper.make_attribute(name, value))
+            node.attribute.append(value if ready else self._attribute(op_type, name, value))
         drawn = draws(node)
         outcome = run_node(
             node, read, opset=self.opset, ir_version=self.ir_version, reference=self.reference,
@@ -318,6 +318,12 @@ class Builder:
         self.nodes.append(node)
         self.values.extend(made)
         return made
+
+    def _attribute(self, op_type: str, name: str, value: Any) -> onnx.AttributeProto:
+        if not isinstance(value, Sequence) or len(value):
+            return helper.make_attribute(name, value)
+        kind: Any = self.schema(op_type).attributes[name].type  # an empty list does not say of what
+        return helper.make_attribute(name, value, attr_type=kind.value)
 
     def _as_input(
         self, schema: onnx.defs.OpSchema, inputs: list[Known | None], name: str, value: Any
@@ -363,14 +369,6 @@ def _made(name: str, content: Content, type_text: str, random: bool) -> Known:
             raise ExecutionError(f"{found.type_name} instead of {type_text}")
         return found
     return Known(name, content, random=random, type_text=type_text)
-
-
-def _attribute(schema: onnx.defs.OpSchema, name: str, value: Any) -> Any:
-    """An empty list does not say what it is a list of."""
-    if not isinstance(value, Sequence) or len(value):
-        return value
-    kind: Any = schema.attributes[name].type
-    return helper.make_attribute(name, value, attr_type=kind.value)
 
 
 def _alike(known: Array, array: Array) -> bool:

@@ -22,14 +22,17 @@ from graphopt.testing.generate.recipe import Unfit
 
 _FORMAL = onnx.defs.OpSchema.FormalParameterOption
 _MOST_VARIADIC = 3
+_SHAPES = ("alike", "channels", "broadcast", "scalar", "last", "other")
+_SHAPE_WEIGHTS = (5, 2, 2, 2, 1, 2)
+"""How the shape of an operand relates to that of the first."""
 
 
 @functools.cache
 def standard_operators(opset: int) -> tuple[str, ...]:
-    """Operators of the standard domain at an opset that hold no graphs, sorted."""
+    """Operators of the standard domain at an opset, sorted; Constant and those that hold graphs left out."""
     names = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if not schema.domain}
     found = []
-    for name in sorted(names - CONTROL_FLOW):
+    for name in sorted(names - CONTROL_FLOW - {"Constant"}):
         if has_schema("", name, opset) and not onnx.defs.get_schema(name, opset, "").deprecated:
             found.append(name)
     return tuple(found)
@@ -125,21 +128,29 @@ class _Operands:
         b = self.b
         fit = [each for each in b.spec.data_types() if f"tensor({element_name(each)})" in allowed]
         if not fit:
-            raise Unfit(f"{self.schema.name} takes none of the element types")
+            return self._container(allowed)
         dtype = b.choices.weighted(fit, [max(1, 12 >> place) for place in range(len(fit))])
         made = arrays.array(b.choices, dtype, self._shape(), specials=b.specials)
         if self.first is None and kind_of(dtype) != "s" and b.outer is None and b.choices.chance(0.5):
             return b.input(made)
         return b.constant(made)
 
+    def _container(self, allowed: Sequence[str]) -> Known:
+        """A graph input that is a sequence."""
+        b = self.b
+        fit = [each for each in b.spec.data_types() if f"seq(tensor({element_name(each)}))" in allowed]
+        if not fit or b.outer is not None:
+            raise Unfit(f"{self.schema.name} takes none of the element types")
+        shape = b.shape()
+        count = b.choices.integer(1, 3)
+        return b.input([arrays.random_array(b.choices.numbers(), fit[0], shape) for _ in range(count)])
+
     def _shape(self) -> Sequence[int]:
         b = self.b
         if self.first is None:
             return b.shape()
         shape = self.first.shape
-        kind = b.choices.weighted(
-            ("alike", "channels", "broadcast", "scalar", "last", "other"), (5, 2, 2, 2, 1, 2)
-        )
+        kind = b.choices.weighted(_SHAPES, _SHAPE_WEIGHTS)
         if kind == "alike":
             return shape
         if kind == "broadcast":
