@@ -66,13 +66,14 @@ def command(
     It fails alike if it exits with the same status, or dies of the same signal, and prints the text of
     --match. Exits with 1 if the failure does not stay."""
     from graphopt.report.units import size
-    from graphopt.testing.reduce.by_command import reduce_by_command, state_path
+    from graphopt.testing.reduce.by_command import reduce_by_command
     from graphopt.testing.reduce.command import Command
+    from graphopt.testing.reduce.folder import can_resume
 
     out = model.with_suffix(".reduced.onnx") if output is None else destination(output)
     parsed = Command.parse(cmd, match, timeout)
-    if resume and not state_path(out).exists():
-        tell(f"there is no {state_path(out)} to resume from; this is a reduction from the start")
+    if resume and not can_resume(out):
+        tell(f"no interrupted reduction to {out} is there; this is one from the start")
 
     with progress(f"running the command on {model.name}") as say:
         try:
@@ -84,7 +85,7 @@ def command(
                 ),
             )  # fmt: skip
         except KeyboardInterrupt:
-            if state_path(out).exists():
+            if can_resume(out):
                 tell(f"the best model so far is in {out}; the same command with --resume goes on from there")
             raise
     if json:

@@ -13,7 +13,7 @@ from pathlib import Path
 from graphopt.errors import UsageError
 from graphopt.io.atomic import StagedFile, ensure_writable
 
-WRITE_EVERY = 1.0
+WRITE_EVERY = 0.2
 """Seconds between writes; what is lost with the process is asked again."""
 
 _FORMAT = "graphopt-reduce-1"
@@ -36,7 +36,7 @@ class Answers:
         self._question = question
         self._model = ""
         self._answers: dict[str, bool] = {}
-        self._written = time.monotonic()
+        self._written = 0.0
         self._is_new = False
 
     def begin(self, model: str) -> None:
@@ -88,5 +88,5 @@ class Answers:
             staged.file.write(json.dumps(content).encode())
             staged.finish()
             staged.commit()
-        self._written = time.monotonic()
+        self._written = 0.0
         self._is_new = False

@@ -17,7 +17,9 @@ from graphopt.ir import count_nodes
 from graphopt.testing.reduce.answers import Answers
 from graphopt.testing.reduce.command import ByCommand, Command, Ending
 from graphopt.testing.reduce.engine import Reducer
+from graphopt.testing.reduce.folder import WorkFolder
 from graphopt.testing.reduce.progress import Progress, Watch
+from graphopt.testing.reduce.weights import CandidateFiles
 
 SAVING_SHARE = 0.05
 """Part of the time that may go into saving the best model so far."""
@@ -48,11 +50,6 @@ class Outcome:
     seconds: float
 
 
-def state_path(output: Path) -> Path:
-    """Where the answers are kept until a reduction is done: beside its output."""
-    return output.with_name(f"{output.name}.reduce-state")
-
-
 def reduce_by_command(
     path: str | os.PathLike[str],
     command: Command,
@@ -66,7 +63,7 @@ def reduce_by_command(
     """Reduce the model at `path` as long as the command ends on it as it does on the original.
 
     The best model so far is saved to `output` from time to time, and when the work is interrupted. The
-    answers are kept in `state_path(output)` until the work is done.
+    answers are kept beside it until the work is done (see `WorkFolder`).
 
     Args:
         path: The model; external data may lie beside it.
@@ -78,7 +75,8 @@ def reduce_by_command(
         watch: Called after each try.
 
     Raises:
-        UsageError: The text to match is not in the output for the original, or the command cannot be run.
+        UsageError: The text to match is not in the output for the original, the command cannot be run, or
+            another process reduces to the same output.
         LoadError, ModelError: The model cannot be read.
         SaveError: A file cannot be written.
     """
@@ -94,22 +92,20 @@ def reduce_by_command(
             hint="the original must show the failure",
         )
     begun(expected)
-    state = state_path(output)
-    if not resume:
-        state.unlink(missing_ok=True)
     question = repr((command.words, command.match, command.timeout, expected.status))
-    answers = Answers(state, question)
-    with Reducer(original, ByCommand(command, expected, original, jobs), answers) as reducer:
-        saver = _Saver(reducer, output, watch)
-        reducer.watch = saver.after
-        try:
-            model = reducer.run()
-        except KeyboardInterrupt:
-            saver.save()
-            raise
-    files = save(model, output)
-    ending = command.run(output)
-    state.unlink(missing_ok=True)
+    with WorkFolder(output, resume=resume) as folder:
+        asker = ByCommand(command, expected, CandidateFiles(original, folder.path), jobs)
+        with Reducer(original, asker, Answers(folder.answers, question)) as reducer:
+            saver = _Saver(reducer, output, watch)
+            reducer.watch = saver.after
+            try:
+                model = reducer.run()
+            except KeyboardInterrupt:
+                saver.save()
+                raise
+        files = save(model, output)
+        ending = command.run(output)
+        folder.remove()
     return Outcome(
         model,
         files,

@@ -1,6 +1,6 @@
 """A command as the predicate: it gets the path of a candidate, and its exit status and output are the answer.
 
-Candidates lie in a temporary folder; large weights are written there once and shared by all of them.
+It says nothing about where candidates lie, and reads no model.
 """
 
 from __future__ import annotations
@@ -161,18 +161,17 @@ class ByCommand:
     Args:
         command: What to run.
         expected: How it ended on the original.
-        original: Its large weights are shared by the candidates.
+        files: Where candidates go.
         jobs: How many to run at a time.
     """
 
-    def __init__(self, command: Command, expected: Ending, original: ir.Model, jobs: int) -> None:
+    def __init__(self, command: Command, expected: Ending, files: CandidateFiles, jobs: int) -> None:
         if command.timeout is None:
             command = dataclasses.replace(command, timeout=GRACE + PATIENCE * expected.seconds)
         self.jobs = jobs
         self._command = command
         self._expected = expected
-        self._folder = Path(tempfile.mkdtemp(prefix="graphopt-reduce-"))
-        self._files = CandidateFiles(original, self._folder)
+        self._files = files
         self._answers: list[_CommandAnswer] = []
 
     def ask(self, model: ir.Model, feeds: Sequence[Feed]) -> Answer:
@@ -189,10 +188,9 @@ class ByCommand:
         )
 
     def close(self) -> None:
-        """End what still runs, and remove the candidates."""
+        """End what still runs."""
         for answer in self._answers:
             answer.cancel()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class _CommandAnswer:
