@@ -7,7 +7,8 @@ import dataclasses
 import onnx_ir as ir
 
 from graphopt.pipeline import Pipeline
-from graphopt.testing.generate import Seeded, generate_model
+from graphopt.testing.aim import aimed
+from graphopt.testing.generate import Seeded, Spec, generate_model
 from graphopt.testing.pipelines import random_pipeline
 
 
@@ -27,10 +28,12 @@ class Example:
 
 
 def make_example(seed: int) -> Example:
-    """The example of a seed.
+    """The example of a seed; half of the models are made for the pipeline.
 
     Raises:
         Unfit: No model follows from it.
     """
     choices = Seeded(seed)
-    return Example(seed, random_pipeline(choices), generate_model(choices))
+    pipeline = random_pipeline(choices)
+    spec = aimed(Spec(), pipeline) if choices.chance(0.5) else Spec()
+    return Example(seed, pipeline, generate_model(choices, spec))

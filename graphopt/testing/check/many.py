@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from graphopt.testing.aim import aimed
 from graphopt.testing.check.check import check_pass
 from graphopt.testing.check.failure import PassFailure
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.subject import PassLike, Subject
-from graphopt.testing.generate import generate_model
+from graphopt.testing.generate import Spec, generate_model
 
 EXAMPLES = 100
 
@@ -44,6 +45,8 @@ def check_pass_on_models(
 ) -> Tally:
     """Run a pass on generated models and hold it to every property on each.
 
+    Models of odd seeds are generated for it (see `graphopt.testing.aim`), if it is a pass or pipeline.
+
     Args:
         what: See `check_pass`.
         examples: Number of models.
@@ -59,12 +62,15 @@ def check_pass_on_models(
     """
     __tracebackhide__ = True
     subject = Subject.of(what)
+    spec = Spec(**bounds)
+    directed = spec if subject.pipeline is None else aimed(spec, subject.pipeline)
     tally = Tally()
     for number in range(examples):
         if watch is not None:
             watch(number)
         try:
-            run = check_pass(subject, Reference(generate_model(seed + number, **bounds), rtol=rtol))
+            model = generate_model(seed + number, directed if (seed + number) % 2 else spec)
+            run = check_pass(subject, Reference(model, rtol=rtol))
         except PassFailure as failure:
             failure.origin = f"seed {seed + number}"
             raise
