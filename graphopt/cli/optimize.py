@@ -131,8 +131,7 @@ def _write(path: Path, text: str) -> None:
     from graphopt.io.atomic import StagedFile
 
     with StagedFile(path) as staged:
-        staged.file.write(text.encode())
-        staged.finish()
+        staged.write(text.encode())
         staged.commit()
 
 

@@ -38,6 +38,7 @@ _HINTS = {
 }
 _numbers = itertools.count()
 
+_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 _LOCK_POLL = 0.005
 """Seconds between two tries."""
 _FOLDER_SECONDS = 10.0
@@ -111,6 +112,14 @@ class StagedFile:
             self.file.close()
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)
+
+    def write(self, data: bytes) -> None:
+        """Write all that the file is to hold."""
+        with told_as_save_error(self.path):
+            self.file.seek(0)
+            self.file.truncate()
+            self.file.write(data)
+        self.finish()
 
     def finish(self) -> None:
         """Get every byte onto the disk. The file stays open, and so locked, until the block ends."""
@@ -266,7 +275,7 @@ def _checked(path: str | os.PathLike[str]) -> str:
         raise SaveError(f"cannot write {text!r}: it is a folder", hint="name a file in it")
     if os.path.exists(text) and not os.path.isfile(text):
         raise SaveError(f"cannot write {text!r}: it is not a regular file", hint="name a new file")
-    if os.path.exists(text) and not os.access(text, os.W_OK):
+    if os.path.exists(text) and not os.access(text, os.W_OK, effective_ids=_EFFECTIVE_IDS):
         raise SaveError(f"cannot write {text!r}: the file there is read-only", hint="choose another name")
     return text
 

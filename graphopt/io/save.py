@@ -23,7 +23,6 @@ from graphopt.io.atomic import (
     remove_leftovers,
     temporary_prefix,
     termination_as_exit,
-    told_as_save_error,
 )
 from graphopt.io.datafile import DataFile
 from graphopt.io.read import format_of
@@ -135,8 +134,4 @@ def _write(model: ir.Model, changes: list[Change], staged: StagedFile) -> None:
             f"the model does not fit into one message: {error}",
             hint="save it with external data, and make large constants of nodes initializers first",
         ) from error
-    with told_as_save_error(staged.path):
-        staged.file.seek(0)
-        staged.file.truncate()
-        staged.file.write(data)
-    staged.finish()
+    staged.write(data)

@@ -1,4 +1,4 @@
-"""A plug-in whose pass corrupts the graph or its tensors: it is named or harmless, and the original intact."""
+"""A plug-in whose pass corrupts the graph or its tensors: it is named or harmless, the original intact."""
 
 from __future__ import annotations
 
