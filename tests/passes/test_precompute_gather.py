@@ -32,10 +32,19 @@ BIAS = "float[4] b = {0.5, -1, 2, 0.25}"
         "y = LayerNormalization <axis = -1> (rows, b, b)",
         "y = LayerNormalization <axis = 1> (rows, b)",
         "y = Softmax <axis = -1> (rows)",
+        "y = Softmax(rows)",
+        "y = Clip(rows, low, high)",
+        "y = Mul(rows, single)",
+        "y = Add(single_row, rows)",
+        "y = Where(picked, rows, b)",
     ],
 )
 def test_what_treats_rows_alike_is_done_to_the_table(body: str) -> None:
-    run = run_pass(text(body, BIAS), "{precompute-gather,fold}*", opset=20)
+    constants = (
+        f"{BIAS}, float low = {{-0.5}}, float high = {{1.5}}, float[1] single = {{3}},"
+        " float[1,4] single_row = {1, 2, 3, 4}, bool[4] picked = {1, 0, 1, 0}"
+    )
+    run = run_pass(text(body, constants), "{precompute-gather,fold}*", opset=20)
     assert run.ops == ["Mod", "Gather"]
 
 
@@ -54,3 +63,50 @@ def test_it_must_not_apply(body: str, constants: str, reason: str) -> None:
     run = run_pass(text(body, constants), "precompute-gather", opset=20)
     assert not run.changes
     assert any(reason in each for each in run.refusals)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("y = Add(rows, deep)", "a constant gives the result more axes"),
+        ("y = Add(thin_rows, wide)", "a constant makes the rows larger"),
+        ("y = LayerNormalization <axis = 0> (rows, all)", "it does not run along the last axis"),
+        ("y, mean = LayerNormalization(rows, b) m = Add(mean, mean)", "a further output is in use"),
+        ("y = LayerNormalization(rows, row)", "its scale has more than one axis"),
+        ("y = Add(rows, free_rows)", ""),
+        ("c = Gather <axis = 1> (table, places) y = Neg(c)", "the table is not read row by row"),
+        ("y = Tanh(table)", ""),
+        ("h = Cast <to = 1> (ids) y = Neg(h)", ""),
+    ],
+)
+def test_other_readers_of_rows_stay(body: str, reason: str) -> None:
+    constants = (
+        f"{BIAS}, float[1,1,4] deep = {{1, 2, 3, 4}}, float[1,4] row = {{1, 2, 3, 4}}, "
+        "int64[2] places = {0, 1}, float[4] wide = {1, 2, 3, 4}, float[7,1] narrow = {1, 2, 3, 4, 5, 6, 7},"
+        f" float[5,4] all = {{{', '.join(['0.5'] * 20)}}}"
+    )
+    model = text(body, constants).replace(
+        "rows = Gather(table, ids)", "rows = Gather(table, ids) thin_rows = Gather(narrow, ids)"
+    )
+    model = model.replace("=> (float[5, 4] y)", "=> (y, m)" if "m = " in body else "=> (y)")
+    model = model.replace("(int64[5] free)", "(int64[5] free, float[5, 4] free_rows)")
+    run = run_pass(model, "precompute-gather", opset=20, full_check=False)
+    assert run.changes == 0
+    assert not reason or any(reason in each for each in run.refusals), run.refusals
+
+
+@pytest.mark.parametrize(
+    ("axis", "changes"), [("", 1), ("<axis = 1>", 1), ("<axis = -1>", 1), ("<axis = 0>", 0)]
+)
+def test_an_old_softmax_runs_from_its_axis_on(axis: str, changes: int) -> None:
+    model = text(f"y = Softmax {axis} (rows)")
+    assert run_pass(model, "precompute-gather", opset=12).changes == changes
+
+
+def test_an_old_softmax_of_three_axes_stays() -> None:
+    model = (
+        text("y = Softmax(rows)")
+        .replace("int64[5] free", "int64[5,1] free")
+        .replace("float[5, 4] y", "float[5,1,4] y")
+    )
+    assert run_pass(model, "precompute-gather", opset=12).refusals

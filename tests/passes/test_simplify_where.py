@@ -82,3 +82,84 @@ def test_two_masks_may_add_up_to_minus_infinity() -> None:
     text = GUARD.replace("p = Softmax(total)", "more = Add(total, masked)  p = Softmax(more)")
     run = run_pass(text % ("-3.0e38", "masked"), "simplify-where")
     assert len(run.refusals) == 1 and not run.changes
+
+
+BODY = """s = MatMul(q, k)  {mask}  p = Softmax(total)  n = IsNaN(p)  y = Where(n, zero, p)"""
+
+
+def guarded(mask: str) -> str:
+    return f"""agraph (float[2,4,4] q, float[2,4,4] k, bool[4,4] m, float[4,4] bias, int64[4,4] i) => (y) <
+        float zero = {{0.0}}, float low = {{-3.0e38}}, float half = {{0.5}}, float none = {{0.0}},
+        float large = {{1.0e38}}, float four = {{4.0}}, int64[3] shape = {{2, 4, 4}}
+    > {{ {BODY.format(mask=mask)} }}"""
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "total = Identity(s)",
+        "total = Div(s, half)",
+        "c = Cast<to=1>(m)  d = Sub(half, c)  e = Mul(d, large)  total = Add(s, e)",
+        "w = Where(m, s, low)  t = Transpose<perm=[0,2,1]>(w)  total = Reshape(t, shape)",
+        "w = Where(m, zero, large)  d = Div(w, half)  total = Sub(s, d)",
+    ],
+)
+def test_masks_that_stay_finite(mask: str) -> None:
+    run = run_pass(guarded(mask), "simplify-where,dce")
+    assert run.hits["guard-of-softmax"] == 1
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        "total = Add(s, bias)",
+        "total = Div(s, none)",
+        "total = Div(s, bias)",
+        "c = Cast<to=1>(i)  total = Add(s, c)",
+        "t = Exp(s)  total = Neg(t)",
+        "w = Where(m, zero, large)  d = Div(w, half)  e = Div(d, half)  total = Sub(s, e)",
+        "w = Where(m, zero, large)  v = Mul(w, four)  total = Sub(s, v)",
+        "total = Concat<axis=0>(s, q)",
+    ],
+)
+def test_masks_that_may_reach_infinity(mask: str) -> None:
+    run = run_pass(guarded(mask), "simplify-where", inputs=())
+    assert run.refusals == {"guard-of-softmax: a row may be -inf throughout, as a mask of -inf makes it": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("p = Sigmoid(q)  n = IsNaN(p)  y = Where(n, zero, p)", "what is guarded is not a Softmax"),
+        (
+            "p = Softmax(q)  n = IsNaN(p)  y = Where(n, wide, p)",
+            "the constant may broadcast the other operand",
+        ),
+    ],
+)
+def test_other_guards_stay(body: str, reason: str) -> None:
+    run = run_pass(
+        f"agraph (float[2,4] q) => (y) <float zero = {{0}}, float[3,1,1] wide = {{0, 0, 0}}> {{ {body} }}",
+        "simplify-where",
+    )
+    assert run.refusals == {f"guard-of-softmax: {reason}": 1}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "one", "zero", "ops"),
+    [
+        ("int64", "1", "0", ["Cast"]),
+        ("bool", "1", "0", []),
+        ("bool", "0", "1", ["Not"]),
+        ("bool", "1", "1", ["Where"]),
+        ("int64", "0", "1", ["Where"]),
+    ],
+)
+def test_constants_of_other_types(dtype: str, one: str, zero: str, ops: list[str]) -> None:
+    run = run_pass(
+        f"""agraph (bool[2,3] d, bool[2,3] e) => (y) <{dtype} one = {{{one}}}, {dtype} zero = {{{zero}}}> {{
+            c = And(d, e)  w = Where(c, one, zero)  y = Cast<to=1>(w)
+        }}""",
+        "simplify-where",
+    )
+    assert run.ops == ["And", *ops, "Cast"]
