@@ -35,6 +35,8 @@ CHUNK = 200
 """Examples a process; a native crash costs no more than the rest of its chunk, which is tried again."""
 PATIENCE = 60.0
 """Seconds for one example; longer counts as a hang."""
+REDUCING = 600.0
+"""Seconds to make a failing one smaller."""
 
 
 @dataclass
@@ -111,6 +113,7 @@ def try_example(seed: int, out: Path | None = None) -> tuple[str, str, list[str]
 def _reduced(failure: PassFailure, seed: int, out: Path | None) -> str:
     """The failure's headline; its model is saved as small as it gets."""
     if out is not None:
+        faulthandler.dump_traceback_later(REDUCING, exit=True)
         small = reduce(failure.model, lambda model: _fails_alike(model, failure))
         ir.save(small, out / f"{seed}.onnx")
         text, _ = format_model(ir.to_proto(small))

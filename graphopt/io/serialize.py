@@ -16,6 +16,7 @@ from graphopt.errors import SaveError
 from graphopt.io.beyond import put_back
 from graphopt.io.names import bodies, nested_nodes
 from graphopt.ir import paused_collector
+from graphopt.ir.edit import CONSTANT_FLOATS, CONSTANTS_OF_ALL_TYPES
 
 # From this IR version on an initializer need not be a graph input as well.
 _FREE_INITIALIZERS_IR_VERSION = 4
@@ -36,6 +37,8 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
         while error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]
         raise SaveError(f"the model cannot be written as ONNX: {error}") from error
+    if _has_constants_beyond_nodes(proto):
+        proto.ir_version = _FREE_INITIALIZERS_IR_VERSION
     for graph in _graph_protos(proto):
         _drop_repeated_claims(graph)
         _drop_repeated_metadata(graph)
@@ -93,6 +96,18 @@ def _says_only(info: onnx.ValueInfoProto, known: tuple[int, tuple[int, ...]] | N
     said = tensor.elem_type, tuple(dim.dim_value for dim in tensor.shape.dim)
     denoted = info.type.denotation or any(dim.denotation for dim in tensor.shape.dim)
     return said == known and not denoted
+
+
+def _has_constants_beyond_nodes(proto: onnx.ModelProto) -> bool:
+    """Whether an old model holds constants that are neither inputs nor of a type for its Constant nodes."""
+    opset = max((entry.version for entry in proto.opset_import if not entry.domain), default=1)
+    if proto.ir_version >= _FREE_INITIALIZERS_IR_VERSION or opset >= CONSTANTS_OF_ALL_TYPES:
+        return False
+    for graph in _graph_protos(proto):
+        inputs = {info.name for info in graph.input}
+        if any(t.name not in inputs and t.data_type not in CONSTANT_FLOATS for t in graph.initializer):
+            return True
+    return False
 
 
 def _initializers_to_constants(graph: onnx.GraphProto) -> None:

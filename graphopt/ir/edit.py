@@ -18,9 +18,9 @@ def function_graphs(model: ir.Model) -> set[ir.Graph]:
     return {graph for function in model.functions.values() for graph in graph_and_bodies(function.graph)}
 
 
-_CONSTANTS_OF_ALL_TYPES = 9
+CONSTANTS_OF_ALL_TYPES = 9
 """The opset since which a Constant may be of any type; before, of floats alone."""
-_FLOATS = (ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE)
+CONSTANT_FLOATS = (ir.DataType.FLOAT16, ir.DataType.FLOAT, ir.DataType.DOUBLE)
 
 
 def make_constant(value: ir.Value, tensor: ir.TensorProtocol, *, as_node: bool = False) -> ir.Value:
@@ -62,7 +62,10 @@ def reason_against_constant(value: ir.Value) -> str | None:
         opsets = node.graph.opset_imports
         if opsets and "" not in opsets:
             return "it is a graph output, and the model imports no operators to hold a constant"
-        if opsets.get("", _CONSTANTS_OF_ALL_TYPES) < _CONSTANTS_OF_ALL_TYPES and value.dtype not in _FLOATS:
+        if (
+            opsets.get("", CONSTANTS_OF_ALL_TYPES) < CONSTANTS_OF_ALL_TYPES
+            and value.dtype not in CONSTANT_FLOATS
+        ):
             return f"it is a graph output, and a Constant of that opset cannot be of type {value.dtype}"
     return None
 

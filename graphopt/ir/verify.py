@@ -108,8 +108,9 @@ def fits_schema(node: ir.Node, scope: Scope) -> str | None:
     inputs = len(given)
     while inputs and given[inputs - 1] is None:
         inputs -= 1
-    if not schema.min_inputs <= inputs <= schema.max_inputs:
-        return f"{_told(node)} has {inputs} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
+    if inputs > schema.max_inputs or len(given) < schema.min_inputs:
+        found = inputs if inputs > schema.max_inputs else len(given)
+        return f"{_told(node)} has {found} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
     if len(node.outputs) > schema.max_outputs:
         return f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
     if not exists:

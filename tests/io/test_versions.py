@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
 from graphopt.errors import ModelError
-from graphopt.io import load
+from graphopt.io import load, to_proto
 from graphopt.io.load import load_with_notes
+from graphopt.testing import parse_model
 
 
 def model(opset: int = 17, ir_version: int = 8) -> onnx.ModelProto:
@@ -84,3 +86,13 @@ def test_missing_import_of_another_domain_is_added() -> None:
 def test_model_in_memory_is_checked_too() -> None:
     with pytest.raises(ModelError, match="newest that runs is 26"):
         load(ir.from_proto(model(28)))
+
+
+def test_an_old_model_with_constants_that_no_node_of_its_opset_can_be() -> None:
+    model = parse_model("g (float[2] x) => (float[2] y) { y = Neg (x) }", opset=8, ir_version=3)
+    indices = ir.Value(name="i", const_value=ir.tensor(np.array([1, 0], np.int64), name="i"))
+    model.graph.initializers.add(indices)
+    model.graph.append(ir.Node("", "Gather", [model.graph.inputs[0], indices], name="dead"))
+    proto = to_proto(model)
+    assert proto.ir_version == 4
+    assert [tensor.name for tensor in proto.graph.initializer] == ["i"]

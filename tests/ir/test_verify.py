@@ -80,3 +80,13 @@ def test_the_message_names_what_was_done_last() -> None:
     model.graph[0].outputs[0].name = "x"
     with pytest.raises(VerificationError, match=r"^after some-pass: the graph is not valid: Relu 'first'"):
         verify(model, after="some-pass")
+
+
+def test_inputs_left_out_count_where_the_schema_says_that_they_may_be() -> None:
+    model = parse_model(
+        """
+        g (float[2] x) => (float[N,2] y)
+        { y = Loop <body = b (int64 i, bool c) => (bool d, float[2] z) { d = Less (i, i) z = Neg (x) }> ("", "") }
+        """
+    )
+    verify(model)

@@ -77,3 +77,13 @@ def test_axes_joined_transposed_and_taken_apart_again() -> None:
 
 def test_axes_taken_apart_in_another_way_stay() -> None:
     assert run_pass(attention("h, n, d, l"), "merge-transposes").changes == 0
+
+
+def test_elements_of_4_bits_are_not_reshaped() -> None:
+    run = run_pass(
+        "g (uint4[1,2] x) => (uint4[2,1] y) { y = Transpose <perm = [1, 0]> (x) }",
+        "merge-transposes",
+        opset=23,
+    )
+    (reason,) = run.refusals
+    assert reason.endswith("onnxruntime does not reshape UINT4 at every opset")

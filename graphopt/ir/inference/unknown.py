@@ -41,12 +41,17 @@ def correct_split(context: Context, node: ir.Node) -> None:
 
 
 def correct_window(context: Context, node: ir.Node) -> None:
-    """A window wider than what it moves over may still count once, as division truncates or rounds down."""
+    """A window wider than what it moves over may still count once, as division truncates or rounds down.
+
+    onnxruntime does not round LpPool up, whatever its ceil_mode says.
+    """
     shape = node.outputs[0].shape
-    if shape is None or not any(isinstance(dim, int) and dim < 1 for dim in shape.dims[2:]):
+    odd = node.op_type == "LpPool" and attribute_int(node, "ceil_mode", 0) != 0
+    if shape is None or not (odd or any(isinstance(dim, int) and dim < 1 for dim in shape.dims[2:])):
         return
     spatial = [
-        context.new_symbolic_dim() if isinstance(dim, int) and dim < 1 else dim for dim in shape.dims[2:]
+        context.new_symbolic_dim() if isinstance(dim, int) and (odd or dim < 1) else dim
+        for dim in shape.dims[2:]
     ]
     for output in node.outputs:
         if output.shape is not None:
