@@ -86,7 +86,10 @@ def test_inputs_left_out_count_where_the_schema_says_that_they_may_be() -> None:
     model = parse_model(
         """
         g (float[2] x) => (float[N,2] y)
-        { y = Loop <body = b (int64 i, bool c) => (bool d, float[2] z) { d = Less (i, i) z = Neg (x) }> ("", "") }
+        {
+            y = Loop <body = b (int64 i, bool c) => (bool d, float[2] z) { d = Less (i, i) z = Neg (x) }>
+                ("", "")
+        }
         """
     )
     verify(model)
