@@ -87,7 +87,7 @@ CheckTimeoutOption = Annotated[
         "--check-timeout",
         metavar="SECONDS",
         min=0.0,
-        help="Processor time of the check; by default 6 s and 1 s per MB of weights.",
+        help="Processor time of the check; by default 5 s and 1 s per MB of weights.",
         show_default=False,
     ),
 ]
@@ -96,7 +96,7 @@ MemoryLimitOption = Annotated[
     typer.Option(
         "--memory-limit",
         metavar="SIZE",
-        help="Memory of a run of the check, like 4G; by default 400M and 4 times the weights.",
+        help="Memory of a run of the check, like 4G; by default 384M and 4 times the weights.",
         show_default=False,
     ),
 ]

@@ -21,8 +21,8 @@ from graphopt.ir import constant_tensor
 MAX_ATTEMPTS = 12
 """Runs that fail before what is left is given up; each drops one operator with one set of types."""
 
-_BASE_SECONDS, _SECONDS_PER_BYTE = 4.0, 1e-6
-_BASE_BYTES, _BYTES_PER_BYTE = 384 << 20, 4
+_BASE_SECONDS, _SECONDS_PER_BYTE = 2.0, 1e-6
+_BASE_BYTES, _BYTES_PER_BYTE = 160 << 20, 4
 """What one evaluation may take, and how much more for each byte of the constants that it starts from."""
 
 

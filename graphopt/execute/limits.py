@@ -18,9 +18,9 @@ import onnx_ir as ir
 from graphopt.errors import LimitError
 from graphopt.ir import constant_tensor, graphs, is_constant_node
 
-BASE_SECONDS = 6.0
+BASE_SECONDS = 5.0
 SECONDS_PER_WEIGHT_BYTE = 1e-6
-BASE_BYTES = 400 << 20
+BASE_BYTES = 384 << 20
 BYTES_PER_WEIGHT_BYTE = 4
 
 _LOOK_SECONDS = 0.02
@@ -109,7 +109,7 @@ class Budget:
 
     @property
     def _too_long(self) -> str:
-        return f"takes longer than {self._seconds:g} s"
+        return f"takes longer than {self._seconds:.3g} s"
 
     def _reason_against(self, worker: _Worker[T], elapsed: float) -> str | None:
         if worker.seconds(elapsed) > self._left or elapsed > _WALL_FACTOR * self._left + _GRACE_SECONDS:

@@ -14,6 +14,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
+from graphopt.execute.limits import Budget
 from graphopt.execute.session import Session
 
 INLINE_BYTES = 1 << 16
@@ -25,10 +26,12 @@ class MixedEvaluator:
 
     Args:
         proto: The model, all weights inside.
+        budget: What all runs of its nodes may take; without, there is no limit.
     """
 
-    def __init__(self, proto: onnx.ModelProto) -> None:
+    def __init__(self, proto: onnx.ModelProto, budget: Budget | None = None) -> None:
         self._proto = proto
+        self._budget = budget
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._arrays = {name: _array(tensor) for name, tensor in self._constants.items()}
         self._last = _last_uses(proto.graph)
@@ -42,6 +45,7 @@ class MixedEvaluator:
 
         Raises:
             ExecutionError: A node runs nowhere, or fails.
+            LimitError: The budget is spent.
         """
         wanted = [value.name for value in self._proto.graph.output] if outputs is None else list(outputs)
         values: dict[str, Any] = {**self._arrays, **inputs}
@@ -71,7 +75,7 @@ class MixedEvaluator:
             opset_import=self._proto.opset_import,
             functions=self._proto.functions,
         )
-        return Session(ir.from_proto(single))
+        return Session(ir.from_proto(single), budget=self._budget)
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

@@ -142,7 +142,7 @@ class Session:
         except ExecutionError as error:
             if not fallback or not _may_fall_back(error.message, light):
                 raise
-            self._reference = _reference_evaluator(model, extra_outputs, error)
+            self._reference = _reference_evaluator(model, extra_outputs, error, budget)
             self.backend = "onnx.reference"
             self._shape_outputs = {}
             return
@@ -182,7 +182,7 @@ class Session:
             )
         if self._reference is not None:
             try:
-                made = self._limited(lambda: self._reference.run(list(outputs), dict(inputs)))
+                made = self._run_reference(outputs, dict(inputs))
                 return dict(zip(outputs, map(_as_array, made), strict=True))
             except LimitError:
                 raise
@@ -209,6 +209,13 @@ class Session:
             raise
         except Exception as error:
             raise self._failure(error) from error
+
+    def _run_reference(self, outputs: Sequence[str], feed: dict[str, Any]) -> list[Any]:
+        from onnx.reference import ReferenceEvaluator
+
+        if isinstance(self._reference, ReferenceEvaluator):
+            return list(self._limited(lambda: self._reference.run(list(outputs), feed)))
+        return list(self._reference.run(outputs, feed))  # its nodes are limited one by one
 
     def _limited(self, work: Callable[[], Any], stop: Callable[[], None] = lambda: None) -> Any:
         return work() if self.budget is None else self.budget.run(work, stop)
@@ -317,7 +324,9 @@ def _may_fall_back(message: str, light: LightProto) -> bool:
     return any(sign in message for sign in _FALLBACK_SIGNS)
 
 
-def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: ExecutionError) -> Any:
+def _reference_evaluator(
+    model: ir.Model, extra_outputs: Sequence[str], cause: ExecutionError, budget: Budget | None
+) -> Any:
     """What runs a model that onnxruntime does not load; of several nodes, each where it can."""
     from onnx.reference import ReferenceEvaluator
 
@@ -325,7 +334,7 @@ def _reference_evaluator(model: ir.Model, extra_outputs: Sequence[str], cause: E
 
     try:
         proto = light_proto(model, extra_outputs=extra_outputs, inline=True).proto
-        return ReferenceEvaluator(proto) if len(proto.graph.node) <= 1 else MixedEvaluator(proto)
+        return ReferenceEvaluator(proto) if len(proto.graph.node) <= 1 else MixedEvaluator(proto, budget)
     except Exception as error:
         raise ExecutionError(
             f"{cause.message}; the ONNX reference evaluator could not load it either: {_first_line(error)}",

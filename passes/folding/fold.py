@@ -32,7 +32,7 @@ from graphopt.ir.edit import function_graphs, make_constant, reason_against_cons
 from graphopt.ir.graphs import Names
 from graphopt.pipeline import Pass
 
-MAX_WORKING_BYTES = 256 << 20
+MAX_WORKING_BYTES = 128 << 20
 """The largest intermediate result that is computed at all."""
 
 UNKNOWN_SIZE_FACTOR = 8

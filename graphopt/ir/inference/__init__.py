@@ -11,6 +11,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_shape_inference import ShapeInferenceContext, registry
 
+from graphopt.ir.inference.bounds import infer_long_concat, is_boundless
 from graphopt.ir.inference.broadcasting import correct_broadcast, infer_float_arithmetic
 from graphopt.ir.inference.context import Context
 from graphopt.ir.inference.control_flow import correct_loop, infer_if
@@ -48,6 +49,7 @@ __all__ = ["Context", "infer"]
 
 _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), infer_float_arithmetic),
+    "Concat": infer_long_concat,
     "Constant": infer_constant,
     **dict.fromkeys(COMPARE, infer_comparison),
     **dict.fromkeys(LOGIC, infer_logic),
@@ -107,6 +109,8 @@ _SAME_SHAPES: dict[tuple[str, str], str] = {
 def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     """Infer types, shapes and known elements of the outputs of a node; False if no rule knows it."""
     assert isinstance(context, Context)
+    if node.domain == "" and is_boundless(node):
+        return False
     own = _RULES.get(node.op_type) if node.domain == "" else None
     if own is not None and own(context, node):
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import resource
 import select
@@ -27,7 +28,12 @@ LIMIT_BYTES = 1 << 30
 KILL_FACTOR = 1.5
 """A process this far above the limit is ended, so that the machine lives on."""
 _LOOK_SECONDS = 0.01
+_IDLE_FACTOR = 10
+"""A process that does nothing for so many times the limit hangs too."""
 _PAGE_BYTES = resource.getpagesize()
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_USER_TICKS, _SYSTEM_TICKS = 11, 12
+"""Places in /proc/PID/stat behind the name (proc(5))."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Limits:
     """What one file may cost.
 
     Attributes:
-        seconds: Wall-clock time of each stage (load, verify, each level).
+        seconds: Time of each stage (load, verify, each level): by the clock, or of the processor where other
+            programs keep it busy.
         peak_bytes: Resident size of the process, with all its libraries.
     """
 
@@ -133,10 +140,13 @@ def _watch(child: int, pipe: Any, limits: Limits) -> _Watched:
     watched = _Watched()
     begun = time.monotonic()
     text = b""
+    begun_at = 0.0
     while True:
         ready, _, _ = select.select([pipe], [], [], _LOOK_SECONDS)
         now = time.monotonic()
-        watched.seconds = max(watched.seconds, now - begun)
+        processor = _processor_seconds(child)
+        spent = min(now - begun, max(0.0, processor - begun_at))
+        watched.seconds = max(watched.seconds, spent)
         if ready:
             data = pipe.read(65536)
             if not data:
@@ -149,8 +159,9 @@ def _watch(child: int, pipe: Any, limits: Limits) -> _Watched:
                     watched.verdict = told
                 else:
                     watched.stage, begun = told, now
+                    begun_at = processor if processor < math.inf else 0.0
             continue
-        over = now - begun > limits.seconds * KILL_FACTOR
+        over = spent > limits.seconds * KILL_FACTOR or now - begun > limits.seconds * _IDLE_FACTOR
         if over or _resident_bytes(child) > limits.peak_bytes * KILL_FACTOR:
             watched.ended = Kind.HANG if over else Kind.MEMORY
             os.kill(child, signal.SIGKILL)
@@ -161,6 +172,14 @@ def _resident_bytes(process: int) -> int:
     with contextlib.suppress(OSError, IndexError), open(f"/proc/{process}/statm", "rb") as file:
         return int(file.read().split()[1]) * _PAGE_BYTES
     return 0
+
+
+def _processor_seconds(process: int) -> float:
+    """Processor time of a process and its threads; without end where the system does not tell."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{process}/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+        return (int(fields[_USER_TICKS]) + int(fields[_SYSTEM_TICKS])) / _TICKS_PER_SECOND
+    return math.inf
 
 
 def _be_the_child(path: Path, base: Path, levels: tuple[int, ...], writer: int) -> None:

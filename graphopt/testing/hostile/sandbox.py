@@ -9,7 +9,8 @@ from typing import Any
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HARMLESS = ("/dev/null", "/dev/tty")
-# Event -> positions of its arguments that name what is changed.
+# Event -> positions of its arguments that name what is changed; what is named relative to a folder that is open
+# (the last argument then is no -1) lies in a folder seen before.
 _CHANGES = {
     "os.rename": (0, 1),
     "os.remove": (0,),
@@ -22,6 +23,7 @@ _CHANGES = {
     "os.chown": (0,),
     "os.utime": (0,),
 }
+_RELATIVE = ("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.utime")
 
 
 class WriteWatch:
@@ -46,6 +48,8 @@ class WriteWatch:
             if writes or (isinstance(flags, int) and flags & _WRITING):
                 self._note(path)
         elif event in _CHANGES:
+            if event in _RELATIVE and args[-1] != -1:
+                return
             for position in _CHANGES[event]:
                 self._note(args[position])
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import onnx
 from onnx import helper, parser
 
+from graphopt.ir.opsets import NEWEST_OPSET
+
 LARGEST_SEED_BYTES = 1 << 20
 
 _TEXTS = {
@@ -55,9 +57,9 @@ _TEXTS = {
         <float s = {0.5}, uint8 z = {128}, int8[4,3] w = {1,2,3,4,5,6,7,8,9,10,11,12}, int8 wz = {0}> {
         q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) v = DequantizeLinear(w, s, wz)
         y = MatMul(d, v) }""",
-    "recurrent": """<ir_version: 8, opset_import: ["" : 14]> g (float[3,1,2] x) => (float[3,1,1,2] y, float[1,1,2] h)
-        { w = ConstantOfShape <value: tensor = float[1] {0.5}> (ws) ws = Constant <value_ints = [1,8,2]> ()
-        r = ConstantOfShape <value: tensor = float[1] {0.25}> (ws) y, h = LSTM <hidden_size = 2> (x, w, r) }""",
+    "recurrent": """<ir_version: 8, opset_import: ["" : 14]>
+        g (float[3,1,2] x) => (float[3,1,1,2] y, float[1,1,2] h) { w = ConstantOfShape <value: tensor = float[1] {0.5}> (ws)
+        ws = Constant <value_ints = [1,8,2]> () r = ConstantOfShape <value: tensor = float[1] {0.25}> (ws) y, h = LSTM <hidden_size = 2> (x, w, r) }""",
     "attention": """<ir_version: 8, opset_import: ["" : 17]> g (float[1,4,8] x) => (float[1,4,8] y)
         <float scale = {0.5}, float[8] gain = {1,1,1,1,1,1,1,1}> {
         n = LayerNormalization(x, gain) k = Transpose <perm = [0,2,1]> (n) p = MatMul(n, k) s = Mul(p, scale)
@@ -88,11 +90,8 @@ def node_seeds() -> dict[str, onnx.ModelProto]:
     with warnings.catch_warnings():  # about the numbers that it computes for them
         warnings.simplefilter("ignore")
         cases = node.collect_testcases("")
-    return {
-        case.name: case.model
-        for case in cases
-        if case.model is not None and case.model.ByteSize() < LARGEST_SEED_BYTES
-    }
+    models = {case.name: case.model for case in cases if case.model is not None}
+    return {name: _readable_opset(model) for name, model in models.items() if _is_small(model)}
 
 
 def folder_seeds(folder: Path) -> dict[str, onnx.ModelProto]:
@@ -113,6 +112,18 @@ def _readable(folder: Path) -> Iterator[tuple[str, onnx.ModelProto]]:
                 yield str(path.relative_to(folder)), onnx.load(path, load_external_data=False)
             except Exception:  # any parser's error: the file is no seed
                 continue
+
+
+def _is_small(model: onnx.ModelProto) -> bool:
+    return bool(model.ByteSize() < LARGEST_SEED_BYTES)
+
+
+def _readable_opset(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model, at the newest opset that is read if it is newer: else its mutants would get no further."""
+    for entry in model.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = min(entry.version, NEWEST_OPSET)
+    return model
 
 
 def _sparse() -> onnx.ModelProto:
