@@ -171,10 +171,11 @@ def _work(path: Path, seeds: range, whole: bool, channel: Connection) -> None:
         return
     channel.send(Outcome(-1, HELD))
     for seed in seeds:
-        channel.send(_try(source, seed))
+        channel.send(attempt(source, seed))
 
 
-def _try(source: Source, seed: int) -> Outcome:
+def attempt(source: Source, seed: int) -> Outcome:
+    """Make the mutant of a seed and check it."""
     try:
         model, choices = source.mutant(seed)
     except (Unfit, GraphoptError) as error:

@@ -60,7 +60,9 @@ def cut(recording: Recording, choices: Choices, *, nodes: tuple[int, int] = (5, 
     inputs, initializers = [], []
     for value in region.inputs:
         name = value.name or ""
-        tensor = None if value.is_graph_input() else constant_tensor(value)
+        given = value.is_graph_input() and name in recording.arrays
+        # A default that the recorded run did not override was a constant there.
+        tensor = None if given else value.const_value or constant_tensor(value)
         if tensor is not None:
             new = ir.Value(name=name, type=ir.TensorType(tensor.dtype), const_value=tensor)
             new.shape = ir.Shape(tensor.shape.numpy())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import constant_tensor
+from graphopt.ir import constant_tensor, remove_node
 from graphopt.testing.generate.choices import Choices
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.mutation.region import Region, copy_nodes
@@ -53,7 +53,7 @@ def compute_in_another_type(subject: Subject, choices: Choices) -> str:
             twin = back.outputs[0]
         _stand_in(value, twin)
     graph.insert_after(last, [*casts, *copies, *backs])
-    graph.remove(list(region.nodes), safe=True)
+    _remove(region)
     return f"computed {len(copies)} nodes in {new.name}"
 
 
@@ -168,7 +168,7 @@ def wrap_in_loop(subject: Subject, choices: Choices) -> str:
         squeezes.append(squeeze)
         _stand_in(value, squeeze.outputs[0])
     graph.insert_after(last, [loop, *squeezes])
-    graph.remove(list(region.nodes), safe=True)
+    _remove(region)
     return f"put {len(copies)} nodes into a Loop"
 
 
@@ -236,4 +236,9 @@ def _replace(graph: ir.Graph, region: Region, node: ir.Node) -> None:
     for value, twin in zip(region.outputs, node.outputs, strict=True):
         _stand_in(value, twin)
     graph.insert_after(region.nodes[-1], node)
-    graph.remove(list(region.nodes), safe=True)
+    _remove(region)
+
+
+def _remove(region: Region) -> None:
+    for node in reversed(region.nodes):
+        remove_node(node)
