@@ -76,3 +76,22 @@ def test_parts_that_are_not_known_stay(shape: str, split: str, position: int, re
     }}"""
     run = run_pass(text, "fold-sequences", inputs=())
     assert run.changes == 0 and run.refusals[f"element-of-split: {reason}"] == 1
+
+
+@pytest.mark.parametrize(("opset", "inputs"), [(12, 1), (13, 2)])
+def test_sizes_are_written_as_the_opset_has_them(opset: int, inputs: int) -> None:
+    text = """g (float[N,7] x) => (float[N,M] y) <int64[3] c = {2, 4, 1}, int64 i = {1}> {
+        s = SplitToSequence <axis = 1> (x, c) a = SequenceAt(s, i) y = Cos(a)
+    }"""
+    run = run_pass(text, "fold-sequences,dce", opset=opset)
+    assert run.ops == ["Split", "Cos"]
+    assert len(run.node("Split").inputs) == inputs
+
+
+@pytest.mark.parametrize("split", ["int64[2] c = {2, 4}", "int64[3] c = {7, 0, 0}", "int64[2] c = {8, -1}"])
+def test_sizes_that_do_not_fit_stay(split: str) -> None:
+    text = f"""g (float[N,7] x) => (float[N,K] y) <{split}, int64 i = {{0}}> {{
+        s = SplitToSequence <axis = 1> (x, c) a = SequenceAt(s, i) y = Cos(a)
+    }}"""
+    run = run_pass(text, "fold-sequences", inputs=())
+    assert run.changes == 0 and len(run.refusals) == 1

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from graphopt.compile.levels import LEVELS
 from graphopt.execute.session import Session
 from graphopt.ir import attribute_float, attribute_int
+from graphopt.passes.idioms._masks import is_causal
 from graphopt.passes.idioms.fuse_attention import FuseAttention
 from graphopt.testing import PassRun, run_pass
 
@@ -637,6 +639,37 @@ def test_heads_repeated_in_turns_stay_repeated() -> None:
     assert run.ops == ["Gather", "Gather", "Attention"]
 
 
+GROUPED = """agraph (float[2,6,5,4] q, float[2,2,7,4] k, float[2,2,7,4] v) => (float[b,h,s,d] y)
+    <int64[1] two = {{2}}, int64[1] one = {{1}}, int64[5] times = {{1, 1, 3, 1, 1}},
+     int64[4] all = {{2, 6, 7, 4}}, int64[5] turns = {{1, 3, 1, 1, 1}}, int64[5] wide = {{2, 2, 1, 7, 4}},
+     int64[6] mixed = {{0, 0, 1, 0, 1, 1}}, int64[6] back = {{1, 1, 1, 0, 0, 0}}> {{
+        {keys} {values} kt = Transpose <perm = [0,1,3,2]> (kr)
+        s = MatMul(q, kt) w = Softmax(s) y = MatMul(w, vr)
+    }}"""
+REPEATED = "{x}u = Unsqueeze({x}, two) {x}e = Expand({x}u, times) {x}r = Reshape({x}e, all)"
+
+
+@pytest.mark.parametrize(
+    ("keys", "values"),
+    [
+        (REPEATED, REPEATED.replace("Unsqueeze({x}, two)", "Unsqueeze({x}, one)").replace("times", "turns")),
+        (REPEATED, "{x}r = Gather <axis = 1> ({x}, mixed)"),
+        ("{x}r = Gather <axis = 1> ({x}, back)", "{x}r = Gather <axis = 1> ({x}, back)"),
+        (REPEATED, REPEATED.replace("Unsqueeze({x}, two)", "Reshape({x}, wide)")),
+        ("{x}r = Concat <axis = 1> ({x}, {x}, {x})", "{x}r = Concat <axis = 1> ({x}, {x}, {x})"),
+        (REPEATED, "vn = Neg(v) {x}u = Unsqueeze({x}, two) n = Unsqueeze(vn, two)"
+         " {x}e = Concat <axis = 2> ({x}u, n, {x}u) {x}r = Reshape({x}e, all)"),
+    ],
+)  # fmt: skip
+def test_heads_repeated_otherwise_are_not_taken_for_groups(keys: str, values: str) -> None:
+    text = GROUPED.format(keys=keys.format(x="k"), values=values.format(x="v"))
+    run = run_pass(text, "fuse-attention", opset=23)
+    node = run.node("Attention")
+    heads = [None if each is None or each.shape is None else each.shape[1] for each in node.inputs[:3]]
+    regular = "wide" in values
+    assert heads == ([6, 2, 2] if regular else [6, 6, 6])
+
+
 CACHED = """agraph (float[B,S,12] q, float[B,S,12] k, float[B,S,12] v, float[B,3,P,4] pk, float[B,3,P,4] pv,
     float[B,1,S,T] mask) => (float[b,s,w] y{more})
     <int64[4] heads = {{0, 0, 3, 4}}, int64[3] wide = {{0, 0, 12}}> {{
@@ -807,3 +840,27 @@ def test_a_softmax_of_an_old_opset_flattens(axis: int | None) -> None:
     run = run_pass(attention(softmax=softmax), "fuse-attention", opset=12)
     reason = next(iter(run.refusals))
     assert ("needs opset 23" if axis == 3 else "runs over axis 1") in reason
+
+
+@pytest.mark.parametrize(
+    ("mask", "causal"),
+    [
+        ([[1, 0, 0], [1, 1, 0], [1, 1, 1]], True),
+        ([[0.0, -1e9, -1e4], [0.0, 0.0, -np.inf], [0.0, 0.0, 0.0]], True),
+        ([[[[1, 0], [1, 1]]]], True),
+        ([[1, 0, 0], [1, 1, 0]], False),
+        ([[1, 0], [1, 1], [1, 1]], False),
+        ([[[1, 0], [1, 1]], [[1, 0], [1, 1]]], False),
+        ([[1, 1], [1, 1]], False),
+        ([[1, 0], [0, 1]], False),
+        ([[0.0, -10.0], [0.0, 0.0]], False),
+        ([[1e-3, -1e9], [0.0, 0.0]], False),
+        ([1], False),
+    ],
+)
+def test_which_masks_are_causal(mask: Any, causal: bool) -> None:
+    array = np.array(mask, np.float32)
+    array = array if array.min() < 0 or 1e-3 in array else array.astype(np.bool_)
+    value = ir.Value(name="mask", const_value=ir.Tensor(array), shape=ir.Shape(array.shape))
+    ir.Graph([], [], nodes=[], initializers=[value])
+    assert is_causal(value) == causal

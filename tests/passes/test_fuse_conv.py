@@ -365,14 +365,18 @@ def test_batch_normalization_of_joined_convs(weights: Weights, axis: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("joined", "dims"),
+    ("joined", "dims", "reason"),
     [
-        ("<axis = 1> (a, a)", "1,4,4,4"),
-        ("<axis = 1> (a, r)", "1,4,4,4"),
-        ("<axis = 2> (a, c)", "1,2,8,4"),
+        ("<axis = 1> (a, a)", "1,4,4,4", "the result of a Conv is also used elsewhere"),
+        ("<axis = 1> (a, r)", "1,4,4,4", ""),
+        ("<axis = 2> (a, c)", "1,2,8,4", "what is joined is not the channels of one Conv each"),
+        ("<axis = -1> (a, c)", "1,2,4,8", "what is joined is not the channels of one Conv each"),
+        ("<axis = 0> (a, c)", "2,2,4,4", "what is joined is not the channels of one Conv each"),
     ],
 )
-def test_batch_normalization_of_other_joins_stays(weights: Weights, joined: str, dims: str) -> None:
+def test_batch_normalization_of_other_joins_stays(
+    weights: Weights, joined: str, dims: str, reason: str
+) -> None:
     size = int(dims.split(",")[1])
     norm = {"scale": (size,), "shift": (size,), "mean": (size,), "positive_var": (size,)}
     run = run_pass(
@@ -380,13 +384,15 @@ def test_batch_normalization_of_other_joins_stays(weights: Weights, joined: str,
         {weights(v=(2, 3, 1, 1), w=(2, 3, 1, 1), **norm)} {{
             a = Conv(x, v)
             c = Conv(x, w)
-            r = Relu(c)
+            d = Conv(x, w)
+            r = Relu(d)
             j = Concat {joined}
             y = BatchNormalization(j, scale, shift, mean, positive_var)
         }}""",
         "fuse-conv",
     )
     assert not run.changes
+    assert set(run.refusals) == ({f"fold-batch-norm-into-joined-convs: {reason}"} if reason else set())
 
 
 def test_control_flow_bodies_are_rewritten_too(weights: Weights) -> None:
