@@ -14,6 +14,7 @@ from types import ModuleType
 import onnx_ir as ir
 
 from graphopt.ir import Rule
+from graphopt.ir.ops import CONTROL_FLOW
 from graphopt.pipeline import Pipeline
 from graphopt.testing.generate import OPSETS, Spec, standard_operators
 
@@ -26,8 +27,17 @@ MANY = 20
 def aimed(spec: Spec, at: Aim) -> Spec:
     """The same bounds, for models in which a pass or a pipeline finds more to do."""
     passes = list(at.passes()) if isinstance(at, Pipeline) else [at]
-    named = sorted({name for each in passes for name in operators_of(each)}) if len(passes) <= MANY else []
-    return dataclasses.replace(spec, around=rules_of(at), often=tuple(named))
+    if len(passes) > MANY:
+        return dataclasses.replace(spec, around=rules_of(at))
+    often = sorted({name for each in passes for name in operators_of(each)})
+    named = sorted({word for each in passes for word in _words(each)})
+    return dataclasses.replace(spec, around=rules_of(at), often=tuple(often), named=tuple(named))
+
+
+def _words(each: ir.passes.PassBase) -> list[str]:
+    """What the name of a pass is made of, in the singular, as recipes are called."""
+    words = str(getattr(each, "name", "")).split("-")
+    return [word.removesuffix("s") for word in words if len(word) > len("to") and word != "into"]
 
 
 def rules_of(at: Aim) -> tuple[Rule, ...]:
@@ -44,7 +54,7 @@ def operators_of(each: ir.passes.PassBase) -> frozenset[str]:
 @functools.cache
 def _operators(module_name: str) -> frozenset[str]:
     module = importlib.import_module(module_name)
-    known = set(standard_operators(OPSETS[1]))
+    known = {*standard_operators(OPSETS[1]), *CONTROL_FLOW}
     found = frozenset(word for text in _texts(module) for word in text.split() if word in known)
     return found.union(*(_operators(name) for name in _private(module)))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import onnx.defs
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
@@ -27,11 +29,17 @@ BEGINNINGS = 5
 _SCHEMA_WEIGHT = 25
 _OFTEN = 5
 """How many times as often what a model is to have more of is taken."""
+_NAMED = 20
+"""The same of recipes that have a word of the name in common."""
 _AROUND = 0.4
 """How often a pattern is built in place of a node."""
+_CLOSED = 0.8
+"""How often what several nodes made at once compute in between is left to them alone, as fusions need it."""
+_FEW = 18
+"""Operators of newer opsets are in few models unless they are to be there more often."""
 _OPSETS_OFTEN = (18, 13, 17, 20, 22, 11)
-_NEWEST_IR_VERSION = 12
-"""That onnxruntime reads without being told another one."""
+_NEWEST_IR_VERSION = 13
+"""That onnxruntime reads."""
 
 assert recipes
 
@@ -89,6 +97,7 @@ def grow(b: Builder, most: int) -> None:
         if left <= 0 or (left < most and not b.choices.integer(0, left)):
             return
         taken = b.choices.weighted(available, weights)
+        nodes, values = len(b.nodes), len(b.values)
         try:
             if b.spec.around and b.choices.chance(_AROUND):
                 plant(b, b.choices.choose([each for rule in b.spec.around for each in rule.patterns]))
@@ -99,12 +108,37 @@ def grow(b: Builder, most: int) -> None:
                 by_schema(b, b.choices.choose(taken))
         except (Unfit, ExecutionError):
             continue
+        if len(b.nodes) > nodes + 1 and b.choices.chance(_CLOSED):
+            read = {name for node in b.nodes[nodes:] for name in node.input}
+            b.values[values:] = [known for known in b.values[values:] if known.name not in read]
+
+
+def _factor(spec: Spec, recipe: Recipe) -> int:
+    """How many times its weight a recipe has."""
+    if not recipe.words.isdisjoint(spec.named):
+        return _NAMED
+    return 1 if set(spec.often).isdisjoint(recipe.op_types) else _OFTEN
+
+
+def _opset(choices: Choices, spec: Spec) -> int:
+    """Any, but one that many models have more often, and one that has the operators that are to be there."""
+    low, high = spec.opsets
+    newest = [each for each in map(_first_opset, spec.often) if _FEW < each <= high]
+    if newest and choices.chance(0.4):
+        return choices.integer(max(low, choices.choose(sorted(newest))), high)
+    often = [opset for opset in _OPSETS_OFTEN if low <= opset <= high]
+    return choices.choose(often) if often and choices.chance(0.6) else choices.integer(low, high)
+
+
+@functools.cache
+def _first_opset(op_type: str) -> int:
+    """The opset that brought an operator; 0 for what is none."""
+    history = [each for each in onnx.defs.get_all_schemas_with_history() if not each.domain]
+    return min((each.since_version for each in history if each.name == op_type), default=0)
 
 
 def _start(choices: Choices, spec: Spec, reference: bool | None) -> Builder:
-    low, high = spec.opsets
-    often = [opset for opset in _OPSETS_OFTEN if low <= opset <= high]
-    opset = choices.choose(often) if often and choices.chance(0.6) else choices.integer(low, high)
+    opset = _opset(choices, spec)
     specials = choices.chance(0.5) if spec.specials is None else spec.specials
     b = Builder(
         choices,
@@ -153,8 +187,7 @@ def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     for each in sorted(RECIPES, key=lambda recipe: -recipe.weight):
         if any(b.spec.allows(op_type) for op_type in each.op_types):
             found.append(each)
-            often = not set(b.spec.often).isdisjoint(each.op_types)
-            weights.append(each.weight * (_OFTEN if often else 1))
+            weights.append(each.weight * _factor(b.spec, each))
     others = tuple(op_type for op_type in standard_operators(b.opset) if b.spec.allows(op_type))
     if others:
         found.append(others)

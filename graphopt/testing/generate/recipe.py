@@ -30,6 +30,12 @@ class Recipe:
     make: Make
     weight: int
 
+    @property
+    def words(self) -> frozenset[str]:
+        """What its name is made of, and its module's, in the singular."""
+        name = f"{self.make.__name__}_{self.make.__module__.rpartition('.')[2]}"
+        return frozenset(word.removesuffix("s") for word in name.split("_"))
+
 
 RECIPES: list[Recipe] = []
 

@@ -36,6 +36,7 @@ class Spec:
         specials: Let in NaN, infinities, denormals and operators that jump; None for every other model.
         around: Rules whose patterns to build, and to miss narrowly.
         often: Operators to be taken more often.
+        named: Words; recipes that have one of them in their names are taken far more often.
     """
 
     ops: tuple[str, ...] = ()
@@ -47,6 +48,7 @@ class Spec:
     specials: bool | None = None
     around: tuple[Rule, ...] = ()
     often: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_nodes < 1:

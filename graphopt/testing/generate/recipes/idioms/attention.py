@@ -27,7 +27,7 @@ def attention(b: Builder, op_type: str) -> None:
 
 
 @recipe("Split", weight=5)
-def packed(b: Builder, op_type: str) -> None:
+def packed_attention(b: Builder, op_type: str) -> None:
     """Attention of one projection to three times the width, split."""
     x = _rows(b)
     width = x.shape[-1]

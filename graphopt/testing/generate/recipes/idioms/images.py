@@ -20,7 +20,7 @@ ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSwish", "Tanh", "Har
 
 
 @recipe("Conv", weight=20)
-def block(b: Builder, op_type: str) -> None:
+def conv_block(b: Builder, op_type: str) -> None:
     """A convolution, BatchNormalization or scale and bias, an activation, and a sum with what went in."""
     x = image(b)
     y = _conv(b, x, b.choices.choose((x.shape[1], 4, 1)), b.choices.weighted((1, 3), (3, 2)))
@@ -37,7 +37,7 @@ def block(b: Builder, op_type: str) -> None:
 
 
 @recipe("Conv", weight=8)
-def in_a_row(b: Builder, op_type: str) -> None:
+def convs_in_a_row(b: Builder, op_type: str) -> None:
     """Two convolutions, one or both of single pixels, now and then behind a BatchNormalization."""
     x = image(b)
     if b.choices.chance(0.3):
@@ -48,7 +48,7 @@ def in_a_row(b: Builder, op_type: str) -> None:
 
 
 @recipe("Pad", weight=10)
-def padded(b: Builder, op_type: str) -> None:
+def pad_before(b: Builder, op_type: str) -> None:
     """A Pad in front of a convolution or a pool, of zero or what the pool ignores."""
     x = b.pick(rank=4)
     sides = [b.choices.choose((1, 0, 2)) for _ in range(4)]
@@ -66,7 +66,7 @@ def padded(b: Builder, op_type: str) -> None:
 
 
 @recipe("DepthToSpace", weight=8)
-def blocks(b: Builder, op_type: str) -> None:
+def depth_by_views(b: Builder, op_type: str) -> None:
     """Pixels to channels or back, by Reshape, Transpose, Reshape; a convolution behind."""
     height, width, channels = b.choices.choose((4, 2)), b.choices.choose((2, 4)), b.choices.choose((1, 2))
     batch = b.choices.choose((1, 2))
@@ -88,7 +88,7 @@ def blocks(b: Builder, op_type: str) -> None:
 
 
 @recipe("SpaceToDepth", weight=6)
-def focus(b: Builder, op_type: str) -> None:
+def depth_by_slices(b: Builder, op_type: str) -> None:
     """Every second pixel four times, joined, or as one operator; a convolution behind."""
     x = b.new(ir.DataType.FLOAT, [1, b.choices.choose((1, 2)), 4, 4])
     if b.choices.chance(0.4):

@@ -13,7 +13,7 @@ WORK = ("Relu", "Sigmoid", "Add", "Mul", "Concat", "Softmax", "ReduceMean", "Sli
 
 
 @recipe("Transpose", weight=14)
-def channels_last(b: Builder, op_type: str) -> None:
+def transposes_around(b: Builder, op_type: str) -> None:
     """To channels last, one to three pieces of work, and back; or only one of the two."""
     x = b.pick(rank=b.choices.weighted((4, 3), (4, 2)))
     there = [0, *range(2, x.rank), 1]
@@ -26,7 +26,7 @@ def channels_last(b: Builder, op_type: str) -> None:
 
 
 @recipe("Reshape", weight=10)
-def flat_between(b: Builder, op_type: str) -> None:
+def reshapes_around_gemm(b: Builder, op_type: str) -> None:
     """To fewer dimensions, elementwise work or a product, and back."""
     x = b.pick(where=lambda v: v.rank > 1)
     width = x.shape[-1]
@@ -43,7 +43,7 @@ def flat_between(b: Builder, op_type: str) -> None:
 
 
 @recipe("Unsqueeze", weight=8)
-def one_more_axis(b: Builder, op_type: str) -> None:
+def views_around(b: Builder, op_type: str) -> None:
     """Work under one axis more, which goes again."""
     x = b.pick(where=lambda v: 0 < v.rank < 5)
     axis = b.choices.integer(0, x.rank)
@@ -57,7 +57,7 @@ def one_more_axis(b: Builder, op_type: str) -> None:
 
 
 @recipe("Expand", weight=8)
-def expanded(b: Builder, op_type: str) -> None:
+def expand_needlessly(b: Builder, op_type: str) -> None:
     """Made as large as the other operand before an operator that broadcasts anyhow."""
     x = b.pick(where=lambda v: v.rank > 0)
     small = b.floats([1 if b.choices.chance(0.5) else size for size in x.shape], x.dtype)

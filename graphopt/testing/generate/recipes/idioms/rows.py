@@ -79,12 +79,26 @@ def softmax(b: Builder, op_type: str) -> None:
             b.op("Log", y)
 
 
+@recipe("LayerNormalization", "RMSNormalization", weight=5)
+def sums_before_norm(b: Builder, op_type: str) -> None:
+    """Of two or three terms, the last of them a bias now and then; the sum is used once more or not."""
+    x = b.pick(where=lambda v: v.rank == 3 and v.array.size > 0)
+    total = add(b, x, b.floats(x.shape, x.dtype))
+    if b.choices.chance(0.7):
+        total = add(b, total, b.floats(b.choices.choose((x.shape[-1:], x.shape)), x.dtype))
+    y = b.op(op_type, total, b.floats(x.shape[-1:], x.dtype))
+    if b.choices.chance(0.4):
+        add(b, y, total)
+
+
 @recipe("Softmax", weight=5)
 def around_softmax(b: Builder, op_type: str) -> None:
-    """Its logarithm, or the axis brought to the end for it and back."""
+    """Its logarithm, a guard against NaN, or the axis brought to the end for it and back."""
     x = b.pick(where=lambda v: v.rank > 1)
-    if b.choices.chance(0.4):
-        b.op("Log", b.op(op_type, x, axis=-1))
+    way = b.choices.choose(("turned", "logarithm", "guard"))
+    if way != "turned":
+        y = b.op(op_type, add(b, x, b.floats(x.shape[-1:], x.dtype)) if way == "guard" else x, axis=-1)
+        b.op("Log", y) if way == "logarithm" else b.op("Where", b.op("IsNaN", y), number(b, x, 0.0), y)
         return
     swapped = [0, *range(2, x.rank), 1] if x.rank > 2 else [1, 0]
     back = [swapped.index(axis) for axis in range(x.rank)]

@@ -15,7 +15,7 @@ ROWS = 5
 
 
 @recipe("OneHot", "Equal", weight=8)
-def embedding(b: Builder, op_type: str) -> None:
+def one_hot_embedding(b: Builder, op_type: str) -> None:
     """Rows of a table by products with one-hot rows."""
     ids = _ids(b)
     table = b.floats([ROWS, 3])
@@ -30,7 +30,7 @@ def embedding(b: Builder, op_type: str) -> None:
 
 
 @recipe("Gather", weight=10)
-def looked_up(b: Builder, op_type: str) -> None:
+def gather_then_work(b: Builder, op_type: str) -> None:
     """Rows of a constant table, then work on each: scale, bias, activation, Softmax, a norm."""
     dtype = b.dtype("f")
     y = b.op(op_type, b.floats([ROWS, 4], dtype), _ids(b), axis=0)
@@ -47,7 +47,7 @@ def looked_up(b: Builder, op_type: str) -> None:
 
 
 @recipe("Gather", weight=8)
-def counted(b: Builder, op_type: str) -> None:
+def gather_counted(b: Builder, op_type: str) -> None:
     """By 0, 1, 2 ... as a constant, as a Range of the size, or cut from a table of positions."""
     x = b.pick(where=lambda v: v.rank > 0)
     axis = b.choices.integer(0, x.rank - 1)
@@ -67,7 +67,7 @@ def counted(b: Builder, op_type: str) -> None:
 
 
 @recipe("Slice", "Gather", weight=10)
-def apart(b: Builder, op_type: str) -> None:
+def split_by_slices(b: Builder, op_type: str) -> None:
     """Pieces that make up an axis, or nearly, worked on alike and joined again or not."""
     x = b.pick(where=lambda v: v.rank > 0 and max(v.shape) > 1)
     axis = int(np.argmax(x.shape))
@@ -85,7 +85,7 @@ def apart(b: Builder, op_type: str) -> None:
 
 
 @recipe("MatMul", weight=8)
-def side_by_side(b: Builder, op_type: str) -> None:
+def matmuls_side_by_side(b: Builder, op_type: str) -> None:
     """Two or three products of one value, with biases or without; added to each other now and then."""
     x = b.pick(where=lambda v: v.rank > 1)
     width, biased = b.choices.choose((3, 2)), b.choices.chance(0.5)
@@ -98,7 +98,7 @@ def side_by_side(b: Builder, op_type: str) -> None:
 
 
 @recipe("Gemm", weight=8)
-def dense(b: Builder, op_type: str) -> None:
+def gemm_and_neighbours(b: Builder, op_type: str) -> None:
     """Products of matrices with a factor, a transpose, a sum or an activation beside them."""
     x = b.pick(rank=2)
     weight = b.floats([3, x.shape[1]], x.dtype)
@@ -119,7 +119,7 @@ def dense(b: Builder, op_type: str) -> None:
 
 
 @recipe("Where", weight=8)
-def masked(b: Builder, op_type: str) -> None:
+def where_as_mask(b: Builder, op_type: str) -> None:
     """Of zero and one, of a negated condition, of Casts of conditions, as masks are made."""
     if not b.specials:
         raise Unfit("conditions jump")
@@ -138,7 +138,7 @@ def masked(b: Builder, op_type: str) -> None:
 
 
 @recipe("Mul", weight=10)
-def factored(b: Builder, op_type: str) -> None:
+def affine_terms(b: Builder, op_type: str) -> None:
     """Chains of factors and terms, and sums with something in common."""
     x = b.pick()
     kind = b.choices.choose(("chain", "common", "gate", "strength"))
