@@ -3,7 +3,7 @@
     python benchmarks/mutated_zoo.py [--first SEED] [--count N] [--whole] [--minutes M] [FILE...]
 
 Models are those given, or what lies in the cache of the zoo and of the exporters, and onnx's light ones. Of
-each, N pieces are cut out (with --whole, all of it is taken) and mutated up to four times; the numbers come
+each, N pieces are cut out (with --whole, all of it is taken) and mutated up to six times; the numbers come
 from the mutant itself in onnxruntime. A pass that is left out counts as a failure. What fails is told with
 the seed that makes it again. Exits 1 on any failure.
 """
@@ -38,7 +38,7 @@ from graphopt.testing.inputs import INPUTS_KEY
 from graphopt.testing.mutation import CLAIMS, DONE, Recording, cut, mutate
 from graphopt.testing.pipelines import random_pipeline
 
-MOST_MUTATIONS = 4
+MOST_MUTATIONS = 6
 LARGEST_RECORDING = 512 << 20
 """Bytes that the inner values of a model may take."""
 PATIENCE = 180.0

@@ -104,7 +104,7 @@ def _finished(subject: Subject, done: list[str]) -> ir.Model:
     for node in model.graph:
         for value in node.outputs:
             if value.name in claims and not value.is_graph_output():
-                value.shape = claims[value.name]
+                value.type, value.shape = claims[value.name].type, claims[value.name].shape
                 claimed.append(value.name)
     model.meta.clear()  # of what inference keeps there
     model.meta[INPUTS_KEY] = [

@@ -112,7 +112,7 @@ def claim_falsely(subject: Subject, choices: Choices) -> str:
         dims.pop()
     else:
         dims[choices.integer(0, len(dims) - 1)] = choices.choose(CLAIMED_SIZES)
-    subject.claims[value.name or ""] = ir.Shape(dims)
+    subject.claims[value.name or ""] = ir.TypeAndShape(value.type, ir.Shape(dims))
     return f"claimed {dims} for {value.name}"
 
 

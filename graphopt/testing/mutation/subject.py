@@ -28,12 +28,12 @@ class Subject:
     Attributes:
         model: Changed in place; types and shapes of its values are inferred.
         feeds: Sets of inputs; a mutation that adds an input adds its arrays.
-        claims: Value name -> shape that the finished model shall claim for it, true or not.
+        claims: Value name -> type and shape that the finished model shall claim for it, true or not.
     """
 
     model: ir.Model
     feeds: list[dict[str, Any]]
-    claims: dict[str, ir.Shape] = field(default_factory=dict)
+    claims: dict[str, ir.TypeAndShape] = field(default_factory=dict)
 
     def clone(self) -> Subject:
         """The same once more, sharing tensors and arrays."""
