@@ -44,6 +44,9 @@ ENDINGS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": sig
 SAID = {"terminate": (128 + signal.SIGTERM, "terminated"), "interrupt": (128 + signal.SIGINT, "interrupted")}
 
 
+HEADING = f"{'scenario':24} {'ended by':10} {'moments':>7} {'old':>5} {'new':>5} {'left a file':>11} wrong"
+
+
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     """What is written over what.
@@ -311,6 +314,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print rows as JSON")
     options = parser.parse_args(arguments)
     chance = random.Random(options.seed)
+    if not options.json:
+        print(f"seed {options.seed}\n{HEADING}", flush=True)
     if not options.fresh:
         for module in IMPORTED:
             importlib.import_module(module)
@@ -321,23 +326,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder = Path(scratch, name.replace(" ", "-"))
             folder.mkdir()
             trial = Trial(SCENARIOS[name], folder, spawn if options.fresh else fork)
-            rows += [try_moments(name, way, trial, options.moments, chance) for way in options.endings]
+            for ending in options.endings:
+                rows.append(try_moments(name, ending, trial, options.moments, chance))
+                if not options.json:
+                    _show(rows[-1])
     if options.json:
         print(json.dumps([dataclasses.asdict(row) for row in rows]))
-    else:
-        _show(rows, options.seed)
     return int(any(row.wrong for row in rows))
 
 
-def _show(rows: Sequence[Row], seed: int) -> None:
-    print(f"seed {seed}")
-    print(f"{'scenario':24} {'ended by':10} {'moments':>7} {'old':>5} {'new':>5} {'left a file':>11} wrong")
-    for row in rows:
-        counts = f"{row.moments:7} {row.moments - row.new:5} {row.new:5} {row.left:11} {len(row.wrong):5}"
-        print(f"{row.scenario:24} {row.ending:10} {counts}")
-    for row in rows:
-        for wrong, count in Counter(row.wrong).most_common(5):
-            print(f"{row.scenario}, {row.ending}, {count}x: {wrong}")
+def _show(row: Row) -> None:
+    counts = f"{row.moments:7} {row.moments - row.new:5} {row.new:5} {row.left:11} {len(row.wrong):5}"
+    print(f"{row.scenario:24} {row.ending:10} {counts}", flush=True)
+    for wrong, count in Counter(row.wrong).most_common(5):
+        print(f"  {count}x {wrong}", flush=True)
 
 
 if __name__ == "__main__":

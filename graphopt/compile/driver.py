@@ -23,7 +23,7 @@ from graphopt.compile.result import Result
 from graphopt.cost import Target
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
-from graphopt.io import Interface, data_files_of, ensure_writable, is_data_of, save, stored_bytes
+from graphopt.io import Interface, data_files, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
@@ -112,13 +112,15 @@ def optimize(
         with stages("trace" if is_traced(model) else "load"):
             given = open_given(model, example_inputs, dynamic_shapes)
             original, notes = given.model, given.notes
-            if output is not None and is_data_of(output, original):
+            if output is not None and os.path.realpath(output) in map(os.path.realpath, data_files(original)):
                 raise UsageError(
                     f"{os.fspath(output)!r} holds weights of {given.source}, which would be lost",
                     hint="name another file",
                 )
             interface = Interface.of(original)
             before = summarize(original)
+            if given.file is not None:
+                before.file_bytes = stored_bytes([given.file, *data_files(original)])
             start = convert_opset(original, opset, notes)
             data = given.data(asked, shapes)
         workshop = Workshop(
@@ -160,14 +162,12 @@ def optimize(
         after = summarize(made.model)
         if given.signature is not None:
             made.model.meta[SIGNATURE_KEY] = given.signature
-        if given.file is not None:
-            before.file_bytes = stored_bytes(given.file)
         files: list[str] = []
         with stages("save"):
             if output is not None:
                 files, abandoned = _write(made.model, output)
                 notes += abandoned
-                after.file_bytes = stored_bytes(output)
+                after.file_bytes = stored_bytes(files)
     report = Report(
         version=version,
         source=given.source,

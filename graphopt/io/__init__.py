@@ -9,14 +9,14 @@ from graphopt.io.load import load, load_with_notes
 from graphopt.io.save import save
 from graphopt.io.serialize import to_proto
 from graphopt.io.size import stored_bytes
-from graphopt.io.sources import is_data_of
+from graphopt.io.sources import data_files
 
 __all__ = [
     "Interface",
     "Port",
+    "data_files",
     "data_files_of",
     "ensure_writable",
-    "is_data_of",
     "load",
     "load_with_notes",
     "restore",

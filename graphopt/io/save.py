@@ -69,6 +69,7 @@ def save(
             lie in has changed since it was loaded. What was at `path` before is still there.
     """
     ensure_writable(path)
+    refuse_changed_data(model)
     places = list(slots(model))
     if external_data is None:
         size = sum(slot.tensor.nbytes for slot in places if slot.tensor.dtype != ir.DataType.STRING)

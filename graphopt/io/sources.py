@@ -29,9 +29,9 @@ def remember_data(model: ir.Model, tensors: Iterable[ir.ExternalTensor]) -> None
         model.graph.meta[DATA_FILES_KEY] = states
 
 
-def is_data_of(path: str | os.PathLike[str], model: ir.Model) -> bool:
-    """Whether a file is one that was remembered, which nothing may be written over."""
-    return os.path.realpath(path) in map(os.path.realpath, model.graph.meta.get(DATA_FILES_KEY, {}))
+def data_files(model: ir.Model) -> list[str]:
+    """The files remembered, which hold weights of the model."""
+    return list(model.graph.meta.get(DATA_FILES_KEY, {}))
 
 
 def refuse_changed_data(model: ir.Model) -> None:
@@ -47,7 +47,7 @@ def refuse_changed_data(model: ir.Model) -> None:
     for path in sorted(used & remembered.keys()):
         if _state(path) != remembered[path]:
             raise SaveError(
-                f"{path!r} was changed while its weights were in use: nothing is written",
+                f"{path!r} was changed or removed while its weights were in use: nothing is written",
                 hint="run it again once nothing writes to that file",
             )
 

@@ -299,7 +299,7 @@ def test_data_that_is_gone(tmp_path: Path) -> None:
     save(model(), tmp_path / "m.onnx", external_data=True)
     loaded = load(tmp_path / "m.onnx")
     (tmp_path / "m.onnx.data").unlink()
-    with pytest.raises(SaveError, match="'w' cannot be read"):
+    with pytest.raises(SaveError, match=r"m\.onnx\.data' was changed or removed"):
         save(loaded, tmp_path / "copy.onnx")
     assert files(tmp_path) == ["m.onnx"]
 

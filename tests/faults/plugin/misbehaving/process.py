@@ -67,3 +67,11 @@ class ChangesRecursionLimit(Misbehaving):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         sys.setrecursionlimit(120)
+
+
+class ChangesFolderAndRaises(Misbehaving):
+    name = "changes-folder-and-raises"
+
+    def harm(self, model: ir.Model) -> None:
+        os.chdir("/")
+        raise ValueError("elsewhere")
