@@ -134,6 +134,16 @@ def true_shape(claimed: ir.Shape | None, arrays: Sequence[Any]) -> ir.Shape | No
     return ir.Shape([size[0] if len(set(size)) == 1 else None for size in sizes])
 
 
+def true_type(arrays: Sequence[Any]) -> ir.TypeProtocol | None:
+    """The type of tensors of which these are some; None if they are none, or not all of one type."""
+    if not arrays or not all(isinstance(array, np.ndarray) for array in arrays):
+        return None
+    if any(array.dtype.kind in "OUS" for array in arrays):
+        return ir.TensorType(ir.DataType.STRING)
+    dtypes = {ir.DataType.from_numpy(array.dtype) for array in arrays}
+    return ir.TensorType(dtypes.pop()) if len(dtypes) == 1 else None
+
+
 def _fits(claimed: ir.Shape, shape: tuple[int, ...]) -> bool:
     return len(claimed) == len(shape) and all(
         not isinstance(dim, int) or dim == size for dim, size in zip(claimed.dims, shape, strict=True)

@@ -16,17 +16,15 @@ import onnx_ir as ir
 
 from graphopt.io import load
 from graphopt.io.weights import slots
-from graphopt.ir import SYMBOLIC_VALUE_KEY, count_nodes, infer_shapes, nodes
-from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.ir import count_nodes, infer_shapes
 from graphopt.testing.inputs import INPUTS_KEY
 from graphopt.testing.reduce import valid
 from graphopt.testing.reduce.answers import Answers
 from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_inputs
-from graphopt.testing.reduce.case import Case, Feed, ImpossibleError, true_shape
-from graphopt.testing.reduce.pack import Packer, digest
+from graphopt.testing.reduce.candidates import Candidates, forms
+from graphopt.testing.reduce.case import Case, Feed, ImpossibleError
 from graphopt.testing.reduce.progress import Progress, Watch
 from graphopt.testing.reduce.reductions import LAST, REDUCTIONS, Reduction
-from graphopt.testing.reduce.tidy import show_unused, tidy
 
 MOST_ROUNDS = 20
 """Rounds over all reductions; each but the last makes the model smaller, and a few do."""
@@ -69,9 +67,6 @@ def reduce(
     feeds = [dict(feed) for feed in (inputs if inputs is not None else given or ())]
     with Reducer(original, asker(predicate, jobs), Answers(state), feeds=feeds, watch=progress) as reducer:
         return reducer.run()
-
-
-Claim = tuple[ir.TypeProtocol | None, ir.Shape | None]
 
 
 class _Picker:
@@ -123,19 +118,15 @@ class Reducer:
         self._original = original
         self._asker = asker
         self.watch = watch
-        self._packer = Packer(original)
-        packed = self._packer.pack(original)
+        self._candidates = Candidates(original)
         self._answers = answers
-        self._original_key = digest(packed)
-        answers.begin(self._original_key)
-        self._is_accepted = valid.strictest_check(packed)
+        answers.begin(self._candidates.original_key)
         self._settled: dict[str, str] = {}  # reduction -> the best model on which it found nothing
         self._doing = ""
         self._cached = 0
-        self._keeps_dead = False
-        self._claims: Mapping[str, Claim] = {}
         self._best = Case(original.clone(), [dict(feed) for feed in feeds], [])
         self._best_key = ""
+        self._accepted: set[str] = set()  # none is gone back to
 
     def __enter__(self) -> Reducer:
         return self
@@ -147,7 +138,7 @@ class Reducer:
     @property
     def best(self) -> ir.Model:
         """The smallest model so far."""
-        return with_inputs(self._shown(self._best), self._best.feeds)
+        return with_inputs(self._candidates.shown(self._best), self._best.feeds)
 
     def run(self) -> ir.Model:
         """Reduce.
@@ -159,44 +150,41 @@ class Reducer:
             UsageError: The predicate does not hold for the original.
             SaveError: The answers cannot be written down.
         """
-        self._begin()
+        self._ask_about_original()
+        self._find_plainest_form()
         for _ in range(MOST_ROUNDS):
             before = self._best_key
             for reduction in REDUCTIONS:
                 self._work_off(reduction)
             if self._best_key == before:
                 break
+            self._find_plainest_form()
         self._work_off(LAST)
         return self.best
 
-    def _begin(self) -> None:
-        """Ask about the original, then find the most normalized form of it that still fails."""
+    def _ask_about_original(self) -> None:
         self._doing = "ask about the original"
-        if not self._answers.get(self._original_key):
+        key = self._candidates.original_key
+        if not self._answers.get(key):
             self.tries += 1
             if not self._asker.ask(self._original.clone(), self._best.feeds).result():
                 raise self._asker.refusal()
-            self._answers.add(self._original_key, True)
-        self._doing = "remove what is not used"
-        claims = _claims(self._original)
-        for self._keeps_dead, self._claims in ((False, {}), (True, {}), (False, claims), (True, claims)):
-            if self._adopt(Case(self._original.clone(), self._best.feeds, [])):
-                break
-        else:  # it fails in no form but its own
-            infer_shapes(self._best.model)
-            self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
-        if self._keeps_dead:
-            self._keeps_dead = False
-            case = self._best.clone()
-            show_unused(case.model)
-            self._keeps_dead = not self._adopt(case)
+            self._answers.add(key, True)
+        infer_shapes(self._best.model)
+        self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
 
-    def _adopt(self, case: Case) -> bool:
-        trial = self._trial(case, reshaped=True)
-        if not self._holds(trial):
-            return False
-        self._accept(trial)
-        return True
+    def _find_plainest_form(self) -> None:
+        """Go over to the plainest form of the best model that still fails, unless it has that already."""
+        self._doing = "remove what is not used"
+        before = self._candidates.form
+        for form in forms(self._original):
+            if self._best_key and form == before:
+                return
+            self._candidates.form = form
+            trial = self._trial(self._best.clone(), reshaped=True)
+            if self._holds(trial):
+                self._accept(trial)
+                return
 
     def _work_off(self, reduction: Reduction) -> None:
         if self._settled.get(reduction.name) == self._best_key:
@@ -249,37 +237,22 @@ class Reducer:
         return self._trial(case, reshaped=reduction.reshapes)
 
     def _trial(self, case: Case, *, reshaped: bool) -> _Trial:
-        """Make the case consistent and valid, and begin to ask about it unless the answer is known."""
-        if not self._keeps_dead:
-            tidy(case.model)
-        if reshaped:
-            infer_shapes(case.model)
-        for value in case.model.graph.outputs:
-            if value.shape is None and isinstance(value.type, ir.TensorType) and not reshaped:
-                value.shape = true_shape(None, case.arrays(value) or ())
-        if not valid.is_well_formed(case.model):
+        """Make a candidate of the case, and begin to ask about it unless the answer is known."""
+        made = self._candidates.make(case, reshaped=reshaped)
+        if made is None or made.key in self._accepted:
             return _Trial(None)
-        shown = self._shown(case)
-        packed = self._packer.pack(shown)
-        key = digest(packed)
-        if key == self._best_key:
-            return _Trial(None)
-        known = self._answers.get(key)
+        known = self._answers.get(made.key)
         if known is False:
             self._cached += 1
             return _Trial(None)
-        names = {value.name for value in case.model.graph.inputs}
-        case.feeds = [{name: array for name, array in feed.items() if name in names} for feed in case.feeds]
-        seen = valid.observe(case.model, case.feeds) if self._is_accepted(packed) else None
-        if seen is None:
-            self._answers.add(key, False)
+        if not self._candidates.is_valid(made):
+            self._answers.add(made.key, False)
             return _Trial(None)
-        case.seen = seen
         if known:
             self._cached += 1
-            return _Trial(case, key)
+            return _Trial(case, made.key)
         self.tries += 1
-        return _Trial(case, key, self._asker.ask(shown, case.feeds))
+        return _Trial(case, made.key, self._asker.ask(made.shown, case.feeds))
 
     def _holds(self, trial: _Trial) -> bool:
         if trial.case is None:
@@ -294,31 +267,11 @@ class Reducer:
     def _accept(self, trial: _Trial) -> None:
         assert trial.case is not None
         self._best, self._best_key = trial.case, trial.key
+        self._accepted.add(trial.key)
         self._tell()
-
-    def _shown(self, case: Case) -> ir.Model:
-        """The model as others get to see it: without the claims about inner values that inference made."""
-        model = case.model.clone()
-        for node in nodes(model):
-            if node.domain in KNOWN_DOMAINS:
-                for value in node.outputs:
-                    value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
-                    inferred = (value.type, value.shape) if value.is_graph_output() else (None, None)
-                    value.type, value.shape = self._claims.get(value.name or "", inferred)
-        return model
 
     def _tell(self) -> None:
         if self.watch is not None:
             model = self._best.model
             size = sum(slot.tensor.nbytes for slot in slots(model))
             self.watch(Progress(self._doing, count_nodes(model), size, self.tries, self._cached))
-
-
-def _claims(model: ir.Model) -> dict[str, Claim]:
-    """What a model says of the types and shapes that its nodes compute."""
-    return {
-        value.name or "": (value.type, value.shape)
-        for node in nodes(model)
-        for value in node.outputs
-        if value.type is not None
-    }

@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.ir import graph_and_bodies, nodes
+from graphopt.ir import graphs, is_constant_node, nodes, subgraphs
 
 
 def tidy(model: ir.Model) -> None:
     """Remove nodes, initializers and graph inputs that do not reach an output, and uncalled functions."""
-    _drop_uncalled(model)
-    for graph in reversed(list(graph_and_bodies(model.graph))):
+    for graph in reversed(list(graphs(model))):
         _drop_dead(graph)
-    for graph in graph_and_bodies(model.graph):
-        unused = [name for name, value in graph.initializers.items() if _is_unused(value)]
-        for name in unused:
+    drop_unused_values(model)
+
+
+def drop_unused_values(model: ir.Model) -> None:
+    """Remove constants and graph inputs that no node uses, and functions and imports; all else stays."""
+    _drop_uncalled(model)
+    for graph in graphs(model):
+        for node in [node for node in graph if is_constant_node(node) and _is_unused(node.outputs[0])]:
+            graph.remove(node)
+        for name in [name for name, value in graph.initializers.items() if _is_unused(value)]:
             del graph.initializers[name]
     inputs = model.graph.inputs
     for value in [value for value in inputs if _is_unused(value) and not value.is_initializer()]:
         inputs.remove(value)
     _drop_imports(model)
-
-
-def show_unused(model: ir.Model) -> None:
-    """Make outputs of what nodes of the main graph compute for nobody."""
-    for node in model.graph:
-        if not any(output.uses() or output.is_graph_output() for output in node.outputs):
-            model.graph.outputs.extend(output for output in node.outputs if output.type is not None)
 
 
 def _drop_dead(graph: ir.Graph) -> None:
@@ -44,17 +43,9 @@ def detach(node: ir.Node) -> None:
     for index, value in enumerate(node.inputs):
         if value is not None:
             node.replace_input_with(index, None)
-    for attribute in node.attributes.values():
-        bodies = (
-            [attribute.as_graph()]
-            if attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref()
-            else list(attribute.as_graphs())
-            if attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref()
-            else []
-        )
-        for body in bodies:
-            for inner in body:
-                detach(inner)
+    for body in subgraphs(node):
+        for inner in body:
+            detach(inner)
 
 
 def _is_unused(value: ir.Value) -> bool:

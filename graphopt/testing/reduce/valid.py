@@ -71,6 +71,19 @@ def _inference(packed: bytes) -> bool:
     return True
 
 
+def fill_in_types(model: ir.Model, packed: bytes) -> None:
+    """Give values of the main graph without a type that which onnx infers, through calls of functions too."""
+    untyped = {value.name: value for node in model.graph for value in node.outputs if value.type is None}
+    try:
+        inferred = onnx.shape_inference.infer_shapes(onnx.ModelProto.FromString(packed)).graph
+    except Exception:
+        return
+    for info in (*inferred.value_info, *inferred.output):
+        if info.name in untyped:
+            untyped[info.name].type = ir.serde.deserialize_type_proto_for_type(info.type)
+            untyped[info.name].shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+
+
 def observe(model: ir.Model, feeds: Sequence[Feed]) -> list[Mapping[str, Any]] | None:
     """Run the model on each of its sets of inputs.
 

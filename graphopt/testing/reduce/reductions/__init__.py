@@ -28,7 +28,7 @@ from graphopt.testing.reduce.reductions.dtypes import use_float
 from graphopt.testing.reduce.reductions.flatten import inline_calls, take_branches, take_iterations
 from graphopt.testing.reduce.reductions.metadata import drop_metadata, shorten_names
 from graphopt.testing.reduce.reductions.operands import drop_operands, drop_results
-from graphopt.testing.reduce.reductions.outputs import drop_outputs
+from graphopt.testing.reduce.reductions.outputs import drop_outputs, show_unused
 from graphopt.testing.reduce.reductions.shapes import (
     all_of_a_size,
     dimensions_to_half,
@@ -56,6 +56,7 @@ class Reduction:
 
 
 REDUCTIONS = (
+    Reduction("make outputs of what is not used", show_unused),
     Reduction("drop outputs", drop_outputs),
     Reduction("cut out nodes", cut_nodes),
     Reduction("leave out metadata", drop_metadata, reshapes=True),

@@ -32,7 +32,7 @@ def _sources(node: ir.Node, fits: Callable[[ir.Value, ir.Value], bool]) -> list[
     if is_constant_node(node) or not node.outputs:
         return []
     output = node.outputs[0]
-    if output.type is None or not (output.uses() or output.is_graph_output()):
+    if not (output.uses() or output.is_graph_output()):
         return []
     # A graph output must come from a node of its graph.
     inputs = [value for value in dict.fromkeys(node.inputs) if value is not None]

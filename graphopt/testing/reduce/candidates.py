@@ -1,0 +1,148 @@
+"""From an edited case to a candidate: consistent, in a form that can be shown, and valid.
+
+It asks nobody anything.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import onnx_ir as ir
+
+from graphopt.ir import SYMBOLIC_VALUE_KEY, infer_shapes, nodes
+from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.testing.reduce import valid
+from graphopt.testing.reduce.case import Case, true_shape, true_type
+from graphopt.testing.reduce.pack import Packer, digest
+from graphopt.testing.reduce.tidy import drop_unused_values, tidy
+
+Claim = tuple["ir.TypeProtocol | None", "ir.Shape | None"]
+
+
+@dataclasses.dataclass
+class Candidate:
+    """A smaller model.
+
+    Attributes:
+        case: With shapes inferred.
+        shown: Its model as others get to see it.
+        packed: That model, packed.
+        key: Digest of `packed`.
+    """
+
+    case: Case
+    shown: ir.Model
+    packed: bytes
+    key: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How much of the original's form candidates keep, where a failure hangs on it.
+
+    Attributes:
+        tidy: Removes what is not used.
+        claims: What the original says of types and shapes of values that its nodes compute.
+    """
+
+    tidy: Callable[[ir.Model], None]
+    claims: Mapping[str, Claim]
+
+
+def forms(original: ir.Model) -> list[Form]:
+    """From the plainest form to the original's own."""
+    claims = {
+        value.name or "": (value.type, value.shape)
+        for node in nodes(original)
+        for value in node.outputs
+        if value.type is not None
+    }
+    tidies: tuple[Callable[[ir.Model], None], ...] = (tidy, drop_unused_values, lambda model: None)
+    return [Form(how, said) for said in ({}, claims) for how in tidies]
+
+
+class Candidates:
+    """Makes candidates of edited cases.
+
+    Args:
+        original: Only read.
+
+    Attributes:
+        form: Of those made from now on.
+        original_key: The digest of the original.
+    """
+
+    def __init__(self, original: ir.Model) -> None:
+        self.form = forms(original)[0]
+        self._packer = Packer(original)
+        packed = self._packer.pack(original)
+        self.original_key = digest(packed)
+        self._is_accepted = valid.strictest_check(packed)
+
+    def make(self, case: Case, *, reshaped: bool) -> Candidate | None:
+        """The candidate of a case, made consistent in place; None if its structure is not valid.
+
+        Args:
+            case: Edited.
+            reshaped: Values may have got other types and shapes.
+        """
+        self.form.tidy(case.model)
+        if reshaped:
+            self._infer(case.model)
+        else:
+            _take_over_what_was_seen(case)
+        if not valid.is_well_formed(case.model):
+            return None
+        names = {value.name for value in case.model.graph.inputs}
+        case.feeds = [{name: array for name, array in feed.items() if name in names} for feed in case.feeds]
+        shown = self.shown(case)
+        packed = self._packer.pack(shown)
+        return Candidate(case, shown, packed, digest(packed))
+
+    def _infer(self, model: ir.Model) -> None:
+        """Find out types and shapes again; what nothing is known about keeps its type and rank."""
+        for node in model.graph:
+            if node.op_identifier() in model.functions:
+                for value in node.outputs:
+                    value.type = value.shape = None
+            elif node.domain not in KNOWN_DOMAINS:
+                for value in node.outputs:
+                    value.shape = None if value.shape is None else ir.Shape([None] * len(value.shape))
+        infer_shapes(model)
+        if any(value.type is None for node in model.graph for value in node.outputs):
+            valid.fill_in_types(model, self._packer.pack(model))
+
+    def is_valid(self, candidate: Candidate) -> bool:
+        """Whether onnx accepts the candidate as it did the original, and it runs on its inputs.
+
+        What its values are on them is noted in its case.
+        """
+        case = candidate.case
+        seen = valid.observe(case.model, case.feeds) if self._is_accepted(candidate.packed) else None
+        if seen is None:
+            return False
+        case.seen = seen
+        for node in case.model.graph:
+            for value in node.outputs:
+                if value.type is None and value.name:
+                    arrays = case.arrays(value) or ()
+                    value.type, value.shape = true_type(arrays), true_shape(value.shape, arrays)
+        return True
+
+    def shown(self, case: Case) -> ir.Model:
+        """The model as others get to see it: without the claims about inner values that inference made."""
+        model = case.model.clone()
+        for node in nodes(model):
+            for value in node.outputs if node.domain in KNOWN_DOMAINS else ():
+                value.metadata_props.pop(SYMBOLIC_VALUE_KEY, None)
+                inferred = (value.type, value.shape) if value.is_graph_output() else (None, None)
+                value.type, value.shape = self.form.claims.get(value.name or "", inferred)
+        return model
+
+
+def _take_over_what_was_seen(case: Case) -> None:
+    """Give new outputs the shapes that they had in the runs, where inference found none."""
+    for value in case.model.graph.outputs:
+        if value.shape is None and isinstance(value.type, ir.TensorType):
+            value.shape = true_shape(None, case.arrays(value) or ())
