@@ -424,3 +424,54 @@ def test_names_of_tensors_in_attributes_of_functions_mean_nothing() -> None:
     tensor = function.graph[0].attributes["value"].as_tensor()
     tensor.name = "another"
     assert whole(model) == before
+
+
+class ShortensHalves(Pass):
+    """Take an Identity out."""
+
+    name: ClassVar[str] = "shortens-halves"
+    exact: ClassVar[bool] = True
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        for node in list(model.graph):
+            if node.op_type == "Identity":
+                (source,) = node.inputs
+                assert source is not None
+                node.outputs[0].replace_all_uses_with(source)
+                model.graph.remove(node)
+                changes.add("removed")
+
+
+HALVES = """
+    agraph (float[64] x) => (float[64] y)
+    {{ a = Cast <to = 10> (x)  b = {} (a)  c = Identity(b)  d = {} (c)  y = Cast <to = 1> (d) }}
+"""
+
+
+def test_half_floats_that_the_runtime_rounds_less_often_are_forgiven() -> None:
+    feeds = [{"x": np.linspace(0.1, 3, 64, dtype=np.float32)}]
+    model = parse_model(HALVES.format("Sin", "Sin"))
+    check_pass(ShortensHalves(), model, inputs=feeds)
+
+
+class DropsNarrowing(Pass):
+    """Take a Cast to half floats out."""
+
+    name: ClassVar[str] = "drops-narrowing"
+    exact: ClassVar[bool] = True
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        for node in list(model.graph):
+            if node.op_type == "Cast" and node.outputs[0].uses():
+                (source,) = node.inputs
+                assert source is not None
+                node.outputs[0].replace_all_uses_with(source)
+                model.graph.remove(node)
+                changes.add("removed")
+
+
+def test_a_narrowing_that_is_dropped_is_not() -> None:
+    text = "agraph (float[4] x) => (float[4] y) { a = Cast <to = 10> (x)  y = Cast <to = 1> (a) }"
+    with pytest.raises(PassFailure) as failure:
+        check_pass(DropsNarrowing(), text)
+    assert failure.value.property == "numbers"
