@@ -69,13 +69,13 @@ def _computes_in_halves(model: ir.Model) -> bool:
     made = [node for node in nodes(model) if node.op_type not in ("Cast", "Constant")]
     within = any(value.dtype in _HALVES for node in made for value in node.outputs)
     # Values inside functions have no types; one that holds such a Cast may well compute with it.
-    return within or any(
-        _casts_to_half(node) for each in model.functions.values() for node in each.all_nodes()
-    )
+    functions = model.functions.values()
+    return within or any(_casts_to_half(node) for each in functions for node in each.all_nodes())
 
 
 def _casts_to_half(node: ir.Node) -> bool:
-    return node.op_type == "Cast" and attribute_int(node, "to", 0) in _HALVES
+    to = node.attributes.get("to")
+    return node.op_type == "Cast" and to is not None and not to.is_ref() and to.value in _HALVES
 
 
 def _excuse(

@@ -85,11 +85,14 @@ def open_sizes(subject: Subject, choices: Choices) -> str:
         raise Unfit("no fixed size")
     taken = choices.some(fit, 0.5) or fit[:1]
     style = choices.choose(("each", "alike", "unnamed"))
-    for number, (value, place) in enumerate(taken):
+    dims_named = {str(dim) for value in subject.model.graph.inputs for dim in value.shape or ()}
+    for value, place in taken:
         assert value.shape is not None
         dims = list(value.shape.dims)
         size = dims[place]
-        dims[place] = ir.SymbolicDim({"each": f"d{number}", "alike": f"size{size}", "unnamed": None}[style])
+        name = {"each": f"d{len(dims_named)}", "alike": f"size{size}", "unnamed": None}[style]
+        dims_named.add(str(name))
+        dims[place] = ir.SymbolicDim(name)
         value.shape = ir.Shape(dims)
     return f"opened {len(taken)} sizes, {style}"
 
