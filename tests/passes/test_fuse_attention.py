@@ -797,6 +797,14 @@ ADDED = {"weighting": "c0 = MatMul(w, vh) c = Mul(c0, r)"}
             "attention: its scores or weights are used elsewhere too",
         ),
         (
+            {"softmax": "w0 = Softmax(z) w = Cast <to = 1> (w0) r = ReduceMax <keepdims = 1> (w0)", **ADDED},
+            "attention: its scores or weights are used elsewhere too",
+        ),
+        (
+            {"softmax": "w0 = Softmax(z) w = Identity(w0) r = ReduceMax <keepdims = 1> (w)", **ADDED},
+            "attention: its scores or weights are used elsewhere too",
+        ),
+        (
             {"scores": "p = MatMul(qh, kt) d = Cast <to = 11> (p) s = Cast <to = 1> (d)"},
             "attention: the scores are cast to DOUBLE",
         ),

@@ -356,3 +356,13 @@ def test_angles_laid_out_differently_stay(cosines: str, sines: str) -> None:
     text = rotary(f"{HALVES} {TURNED} {angles} {FULL}", x="float[2,4,4,8] x", p="float[2,4,1] p")
     run = run_pass(text, "fuse-rotary", opset=23)
     assert run.changes == 0
+
+
+@pytest.mark.parametrize("attribute", ["num_heads = 2", "rotary_embedding_dim = 4, num_heads = 2"])
+def test_a_rotation_that_names_its_heads_takes_no_columns_in(attribute: str) -> None:
+    text = f"""agraph (float[B,S,24] z, float[B,S,D] co, float[B,S,D] si) => (float[b,s,d] y)
+    <int64[1] none = {{0}}, int64[1] begin = {{16}}, int64[1] end = {{24}}, int64[1] last = {{-1}}> {{
+        x = Slice(z, none, begin, last) k = Slice(z, begin, end, last)
+        t = RotaryEmbedding <{attribute}> (x, co, si) y = Concat <axis = -1> (t, k)
+    }}"""
+    assert run_pass(text, "fuse-rotary", opset=23, inputs=()).changes == 0

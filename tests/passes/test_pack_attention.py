@@ -290,6 +290,20 @@ def test_near_misses_stay_with_a_reason(weights: Weights, changed: dict[str, str
     assert (run.changes, set(run.refusals)) == (0, {f"packed-spelling: {reason}"})
 
 
+def test_a_number_of_heads_given_at_run_time_stays(weights: Weights) -> None:
+    text = model(weights, *usual(q_split=SPLIT["q"].replace("split", "given"))).replace(
+        "float[B,S,8] z", "float[B,S,8] z, int64[4] given"
+    )
+    run = run_pass(text, "pack-attention", inputs=())
+    assert set(run.refusals) == {"packed-spelling: the number of heads of the attention is not known"}
+
+
+def test_other_types_stay(weights: Weights) -> None:
+    text = model(weights).replace("float", "double").replace("> (", "> (")
+    run = run_pass(text, "pack-attention", inputs=())
+    assert set(run.refusals) == {"packed-spelling: the attention is not in float32"}
+
+
 @pytest.mark.parametrize("used", ["q0", "k1", "v1"])
 def test_projections_that_are_used_elsewhere_stay(weights: Weights, used: str) -> None:
     parts = usual(join=JOIN.replace("y =", "y9 =") + f" n = ReduceSum({used}) y = Add(y9, n)")

@@ -95,3 +95,16 @@ def test_logic() -> None:
 def test_a_constant_that_may_be_overridden_is_none() -> None:
     text = "g (float[N] x, float c) => (float[N] z) <float c = {1.0}> { y = Mul(x, c) z = Neg(y) }"
     assert run_pass(text, "simplify-algebra").ops == ["Mul", "Neg"]
+
+
+@pytest.mark.parametrize(("op_type", "dtype"), [("Neg", "float"), ("Not", "bool"), ("BitwiseNot", "int32")])
+def test_what_is_negated_once_may_have_other_users(op_type: str, dtype: str) -> None:
+    text = f"""g ({dtype}[3] x, {dtype}[3] o) => ({dtype}[3] y, {dtype}[3] z) {{
+        a = {op_type}(x) b = {op_type}(a) y = {op_type}(b) z = {op_type}(b)
+    }}"""
+    run = run_pass(text, "simplify-algebra,cse,dce", opset=18)
+    assert run.ops.count(op_type) == 1
+    shared = f"""g ({dtype}[3] x) => ({dtype}[3] y, {dtype}[3] a) {{
+        w = Identity(x) a = {op_type}(w) b = {op_type}(a) y = Identity(b)
+    }}"""
+    assert run_pass(shared, "simplify-algebra", opset=18).hits == {"twice-negated": 1}

@@ -343,3 +343,45 @@ def test_an_if_inside_a_loop() -> None:
         inputs=(),
     )
     assert run.ops == ["Loop", "Neg", "Identity"]
+
+
+DIFFERENT = {
+    "an attribute more": ("Softmax <axis = 0> (x)", "Softmax(x)"),
+    "another operator": ("Sigmoid(x)", "Tanh(x)"),
+    "another operand": ("Sub(x, z)", "Sub(z, x)"),
+    "another constant": ("Constant <value = float[2] {1, 2}> ()", "Constant <value = float[2] {1, 3}> ()"),
+    "another type": ("Constant <value_float = 1.0> ()", "Constant <value_int = 1> ()"),
+    "another shape": ("Constant <value = float[2] {1, 2}> ()", "Constant <value = float[1,2] {1, 2}> ()"),
+    "another type of elements": ("Constant <value = float[1] {0}> ()", "Constant <value = int32[1] {0}> ()"),
+}
+
+
+@pytest.mark.parametrize(("left", "right"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_branches_that_differ_stay(left: str, right: str) -> None:
+    text = """
+        agraph (bool c, float[2] x, float[2] z) => (y)
+        {
+            o = If(c) <
+                then_branch = t () => (p) { m = LEFT  n = Cast <to = 1> (m)  p = Add(n, x) },
+                else_branch = e () => (q) { k = RIGHT  l = Cast <to = 1> (k)  q = Add(l, x) }
+            >
+            y = Neg(o)
+        }
+        """
+    assert run_pass(text.replace("LEFT", left).replace("RIGHT", right), PASS, inputs=()).changes == 0
+    equal = run_pass(text.replace("LEFT", left).replace("RIGHT", left), PASS, inputs=())
+    assert equal.hits == {"If of equal branches": 1}
+
+
+def test_branches_of_other_lengths_and_results_stay() -> None:
+    text = """
+        agraph (bool c, float[2] x) => (float[2] y)
+        {
+            y = If(c) <
+                then_branch = t () => (float[2] p) { m = Neg(x)  p = Exp(m) },
+                else_branch = e () => (float[2] q) { n = Neg(x)  MORE }
+            >
+        }
+        """
+    assert run_pass(text.replace("MORE", "o = Exp(n)  q = Exp(n)"), PASS).changes == 0
+    assert run_pass(text.replace("MORE", "q = Exp(n)"), PASS).hits == {"If of equal branches": 1}

@@ -43,7 +43,7 @@ CONSTS = ", ".join(
         _ints("im1", -1), _ints("i4", 4), _ints("five", 1, 2, 4, 5, 3), _ints("cuts", 1, 2),
         "int64 zero = {0}, int64 minus = {-1}, float c = {0.25}, float step = {0.5}, uint8 point = {3}",
         _floats("w2", 2), _floats("w3", 3), _floats("w4", 4), _floats("w5", 5),
-        "float[3] v3 = {0.5, 1.5, 2}",
+        "float[3] v3 = {0.5, 1.5, 2}", _floats("ones", 1, 1, 1, 3),
         _floats("wide", 2, 4, 3, 5), _floats("kernel", 4, 3, 1, 2), _floats("square", 5, 5),
 
         _floats("cube", 3, 2, 5, 3), _floats("few", 2, 5, 3), _floats("rows", 5, 1),
@@ -130,6 +130,7 @@ PASSES = {
     "an operand between whose axes others come": Case("out", "q = Unsqueeze(p, i0) z = Mul(q, t)"),
     "an operand of fewer dimensions, opset 11": Case("last", "a = Neg(w3) z = Mul(t, a)", 11),
     "two operands": Case("last", "z = Pow(t, c) "),
+    "a constant of leading ones": Case("last", "z = Mul(t, ones)"),
     "CastLike": Case("last", "z = CastLike(t, c)", 18),
     "Split into named sizes": Case("last", "a, b = Split<axis = 3>(t, cuts) z = Concat<axis = 3>(b, a)"),
     "MatMul by a matrix": Case("middle", "z = MatMul(t, square)"),
