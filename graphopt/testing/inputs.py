@@ -36,7 +36,7 @@ def model_inputs(model: ir.Model, *, special: bool = True) -> list[dict[str, Any
         return list(model.meta[INPUTS_KEY])
     sets = [_inputs(model, np.random.default_rng(row), sizes) for row, sizes in enumerate(DIM_SIZES)]
     if special:
-        sets.append({name: _with_specials(array) for name, array in sets[0].items()})
+        sets.append({name: with_specials(array) for name, array in sets[0].items()})
     return sets
 
 
@@ -66,8 +66,9 @@ def _random(random: np.random.Generator, dtype: ir.DataType, shape: Sequence[int
     return (random.standard_normal(shape) * 3).astype(dtype.numpy())
 
 
-def _with_specials(array: Array) -> Array:
-    if array.dtype.kind != "f":
+def with_specials(array: Any) -> Any:
+    """A copy of a float array with NaN, infinities and both zeros among its elements; all else as it is."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         return array
     made = array.copy()
     flat = made.reshape(-1)

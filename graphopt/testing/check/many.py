@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from graphopt.errors import UsageError
 from graphopt.testing.aim import aimed
 from graphopt.testing.check.check import check_pass
 from graphopt.testing.check.failure import PassFailure
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.subject import PassLike, Subject
-from graphopt.testing.generate import Spec, generate_model
+from graphopt.testing.generate import Spec, Unfit, generate_model
 
 EXAMPLES = 100
 
@@ -39,6 +40,7 @@ def check_pass_on_models(
     *,
     examples: int = EXAMPLES,
     seed: int = 0,
+    ops: Sequence[str] = (),
     rtol: float | None = None,
     watch: Callable[[int], object] | None = None,
     **bounds: Any,
@@ -51,18 +53,18 @@ def check_pass_on_models(
         what: See `check_pass`.
         examples: Number of models.
         seed: Of the first; each has a seed of its own, one more than the last.
+        ops: Operators to build models of; () for all of the standard.
         rtol: See `check_pass`.
         watch: Called before each model with its number.
-        **bounds: What the models may be: see `graphopt.testing.generate.Spec`. Name the operators that the
-            pass looks for in `ops` to have it find more to do.
+        **bounds: What else the models may be: see `graphopt.testing.generate.Spec`.
 
     Raises:
         PassFailure: On the first model on which a property does not hold; `.origin` names its seed.
-        UsageError: The bounds make no sense.
+        UsageError: The bounds make no sense, or no model fits them.
     """
     __tracebackhide__ = True
     subject = Subject.of(what)
-    spec = Spec(**bounds)
+    spec = Spec(ops=tuple(ops), **bounds)
     directed = spec if subject.pipeline is None else aimed(spec, subject.pipeline)
     tally = Tally()
     for number in range(examples):
@@ -71,6 +73,8 @@ def check_pass_on_models(
         try:
             model = generate_model(seed + number, directed if (seed + number) % 2 else spec)
             run = check_pass(subject, Reference(model, rtol=rtol))
+        except Unfit:
+            continue
         except PassFailure as failure:
             failure.origin = f"seed {seed + number}"
             raise
@@ -78,4 +82,6 @@ def check_pass_on_models(
         tally.changes += run.changes
         tally.changed += bool(run.changes)
         tally.unchecked.update(run.unchecked.items())
+    if not tally.models:
+        raise UsageError("no model could be generated", hint="allow more operators or other opsets")
     return tally

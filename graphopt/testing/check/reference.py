@@ -19,7 +19,7 @@ from graphopt.io import Interface, load, to_proto
 from graphopt.ir import infer_shapes, verify
 from graphopt.testing.check.content import content, whole
 from graphopt.testing.check.validity import Strictness, strictness_of
-from graphopt.testing.inputs import INPUTS_KEY, Inputs, model_inputs
+from graphopt.testing.inputs import INPUTS_KEY, Inputs, model_inputs, with_specials
 from graphopt.testing.text import parse_model
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Reference:
     ) -> None:
         given = _read(model, opset)
         verify(given)
-        carried = given.meta.get(INPUTS_KEY)
-        self.inputs: Sequence[Inputs] | None = carried if inputs is None else inputs
+        self._carried: Sequence[Inputs] | None = given.meta.get(INPUTS_KEY) if inputs is None else None
+        self.inputs: Sequence[Inputs] | None = self._carried if inputs is None else inputs
         self.rtol = rtol
         self.proto = to_proto(given)
         self.declared = [value.shape for value in given.graph.outputs]
@@ -87,9 +87,9 @@ class Reference:
         """What the model computes, or why nobody knows.
 
         Args:
-            exact: Made-up inputs may hold NaN and infinities.
+            exact: Inputs that nobody insists on may hold NaN and infinities.
         """
-        key = exact and self.inputs is None
+        key = exact and (self.inputs is None or self._carried is not None)
         if key not in self._oracles:
             self._oracles[key] = self._observe(exact)
         return self._oracles[key]
@@ -100,6 +100,9 @@ class Reference:
         sets: Sequence[Inputs] = ()
         if self.inputs is not None:
             sets = self.inputs
+            if exact and self._carried:
+                special = {name: with_specials(array) for name, array in self._carried[0].items()}
+                sets = [*sets, special]
         else:
             try:
                 sets = model_inputs(self.model, special=exact)
@@ -110,7 +113,7 @@ class Reference:
         except ExecutionError as error:
             reason = error.message
         except UsageError as error:
-            if self.inputs is not None:
+            if self.inputs is not None and self._carried is None:
                 raise
             reason = error.message
         running = [one for one in sets if isinstance(self._try([one]), Oracle)]

@@ -21,7 +21,7 @@ from graphopt.testing.generate.recipe import RECIPES, Recipe, Unfit
 from graphopt.testing.generate.schemas import by_schema, standard_operators
 from graphopt.testing.generate.spec import Spec
 
-TRIES = 4
+TRIES = 3
 """For each node wanted; many operands fit by chance only."""
 BEGINNINGS = 5
 """How many models are begun before a seed counts as one that gives none."""
@@ -88,29 +88,32 @@ def begin_model(choices: Choices, spec: Spec, *, reference: bool | None = None) 
 
 
 def grow(b: Builder, most: int) -> None:
-    """Add nodes, most often from 1 to `most`, and a few more where one brings others."""
+    """Add from 1 to `most` nodes, and a few more where one brings others; fewer where too little fits."""
     available, weights = _available(b)
-    made = b.made
-    for _ in range(TRIES * most):
-        left = most - (b.made - made)
-        # Asked before each, so that any of them can be left out without moving the others.
-        if left <= 0 or (left < most and not b.choices.integer(0, left)):
-            return
-        taken = b.choices.weighted(available, weights)
+    enough = b.made + most
+
+    def step() -> bool:
         nodes, values = len(b.nodes), len(b.values)
         try:
             if b.spec.around and b.choices.chance(_AROUND):
                 plant(b, b.choices.choose([each for rule in b.spec.around for each in rule.patterns]))
-            elif isinstance(taken, Recipe):
-                fit = [each for each in taken.op_types if b.spec.allows(each)]
+            elif isinstance(taken := b.choices.weighted(available, weights), Recipe):
+                fit = [each for each in taken.op_types if taken.copies or b.spec.allows(each)]
                 taken.make(b, b.choices.choose(fit))
             else:
                 by_schema(b, b.choices.choose(taken))
         except (Unfit, ExecutionError):
-            continue
+            return False
         if len(b.nodes) > nodes + 1 and b.choices.chance(_CLOSED):
             read = {name for node in b.nodes[nodes:] for name in node.input}
             b.values[values:] = [known for known in b.values[values:] if known.name not in read]
+        return True
+
+    # How many is said beforehand, since that is what Hypothesis knows to lower while it takes any of them out.
+    for _ in range(b.choices.integer(1, most)):
+        b.choices.attempt(step, TRIES)
+        if b.made >= enough:
+            break
 
 
 def _factor(spec: Spec, recipe: Recipe) -> int:
@@ -185,14 +188,14 @@ def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     found: list[Recipe | tuple[str, ...]] = []
     weights = []
     for each in sorted(RECIPES, key=lambda recipe: -recipe.weight):
-        if any(b.spec.allows(op_type) for op_type in each.op_types):
+        if each.copies or any(b.spec.allows(op_type) for op_type in each.op_types):
             found.append(each)
             weights.append(each.weight * _factor(b.spec, each))
     others = tuple(op_type for op_type in standard_operators(b.opset) if b.spec.allows(op_type))
     if others:
         found.append(others)
         weights.append(_SCHEMA_WEIGHT if found[:-1] else 1)
-    if not found:
+    if all(isinstance(each, Recipe) and each.copies for each in found):
         raise Unfit(f"none of the operators asked for exists at opset {b.opset}")
     return found, weights
 

@@ -24,11 +24,18 @@ class Recipe:
         op_types: The operators; all are defined in the standard domain.
         make: Adds a node of one of them to a builder. Raises `Unfit` or `ExecutionError` where it cannot.
         weight: How often it is taken, relative to the others.
+        copies: It makes nodes like those that are there, so that no bound on operators rules it out.
     """
 
     op_types: tuple[str, ...]
     make: Make
     weight: int
+    copies: bool = False
+
+    @property
+    def is_idiom(self) -> bool:
+        """It writes something out in several nodes."""
+        return ".idioms." in self.make.__module__
 
     @property
     def words(self) -> frozenset[str]:
@@ -44,11 +51,11 @@ class Unfit(Exception):
     """No operands fit; another node is tried instead."""
 
 
-def recipe(*op_types: str, weight: int = 10) -> Callable[[M], M]:
+def recipe(*op_types: str, weight: int = 10, copies: bool = False) -> Callable[[M], M]:
     """Register a function that adds a node of one of these operators."""
 
     def register(make: M) -> M:
-        RECIPES.append(Recipe(op_types, make, weight))
+        RECIPES.append(Recipe(op_types, make, weight, copies))
         return make
 
     return register

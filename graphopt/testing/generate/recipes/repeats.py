@@ -10,7 +10,7 @@ from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.recipe import Unfit, recipe
 
 
-@recipe("Identity", weight=8)
+@recipe("Identity", weight=8, copies=True)
 def repeat(b: Builder, op_type: str) -> None:
     """The same operator, inputs and attributes under new names."""
     nodes = [node for node in b.nodes if node.op_type != "Constant" and b.spec.allows(node.op_type)]
