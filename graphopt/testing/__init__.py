@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphopt.testing.check.reduced import reduce_failure
     from graphopt.testing.inputs import model_inputs
     from graphopt.testing.levels import LevelRun, optimize_levels
+    from graphopt.testing.mutation import mutate
     from graphopt.testing.passes import run_pass
     from graphopt.testing.text import format_model, parse_model
 
@@ -27,6 +28,7 @@ _HOMES = {
     "check_pass_on_models": "check.many",
     "format_model": "text",
     "model_inputs": "inputs",
+    "mutate": "mutation",
     "optimize_levels": "levels",
     "parse_model": "text",
     "reduce_failure": "check.reduced",
@@ -43,6 +45,7 @@ __all__ = [
     "check_pass_on_models",
     "format_model",
     "model_inputs",
+    "mutate",
     "optimize_levels",
     "parse_model",
     "reduce_failure",
