@@ -51,7 +51,7 @@ def _by_recipe(b: Builder, op_type: str, forced: list[Known]) -> Known:
     """The first output of the last node of that operator that a recipe makes of the operands."""
     b.forced[:] = forced
     before = len(b.nodes)
-    makers = [each.make for each in RECIPES if op_type in each.op_types]
+    makers = [each.make for each in RECIPES if op_type in each.op_types and not each.is_idiom]
     try:
         if makers:
             b.choices.choose(makers)(b, op_type)

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from graphopt.testing.generate.recipes.idioms import activations, attention, images, layouts, rows, tables
+from graphopt.testing.generate.recipes.idioms import (
+    activations,
+    attention,
+    computed_shapes,
+    images,
+    layouts,
+    rows,
+    tables,
+)
 
-__all__ = ["activations", "attention", "images", "layouts", "rows", "tables"]
+__all__ = ["activations", "attention", "computed_shapes", "images", "layouts", "rows", "tables"]
