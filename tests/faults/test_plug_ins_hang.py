@@ -15,10 +15,16 @@ from graphopt.errors import UsageError
 from graphopt.pipeline import FailedPassError, Pipeline, bisect
 from graphopt.testing import parse_model
 
-SECONDS = 0.15
+SECONDS = 0.4
+"""More than any pass that ends takes here, once all is imported."""
 RELU = "main (float[2] x) => (float[2] y) { a = Relu (x) y = Relu (a) }"
 ANYWHERE = ["HangsInPython", "HangsCatching"]
 """An exception sent to a thread reaches these; sleeps and locks only give way to signals."""
+
+
+@pytest.fixture(autouse=True)
+def all_imported(model: onnx.ModelProto) -> None:
+    graphopt.optimize(model, passes="dce,eliminate-identities", measure=False)
 
 
 def optimized(model: onnx.ModelProto, name: str) -> graphopt.Result:
