@@ -1,7 +1,7 @@
 """Plants small faults in the passes and the engine below them, and counts those that the tests find.
 
     pytest -n 2 --cov --cov-report= --cov-context=test      # once: which test runs which line, into .coverage
-    python benchmarks/mutants.py [--count N] [--seed N] [--jobs N] [--seconds S] [--state FILE]
+    python benchmarks/mutants.py [--count N] [--seed N] [--jobs N] [--seconds S] [--state FILE] [--again]
 
 A sample of all faults is drawn by the seed. Each is planted in the memory of a process of its own, never in
 a file, and meets the tests that run its line, those of its own pass first, until one fails. A fault that no
@@ -71,6 +71,10 @@ class Mutant:
         before, after = (text.replace("|", "\\|") for text in (self.before, self.after))
         change = self.kind if self.after == self.kind else f"{self.kind}: `{after}`"
         return f"| `{self.file}` | `{before}` | {change} |"
+
+
+FOUND = ("killed", "hung")
+"""Outcomes of a mutant that a test has found."""
 
 
 @dataclass
@@ -156,6 +160,23 @@ def sample(count: int, seed: int) -> list[Mutant]:
         _, before, after = planted((ROOT / each.file).read_text(), each.index)
         complete.append(Mutant(each.file, each.index, each.kind, each.line, each.lines, before, after))
     return complete
+
+
+def found_again(outcomes: Sequence[Outcome]) -> list[Mutant]:
+    """The faults of outcomes in the source as it is now, where it still has them."""
+    wanted = {(each.row, each.kind): each for each in outcomes}
+    files = {each.row.split("`")[1] for each in outcomes}
+    kinds = {each.kind for each in outcomes}
+    again = []
+    for each in all_mutants():
+        if each.file in files and each.kind in kinds:
+            _, before, after = planted((ROOT / each.file).read_text(), each.index)
+            mutant = Mutant(each.file, each.index, each.kind, each.line, each.lines, before, after)
+            if wanted.pop((mutant.row, mutant.kind), None):
+                again.append(mutant)
+    for each in wanted.values():
+        print(f"no longer there: {each.row}")
+    return again
 
 
 class _Watch:
@@ -253,6 +274,13 @@ class Runner:
                     del running[process]
                     self._keep(mutant, _outcome(process, answer), seconds)
 
+    def take_survivors(self) -> list[Outcome]:
+        """Forget the outcomes of those that no test found, and return them."""
+        survivors = [each for each in self.outcomes.values() if each.outcome not in FOUND]
+        for each in survivors:
+            del self.outcomes[each.row, each.line]
+        return survivors
+
     def confirm(self, tests: Sequence[str]) -> str:
         """Run tests on the code as it is, and name the first that fails; "" if they all pass."""
         process, answer = self._start(None, tests, seconds=3600.0)
@@ -306,7 +334,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         counts = Counter(each.outcome for each in group)
         survived = len(group) - counts["killed"] - counts["hung"]
         rows.append(f"| {kind} | {len(group)} | {counts['killed']} | {counts['hung']} | {survived} |")
-    left = [each for each in outcomes if each.outcome not in ("killed", "hung")]
+    left = [each for each in outcomes if each.outcome not in FOUND]
     share = 1 - len(left) / max(len(outcomes), 1)
     rows += ["", f"killed or hung: {share:.1%}", ""]
     for title, known in (("explained", True), ("not explained", False)):
@@ -320,6 +348,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=200, help="faults to draw (default 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--again", action="store_true", help="run what survived in the state file once more")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument(
         "--seconds", type=float, default=40.0, help="of processor time, for the tests of one fault"
@@ -330,14 +359,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", type=Path, help="where outcomes are kept, to go on later (JSON)")
     options = parser.parse_args(arguments)
     os.chdir(ROOT)
-    mutants = sample(options.count, options.seed)
+    mutants = [] if options.again else sample(options.count, options.seed)
     with tempfile.TemporaryDirectory() as scratch:
         state = options.state or Path(scratch) / "state.json"
         for module in PRELOADED:
             importlib.import_module(module)
         runner = Runner(Coverage.read(options.coverage), options.seconds, state)
+        if options.again:
+            runner.run(found_again(runner.take_survivors()), options.jobs)
         runner.run(mutants, options.jobs)
-        outcomes = [runner.outcomes[each.row, each.line] for each in mutants]
+        outcomes = [runner.outcomes[each.row, each.line] for each in mutants] or list(
+            runner.outcomes.values()
+        )
         killers = sorted({each.by for each in outcomes if "::" in each.by})
         if broken := runner.confirm(killers):
             print(f"fails without any fault planted: {broken}")

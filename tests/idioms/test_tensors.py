@@ -12,9 +12,9 @@ from graphopt.idioms.tensors import LARGE, SMALL, TensorFunction, is_reduction, 
 from graphopt.ir import infer_shapes
 from graphopt.testing import parse_model
 
-CONSTANTS = """int64[1] last = {-1}, int64[2] both = {1, 2}, int64[0] none = {},
-    float[6] w = {1, 2, 3, 4, 5, 6}, float[4,1] c = {1, 2, 3, 4}, float half = {0.5}, float[3] s = {1, 2, 3}, int64[4] wide = {0, 0, 0, 1},
-    int64[2] flat = {-1, 6}, float eps = {1e-5}"""
+CONSTANTS = """int64[1] last = {-1}, int64[2] both = {1, 2}, int64[0] none = {}, float half = {0.5},
+    float[6] w = {1, 2, 3, 4, 5, 6}, float[4,1] c = {1, 2, 3, 4}, float[3] s = {1, 2, 3},
+    int64[4] wide = {0, 0, 0, 1}, int64[2] flat = {-1, 6}, float eps = {1e-5}"""
 
 
 def region(body: str, shape: str = "N,4,6", opset: int = 18) -> Region:
