@@ -174,8 +174,8 @@ def found_again(outcomes: Sequence[Outcome]) -> list[Mutant]:
             mutant = Mutant(each.file, each.index, each.kind, each.line, each.lines, before, after)
             if wanted.pop((mutant.row, mutant.kind), None):
                 again.append(mutant)
-    for each in wanted.values():
-        print(f"no longer there: {each.row}")
+    for row, _ in wanted:
+        print(f"no longer there: {row}")
     return again
 
 
