@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.compile.emit import forget_claims
@@ -80,21 +81,34 @@ def _runs(subject: Subject) -> bool:
     if any(True for _ in violations(model)):
         return False
     forget_claims(model)
+    for output in model.graph.outputs:
+        output.shape = None  # another may be right now
     try:
         infer_shapes(model)
+        for output in model.graph.outputs:
+            if output.shape is None and isinstance(output.type, ir.TensorType):
+                return False  # no file says so of an output
         session = Session(model, fallback=False)
     except GraphoptError:
         return False
-    subject.feeds = [feed for feed in subject.feeds if _runs_on(session, feed)]
+    subject.feeds = [feed for feed in subject.feeds if _runs_on(session, feed, model)]
     return bool(subject.feeds)
 
 
-def _runs_on(session: Session, feed: Mapping[str, Any]) -> bool:
+def _runs_on(session: Session, feed: Mapping[str, Any], model: ir.Model) -> bool:
+    """Whether it runs, and its outputs are of the shapes that it declares."""
     try:
-        session.run({name: feed[name] for name in session.input_names})
+        outputs = session.run({name: feed[name] for name in session.input_names})
     except (ExecutionError, KeyError):
         return False
-    return True
+    return all(_fits(value, outputs[value.name or ""]) for value in model.graph.outputs)
+
+
+def _fits(value: ir.Value, array: Any) -> bool:
+    if value.shape is None or not isinstance(array, np.ndarray):
+        return True
+    pairs = zip(value.shape.dims, array.shape, strict=False)
+    return len(value.shape) == array.ndim and all(dim == size for dim, size in pairs if isinstance(dim, int))
 
 
 def _finished(subject: Subject, done: list[str]) -> ir.Model:
