@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import Any
 
 import onnx.defs
@@ -12,10 +10,8 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute.session import Session
+from graphopt.ir.kernels import kernels
 from graphopt.ir.opsets import oldest_ir_version
-
-_OPEN_END = (1 << 31) - 1
-"""What onnxruntime calls the end of a range of versions that has none."""
 
 
 @functools.cache
@@ -39,13 +35,12 @@ def runs_operator(op_type: str, version: int) -> bool:
     True as well where it does without one because the operator is a function of others that mean the same at
     that opset, and where this onnxruntime does not tell which kernels it has.
     """
-    kernels = _kernels()
-    if not kernels or not onnx.defs.has(op_type, domain="", max_inclusive_version=version):
+    known = kernels()
+    if not known or not onnx.defs.has(op_type, domain="", max_inclusive_version=version):
         return True
     schema: Any = onnx.defs.get_schema(op_type, version, "")
     since = schema.since_version
-    # A kernel without an end is for the definition it starts with alone: the next one may mean anything.
-    if any(start == since or start <= since <= end < _OPEN_END for start, end in kernels.get(op_type, ())):
+    if any(kernel.serves(since) for kernel in known.get(op_type, ())):
         return True
     if schema.has_context_dependent_function:
         return True
@@ -57,17 +52,3 @@ def runs_operator(op_type: str, version: int) -> bool:
 
 def _definition(op_type: str, version: int) -> int:
     return int(onnx.defs.get_schema(op_type, version, "").since_version)
-
-
-@functools.cache
-def _kernels() -> Mapping[str, list[tuple[int, int]]]:
-    """Ranges of versions of the CPU kernels, by operator of the standard domain."""
-    try:
-        from onnxruntime.capi.onnxruntime_pybind11_state import get_all_opkernel_def
-    except ImportError:
-        return {}
-    found: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for kernel in get_all_opkernel_def():
-        if kernel.provider == "CPUExecutionProvider" and kernel.domain in ("", "ai.onnx"):
-            found[kernel.op_name].append(tuple(kernel.version_range))
-    return found

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from graphopt.ir.changes import Changes, Finding
 from graphopt.ir.graphs import Names, graphs
+from graphopt.ir.kernels import takes_type
 from graphopt.ir.ops import Operator, facts
 from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
 from graphopt.ir.shapes import infer_node
@@ -266,6 +267,7 @@ class _Engine:
             built = each.build(tape, *(match.bindings.get(name) for name in each.parameters))
             replacements = [built] if isinstance(built, ir.Value) else list(built)
             _check_interface(root, replacements, tape)
+            _check_types(match, tape, self._model.opset_imports.get("", 0))
         except Reject as rejection:
             for node in tape.nodes:
                 _detach(node)
@@ -412,6 +414,27 @@ def _substitute(old: ir.Value, new: ir.Value, *, is_new: bool) -> None:
         if new.const_value is not None and new.is_initializer():
             new.const_value.name = name
     old.replace_all_uses_with(new, replace_graph_outputs=True)
+
+
+_EVERYWHERE = (None, ir.DataType.FLOAT, ir.DataType.FLOAT16)
+"""Types that every kernel takes (half floats by casts that onnxruntime adds), or that are not known."""
+
+
+def _check_types(match: Match, tape: Tape, version: int) -> None:
+    """Hold new nodes of rare types to the kernels that there are, where the old ones run."""
+    if all(value is None or value.dtype in _EVERYWHERE for node in match.nodes for value in node.inputs):
+        return
+    for node in tape.nodes:
+        dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else None
+        if node.domain or dtype in _EVERYWHERE or takes_type(node.op_type, version, dtype):
+            continue
+        if all(_runs(old, version) for old in match.nodes):
+            raise Reject(f"onnxruntime has no {node.op_type} of {dtype} at opset {version}")
+
+
+def _runs(node: ir.Node, version: int) -> bool:
+    dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else None
+    return bool(node.domain) or dtype in _EVERYWHERE or takes_type(node.op_type, version, dtype)
 
 
 def _check_interface(root: ir.Node, replacements: Sequence[ir.Value], tape: Tape) -> None:

@@ -14,10 +14,8 @@ def reshaped(tape: Tape, x: ir.Value, shape: ir.Shape | None) -> ir.Value:
     """Reshape(x) to `shape`, which holds as many elements.
 
     Raises:
-        Reject: No constant target says that shape, or runtimes may not reshape elements of that type.
+        Reject: No constant target says that shape.
     """
-    if x.dtype is not None and x.dtype != ir.DataType.STRING and x.dtype.bitwidth < 8:
-        raise Reject(f"onnxruntime does not reshape {x.dtype} at every opset")
     return tape.op("Reshape", [x, tape.ints(target_of(x, shape), "shape")])
 
 

@@ -75,3 +75,12 @@ def test_other_clips_stay(bounds: str) -> None:
         "bounds-to-clip",
     )
     assert not run.changes
+
+
+def test_not_where_no_kernel_clips_such_numbers() -> None:
+    run = run_pass(
+        "g (double[3] x) => (double[3] y) <double c = {1.0}> { y = Max (x, c) }", "bounds-to-clip", opset=11
+    )
+    assert run.ops == ["Max"]
+    (reason,) = run.refusals
+    assert reason.endswith("onnxruntime has no Clip of DOUBLE at opset 11")

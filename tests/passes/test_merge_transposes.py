@@ -86,4 +86,4 @@ def test_elements_of_4_bits_are_not_reshaped() -> None:
         opset=23,
     )
     (reason,) = run.refusals
-    assert reason.endswith("onnxruntime does not reshape UINT4 at every opset")
+    assert reason.endswith("onnxruntime has no Reshape of UINT4 at opset 23")

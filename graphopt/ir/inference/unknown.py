@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.ir.graphs import attribute_int
+from graphopt.ir.graphs import attribute_int, attribute_string
 from graphopt.ir.inference.context import Context, tensor_of
 
 
@@ -43,10 +43,13 @@ def correct_split(context: Context, node: ir.Node) -> None:
 def correct_window(context: Context, node: ir.Node) -> None:
     """A window wider than what it moves over may still count once, as division truncates or rounds down.
 
-    onnxruntime does not round LpPool up, whatever its ceil_mode says.
+    onnxruntime does not round LpPool up, whatever its ceil_mode says, and takes "SAME" otherwise than the
+    standard for a ConvTranspose.
     """
     shape = node.outputs[0].shape
-    odd = node.op_type == "LpPool" and attribute_int(node, "ceil_mode", 0) != 0
+    rounded_up = node.op_type == "LpPool" and attribute_int(node, "ceil_mode", 0) != 0
+    padded = attribute_string(node, "auto_pad", "").startswith("SAME")
+    odd = rounded_up or (node.op_type == "ConvTranspose" and padded)
     if shape is None or not (odd or any(isinstance(dim, int) and dim < 1 for dim in shape.dims[2:])):
         return
     spatial = [
