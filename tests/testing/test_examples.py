@@ -1,0 +1,60 @@
+"""Every pass, alone and in random pipelines, levels and targets among them, on 2,000 generated models.
+
+Half of the seeds are always the same; the other half follow from `--graphopt-seed`, which is printed.
+`benchmarks/soak.py` goes on with it for hours.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from graphopt.testing import PassFailure, check_pass
+from graphopt.testing.examples import make_example
+from graphopt.testing.generate import Seeded, Unfit
+from graphopt.testing.pipelines import random_pipeline
+
+BATCH, BATCHES = 50, 20
+FRESH = 1 << 20
+"""Where the seeds begin that follow from the option."""
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_fixed_seeds(batch: int) -> None:
+    hold(BATCH * batch)
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_fresh_seeds(batch: int, pytestconfig: pytest.Config) -> None:
+    given = pytestconfig.getoption("--graphopt-seed")
+    seed = int(given) if given and given.isdigit() else 0
+    hold(FRESH * (1 + seed) + BATCH * batch)
+
+
+def hold(first: int) -> None:
+    """Check a batch of examples, and that hardly any seed is without one."""
+    made = 0
+    for seed in range(first, first + BATCH):
+        try:
+            example = make_example(seed)
+        except Unfit:
+            continue
+        made += 1
+        try:
+            check_pass(example.pipeline, example.model)
+        except PassFailure as failure:
+            failure.origin = f"seed {seed}"
+            raise
+    assert made > 0.9 * BATCH
+
+
+def test_an_example_follows_from_its_seed() -> None:
+    one, other = make_example(5), make_example(5)
+    assert one.pipeline == other.pipeline
+    assert str(one.model.graph) == str(other.model.graph)
+
+
+def test_pipelines_are_single_passes_rows_groups_and_levels() -> None:
+    pipelines = [random_pipeline(Seeded(seed)) for seed in range(200)]
+    kinds = {(len(each.items) > 1, "*" in str(each)) for each in pipelines}
+    assert kinds == {(False, False), (True, False), (False, True), (True, True)}
+    assert len({each.name for pipeline in pipelines for each in pipeline.passes() if hasattr(each, "name")}) > 50
