@@ -23,13 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-import onnx_ir as ir
-
 from graphopt.testing.check import PassFailure, check_pass
+from graphopt.testing.check.reduced import reduce_failure
+from graphopt.testing.check.saved import save_failure
 from graphopt.testing.examples import make_example
 from graphopt.testing.generate import Unfit
-from graphopt.testing.reduce import reduce
-from graphopt.testing.text import format_model
 
 CHUNK = 200
 """Examples a process; a native crash costs no more than the rest of its chunk, which is tried again."""
@@ -113,20 +111,11 @@ def try_example(seed: int, out: Path | None = None) -> tuple[str, str, list[str]
 def _reduced(failure: PassFailure, seed: int, out: Path | None) -> str:
     """The failure's headline; its model is saved as small as it gets."""
     if out is not None:
+        failure.origin = f"seed {seed}"
         faulthandler.dump_traceback_later(REDUCING, exit=True)
-        small = reduce(failure.model, lambda model: _fails_alike(model, failure))
-        ir.save(small, out / f"{seed}.onnx")
-        text, _ = format_model(ir.to_proto(small))
-        (out / f"{seed}.txt").write_text(f"seed {seed}: {failure.headline}\n\n{text}\n")
+        saved = save_failure(reduce_failure(failure), out, name=str(seed))
+        (out / f"{seed}.txt").write_text(f"{saved.failure.headline}\n\n{saved.text}\n")
     return failure.headline
-
-
-def _fails_alike(model: ir.Model, failure: PassFailure) -> bool:
-    try:
-        check_pass(failure.what, model)
-    except PassFailure as other:
-        return other.property == failure.property
-    return False
 
 
 def _work(first: int, count: int, log: Path, out: Path) -> None:
