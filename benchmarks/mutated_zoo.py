@@ -15,7 +15,7 @@ import multiprocessing
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,6 +44,7 @@ LARGEST_RECORDING = 512 << 20
 PATIENCE = 180.0
 """Seconds for one mutant, and for opening a model; what takes longer counts as hanging."""
 HELD, UNFIT, FAILED, CRASHED = "held", "unfit", "failed", "crashed"
+MADE = "made"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Outcome:
 
     Attributes:
         seed: Makes it again.
-        kind: "held", "unfit" (no mutant was made), "failed" or "crashed".
+        kind: "held", "unfit" (no mutant was made), "failed" or "crashed"; "made" on the way.
         detail: What failed.
     """
 
@@ -171,15 +172,16 @@ def _work(path: Path, seeds: range, whole: bool, channel: Connection) -> None:
         return
     channel.send(Outcome(-1, HELD))
     for seed in seeds:
-        channel.send(attempt(source, seed))
+        channel.send(attempt(source, seed, tell=channel.send))
 
 
-def attempt(source: Source, seed: int) -> Outcome:
-    """Make the mutant of a seed and check it."""
+def attempt(source: Source, seed: int, *, tell: Callable[[Outcome], None] = lambda made: None) -> Outcome:
+    """Make the mutant of a seed and check it; `tell` is called in between."""
     try:
         model, choices = source.mutant(seed)
     except (Unfit, GraphoptError) as error:
         return Outcome(seed, UNFIT, str(error))
+    tell(Outcome(seed, MADE))
     try:
         failure = hold(model, choices)
     except Exception as error:
@@ -204,7 +206,7 @@ def outcomes(
         process = context.Process(target=_work, args=(path, seeds, whole, sender))
         process.start()
         sender.close()
-        died = False
+        died, last = False, UNFIT
         try:
             opened = receiver.recv() if receiver.poll(PATIENCE) else Outcome(-1, CRASHED, "opening it hangs")
             if opened.kind != HELD:
@@ -213,15 +215,19 @@ def outcomes(
             while seeds and time.monotonic() < until:
                 if not receiver.poll(PATIENCE):
                     raise EOFError
-                yield receiver.recv()
-                seeds = seeds[1:]
+                outcome = receiver.recv()
+                last = outcome.kind
+                if last != MADE:
+                    yield outcome
+                    seeds = seeds[1:]
         except EOFError:
             died = True
         finally:
             process.kill()
             process.join()
         if died:
-            yield Outcome(seeds[0], CRASHED, f"exit code {process.exitcode}")
+            # Some mutants end onnxruntime, and the process, all by themselves.
+            yield Outcome(seeds[0], CRASHED if last == MADE else UNFIT, f"exit code {process.exitcode}")
             seeds = seeds[1:]
 
 
