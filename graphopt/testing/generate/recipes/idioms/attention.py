@@ -15,12 +15,12 @@ def attention(b: Builder, op_type: str) -> None:
     """Scores, scaled and masked or not, weights, values; of rank 4 as they are or split from projections."""
     if b.choices.chance(0.4):
         q, k, v = (_heads(b, shape) for shape in _shapes(b))
-        _dot(b, q, k, v)
+        _dot(b, q, b.op("Transpose", k, perm=[0, 1, 3, 2]), v)
         return
     x = _rows(b)
     heads, size = 2, x.shape[-1] // 2
     biased = b.choices.chance(0.5)
-    q, k, v = (_split(b, _projected(b, x, biased), heads, size) for _ in range(3))
+    q, k, v = (_split(b, _projected(b, x, biased), heads, size, keys=place == 1) for place in range(3))
     y = b.op("Transpose", _dot(b, q, k, v), perm=[0, 2, 1, 3])
     y = b.op("Reshape", y, b.ints([0, 0, choice(b, heads * size, -1)]))
     b.op("MatMul", y, b.floats([x.shape[-1], x.shape[-1]], x.dtype))
@@ -33,7 +33,8 @@ def packed_attention(b: Builder, op_type: str) -> None:
     width = x.shape[-1]
     joined = add(b, b.op("MatMul", x, b.floats([width, 3 * width], x.dtype)), b.floats([3 * width], x.dtype))
     b.op(op_type, joined, outputs=3, axis=2, split=[width] * 3)
-    q, k, v = (_split(b, part, 2, width // 2) for part in b.values[-3:])
+    parts = b.values[-3:]
+    q, k, v = (_split(b, part, 2, width // 2, keys=part is parts[1]) for part in parts)
     y = b.op("Transpose", _dot(b, q, k, v), perm=[0, 2, 1, 3])
     b.op("Reshape", y, b.ints([0, 0, width]))
 
@@ -54,8 +55,8 @@ def rotary(b: Builder, op_type: str) -> None:
     add(b, mul(b, x, cos), mul(b, turned, sin))
 
 
-def _dot(b: Builder, q: Known, k: Known, v: Known) -> Known:
-    turned = b.op("Transpose", k, perm=[0, 1, 3, 2])
+def _dot(b: Builder, q: Known, turned: Known, v: Known) -> Known:
+    """Of queries, keys whose last two axes have changed places, and values."""
     scale = 1.0 / float(np.sqrt(max(q.shape[-1], 1)))
     if b.choices.chance(0.2):
         q = mul(b, q, number(b, q, scale))
@@ -104,9 +105,12 @@ def _projected(b: Builder, x: Known, biased: bool) -> Known:
     return add(b, y, b.floats([width], x.dtype)) if biased != b.choices.chance(OFF) else y
 
 
-def _split(b: Builder, x: Known, heads: int, size: int) -> Known:
+def _split(b: Builder, x: Known, heads: int, size: int, *, keys: bool) -> Known:
     y = b.op("Reshape", x, b.ints([0, 0, heads, size] if b.choices.chance(0.6) else [0, -1, heads, size]))
-    return b.op("Transpose", y, perm=[0, 2, 1, 3])
+    if keys and b.choices.chance(0.6):
+        return b.op("Transpose", y, perm=[0, 2, 3, 1])
+    y = b.op("Transpose", y, perm=[0, 2, 1, 3])
+    return b.op("Transpose", y, perm=[0, 1, 3, 2]) if keys else y
 
 
 def _doubled(b: Builder, shape: list[int], like: Known) -> Known:

@@ -65,7 +65,7 @@ def pad_before(b: Builder, op_type: str) -> None:
         b.op(behind, y, kernel_shape=[3, 3], count_include_pad=1 if behind == "AveragePool" else None)
 
 
-@recipe("DepthToSpace", weight=8)
+@recipe("Reshape", weight=8)
 def depth_by_views(b: Builder, op_type: str) -> None:
     """Pixels to channels or back, by Reshape, Transpose, Reshape; a convolution behind."""
     height, width, channels = b.choices.choose((4, 2)), b.choices.choose((2, 4)), b.choices.choose((1, 2))
@@ -81,8 +81,8 @@ def depth_by_views(b: Builder, op_type: str) -> None:
         split = [batch, *form, height, width]
         order = [0, 1, 4, 2, 5, 3] if form[0] == channels else [0, 3, 4, 1, 5, 2]
         result = [batch, channels, 2 * height, 2 * width]
-    y = b.op("Transpose", step(b, b.op("Reshape", x, b.ints(split))), perm=order)
-    y = b.op("Reshape", y, b.ints(result))
+    y = b.op("Transpose", step(b, b.op(op_type, x, b.ints(split))), perm=order)
+    y = b.op(op_type, y, b.ints(result))
     if b.choices.chance(0.5):
         _conv(b, y, 2, 1)
 
@@ -101,15 +101,15 @@ def depth_by_slices(b: Builder, op_type: str) -> None:
         _conv(b, y, 2, b.choices.choose((1, 3)))
 
 
-@recipe("QLinearConv", weight=6)
-def quantized(b: Builder, op_type: str) -> None:
+@recipe("Conv", weight=6)
+def quantized_conv(b: Builder, op_type: str) -> None:
     """A convolution between Dequantize and Quantize, its weight of bytes."""
     x = typed(b, ir.DataType.UINT8, 4)
     scale, zero = b.floats([], positive=True), b.constant(np.array(3, np.uint8))
     shape = [2, x.shape[1], 3, 3]
     of_weight = b.constant(np.array(0, np.int8))
     weight = b.op("DequantizeLinear", b.floats(shape, ir.DataType.INT8), scale, of_weight)
-    y = b.op("Conv", b.op("DequantizeLinear", x, scale, zero), weight, pads=[1, 1, 1, 1])
+    y = b.op(op_type, b.op("DequantizeLinear", x, scale, zero), weight, pads=[1, 1, 1, 1])
     if b.choices.chance(0.5):
         y = b.op("Relu", y)
     if b.specials:

@@ -1,0 +1,62 @@
+"""Recipes make nodes of what they say they make, at every version of the operator that onnxruntime runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx.defs
+import onnx_ir as ir
+import pytest
+
+from graphopt.errors import ExecutionError
+from graphopt.execute.support import runs_operator
+from graphopt.testing.generate import OPSETS, Seeded, Spec, Unfit, arrays
+from graphopt.testing.generate.builder import Builder
+from graphopt.testing.generate.recipe import RECIPES, Recipe
+
+TRIES = 25
+"""Seeds until a recipe must have made a node; some operators take few types of those at hand."""
+WITH_A_BATCH = ("Scan", 8)
+"""The first version of Scan is another operator, which no recipe makes."""
+NEWEST = 24
+"""Opset at which idioms are tried: all operators that they are made of exist."""
+
+CASES = [(recipe, op_type) for recipe in RECIPES for op_type in recipe.op_types]
+NAMES = [f"{recipe.make.__module__.rpartition('.')[2]}-{recipe.make.__name__}-{op}" for recipe, op in CASES]
+
+
+def opsets(recipe: Recipe, op_type: str) -> Iterator[int]:
+    """The first opset of each version of an operator; one opset for an idiom."""
+    if recipe.is_idiom:
+        yield NEWEST
+        return
+    seen = set()
+    for opset in range(OPSETS[0], OPSETS[1] + 1):
+        if not onnx.defs.has(op_type, domain="", max_inclusive_version=opset):
+            continue
+        if (op_type, opset) == WITH_A_BATCH:
+            continue
+        schema = onnx.defs.get_schema(op_type, opset, "")
+        if schema.since_version not in seen and not schema.deprecated and runs_operator(op_type, opset):
+            seen.add(schema.since_version)
+            yield opset
+
+
+def makes(recipe: Recipe, op_type: str, opset: int, seed: int) -> bool:
+    """Whether the recipe adds a node of the operator to a graph of a few values."""
+    b = Builder(Seeded(seed), Spec(), opset=opset, ir_version=10, specials=bool(seed % 3), reference=True)
+    x = b.input(arrays.random_array(b.choices.numbers(), ir.DataType.FLOAT, b.shape()))
+    b.input(arrays.random_array(b.choices.numbers(), b.dtype(), b.shape()))
+    b.op("Identity", x)
+    before = len(b.nodes)
+    try:
+        recipe.make(b, op_type)
+    except (Unfit, ExecutionError):
+        return False
+    return any(node.op_type == op_type for node in b.nodes[before:])
+
+
+@pytest.mark.parametrize(("recipe", "op_type"), CASES, ids=NAMES)
+def test_recipe_makes_nodes(recipe: Recipe, op_type: str) -> None:
+    for opset in opsets(recipe, op_type):
+        assert any(makes(recipe, op_type, opset, seed) for seed in range(TRIES)), f"none at opset {opset}"
