@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.recipe import Unfit, recipe
@@ -76,9 +77,12 @@ def clip(b: Builder, op_type: str) -> None:
 @recipe("Where")
 def where(b: Builder, op_type: str) -> None:
     """A condition that is known, or computed; branches that broadcast."""
+    given = b.pick("b") if b.forced and b.forced[0].dtype == ir.DataType.BOOL else None
     x = b.pick("fi")
     shape = b.broadcastable(x.shape)
-    if b.specials and b.choices.chance(0.5):
+    if given is not None:
+        condition = given
+    elif b.specials and b.choices.chance(0.5):
         condition = b.pick("b")
     elif b.choices.chance(0.5):
         condition = b.constant(np.full(shape, b.choices.chance(0.5)))
