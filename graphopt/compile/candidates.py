@@ -19,7 +19,7 @@ from graphopt.compile.emit import forget_claims
 from graphopt.cost import ModelCost, estimate, load_rates
 from graphopt.errors import ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
-from graphopt.io import Interface, restore
+from graphopt.io import Interface, map_external, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
 from graphopt.pipeline import (
     FailedPassError,
@@ -136,6 +136,8 @@ class Workshop:
         with stages("shapes"):
             infer_shapes(start)
             self.cost = self._estimate(start)
+        if budget is not None:
+            map_external(original)  # the oracle and the passes share them, each in a thread of its own
         self._asked = (
             None if budget is None else Background(lambda: self._ask_oracle(inputs, shapes, budget))
         )

@@ -10,6 +10,7 @@ from graphopt.io.save import save
 from graphopt.io.serialize import to_proto
 from graphopt.io.size import stored_bytes
 from graphopt.io.sources import data_files
+from graphopt.io.weights import map_external
 
 __all__ = [
     "Interface",
@@ -19,6 +20,7 @@ __all__ = [
     "ensure_writable",
     "load",
     "load_with_notes",
+    "map_external",
     "restore",
     "save",
     "stored_bytes",

@@ -81,6 +81,18 @@ def replaced(changes: list[Change]) -> Iterator[None]:
             change.slot.put(change.slot.tensor)
 
 
+def map_external(model: ir.Model) -> None:
+    """Map the files of external tensors into memory now.
+
+    `onnx_ir` does it when a tensor is first read, and not in one step: two threads that read a tensor at the
+    same time may get an array without its shape, or an error. What cannot be mapped fails when it is read.
+    """
+    for slot in slots(model):
+        if is_external(slot.tensor):
+            with contextlib.suppress(Exception):
+                slot.tensor.numpy()
+
+
 def is_external(tensor: ir.TensorProtocol) -> bool:
     """Whether the tensor lies in a file of external data."""
     return isinstance(tensor, ir.ExternalTensor)
