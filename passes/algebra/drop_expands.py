@@ -57,23 +57,32 @@ class DropExpands(Pass):
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         for graph in graphs(model):
-            for node in list(graph):
-                if node.graph is None or node.domain:
-                    continue
-                source = _source(node)
-                if source is None or source.shape is None:
-                    continue
-                try:
-                    smaller = _Smaller(graph)
-                    smaller.fit(node.outputs[0], source.shape.dims)
-                    replace_value(node.outputs[0], source)
-                except Reject as reason:
-                    changes.refuse(f"{node.op_type}: {reason}", node.name)
-                    continue
-                for value, dims in smaller.shapes.items():
-                    value.shape = ir.Shape(dims)
-                remove_node(node)
-                changes.add(f"{node.op_type} made implicit")
+            while (refused := _drop_all(graph, changes)) is None:
+                pass  # what was dropped may have been what kept another
+            for node, reason in refused.items():
+                changes.refuse(reason, node.name)
+
+
+def _drop_all(graph: ir.Graph, changes: Changes) -> dict[ir.Node, str] | None:
+    """Drop what can be dropped; if that was nothing, say why of each node that might have been."""
+    refused: dict[ir.Node, str] = {}
+    before = changes.count
+    for node in list(graph):
+        source = None if node.domain else _source(node)
+        if source is None or source.shape is None:
+            continue
+        try:
+            smaller = _Smaller(graph)
+            smaller.fit(node.outputs[0], source.shape.dims)
+            replace_value(node.outputs[0], source)
+        except Reject as reason:
+            refused[node] = f"{node.op_type}: {reason}"
+            continue
+        for value, dims in smaller.shapes.items():
+            value.shape = ir.Shape(dims)
+        remove_node(node)
+        changes.add(f"{node.op_type} made implicit")
+    return refused if changes.count == before else None
 
 
 def _source(node: ir.Node) -> ir.Value | None:

@@ -153,3 +153,15 @@ def test_repeats_of_all_kinds(body: str, dropped: bool) -> None:
         "drop-expands,dce",
     )
     assert bool([hit for hit in run.hits if "made implicit" in hit]) == dropped
+
+
+def test_what_kept_another_is_dropped_first_or_last() -> None:
+    """The shape that the second Expand reads is no reason any more once that one is gone."""
+    run = run_pass(
+        """
+        agraph (int64[1] n, float s) => (int64[1] y) <int64[1] three = {3}>
+        { shape = Expand(three, n)  unused = Expand(s, shape)  y = Neg(n) }
+        """,
+        "drop-expands",
+    )
+    assert run.ops == ["Neg"]
