@@ -123,11 +123,14 @@ class Candidates:
         if seen is None:
             return False
         case.seen = seen
-        for node in case.model.graph:
-            for value in node.outputs:
-                if value.type is None and value.name:
-                    arrays = case.arrays(value) or ()
-                    value.type, value.shape = true_type(arrays), true_shape(value.shape, arrays)
+        for value in (value for node in case.model.graph for value in node.outputs if value.name):
+            arrays = case.arrays(value) or ()
+            if value.type is None:
+                value.type = true_type(arrays)
+            value.shape = true_shape(value.shape, arrays)
+        for value, known in zip(candidate.shown.graph.outputs, case.model.graph.outputs, strict=True):
+            if value.name not in self.form.claims:
+                value.shape = known.shape
         return True
 
     def shown(self, case: Case) -> ir.Model:
