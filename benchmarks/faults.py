@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib
+import io
 import json
 import os
 import random
@@ -303,6 +304,15 @@ def try_moments(name: str, ending: str, trial: Trial, moments: int, chance: rand
     return row
 
 
+def _import_all() -> None:
+    """Import what a command needs, some of it by running one that does nothing."""
+    for module in IMPORTED:
+        importlib.import_module(module)
+    sys.argv = ["graphopt", "passes", "--json"]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        importlib.import_module("graphopt.cli").main()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try every scenario asked for; 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description="End graphopt optimize at random moments.")
@@ -317,8 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.json:
         print(f"seed {options.seed}\n{HEADING}", flush=True)
     if not options.fresh:
-        for module in IMPORTED:
-            importlib.import_module(module)
+        _import_all()
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["GRAPHOPT_CACHE"] = scratch  # rates of the machine, which others may measure meanwhile

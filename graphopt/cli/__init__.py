@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
-__all__ = ["main"]
+from graphopt.cli.interrupt import exit_code, signals_noted, told
 
-INTERRUPTED = 130
+__all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        _open_standard_streams()
-        from graphopt.cli.app import main as run
+        with signals_noted() as came:
+            try:
+                _open_standard_streams()
+                from graphopt.cli.app import main as run
 
-        run()
-    except KeyboardInterrupt:  # while still importing, say; commands tell by themselves
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+                run()
+            except (Exception, KeyboardInterrupt) as error:
+                # While it imports, libraries make errors of their own of an interruption.
+                if not came and not isinstance(error, KeyboardInterrupt):
+                    raise
+                sys.exit(exit_code(came))
+    except SystemExit as ended:
+        if (words := told(ended.code)) is not None:
+            with contextlib.suppress(OSError):
+                print(words, file=sys.stderr)
+        raise
 
 
 def _open_standard_streams() -> None:

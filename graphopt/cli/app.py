@@ -13,12 +13,11 @@ from graphopt.cli.bench import command as bench
 from graphopt.cli.bisect import command as bisect
 from graphopt.cli.check import command as check
 from graphopt.cli.check_pass import command as check_pass
-from graphopt.cli.console import make_safe, tell
+from graphopt.cli.console import make_safe
 from graphopt.cli.demo import command as demo
 from graphopt.cli.diff import command as diff
 from graphopt.cli.explain import command as explain
 from graphopt.cli.inspect import command as inspect
-from graphopt.cli.interrupt import told
 from graphopt.cli.optimize import command as optimize
 from graphopt.cli.passes import command as passes
 from graphopt.cli.reduce import command as reduce
@@ -70,9 +69,5 @@ def main() -> None:
         make_safe(stream)
     try:
         app()
-    except SystemExit as ended:
-        if (words := told(ended.code)) is not None:
-            tell(words)
-        raise
     finally:
         gc.freeze()  # the process ends: spare it a last search for garbage among the modules

@@ -15,6 +15,10 @@ _HANGUP = 1
 """SIGHUP, which Windows does not know."""
 
 
+_noting: list[list[int]] = []
+"""The list of the block that is open, if one is: handlers of signals belong to the process."""
+
+
 class InterruptedBySignal(KeyboardInterrupt):
     """A signal asked the program to end."""
 
@@ -24,8 +28,12 @@ def signals_noted() -> Iterator[list[int]]:
     """Raise `InterruptedBySignal` in the block for SIGINT, SIGTERM and SIGHUP, if nobody handles them.
 
     Yields:
-        The signals that came: code in between may turn the exception into one of its own, or lose it.
+        The signals that came: code in between may turn the exception into one of its own, or lose it. A block
+        within another has the other's list.
     """
+    if _noting:
+        yield _noting[-1]
+        return
     came: list[int] = []
 
     def leave(number: int, frame: object) -> None:
@@ -38,9 +46,11 @@ def signals_noted() -> Iterator[list[int]]:
         if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             with contextlib.suppress(ValueError):  # not in the main thread
                 previous[number] = signal.signal(number, leave)
+    _noting.append(came)
     try:
         yield came
     finally:
+        _noting.pop()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

@@ -11,7 +11,7 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 
-from graphopt.cli.app import main
+from graphopt.cli import main
 
 MODEL = """<ir_version: 8, opset_import: ["" : 17]>
 main (float[N,4] x) => (float[N,4] y)

@@ -28,7 +28,7 @@ def test_external_data_is_mapped_by_one_thread(tmp_path: Path, monkeypatch: pyte
 
     def recorded(tensor: ir.ExternalTensor) -> None:
         threads.append(threading.current_thread())
-        load(tensor)
+        load(tensor)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(ir.ExternalTensor, "_load", recorded)
     result = graphopt.optimize(tmp_path / "m.onnx", measure=False)
