@@ -73,6 +73,8 @@ class Mutant:
         return f"| `{self.file}` | `{before}` | {change} |"
 
 
+NEAR_LINES = 40
+"""So far a fault may have moved in its file to be found again."""
 FOUND = ("killed", "hung")
 """Outcomes of a mutant that a test has found."""
 
@@ -165,11 +167,12 @@ def sample(count: int, seed: int) -> list[Mutant]:
 def found_again(outcomes: Sequence[Outcome]) -> list[Mutant]:
     """The faults of outcomes in the source as it is now, where it still has them."""
     wanted = {(each.row, each.kind): each for each in outcomes}
-    files = {each.row.split("`")[1] for each in outcomes}
-    kinds = {each.kind for each in outcomes}
+    lines: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for outcome in outcomes:
+        lines[outcome.row.split("`")[1], outcome.kind].append(outcome.line)
     again = []
     for each in all_mutants():
-        if each.file in files and each.kind in kinds:
+        if any(abs(each.line - line) <= NEAR_LINES for line in lines.get((each.file, each.kind), ())):
             _, before, after = planted((ROOT / each.file).read_text(), each.index)
             mutant = Mutant(each.file, each.index, each.kind, each.line, each.lines, before, after)
             if wanted.pop((mutant.row, mutant.kind), None):

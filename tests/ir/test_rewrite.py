@@ -166,6 +166,15 @@ def test_provenance_names_every_original_node() -> None:
     assert node.metadata_props[PROVENANCE_KEY] == "a, b, c"
 
 
+def test_provenance_leaves_out_nodes_without_a_name() -> None:
+    model = parse_model("g (float[2] x) => (float[2] y) { t = Relu(x) [b] u = Relu(t) y = Relu(u) }")
+    for node in model.graph:
+        node.name = node.name if node.name == "b" else None
+    rewrite(model, [merge_relu], Changes())
+    (node,) = model.graph
+    assert node.metadata_props[PROVENANCE_KEY] == "b"
+
+
 def test_rest_binds_all_remaining_inputs() -> None:
     @rule(op("Concat", rest("parts"), name="concat"))
     def unwrap(tape: Tape, concat: ir.Node, parts: tuple[ir.Value, ...]) -> ir.Value:

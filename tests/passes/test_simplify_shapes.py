@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from graphopt.passes.folding.simplify_shapes import _expand_target, _reshape_target
 from graphopt.testing import run_pass
 
 PASS = "{simplify-shapes,fold,dce}*"
@@ -377,3 +381,66 @@ def test_what_is_replaced_is_gone(text: str) -> None:
 def test_an_output_that_becomes_a_constant_leaves_no_node_without_outputs() -> None:
     run = run_pass("g (float[2,3] x) => (int64[2] s) { s = Shape(x) }", "simplify-shapes", opset=11)
     assert run.ops == []
+
+
+@pytest.mark.parametrize("axes", ["zero", ""])
+@pytest.mark.parametrize("step", ["back", "given"])
+def test_a_slice_backwards_keeps_all_elements_and_not_their_order(axes: str, step: str) -> None:
+    start, end = ("last", "before") if step == "back" else ("zero", "far")
+    run = run_pass(
+        f"""g (float[4] x, int64[1] given) => (float[4] y) <int64[1] zero = {{0}}, int64[1] one = {{1}},
+            int64[1] back = {{-1}}, int64[1] last = {{-1}}, int64[1] before = {{-9}}, int64[1] far = {{9}},
+            int64[1] four = {{4}}> {{
+            a = Neg(x)  s = Slice(a, {start}, {end}, {axes}, {step})  r = Reshape(s, four)
+            t = Relu(r)  y = Neg(t)
+        }}""",
+        "simplify-shapes",
+        inputs=[{"x": np.arange(4, dtype=np.float32), "given": np.array([1])}],
+    )
+    assert "Slice" in run.ops
+
+
+N, M = ir.SymbolicDim("N"), ir.SymbolicDim("M")
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "elements", "target"),
+    [
+        ((2, 3), (6,), None, [6]),
+        ((N, 3), (N, 3), None, [0, 3]),
+        ((N, 6), (N, 2, 3), None, [0, 2, 3]),
+        ((N, 3), (3, N), None, [3, -1]),
+        ((N, 3), (N, M), [N, -1], [0, -1]),
+        ((N, 3), (N, M), [N, M], "one dimension depends on the input, and another may be 0"),
+        ((N, 3), (N, M), [N, 0], "one dimension depends on the input, and another may be 0"),
+        ((N, 3), (N, M), None, "one dimension depends on the input, and another may be 0"),
+        ((M, N), (N, M), None, "more than one dimension depends on the input"),
+        ((0, 3), (0, 5), None, [0, 5]),
+        ((3, 0), (0, 5), None, "a dimension of length 0 cannot be written as a constant"),
+        (None, (0,), None, "a dimension of length 0 cannot be written as a constant"),
+        (None, (N, 4), None, [-1, 4]),
+        ((2,), (2, N), None, [2, -1]),
+    ],
+)
+def test_targets_of_a_reshape(data: Any, result: Any, elements: Any, target: object) -> None:
+    before = None if data is None else ir.Shape(data)
+    assert _reshape_target(before, ir.Shape(result), elements) == target
+
+
+@pytest.mark.parametrize(
+    ("data", "result", "target"),
+    [
+        ((1, 3), (2, 3), [2, 3]),
+        ((N, 1), (N, 4), [1, 4]),
+        ((N,), (4, N), [4, 1]),
+        ((N, 1), (2, N, 4), [2, 1, 4]),
+    ],
+)
+def test_targets_of_an_expand(data: Any, result: Any, target: list[int]) -> None:
+    assert _expand_target(ir.Shape(data), ir.Shape(result), None) == target
+
+
+@pytest.mark.parametrize(("data", "result"), [((1,), (N,)), ((M, 1), (N, 4)), (None, (N,)), ((N,), (N, 1))])
+def test_targets_of_an_expand_that_are_not_known(data: Any, result: Any) -> None:
+    before = None if data is None else ir.Shape(data)
+    assert isinstance(_expand_target(before, ir.Shape(result), None), str)
