@@ -147,7 +147,7 @@ class Builder:
         fit = [value for value in self.visible() if fits(value)]
         if fit and not self.choices.chance(0.08):
             last = len(fit) - 1
-            return fit[max(self.choices.integer(0, last), self.choices.integer(0, last))]
+            return fit[last - min(self.choices.integer(0, last), self.choices.integer(0, last))]
         new = self.new(self.dtype(kinds), self.shape(rank))
         if where is not None and not where(new):
             raise Unfit("a new value does not fit")

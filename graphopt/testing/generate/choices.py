@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 _CHANCES = 100
 _SEEDS = 1 << 16
+_ODD = 0.3
+"""Share of decisions that are not the simple ones in plain examples."""
 
 
 class Choices(abc.ABC):
@@ -55,6 +57,13 @@ class Choices(abc.ABC):
             order[place], order[other] = order[other], order[place]
         return order
 
+    def attempt(self, act: Callable[[], bool], tries: int) -> bool:
+        """Act until it succeeds, so many times at most, and return whether it did.
+
+        A part of the whole that a simpler example may go without.
+        """
+        return any(act() for _ in range(tries))
+
     def numbers(self) -> np.random.Generator:
         """A generator of many numbers at once, for the elements of an array."""
         return np.random.default_rng(self.integer(0, _SEEDS - 1))
@@ -72,3 +81,14 @@ class Seeded(Choices):
 
     def integer(self, low: int, high: int) -> int:
         return low + int(self._random.random() * (high - low + 1))
+
+
+class Plain(Seeded):
+    """Decisions of which most are the simple ones.
+
+    Args:
+        seed: As of `Seeded`.
+    """
+
+    def integer(self, low: int, high: int) -> int:
+        return super().integer(low, high) if self._random.random() < _ODD else low

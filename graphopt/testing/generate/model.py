@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -89,7 +90,7 @@ def begin_model(choices: Choices, spec: Spec, *, reference: bool | None = None) 
 
 def grow(b: Builder, most: int) -> None:
     """Add from 1 to `most` nodes, and a few more where one brings others; fewer where too little fits."""
-    available, weights = _available(b)
+    available, weights = _available(dataclasses.replace(b.spec, around=()), b.opset)
     enough = b.made + most
 
     def step() -> bool:
@@ -109,7 +110,7 @@ def grow(b: Builder, most: int) -> None:
             b.values[values:] = [known for known in b.values[values:] if known.name not in read]
         return True
 
-    # How many is said beforehand, since that is what Hypothesis knows to lower while it takes any of them out.
+    # How many is said beforehand: Hypothesis knows to lower that while it takes any one of them out.
     for _ in range(b.choices.integer(1, most)):
         b.choices.attempt(step, TRIES)
         if b.made >= enough:
@@ -180,7 +181,8 @@ def _start_container(b: Builder) -> None:
         b.input(tensors)
 
 
-def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
+@functools.lru_cache(256)
+def _available(spec: Spec, opset: int) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     """What may be taken and how often: recipes, and the operators that are made from their schemas.
 
     What is taken often comes first: it is the simple answer.
@@ -188,15 +190,15 @@ def _available(b: Builder) -> tuple[list[Recipe | tuple[str, ...]], list[int]]:
     found: list[Recipe | tuple[str, ...]] = []
     weights = []
     for each in sorted(RECIPES, key=lambda recipe: -recipe.weight):
-        if each.copies or any(b.spec.allows(op_type) for op_type in each.op_types):
+        if each.copies or any(spec.allows(op_type) for op_type in each.op_types):
             found.append(each)
-            weights.append(each.weight * _factor(b.spec, each))
-    others = tuple(op_type for op_type in standard_operators(b.opset) if b.spec.allows(op_type))
+            weights.append(each.weight * _factor(spec, each))
+    others = tuple(op_type for op_type in standard_operators(opset) if spec.allows(op_type))
     if others:
         found.append(others)
         weights.append(_SCHEMA_WEIGHT if found[:-1] else 1)
     if all(isinstance(each, Recipe) and each.copies for each in found):
-        raise Unfit(f"none of the operators asked for exists at opset {b.opset}")
+        raise Unfit(f"none of the operators asked for exists at opset {opset}")
     return found, weights
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.ir import Rule
+from graphopt.ir.ops import CONTROL_FLOW
 
 DTYPES = (
     "float32", "int64", "float16", "bool", "float64", "int32", "uint8", "int8", "bfloat16", "int16", "uint16",
@@ -31,7 +32,7 @@ class Spec:
         max_nodes: Most nodes of the main graph, Constant not counted.
         dtypes: Element types of graph inputs and constants, by their names in numpy and ml_dtypes.
         dynamic: Let graph inputs have symbolic and unknown dimensions.
-        subgraphs: Let in If, Loop and Scan.
+        subgraphs: Let in If, Loop, Scan and SequenceMap.
         opsets: The oldest and the newest opset.
         specials: Let in NaN, infinities, denormals and operators that jump; None for every other model.
         around: Rules whose patterns to build, and to miss narrowly.
@@ -61,6 +62,8 @@ class Spec:
 
     def allows(self, op_type: str) -> bool:
         """Whether nodes of that operator may be made."""
+        if op_type in CONTROL_FLOW and not self.subgraphs:
+            return False
         return not self.ops or op_type in self.ops
 
     def data_types(self) -> Sequence[ir.DataType]:
