@@ -54,12 +54,11 @@ def test_the_model_is_written_where_only_its_report_is_too_large(run: Any, files
 
 
 FULL = """
-mount -t tmpfs -o size=256k tmpfs {folder} || exit 77
-cp {model} {model}.data {folder}/ || exit 77
-{python} -m graphopt optimize {folder}/in.onnx -o {folder}/out.onnx --no-measure > /dev/null || exit 70
+mount -t tmpfs -o size=64k tmpfs {folder} || exit 77
+cp {source}/* {folder}/ || exit 77
 before=$(cat {folder}/* | md5sum)
 dd if=/dev/zero of={folder}/ballast bs=1k 2> /dev/null
-{python} -m graphopt optimize {folder}/in.onnx -o {folder}/out.onnx --no-measure --passes -O0 --opset 18
+{python} -m graphopt optimize {folder}/in.onnx -o {folder}/out.onnx --no-measure
 echo "code $?"
 rm {folder}/ballast
 [ "$before" = "$(cat {folder}/* | md5sum)" ] && ls -A {folder}
@@ -68,7 +67,7 @@ rm {folder}/ballast
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="needs a file system of its own to fill up")
 def test_a_full_file_system(files: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
-    script = FULL.format(folder=tmp_path_factory.mktemp("full"), model=files.model, python=sys.executable)
+    script = FULL.format(folder=tmp_path_factory.mktemp("full"), source=files.folder, python=sys.executable)
     ran = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True)
     if ran.returncode == 77 or "unshare failed" in ran.stderr:
         pytest.skip(f"no file system can be mounted here: {ran.stderr.strip()}")

@@ -29,7 +29,7 @@ def outcomes() -> Iterator[Outcomes]:
 
 def of_fault(outcomes: Outcomes, fault: str) -> Outcomes:
     found = [each for each in outcomes if each["fault"] == fault]
-    assert len(found) > 30
+    assert len(found) > 20
     return found
 
 
