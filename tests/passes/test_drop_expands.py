@@ -165,3 +165,14 @@ def test_what_kept_another_is_dropped_first_or_last() -> None:
         "drop-expands",
     )
     assert run.ops == ["Neg"]
+
+
+def test_batches_of_a_product_with_a_matrix() -> None:
+    run = run_pass(
+        """agraph (float[1,3,4] s, float[2,3,2] x) => (float[2,3,2] y) <int64[3] shape = {2, 3, 4},
+            float[4,2] w = {1, 2, 3, 4, 5, 6, 7, 8}> {
+            e = Expand(s, shape)  p = MatMul(e, w)  y = Add(p, x)
+        }""",
+        "drop-expands",
+    )
+    assert run.ops == ["MatMul", "Add"]

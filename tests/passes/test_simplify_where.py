@@ -163,3 +163,15 @@ def test_constants_of_other_types(dtype: str, one: str, zero: str, ops: list[str
         "simplify-where",
     )
     assert run.ops == ["And", *ops, "Cast"]
+
+
+@pytest.mark.parametrize(("low", "goes"), [("64511", True), ("64512", False)])
+def test_the_lowest_half_float_is_no_infinity(low: str, goes: bool) -> None:
+    text = f"""agraph (float16[2,4] q, float16[4,4] k, bool[2,4] m) => (y) <
+        float16 zero = {{0}}, float16 low = {{{low}}}
+    > {{
+        s = MatMul(q, k)  w = Where(m, zero, low)  total = Add(s, w)
+        p = Softmax(total)  n = IsNaN(p)  y = Where(n, zero, p)
+    }}"""
+    run = run_pass(text, "simplify-where", inputs=())
+    assert bool(run.hits["guard-of-softmax"]) == goes
