@@ -20,16 +20,22 @@ def main() -> None:
                 from graphopt.cli.app import main as run
 
                 run()
-            except (Exception, KeyboardInterrupt) as error:
-                # While it imports, libraries make errors of their own of an interruption.
-                if not came and not isinstance(error, KeyboardInterrupt):
-                    raise
-                sys.exit(exit_code(came))
+            except (Exception, KeyboardInterrupt, SystemExit) as error:
+                # Libraries make errors or exits of their own of an interruption, wherever it meets them.
+                if _is_interruption(error, came):
+                    sys.exit(exit_code(came))
+                raise
     except SystemExit as ended:
         if (words := told(ended.code)) is not None:
             with contextlib.suppress(OSError):
                 print(words, file=sys.stderr)
         raise
+
+
+def _is_interruption(error: BaseException, came: list[int]) -> bool:
+    if isinstance(error, SystemExit):
+        return bool(came) and told(error.code) is not None
+    return bool(came) or isinstance(error, KeyboardInterrupt)
 
 
 def _open_standard_streams() -> None:
