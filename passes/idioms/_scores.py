@@ -16,6 +16,7 @@ import onnx_ir as ir
 from graphopt.ir import (
     Reject,
     attribute_int,
+    constant,
     constant_tensor,
     rank,
     same_dim,
@@ -204,6 +205,8 @@ def read_scores(softmax: ir.Node, guarded: bool) -> Scores:
             inner, other = _masked(node)
             if softcap:
                 raise Reject("attention: a mask is added before the scores are capped")
+            if guarded:
+                _require_weights(other, 1 if step == "Add" else -1)
             masks.append(Bias(other, factor if step == "Add" else -factor))
             merged.append(rank(value) == HEADED - 1)
             value = inner
@@ -274,6 +277,20 @@ def _masked(node: ir.Node) -> tuple[ir.Value, ir.Value]:
     if not same_shape(scores.shape, node.outputs[0].shape):
         _require_fits(mask, scores)
     return scores, mask
+
+
+def _require_weights(bias: ir.Value, sign: int) -> None:
+    """Refuse constants under which a whole row is not a number; minus infinity is what the operator knows."""
+    node = bias.producer()
+    chosen = node.inputs[1:] if node is not None and node.op_type == "Where" and not node.domain else (bias,)
+    for each in chosen:
+        array = constant(each)
+        if array is not None and array.dtype.kind in "fV":
+            numbers = sign * array.astype(np.float64)
+            if np.isnan(numbers).any() or (numbers == np.inf).any():
+                raise Reject(
+                    "attention: its mask may take the weights of a whole row away, which a guard looks for"
+                )
 
 
 def _chosen(node: ir.Node, factor: float) -> tuple[Choice, ir.Value]:

@@ -297,6 +297,30 @@ def test_a_row_masked_wholly_by_infinity_is_zero_where_the_spelling_guards_it() 
     assert found(run).inputs[3].name == "mask"
 
 
+@pytest.mark.parametrize(
+    ("number", "step"), [("nan", "Add"), ("inf", "Add"), ("-inf", "Sub"), ("nan", "Sub")]
+)
+@pytest.mark.parametrize("constant", [False, True])
+def test_a_mask_that_takes_all_weights_away_stays_guarded(number: str, step: str, constant: bool) -> None:
+    """Attention has no number for such a row, where the guard has zeros."""
+    mask = f"z = {step}(s, odd)" if constant else f"b = Where(mask, zero, odd) z = {step}(s, b)"
+    run = run_pass(
+        attention(
+            mask=mask,
+            softmax="w0 = Softmax <axis = -1> (z) n0 = IsNaN(w0) w = Where(n0, zero, w0)",
+            inputs=", bool[B,1,S,T] mask",
+            constants=f", float zero = {{0.0}}, float odd = {{{number}}}",
+        ),
+        "fuse-attention",
+        opset=23,
+        inputs=feeds(mask=SEEN),
+    )
+    assert "Attention" not in run.ops
+    assert run.refusals[
+        "attention: its mask may take the weights of a whole row away, which a guard looks for"
+    ]
+
+
 def test_a_mask_given_by_the_user_may_hold_the_lowest_float() -> None:
     mask = np.where(SEEN, 0, np.finfo(np.float32).min).astype(np.float32)
     mask[1, :, 1] = np.finfo(np.float32).min
