@@ -8,7 +8,7 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.io import to_proto
-from graphopt.io.names import nested_nodes
+from graphopt.io.names import bodies, nested_nodes
 from graphopt.testing.text import graph_protos
 
 
@@ -20,7 +20,10 @@ def content(proto: onnx.ModelProto) -> bytes:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 attribute.t.ClearField("name")
-    for graph in graph_protos(copy.graph):
+    for function in copy.functions:
+        del function.value_info[:]
+        del function.metadata_props[:]
+    for graph in _graphs(copy):
         del graph.value_info[:]
         del graph.metadata_props[:]
         for initializer in graph.initializer:
@@ -42,6 +45,14 @@ def whole(model: ir.Model | onnx.ModelProto) -> bytes:
             if attribute.HasField("t"):
                 attribute.t.ClearField("name")
     return bytes(proto.SerializeToString(deterministic=True))
+
+
+def _graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The main graph, and every body, those in functions too."""
+    yield from graph_protos(proto.graph)
+    for function in proto.functions:
+        for node in nested_nodes(function.node):
+            yield from bodies(node)
 
 
 def _nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -17,7 +17,7 @@ from graphopt.ir import Changes
 from graphopt.pipeline import Pass, Pipeline
 from graphopt.testing import PassFailure, Reference, check_pass, model_inputs, parse_model
 from graphopt.testing.broken import BreaksTheGraph, ChangesNumbers, Raises, RenamesAnOutput
-from graphopt.testing.check.content import whole
+from graphopt.testing.check.content import content, whole
 
 TEXT = """g (float[N, 4] x) => (float[N, 4] y, float[N, 4] z) <float[4] w = {1, 2, 0.5, nan}>
     { a = Mul(x, w) y = Relu(a) z = Neg(a) }"""
@@ -426,6 +426,21 @@ def test_names_of_tensors_in_attributes_of_functions_mean_nothing() -> None:
     assert whole(model) == before
 
 
+def test_what_functions_claim_of_their_values_is_no_change() -> None:
+    model = parse_model(
+        """
+        <ir_version: 10, opset_import: ["" : 18, "local" : 1]>
+        agraph (float[2] x) => (float[2] y) { y = local.F(x) }
+        <domain: "local", opset_import: ["" : 18]> F (a) => (b) { c = Neg(a)  b = Neg(c) }
+        """
+    )
+    before = content(ir.to_proto(model))
+    (function,) = model.functions.values()
+    function.graph[0].outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+    function.graph[0].outputs[0].shape = ir.Shape(["d"])
+    assert content(ir.to_proto(model)) == before
+
+
 class ShortensHalves(Pass):
     """Take an Identity out."""
 
@@ -475,3 +490,7 @@ def test_a_narrowing_that_is_dropped_is_not() -> None:
     with pytest.raises(PassFailure) as failure:
         check_pass(DropsNarrowing(), text)
     assert failure.value.property == "numbers"
+        "g (float[2] x, float[2] c) => (float[2] y) <float[2] c = {1.0, 2.0}> { y = Add (x, c) }"
+    )
+    other = {"x": np.ones(2, np.float32), "c": np.zeros(2, np.float32)}
+    assert check_pass("freeze-initializers", model, inputs=[other]).changes == 1
