@@ -127,7 +127,7 @@ def _search(model: ir.Model, pipeline: Pipeline, oracle: Oracle) -> Verdict | No
     try:
         found = bisect(model, pipeline, is_good, infer=infer)
     except FailedPassError as failure:
-        return Verdict(failure.name, failure.message)
+        return Verdict(failure.name, failure.reason)
     if found is None:
         return None
     # The search ends at the shortest prefix seen to fail, and each failure seen was shorter than the last.

@@ -85,8 +85,7 @@ class Answers:
             "format": _FORMAT, "model": self._model, "question": self._question, "answers": self._answers
         }  # fmt: skip
         with StagedFile(self._path) as staged:
-            staged.file.write(json.dumps(content).encode())
-            staged.finish()
+            staged.write(json.dumps(content).encode())
             staged.commit()
         self._written = 0.0
         self._is_new = False
