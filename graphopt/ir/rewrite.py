@@ -400,11 +400,10 @@ def _substitute(old: ir.Value, new: ir.Value, *, is_new: bool) -> None:
     if old is new:
         return
     is_output = old.is_graph_output()
-    if is_new:
-        if new.shape is None:
-            new.shape = old.shape
-        if new.type is None:
-            new.type = old.type
+    if new.shape is None:
+        new.shape = old.shape
+    if new.type is None:
+        new.type = old.type
     if is_new or is_output:
         name = old.name
         node = old.producer()

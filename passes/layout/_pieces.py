@@ -9,7 +9,7 @@ import math
 
 import onnx_ir as ir
 
-from graphopt.ir import attribute_int, constant_tensor, rank
+from graphopt.ir import Reject, attribute_int, constant_tensor, ints, rank
 from graphopt.passes.layout._layout import Layout
 from graphopt.passes.layout._perms import identity
 from graphopt.passes.operands import node_ints, normalized_axes
@@ -34,16 +34,29 @@ def pieces(node: ir.Node, layout: Layout | None, unknown: int) -> int:
     if node.op_type == "Gather":
         taken = [attribute_int(node, "axis", 0) % axes]
     else:
-        named = node_ints(node, "axes", 3)
+        named = _ints_if_known(node, "axes", 3)
         taken = [] if named is None else normalized_axes(named, axes)
     if not taken:
         return 0
     place = max(order.index(axis) for axis in taken)
     together = math.prod(_size(data, axis, unknown) for axis in order[place + 1 :])
-    if node.op_type == "Slice" and set(node_ints(node, "steps", 4) or [1]) == {1}:
+    if node.op_type == "Slice" and _steps_by_one(node):
         together *= _size(result, order[place], unknown)
     whole = math.prod(_size(result, axis, unknown) for axis in range(rank(result) or 0))
     return whole // max(together, 1)
+
+
+def _steps_by_one(node: ir.Node) -> bool:
+    if len(node.inputs) < 5 or node.inputs[4] is None:
+        return True
+    return set(ints(node.inputs[4]) or ()) == {1}
+
+
+def _ints_if_known(node: ir.Node, attribute: str, index: int) -> list[int] | None:
+    try:
+        return node_ints(node, attribute, index)
+    except Reject:
+        return None
 
 
 def _size(value: ir.Value, axis: int, unknown: int) -> int:

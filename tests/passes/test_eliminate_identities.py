@@ -181,3 +181,18 @@ def test_branches_that_hand_an_outer_value_on_keep_their_identity() -> None:
     }"""
     run = run_pass(text, "eliminate-identities")
     assert sorted(run.ops) == ["Abs", "Identity", "If", "Neg"]
+
+
+def test_what_takes_the_place_of_an_output_takes_its_type() -> None:
+    run = run_pass(
+        """
+        g (float[2] x) => (float[2] y) {
+            v = Loop <body = b (int64 i, bool c, float[2] a) => (bool d, float[2] z)
+                { d = Less (i, i) z = Neg (a) }> ("", "", x)
+            y = Identity (v)
+        }
+        """,
+        "eliminate-identities",
+    )
+    assert run.ops == ["Loop", "Less", "Neg"]
+    assert run.model.graph.outputs[0].dtype is not None

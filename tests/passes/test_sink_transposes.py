@@ -335,3 +335,14 @@ def test_rows_and_columns_of_a_flatten_keep_their_places() -> None:
         "sink-transposes",
     )
     assert "Flatten" in run.ops
+
+
+def test_a_slice_by_steps_that_are_computed() -> None:
+    run_pass(
+        """
+        g (float[4,4] x, int64[2] t) => (float[N,M] y) <int64[2] s = {0, 0}, int64[2] e = {4, 4}>
+        { v = Slice (x, s, e, "", t) y = Transpose (v) }
+        """,
+        "sink-transposes",
+        inputs=[{"x": np.arange(16, dtype=np.float32).reshape(4, 4), "t": np.array([1, 2])}],
+    )

@@ -31,7 +31,7 @@ def same_numbers(trial: Trial) -> None:
         Broken: An output differs, or the outcome does not run.
         Unchecked: Nobody can run the original.
     """
-    oracle = trial.reference.oracle(exact=trial.subject.exact)
+    oracle = trial.reference.oracle(exact=trial.subject.exact, overrides=trial.subject.keeps_defaults)
     if trial.unchanged:
         if isinstance(oracle, str):
             raise Unchecked(oracle)

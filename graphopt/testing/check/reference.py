@@ -75,7 +75,7 @@ class Reference:
         inferred = to_proto(self.model)
         self.serialized = whole(inferred)
         self.content = content(inferred)
-        self._oracles: dict[bool, Oracle | str] = {}
+        self._oracles: dict[tuple[bool, bool], Oracle | str] = {}
 
     def fresh(self) -> ir.Model:
         """A copy of the model, with what others left in its `meta`."""
@@ -83,18 +83,19 @@ class Reference:
         made.meta.update(copy.deepcopy(self._meta))
         return made
 
-    def oracle(self, *, exact: bool) -> Oracle | str:
+    def oracle(self, *, exact: bool, overrides: bool = True) -> Oracle | str:
         """What the model computes, or why nobody knows.
 
         Args:
             exact: Inputs that nobody insists on may hold NaN and infinities.
+            overrides: Inputs with a default may be given.
         """
-        key = exact and (self.inputs is None or self._carried is not None)
+        key = exact and (self.inputs is None or self._carried is not None), overrides
         if key not in self._oracles:
-            self._oracles[key] = self._observe(exact)
+            self._oracles[key] = self._observe(exact, overrides)
         return self._oracles[key]
 
-    def _observe(self, exact: bool) -> Oracle | str:
+    def _observe(self, exact: bool, overrides: bool) -> Oracle | str:
         if self.inputs is not None and not self.inputs:
             return "no inputs to compare on"
         sets: Sequence[Inputs] = ()
@@ -108,6 +109,9 @@ class Reference:
                 sets = model_inputs(self.model, special=exact)
             except AssertionError:
                 sets = ()  # no tensors of known rank: the layer below looks at how they are used
+        if not overrides:
+            defaults = self.model.graph.initializers
+            sets = [{name: one[name] for name in one if name not in defaults} for one in sets]
         try:
             return self._oracle(sets or None)
         except ExecutionError as error:
