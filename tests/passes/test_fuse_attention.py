@@ -316,9 +316,7 @@ def test_a_mask_that_takes_all_weights_away_stays_guarded(number: str, step: str
         inputs=feeds(mask=SEEN),
     )
     assert "Attention" not in run.ops
-    assert run.refusals[
-        "attention: its mask may take the weights of a whole row away, which a guard looks for"
-    ]
+    assert any("which a guard looks for" in reason for reason in run.refusals)
 
 
 def test_a_mask_given_by_the_user_may_hold_the_lowest_float() -> None:
