@@ -102,7 +102,8 @@ def hold_properties(
         PassFailure: One does not hold.
     """
     __tracebackhide__ = True
-    oracle = reference.oracle(exact=subject.exact, overrides=subject.keeps_defaults)  # before the pass can spoil tensors that copies share
+    # Before the pass can spoil tensors that copies share.
+    oracle = reference.oracle(exact=subject.exact, overrides=subject.keeps_defaults)
     inputs = None if isinstance(oracle, str) else oracle.input_sets[0].values
     checked, unchecked = ["raises"], {}
     try:

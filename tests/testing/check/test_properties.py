@@ -490,6 +490,10 @@ def test_a_narrowing_that_is_dropped_is_not() -> None:
     with pytest.raises(PassFailure) as failure:
         check_pass(DropsNarrowing(), text)
     assert failure.value.property == "numbers"
+
+
+def test_a_pass_that_freezes_defaults_is_not_asked_about_other_values_of_them() -> None:
+    model = parse_model(
         "g (float[2] x, float[2] c) => (float[2] y) <float[2] c = {1.0, 2.0}> { y = Add (x, c) }"
     )
     other = {"x": np.ones(2, np.float32), "c": np.zeros(2, np.float32)}
