@@ -39,8 +39,13 @@ class Answers:
         self._written = 0.0
         self._is_new = False
 
-    def begin(self, model: str) -> None:
-        """Read what was said of candidates for that original, by its digest.
+    @property
+    def are_kept(self) -> bool:
+        """Whether there is a file."""
+        return self._path is not None
+
+    def read(self, model: str) -> None:
+        """Read what was said of candidates for that original, by its digest, where there is a file.
 
         Raises:
             UsageError: The file holds no answers, or those to another question or about another model.

@@ -109,6 +109,7 @@ class Forked:
         self.jobs = jobs
         self._predicate = predicate
         self._context = multiprocessing.get_context("fork")
+        self._answers: list[_FromFork] = []
 
     def ask(self, model: ir.Model, feeds: Sequence[Feed]) -> Answer:
         ours, theirs = self._context.Pipe(duplex=False)
@@ -120,17 +121,21 @@ class Forked:
             warnings.simplefilter("ignore", DeprecationWarning)
             process.start()
         theirs.close()
-        return _FromFork(process, ours)
+        begun = _FromFork(process, ours)
+        self._answers = [*(each for each in self._answers if not each.is_done), begun]
+        return begun
 
     def refusal(self) -> GraphoptError:
         return _refusal()
 
     def close(self) -> None:
-        pass
+        for each in self._answers:
+            each.cancel()
 
 
 class _FromFork:
     def __init__(self, process: Any, pipe: Connection) -> None:
+        self.is_done = False
         self._process = process
         self._pipe = pipe
 
@@ -143,10 +148,12 @@ class _FromFork:
         return found
 
     def cancel(self) -> None:
-        self._process.kill()
-        self._end()
+        if not self.is_done:
+            self._process.kill()
+            self._end()
 
     def _end(self) -> None:
+        self.is_done = True
         self._process.join()
         self._process.close()
         self._pipe.close()

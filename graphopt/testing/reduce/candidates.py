@@ -50,6 +50,10 @@ class Form:
     claims: Mapping[str, Claim]
 
 
+def _keep_all(model: ir.Model) -> None:
+    """What is not used stays."""
+
+
 def forms(original: ir.Model) -> list[Form]:
     """From the plainest form to the original's own."""
     claims = {
@@ -58,7 +62,7 @@ def forms(original: ir.Model) -> list[Form]:
         for value in node.outputs
         if value.type is not None
     }
-    tidies: tuple[Callable[[ir.Model], None], ...] = (tidy, drop_unused_values, lambda model: None)
+    tidies: tuple[Callable[[ir.Model], None], ...] = (tidy, drop_unused_values, _keep_all)
     return [Form(how, said) for said in ({}, claims) for how in tidies]
 
 
@@ -76,9 +80,13 @@ class Candidates:
     def __init__(self, original: ir.Model) -> None:
         self.form = forms(original)[0]
         self._packer = Packer(original)
-        packed = self._packer.pack(original)
-        self.original_key = digest(packed)
-        self._is_accepted = valid.strictest_check(packed)
+        self._original = self._packer.pack(original)
+        self.original_key = digest(self._original)
+        self._is_accepted = valid.strictest_check(self._original)
+
+    def identity(self) -> str:
+        """A digest of the original with all its weights, which are read for it."""
+        return digest(self._original + self._packer.weights())
 
     def make(self, case: Case, *, reshaped: bool) -> Candidate | None:
         """The candidate of a case, made consistent in place; None if its structure is not valid.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -22,7 +22,7 @@ from graphopt.testing.reduce import valid
 from graphopt.testing.reduce.answers import Answers
 from graphopt.testing.reduce.ask import Answer, Asker, Predicate, asker, with_inputs
 from graphopt.testing.reduce.candidates import Candidates, forms
-from graphopt.testing.reduce.case import Case, Feed, ImpossibleError
+from graphopt.testing.reduce.case import Case, Feed
 from graphopt.testing.reduce.progress import Progress, Watch
 from graphopt.testing.reduce.reductions import LAST, REDUCTIONS, Reduction
 
@@ -50,9 +50,9 @@ def reduce(
         state: A file that keeps the answers of the predicate. Where it exists, the reduction that wrote it
             is continued: what was asked then is not asked again.
         progress: Called after each try.
-        inputs: Sets of inputs on which every candidate must run. By default those that a generated model
-            carries in `meta["graphopt.inputs"]`, where they are kept: what becomes an input of a candidate
-            comes with the array that was computed there.
+        inputs: Sets of inputs; if the model runs on them, so must every candidate. By default those that a
+            generated model carries in `meta["graphopt.inputs"]`, where they are kept: what becomes an input
+            of a candidate comes with the array that was computed there.
 
     Returns:
         The smallest model found.
@@ -120,7 +120,8 @@ class Reducer:
         self.watch = watch
         self._candidates = Candidates(original)
         self._answers = answers
-        answers.begin(self._candidates.original_key)
+        if answers.are_kept:
+            answers.read(self._candidates.identity())
         self._settled: dict[str, str] = {}  # reduction -> the best model on which it found nothing
         self._doing = ""
         self._cached = 0
@@ -171,17 +172,20 @@ class Reducer:
                 raise self._asker.refusal()
             self._answers.add(key, True)
         infer_shapes(self._best.model)
-        self._best.seen = valid.observe(self._best.model, self._best.feeds) or []
+        seen = valid.observe(self._best.model, self._best.feeds)
+        if seen is None:
+            self._best.feeds = []  # it does not run on them, and no candidate needs to
+        self._best.seen = seen or []
 
     def _find_plainest_form(self) -> None:
         """Go over to the plainest form of the best model that still fails, unless it has that already."""
         self._doing = "remove what is not used"
         before = self._candidates.form
         for form in forms(self._original):
+            self._candidates.form = form
             if self._best_key and form == before:
                 return
-            self._candidates.form = form
-            trial = self._trial(self._best.clone(), reshaped=True)
+            trial = self._trial(lambda case: None, reshaped=True)
             if self._holds(trial):
                 self._accept(trial)
                 return
@@ -229,16 +233,17 @@ class Reducer:
             total = left
 
     def _edited(self, reduction: Reduction, start: int, stop: int) -> _Trial:
+        picker = _Picker(start, stop)
+        return self._trial(lambda case: reduction.edit(case, picker), reshaped=reduction.reshapes)
+
+    def _trial(self, edit: Callable[[Case], None], *, reshaped: bool) -> _Trial:
+        """Make a candidate of the best model, and begin to ask about it unless the answer is known."""
         case = self._best.clone()
         try:
-            reduction.edit(case, _Picker(start, stop))
-        except ImpossibleError:
+            edit(case)
+            made = self._candidates.make(case, reshaped=reshaped)
+        except Exception:  # an edit that does not fit an odd model must not end the search
             return _Trial(None)
-        return self._trial(case, reshaped=reduction.reshapes)
-
-    def _trial(self, case: Case, *, reshaped: bool) -> _Trial:
-        """Make a candidate of the case, and begin to ask about it unless the answer is known."""
-        made = self._candidates.make(case, reshaped=reshaped)
         if made is None or made.key in self._accepted:
             return _Trial(None)
         known = self._answers.get(made.key)

@@ -1,18 +1,17 @@
 """A candidate as few bytes: large tensors of the original stand in them as numbers, all else as it is.
 
-Those bytes are what a candidate is known by, how it travels to another process, and how it is kept on disk.
-Weights are never copied.
+Those bytes are what a candidate is known by, and what onnx is asked about. Weights are never copied.
 """
 
 from __future__ import annotations
 
 import hashlib
 
-import onnx
 import onnx_ir as ir
 
 from graphopt.io import to_proto
 from graphopt.io.weights import Change, Slot, replaced, slots
+from graphopt.native.hash import hash_tensor
 
 INLINE_BYTES = 1024
 """Tensors up to this size are written out: shape inference reads the small ones."""
@@ -29,8 +28,9 @@ class Packer:
     """
 
     def __init__(self, original: ir.Model) -> None:
-        self._tensors = [slot.tensor for slot in slots(original) if _is_large(slot.tensor)]
-        self._numbers = {id(tensor): number for number, tensor in enumerate(self._tensors)}
+        large = [slot.tensor for slot in slots(original) if _is_large(slot.tensor)]
+        self._large = large  # kept, so that no other tensor gets the identity of one of them
+        self._numbers = {id(tensor): number for number, tensor in enumerate(large)}
 
     def pack(self, model: ir.Model) -> bytes:
         """The model as a serialized `ModelProto` in which the original's large tensors are external ones.
@@ -45,14 +45,9 @@ class Packer:
         with replaced(changes):
             return bytes(to_proto(model).SerializeToString(deterministic=True))
 
-    def unpack(self, data: bytes) -> ir.Model:
-        """The model that was packed, with the very tensors of the original."""
-        model: ir.Model = ir.from_proto(onnx.ModelProto.FromString(data))
-        for slot in list(slots(model)):
-            tensor = slot.tensor
-            if isinstance(tensor, ir.ExternalTensor) and tensor.location == LOCATION:
-                slot.put(self._tensors[tensor.offset or 0])
-        return model
+    def weights(self) -> bytes:
+        """A digest of the elements of the original's large tensors, which packed models leave out."""
+        return b"".join(hash_tensor(tensor) for tensor in self._large)
 
 
 def digest(data: bytes) -> str:

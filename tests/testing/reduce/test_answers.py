@@ -44,3 +44,12 @@ def test_answers_about_another_model_are_refused(tmp_path: Path) -> None:
     reduce(parse_model(TEXT), lambda model: True, state=state)
     with pytest.raises(UsageError, match="belongs to another model"):
         reduce(parse_model(TEXT.replace("Relu", "Tanh")), lambda model: True, state=state)
+
+
+def test_other_weights_make_another_model(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    text = "m (float[300] x) => (float[300] y) <float[300] w = {%s}> { y = Add(x, w) }"
+    ones, twos = (parse_model(text % ", ".join([number] * 300)) for number in "12")
+    reduce(ones, lambda model: True, state=state)
+    with pytest.raises(UsageError, match="belongs to another model"):
+        reduce(twos, lambda model: True, state=state)

@@ -136,7 +136,7 @@ def test_a_large_model_comes_to_the_planted_nodes_in_a_logarithmic_number_of_tri
 
 
 def test_two_jobs_find_what_one_finds() -> None:
-    model = large_model(60, 41)
+    model = large_model(24, 15)
     one = reduce(model, conv_of_transpose)
     two = reduce(model, conv_of_transpose, jobs=2)
     assert ir.to_proto(one) == ir.to_proto(two)
