@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir import serde
 
+from graphopt.execute.unsafe import check_survivable
 from graphopt.ir import facts
 
 INLINE_BYTES = 1024
@@ -253,6 +254,7 @@ class _Writer:
             self.node(proto.node.add(), node)
 
     def node(self, proto: onnx.NodeProto, node: ir.Node) -> None:
+        check_survivable(node)
         proto.name = f"#{len(self.light.nodes)}"
         self.light.nodes.append(node)
         proto.op_type, proto.domain = node.op_type, node.domain

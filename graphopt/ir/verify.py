@@ -12,6 +12,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import VerificationError
+from graphopt.ir.graphs import attribute_int
 from graphopt.ir.ops import KNOWN_DOMAINS, may_hold_graphs, subgraphs
 
 MESSAGES_SHOWN = 5
@@ -136,6 +137,9 @@ def bodies_fit(node: ir.Node, scope: Scope) -> str | None:
     if arity is None or node.domain:
         return None
     taken, returned = arity(node, scope.opsets.get("", 1))
+    scanned = attribute_int(node, "num_scan_inputs", 1)
+    if scanned > len(node.inputs) and node.op_type == "Scan":
+        return f"{_told(node)} has {len(node.inputs)} inputs, and num_scan_inputs is {scanned}"
     for body in subgraphs(node):
         if len(body.inputs) != taken:
             return f"the body {body.name!r} of {_told(node)} has {len(body.inputs)} inputs, expected {taken}"

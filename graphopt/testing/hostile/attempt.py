@@ -26,7 +26,14 @@ Verdict = tuple[Kind, str, list[str]]
 """Outcome, detail, and the passes left out."""
 
 
-def attempt(path: Path, output: Path, levels: Sequence[int], watch: WriteWatch, tell: Tell) -> Verdict:
+def attempt(
+    path: Path,
+    output: Path,
+    levels: Sequence[int],
+    watch: WriteWatch,
+    tell: Tell,
+    check_timeout: float | None = None,
+) -> Verdict:
     """Try one file at each level.
 
     Args:
@@ -35,6 +42,7 @@ def attempt(path: Path, output: Path, levels: Sequence[int], watch: WriteWatch, 
         levels: Levels of `optimize`.
         watch: Notices what is written elsewhere.
         tell: Called with the name of each stage as it begins.
+        check_timeout: Passed on to `optimize`.
     """
     left_out: list[str] = []
     before = _listing(path.parent)
@@ -46,7 +54,7 @@ def attempt(path: Path, output: Path, levels: Sequence[int], watch: WriteWatch, 
         del model
         for level in levels:
             tell(f"-O{level}")
-            result = optimize(path, level=level, output=output, measure=False)
+            result = optimize(path, level=level, output=output, measure=False, check_timeout=check_timeout)
             left_out += [f"{one.name}: {one.reason}" for one in result.report.left_out]
             _render(result.report)
             if reason := _reason_against(output):
@@ -79,7 +87,7 @@ def _reason_against(output: Path) -> str:
 
 def _place(error: BaseException) -> str:
     """The exception and the innermost lines of ours that it passed through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__)]
+    frames = list(traceback.extract_tb(error.__traceback__))
     ours = [
         frame
         for frame in frames

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from graphopt.testing.hostile.outcome import Kind, Outcome
+
 FILE_NAME = "model.onnx"
+ANY_END = ""
+"""What a case says that may be refused, or be a model by chance."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Case:
         content: The bytes of the file, or a function that writes what stands beside it into a folder and
             returns the bytes. The folder may be a subfolder, so that there is an outside.
         refused: A part of the error's message, where the model must be refused; None where it has a meaning,
-            so that it must be optimized.
+            so that it must be optimized; `ANY_END` where either will do.
         file_name: The suffix chooses the format.
     """
 
@@ -26,6 +30,14 @@ class Case:
     content: bytes | Callable[[Path], bytes]
     refused: str | None = None
     file_name: str = FILE_NAME
+
+    def allows(self, outcome: Outcome) -> bool:
+        """Whether an outcome is right."""
+        if self.refused is None:
+            return outcome.kind is Kind.OK
+        if self.refused == ANY_END:
+            return outcome.kind.fine
+        return outcome.kind is Kind.REFUSED and self.refused in outcome.detail
 
     def write(self, folder: Path) -> Path:
         """Write the file, and what belongs to it, into an existing folder; the file's path."""

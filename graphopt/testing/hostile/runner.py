@@ -6,6 +6,7 @@ A process that dies, hangs or grows is an outcome, never an error of the runner.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from graphopt.testing.hostile.case import Case
 from graphopt.testing.hostile.outcome import Kind, Outcome
 
 LIMIT_SECONDS = 10.0
@@ -56,11 +58,18 @@ class Runner:
     Args:
         levels: Levels at which each file is optimized.
         limits: What one file may cost.
+        check_timeout: Passed on to `optimize`.
     """
 
-    def __init__(self, levels: Sequence[int] = (1, 2), limits: Limits = Limits()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        levels: Sequence[int] = (1, 2),
+        limits: Limits | None = None,
+        check_timeout: float | None = None,
+    ) -> None:
         self._levels = tuple(levels)
-        self._limits = limits
+        self._limits = limits or Limits()
+        self._check_timeout = check_timeout
 
     def __enter__(self) -> Runner:
         _warm_up()
@@ -87,6 +96,10 @@ class Runner:
         finally:
             shutil.rmtree(base, ignore_errors=True)
 
+    def try_bytes(self, content: bytes, levels: Sequence[int] | None = None) -> Outcome:
+        """Try a file of that content; see `try_file`."""
+        return self.try_file(Case("bytes", content).write, levels)
+
     def _fork(self, path: Path, base: Path, levels: tuple[int, ...]) -> Outcome:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -94,7 +107,7 @@ class Runner:
         child = os.fork()
         if child == 0:
             os.close(reader)
-            _be_the_child(path, base, levels, writer)
+            _be_the_child(path, base, levels, self._check_timeout, writer)
         os.close(writer)
         with open(reader, "rb", buffering=0) as pipe:
             watched = _watch(child, pipe, self._limits)
@@ -182,13 +195,16 @@ def _processor_seconds(process: int) -> float:
     return math.inf
 
 
-def _be_the_child(path: Path, base: Path, levels: tuple[int, ...], writer: int) -> None:
+def _be_the_child(
+    path: Path, base: Path, levels: tuple[int, ...], check_timeout: float | None, writer: int
+) -> None:
     """Try the file and leave the process; never returns."""
     from graphopt.testing.hostile.attempt import attempt
     from graphopt.testing.hostile.sandbox import WriteWatch
 
     code = 1
     try:
+        faulthandler.disable()  # it would tell the parent's terminal
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         noise = os.open(base / "noise", os.O_WRONLY | os.O_CREAT, 0o600)
         os.dup2(noise, 1)
@@ -199,7 +215,7 @@ def _be_the_child(path: Path, base: Path, levels: tuple[int, ...], writer: int) 
             os.write(writer, json.dumps(message).encode() + b"\n")
 
         watch = WriteWatch([base / "out", base / "tmp"])
-        kind, detail, left_out = attempt(path, base / "out" / "out.onnx", levels, watch, tell)
+        kind, detail, left_out = attempt(path, base / "out" / "out.onnx", levels, watch, tell, check_timeout)
         tell([kind.value, detail[:2000], left_out])
         code = 0
     finally:

@@ -9,8 +9,8 @@ from typing import Any
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HARMLESS = ("/dev/null", "/dev/tty")
-# Event -> positions of its arguments that name what is changed; what is named relative to a folder that is open
-# (the last argument then is no -1) lies in a folder seen before.
+# Event -> positions of its arguments that name what is changed. What is named relative to an open folder (its
+# last argument then is not -1) lies in a folder seen before.
 _CHANGES = {
     "os.rename": (0, 1),
     "os.remove": (0,),

@@ -1,4 +1,4 @@
-"""The valid models that mutations start from: texts with every kind of thing a file can hold, ONNX's own, a folder's.
+"""The valid models that mutations start from: texts with all that a file can hold, ONNX's own, a folder's.
 
 All small, so that thousands of mutants take minutes.
 """
@@ -30,15 +30,16 @@ _TEXTS = {
         <int64 zero = {0}, int64[1] minus = {-1}, int64[1] three = {3}, int64[1] axes = {0}> {
         s = Shape(x) n = Gather(s, zero) u = Unsqueeze(n, axes) k = Concat <axis = 0> (minus, three)
         t = Transpose <perm = [0,2,1]> (x) y = Reshape(t, k) e = Expand(u, three) }""",
-    "if": """<ir_version: 8, opset_import: ["" : 16]> g (bool c, float[2] x) => (float[2] y) <float[2] k = {1,2}> {
-        y = If (c) <then_branch = t () => (float[2] p) { q = Add(x, k) p = Neg(q) },
+    "if": """<ir_version: 8, opset_import: ["" : 16]> g (bool c, float[2] x) => (float[2] y)
+        <float[2] k = {1,2}> { y = If (c) <then_branch = t () => (float[2] p) { q = Add(x, k) p = Neg(q) },
                     else_branch = f () => (float[2] r) <float[2] z = {3,4}> { r = Mul(x, z) }> }""",
     "loop": """<ir_version: 8, opset_import: ["" : 16]> g (float[2] x) => (float[2] y, float[K,2] z)
         <int64 n = {3}, bool c = {1}, float[2] one = {1,1}> {
         y, z = Loop (n, c, x) <body = b (int64 i, bool go, float[2] acc)
             => (bool more, float[2] next, float[2] out) {
             more = Identity(go) f = Cast <to = 1> (i) next = Add(acc, f) out = Mul(next, one) }> }""",
-    "scan": """<ir_version: 8, opset_import: ["" : 16]> g (float[2] s, float[3,2] x) => (float[2] l, float[3,2] a) {
+    "scan": """<ir_version: 8, opset_import: ["" : 16]>
+        g (float[2] s, float[3,2] x) => (float[2] l, float[3,2] a) {
         l, a = Scan <num_scan_inputs = 1, body = b (float[2] acc, float[2] e) => (float[2] n, float[2] o) {
             n = Add(acc, e) o = Identity(n) }> (s, x) }""",
     "functions": """<ir_version: 9, opset_import: ["" : 18, "local" : 1]> g (float[2,3] x) => (float[2,3] y) {
@@ -58,8 +59,10 @@ _TEXTS = {
         q = QuantizeLinear(x, s, z) d = DequantizeLinear(q, s, z) v = DequantizeLinear(w, s, wz)
         y = MatMul(d, v) }""",
     "recurrent": """<ir_version: 8, opset_import: ["" : 14]>
-        g (float[3,1,2] x) => (float[3,1,1,2] y, float[1,1,2] h) { w = ConstantOfShape <value: tensor = float[1] {0.5}> (ws)
-        ws = Constant <value_ints = [1,8,2]> () r = ConstantOfShape <value: tensor = float[1] {0.25}> (ws) y, h = LSTM <hidden_size = 2> (x, w, r) }""",
+        g (float[3,1,2] x) => (float[3,1,1,2] y, float[1,1,2] h) {
+        w = ConstantOfShape <value: tensor = float[1] {0.5}> (ws) ws = Constant <value_ints = [1,8,2]> ()
+        r = ConstantOfShape <value: tensor = float[1] {0.25}> (ws)
+        y, h = LSTM <hidden_size = 2> (x, w, r) }""",
     "attention": """<ir_version: 8, opset_import: ["" : 17]> g (float[1,4,8] x) => (float[1,4,8] y)
         <float scale = {0.5}, float[8] gain = {1,1,1,1,1,1,1,1}> {
         n = LayerNormalization(x, gain) k = Transpose <perm = [0,2,1]> (n) p = MatMul(n, k) s = Mul(p, scale)

@@ -16,8 +16,9 @@ from google.protobuf.descriptor import FieldDescriptor  # type: ignore[import-un
 Mutation = Callable[[random.Random, onnx.ModelProto, Sequence[onnx.ModelProto]], None]
 
 INTEGERS = (
-    0, 1, -1, 2, 3, 4, 5, 7, 8, 16, 20, 64, 100, 127, 128, 255, 256, 1000, 65535, 65536, 1 << 20, (1 << 31) - 1,
-    1 << 31, -(1 << 31), (1 << 32) - 1, 1 << 40, (1 << 62), (1 << 63) - 1, -(1 << 63), -2, -3, -100,
+    0, 1, -1, 2, 3, 4, 5, 7, 8, 16, 20, 64, 100, 127, 128, 255, 256, 1000, 65535, 65536, 1 << 20,
+    (1 << 31) - 1, 1 << 31, -(1 << 31), (1 << 32) - 1, 1 << 40, (1 << 62), (1 << 63) - 1, -(1 << 63),
+    -2, -3, -100,
 )  # fmt: skip
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e38, -1e38, float("inf"), float("-inf"), float("nan"))
 STRINGS = (
