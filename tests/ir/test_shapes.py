@@ -286,6 +286,20 @@ def test_a_window_wider_than_its_input_leaves_the_size_open() -> None:
     assert shape is not None and not isinstance(shape[2], int)
 
 
+@pytest.mark.parametrize(("opset", "known"), [(17, False), (22, True)])
+@pytest.mark.parametrize("pool", ["MaxPool", "AveragePool"])
+def test_a_window_behind_the_end_leaves_the_size_open_where_the_standard_counts_it(
+    pool: str, opset: int, known: bool
+) -> None:
+    model = parse_model(
+        f"""<ir_version: 8, opset_import: ["" : {opset}]> g (float[1,1,2] x) => (y)
+        {{ y = {pool} <kernel_shape = [1], strides = [2], ceil_mode = 1> (x) }}"""
+    )
+    infer_shapes(model)
+    shape = model.graph.outputs[0].shape
+    assert shape is not None and isinstance(shape[2], int) == known
+
+
 def test_a_type_without_elements_is_none() -> None:
     model = parse_model(
         """<ir_version: 9, opset_import: ["" : 18, "f" : 1]>

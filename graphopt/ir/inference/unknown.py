@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.ir.graphs import attribute_int, attribute_string
+from graphopt.ir.graphs import attribute_int, attribute_ints, attribute_string
 from graphopt.ir.inference.context import Context, tensor_of
+
+OPSET_OF_NO_PADDING_ALONE = 22
+"""From here on a pool has no windows that start behind the end."""
 
 
 def unknown(context: Context, value: ir.Value | None) -> bool:
@@ -44,12 +47,12 @@ def correct_window(context: Context, node: ir.Node) -> None:
     """A window wider than what it moves over may still count once, as division truncates or rounds down.
 
     onnxruntime does not round LpPool up, whatever its ceil_mode says, and takes "SAME" otherwise than the
-    standard for a ConvTranspose.
+    standard for a ConvTranspose. Before opset 22 the standard counts a last window that only covers padding.
     """
     shape = node.outputs[0].shape
     rounded_up = node.op_type == "LpPool" and attribute_int(node, "ceil_mode", 0) != 0
     padded = attribute_string(node, "auto_pad", "").startswith("SAME")
-    odd = rounded_up or (node.op_type == "ConvTranspose" and padded)
+    odd = rounded_up or (node.op_type == "ConvTranspose" and padded) or _has_window_of_padding(context, node)
     if shape is None or not (odd or any(isinstance(dim, int) and dim < 1 for dim in shape.dims[2:])):
         return
     spatial = [
@@ -59,6 +62,26 @@ def correct_window(context: Context, node: ir.Node) -> None:
     for output in node.outputs:
         if output.shape is not None:
             output.shape = ir.Shape([*shape.dims[:2], *spatial])
+
+
+def _has_window_of_padding(context: Context, node: ir.Node) -> bool:
+    """Whether rounding up leaves room for a window that starts behind the end."""
+    size = None if node.inputs[0] is None else node.inputs[0].shape
+    if context.opset >= OPSET_OF_NO_PADDING_ALONE or attribute_int(node, "ceil_mode", 0) == 0 or size is None:
+        return False
+    kernel = attribute_ints(node, "kernel_shape") or []
+    strides = attribute_ints(node, "strides") or [1] * len(kernel)
+    dilations = attribute_ints(node, "dilations") or [1] * len(kernel)
+    pads = attribute_ints(node, "pads") or [0] * (2 * len(kernel))
+    for axis, (width, stride, dilation) in enumerate(zip(kernel, strides, dilations, strict=True)):
+        length = size[2 + axis]
+        if not isinstance(length, int):
+            continue
+        begin, end = pads[axis], pads[axis + len(kernel)]
+        steps = -(-(length + begin + end - (width - 1) * dilation - 1) // stride)
+        if steps * stride >= length + begin:
+            return True
+    return False
 
 
 def correct_compress(context: Context, node: ir.Node) -> None:
