@@ -60,7 +60,10 @@ def apply_to_the_table(tape: Tape, node: ir.Node) -> ir.Value:
     else:
         operands = [None if value is None else _row(tape, value, gathers[0], rows) for value in node.inputs]
     operands = [table if value is gathers[0] else value for value in operands]
-    made = tape.op(node.op_type, operands, node.attributes)
+    attributes = dict(node.attributes)
+    if node.op_type in ROWWISE:  # the table's last axis is another than that of what is read
+        attributes["axis"] = ir.AttrInt64("axis", len(rows) - 1)
+    made = tape.op(node.op_type, operands, attributes)
     tape.consumed = (gather,)
     return tape.op("Gather", [made, indices])
 

@@ -19,6 +19,9 @@ from graphopt.passes.fusion._arrays import rounded
 from graphopt.passes.fusion._linear import DENSE, Linear, linear
 from graphopt.pipeline import RewritePass
 
+FIRST_WITHOUT_BIAS = 11
+"""The opset since which a Gemm may go without a bias."""
+
 
 @rule(op("Add", op(DENSE, rest("_"), name="first"), op(DENSE, rest("__"), name="second"), name="node"))
 def sum_of_products(tape: Tape, first: ir.Node, second: ir.Node, node: ir.Node) -> ir.Value:
@@ -26,6 +29,8 @@ def sum_of_products(tape: Tape, first: ir.Node, second: ir.Node, node: ir.Node) 
     if first is second:
         raise Reject("")
     outer, inner = _product(first, node), _product(second, node)
+    if tape.opset < FIRST_WITHOUT_BIAS and outer.bias is None and inner.bias is None:
+        raise Reject("a Gemm of that opset needs a bias")
     biases = [view.bias for view in (outer, inner) if view.bias is not None]
     inputs = list(inner.node.inputs[:2])
     if biases:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphopt.testing import run_pass
@@ -110,3 +111,18 @@ def test_an_old_softmax_of_three_axes_stays() -> None:
         .replace("float[5, 4] y", "float[5,1,4] y")
     )
     assert run_pass(model, "precompute-gather", opset=12).refusals
+
+
+@pytest.mark.parametrize("opset", [11, 22])
+def test_the_last_axis_of_what_is_read_is_another_than_the_table_s(opset: int) -> None:
+    run = run_pass(
+        """
+        g (int64[2,1] i) => (float[2,1,3] y) <float[4,3] t = {1,2,3,4,5,6,7,8,9,1,0,2}>
+        { v = Gather (t, i) y = Softmax <axis = 2> (v) }
+        """,
+        "precompute-gather",
+        opset=opset,
+        inputs=[{"i": np.array([[1], [3]])}],
+    )
+    assert run.ops == ["Softmax", "Gather"]
+    assert run.node("Softmax").attributes["axis"].as_int() == 1

@@ -59,3 +59,15 @@ def test_batches_stay(weights: Weights) -> None:
         "sum-into-gemm",
     )
     assert not run.changes
+
+
+def test_not_without_a_bias_where_a_gemm_needs_one() -> None:
+    run = run_pass(
+        """
+        g (float[1,2] x) => (float[1,1] y) <float[2,1] a = {1, 2}, float[2,1] b = {3, 4}>
+        { v = MatMul (x, a) w = MatMul (x, b) y = Add (v, w) }
+        """,
+        "sum-into-gemm",
+        opset=10,
+    )
+    assert run.changes <= 1 and run.ops.count("Gemm") <= 1
