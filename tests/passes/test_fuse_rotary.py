@@ -366,3 +366,38 @@ def test_a_rotation_that_names_its_heads_takes_no_columns_in(attribute: str) -> 
         t = RotaryEmbedding <{attribute}> (x, co, si) y = Concat <axis = -1> (t, k)
     }}"""
     assert run_pass(text, "fuse-rotary", opset=23, inputs=()).changes == 0
+
+
+@pytest.mark.parametrize(
+    ("view", "turned"),
+    [
+        ("Slice({x}0, none, five, one)", True),
+        ("Slice({x}0, none, five, minus_two)", True),
+        ("Slice({x}0, none, five, one, one)", True),
+        ("Transpose <perm = [1,0,2]> ({x}9)", True),
+        ("Expand({x}9, shape)", True),
+        ("Squeeze({x}8, two)", True),
+    ],
+)
+def test_views_of_angles_that_keep_their_columns(view: str, turned: bool) -> None:
+    made = "f = Mul(p, rates) d = Concat <axis = -1> (f, f) co1 = Cos(d) si1 = Sin(d)"
+    if "9" in view and "Transpose" in view:
+        made += " co9 = Transpose <perm = [1,0,2]> (co1) si9 = Transpose <perm = [1,0,2]> (si1)"
+        rows = 5
+    elif "9" in view:
+        made, rows = made.replace("co1", "co9").replace("si1", "si9"), 5
+    elif "8" in view:
+        made += " co8 = Unsqueeze(co1, two) si8 = Unsqueeze(si1, two)"
+        rows = 5
+    else:
+        made, rows = made.replace("co1", "co0").replace("si1", "si0"), 9
+    views = f"co = {view.format(x='co')} si = {view.format(x='si')}"
+    both = "cos = Unsqueeze(co, one) sin = Unsqueeze(si, one)"
+    text = rotary(
+        f"{HALVES} {TURNED} {made} {views} {both} {FULL}",
+        x="float[2,3,5,8] x",
+        p=f"float[2,{rows},1] p",
+        constants=", int64[1] five = {5}, int64[1] minus_two = {-2}, int64[3] shape = {2, 5, 8}",
+    )
+    run = run_pass(text, "fuse-rotary,dce", opset=23)
+    assert ("RotaryEmbedding" in run.ops) == turned, run.refusals

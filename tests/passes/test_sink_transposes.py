@@ -210,6 +210,26 @@ def test_weights_absorb_what_is_flattened(body: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "perm", "flat"),
+    [
+        ("5, 2, 4, 3", "0, 2, 3, 1", "{5, 24}"),
+        ("5, 6, 4, 1", "0, 2, 3, 1", "{5, 24}"),
+        ("5, 6, 1, 4", "0, 3, 1, 2", "{5, 24}"),
+        ("5, 1, 6, 4", "0, 3, 2, 1", "{5, 24}"),
+        ("5, 2, 4, 3", "0, 3, 2, 1", "{1, 5, 24}"),
+    ],
+)
+def test_weights_absorb_what_is_flattened_beside_axes_of_one(shape: str, perm: str, flat: str) -> None:
+    weight = ", ".join(str(index % 7 - 3) for index in range(48))
+    text = f"""g (float[{shape}] x) => (y)
+        <float[24, 2] w = {{{weight}}}, int64[{flat.count(",") + 1}] flat = {flat}> {{
+        t = Transpose<perm = [{perm}]>(x) f = Reshape(t, flat) y = MatMul(f, w)
+    }}"""
+    run = run_pass(text, "sink-transposes")
+    assert "Transpose" not in run.ops, run.refusals
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         ("y = Relu(f)", "a Relu reads what a Reshape joins"),
