@@ -130,6 +130,7 @@ PASSES = {
     "an operand between whose axes others come": Case("out", "q = Unsqueeze(p, i0) z = Mul(q, t)"),
     "an operand of fewer dimensions, opset 11": Case("last", "a = Neg(w3) z = Mul(t, a)", 11),
     "two operands": Case("last", "z = Pow(t, c) "),
+    "a constant of all sizes": Case("middle", "z = Mul(t, wide)"),
     "a constant of leading ones": Case("last", "z = Mul(t, ones)"),
     "CastLike": Case("last", "z = CastLike(t, c)", 18),
     "Split into named sizes": Case("last", "a, b = Split<axis = 3>(t, cuts) z = Concat<axis = 3>(b, a)"),
