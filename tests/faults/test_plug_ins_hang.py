@@ -45,7 +45,7 @@ def assert_left_out(result: graphopt.Result) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*ANYWHERE, "HangsAsleep", "HangsOnALock", "HangsReading", "HangsCatchingOnceAll"]
+    "name", [*ANYWHERE, "HangsAsleep", "HangsInC", "HangsOnALock", "HangsReading", "HangsCatchingOnceAll"]
 )
 def test_in_the_main_thread(plug_ins: Any, model: onnx.ModelProto, name: str) -> None:
     assert_left_out(optimized(model, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -73,3 +74,12 @@ class TakesItsTime(Misbehaving):
 
     def harm(self, model: ir.Model) -> None:
         time.sleep(0.3)
+
+
+class HangsInC(Misbehaving):
+    """In a function that knows nothing of Python, but gives way to signals."""
+
+    name = "hangs-in-c"
+
+    def harm(self, model: ir.Model) -> None:
+        ctypes.CDLL(None).sleep(600)
