@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.metadata
+import os
 import sys
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from graphopt.cli.console import make_safe
 from graphopt.cli.demo import command as demo
 from graphopt.cli.diff import command as diff
 from graphopt.cli.explain import command as explain
+from graphopt.cli.guard import BAD_INPUT
 from graphopt.cli.inspect import command as inspect
 from graphopt.cli.optimize import command as optimize
 from graphopt.cli.passes import command as passes
@@ -69,5 +71,17 @@ def main() -> None:
         make_safe(stream)
     try:
         app()
+    except SystemExit as ended:
+        if _is_busy():  # the runtime would crash on finding its own parts gone
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.code if isinstance(ended.code, int) else BAD_INPUT)
+        raise
     finally:
         gc.freeze()  # the process ends: spare it a last search for garbage among the modules
+
+
+def _is_busy() -> bool:
+    """Whether a run that did not stop when it was told to is still going on."""
+    limits = sys.modules.get("graphopt.execute.limits")
+    return limits is not None and bool(limits.left_behind())

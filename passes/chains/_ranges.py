@@ -52,6 +52,8 @@ def ranges(node: ir.Node) -> dict[int, Range]:
         assert node.inputs[0] is not None
         axes = normalized_axes(axes, known_rank(node.inputs[0]))
     steps = steps or [1] * len(starts)
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Reject("it has not as many ends, axes and steps as starts")
     return {
         axis: Range(start, end, step)
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)

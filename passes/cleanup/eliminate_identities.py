@@ -69,7 +69,7 @@ def cast_to_own_type(tape: Tape, node: ir.Node, x: ir.Value) -> ir.Value:
 @rule(op("CastLike", var("x"), var("like"), name="node"))
 def cast_like_of_known_type(tape: Tape, node: ir.Node, x: ir.Value, like: ir.Value) -> ir.Value:
     """CastLike: nothing where the dtypes are equal, else a Cast that no longer needs the second value."""
-    if like.dtype is None or x.dtype is None:
+    if not like.dtype or x.dtype is None:  # undefined is no type, and false
         raise Reject("a dtype is not known")
     if x.dtype == like.dtype:
         return x

@@ -31,6 +31,9 @@ from graphopt.ir import (
 from graphopt.passes.operands import FIRST_OPSET_WITH_AXES_INPUT, static_dim
 from graphopt.pipeline import RewritePass
 
+MOST_PARTS = 1024
+"""Outputs that a Split may get; a sequence may have any number of elements."""
+
 
 @rule(op("SequenceAt", op("SequenceConstruct", rest("elements"), shared=True), const("position")))
 def element_of_construct(tape: Tape, elements: tuple[ir.Value, ...], position: ir.Value) -> ir.Value:
@@ -63,6 +66,8 @@ def element_of_split(tape: Tape, x: ir.Value, split: ir.Value, node: ir.Node, po
     sizes = ints(split) or []
     if rank(split) == 0 and sizes[0] > 0:
         whole, left = divmod(size, sizes[0])
+        if whole > MOST_PARTS:
+            raise Reject(f"{whole} parts are too many for one node")
         sizes = [sizes[0]] * whole + [left] * (left > 0)
     if sum(sizes) != size or min(sizes, default=0) <= 0 or not -len(sizes) <= index < len(sizes):
         raise Reject(f"position {index} of parts of {sizes} does not fit a size of {size}")

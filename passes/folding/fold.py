@@ -263,7 +263,7 @@ def _cast_likes_of_constants(model: ir.Model, changes: Changes) -> None:
             like = node.inputs[1]
             if (
                 like is None
-                or like.dtype is None
+                or not like.dtype
                 or constant_tensor(like) is not None
                 or "saturate" in node.attributes
             ):

@@ -25,6 +25,9 @@ from graphopt.passes.fusion._arrays import Array, aligned
 from graphopt.passes.fusion._views import viewed
 from graphopt.passes.operands import an
 
+MOST_CHANNELS = 1 << 16
+"""Concats can double a size again and again; what is carried must stay small."""
+
 
 class Kind(enum.Enum):
     """What is carried."""
@@ -94,6 +97,8 @@ def one_value(node: ir.Node, array: Array) -> Array:
 def concatenated(node: ir.Node, index: int, array: Array, kind: Kind) -> Array:
     """What belongs to the output of a Concat, of an array that belongs to its input `index` alone."""
     dims, axis, sizes = _concat(node)
+    if sum(sizes) > MOST_CHANNELS:
+        raise Reject(f"a Concat of {sum(sizes)} elements is too long for one value each")
     wide = _aligned(array, dims)
     if wide.size != wide.shape[axis]:
         raise Reject("more than one value per channel does not pass a Concat")

@@ -135,7 +135,7 @@ def _numbers(before: Sequence[Dim], i: int, after: Sequence[Dim], j: int) -> tup
     left = right = 1
     end_i, end_j = i, j
     while end_i == i or left != right:
-        if end_i == i or (left < right and end_i < len(before)):
+        if end_i < len(before) and (end_i == i or left < right):
             dim = before[end_i]
             end_i += 1
             side = 0
