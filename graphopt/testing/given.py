@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 OURS = "graphopt.testing."
-DEPTH = 6
-"""How many strategies may be wrapped around ours."""
+DEPTH = 12
+"""How deep in strategies and their arguments ours may be."""
 
 
 def draws_models(test: Any) -> bool:
@@ -52,19 +52,18 @@ def obey(test: Any, examples: int | None, seed: int | None) -> None:
         function._hypothesis_internal_use_seed = seed
 
 
-def _is_ours(strategy: Any) -> bool:
-    made_by = getattr(strategy, "function", None) or getattr(strategy, "definition", None) or type(strategy)
-    return str(getattr(made_by, "__module__", "")).startswith(OURS)
+def _is_ours(found: Any) -> bool:
+    return type(found).__module__.startswith(OURS)
 
 
 def _within(found: Any, depth: int) -> Iterator[Any]:
-    """A strategy and those that it is made of."""
+    """A strategy, those it is made of, and what they were called with: ours were, with bounds of models."""
+    yield found
     if isinstance(found, Mapping):
         parts: list[Any] = list(found.values())
     elif isinstance(found, (list, tuple)):
         parts = list(found)
     elif hasattr(found, "do_draw"):
-        yield found
         parts = list(vars(found).values())
     else:
         return

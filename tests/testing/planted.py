@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.ir import Changes, constant, ints, opset, static_shape
 from graphopt.pipeline import Pass
+from graphopt.testing.generate import OPSETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Planted:
         make: Makes the pass.
         ops: Operators to build models from; () for all.
         properties: What may be found broken.
+        opsets: Opsets of the models.
     """
 
     make: Callable[[], Pass]
     ops: tuple[str, ...]
     properties: tuple[str, ...] = ("numbers",)
+    opsets: tuple[int, int] = OPSETS
 
 
 def replace(old: ir.Value, new: ir.Value) -> None:
@@ -130,20 +133,16 @@ class WrongBroadcast(PlantedPass):
 
 
 class DroppedSharedUse(PlantedPass):
-    """Of two additions of constants the first takes both, though others may use its result."""
+    """Negation twice is nothing: the first becomes an Identity, though others may use its result."""
 
     name = "dropped-shared-use"
-    op_type = "Add"
+    op_type = "Neg"
 
     def change(self, node: ir.Node, model: ir.Model) -> bool:
-        first = producer(node, 0, "Add")
+        first = producer(node, 0, "Neg")
         if first is None:
             return False
-        one, other = constant(first.inputs[1]), constant(node.inputs[1])
-        if one is None or other is None or one.shape or other.shape or one.dtype.kind != "i":
-            return False
-        with np.errstate(over="ignore"):
-            first.replace_input_with(1, new_constant(first, np.asarray(one + other)))
+        first.op_type = "Identity"
         replace(node.outputs[0], first.outputs[0])
         return True
 
@@ -184,23 +183,17 @@ class OffByOneOpset(PlantedPass):
 
 
 class DroppedOutput(PlantedPass):
-    """MatMul and Add become Gemm and the MatMul goes, even where its result is an output of the graph."""
+    """A Neg that only an Abs reads goes, even where its result is an output of the graph too."""
 
     name = "dropped-output"
-    op_type = "Add"
+    op_type = "Abs"
 
     def change(self, node: ir.Node, model: ir.Model) -> bool:
-        product = producer(node, 0, "MatMul")
-        bias = node.inputs[1]
-        if product is None or bias is None or len(static_shape(bias) or ()) != 1:
+        negation = producer(node, 0, "Neg")
+        if negation is None or len(negation.outputs[0].uses()) > 1:
             return False
-        shapes = [static_shape(value) for value in (*product.inputs, product.outputs[0], node.outputs[0])]
-        if any(shape is None or len(shape) != 2 for shape in shapes) or shapes[-1] != shapes[-2]:
-            return False
-        if bias.dtype != ir.DataType.FLOAT or len(product.outputs[0].uses()) > 1:
-            return False
-        replace(node.outputs[0], new_node(node, "Gemm", [*product.inputs, bias]))
-        model.graph.remove(product)
+        node.replace_input_with(0, negation.inputs[0])
+        model.graph.remove(negation)
         return True
 
 
@@ -227,11 +220,14 @@ class LostNegativeZero(PlantedPass):
     exact = True
 
     def change(self, node: ir.Node, model: ir.Model) -> bool:
-        zero = constant(node.inputs[1])
-        if node.inputs[0] is None or zero is None or zero.shape or zero.dtype.kind != "f" or zero != 0:
-            return False
-        replace(node.outputs[0], node.inputs[0])
-        return True
+        for index in (0, 1):
+            value, zero = node.inputs[1 - index], constant(node.inputs[index])
+            if value is None or zero is None or zero.dtype.kind != "f" or zero.any():
+                continue
+            if not zero.shape or static_shape(value) == zero.shape:
+                replace(node.outputs[0], value)
+                return True
+        return False
 
 
 class ShiftedOptional(PlantedPass):
@@ -369,21 +365,21 @@ class WrongCount(PlantedPass):
 PLANTED = {
     planted.make().name: planted
     for planted in (
-        Planted(WrongAxis, ("Transpose", "Relu", "Add")),
-        Planted(WrongBroadcast, ("Expand", "Add", "Mul"), ("numbers", "valid", "interface")),
-        Planted(DroppedSharedUse, ("Add", "Mul")),
+        Planted(WrongAxis, ("Transpose", "Relu", "Add"), ("numbers", "valid")),
+        Planted(WrongBroadcast, ("Expand", "Add", "Mul"), ("numbers", "valid")),
+        Planted(DroppedSharedUse, ("Neg", "Add")),
         Planted(MergedRandom, ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Add", "Mul")),
-        Planted(OffByOneOpset, ("Softmax", "Add")),
-        Planted(DroppedOutput, ("MatMul", "Add"), ("valid",)),
+        Planted(OffByOneOpset, ("Softmax", "Add"), opsets=(10, 14)),
+        Planted(DroppedOutput, ("Neg", "Abs"), ("valid",)),
         Planted(LostNan, ("Sub", "Mul", "Neg")),
         Planted(LostNegativeZero, ("Add", "Mul", "Neg")),
         Planted(ShiftedOptional, ("Clip", "Add"), ("numbers", "valid")),
         Planted(IgnoredCapture, ("If", "Loop", "Add", "Mul"), ("valid",)),
-        Planted(WrongBranch, ("If", "Add", "Neg"), ("numbers", "interface", "valid")),
-        Planted(WrongType, ("Cast", "Add"), ("numbers",)),
-        Planted(CopiedDimension, ("Reshape", "Relu"), ("numbers", "valid", "interface")),
+        Planted(WrongBranch, ("If", "Add", "Neg"), ("numbers", "valid")),
+        Planted(WrongType, ("Cast", "Add")),
+        Planted(CopiedDimension, ("Reshape", "Relu"), ("numbers", "valid", "idempotent")),
         Planted(IntegerReciprocal, ("Div", "Add")),
         Planted(NeverDone, ("Neg", "Add"), ("idempotent",)),
-        Planted(WrongCount, ("Identity", "Add"), ("count",)),
+        Planted(WrongCount, ("Identity", "Add"), ("count", "idempotent")),
     )
 }

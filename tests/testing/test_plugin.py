@@ -1,0 +1,107 @@
+"""The pytest plug-in: its options, its fixture, Hypothesis tests that obey, and the report of a failure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphopt.testing.given import draws_models, obey
+from graphopt.testing.strategies import models
+
+PROJECT = """
+from graphopt.testing import check_pass
+from graphopt.testing.broken import ChangesNumbers, Raises
+from graphopt.testing.strategies import models
+from hypothesis import given
+
+drawn = []
+
+
+@given(models(ops=["Relu", "Mul"], max_nodes=3))
+def test_draws(model):
+    drawn.append(model)
+
+
+def test_drawn():
+    assert len(drawn) == 5
+
+
+@given(model=models(ops=["Mul"], max_nodes=3))
+def test_given(model):
+    check_pass(ChangesNumbers(), model)
+
+
+def test_fixture(check_pass_on_models):
+    tally = check_pass_on_models("dce", ops=["Relu", "Mul"], max_nodes=3)
+    assert tally.models == 5
+
+
+def test_raises(check_pass_on_models):
+    check_pass_on_models(Raises(), ops=["Relu"])
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What pytest printed about the project, and where."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "test_project.py").write_text(PROJECT, "utf-8")
+    options = ["--graphopt-examples=5", "--graphopt-seed=3", "-p", "no:cacheprovider", "-W", "ignore"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return ran.stdout, folder
+
+
+def test_both_kinds_of_tests_obey_the_options(ran: tuple[str, Path]) -> None:
+    out, _ = ran
+    assert "graphopt: seed 3" in out and "2 failed, 3 passed" in out, out
+
+
+def test_failures_are_reduced_saved_and_shown(ran: tuple[str, Path]) -> None:
+    out, folder = ran
+    sections = out.split(" graphopt ---")[1:]
+    assert len(sections) == 2, out
+    assert "y0 = Mul (" in sections[0] and "breaks 'numbers'" in sections[0]
+    assert "breaks 'raises'" in sections[1] and "ZeroDivisionError" in sections[1]
+    files = sorted(path.name for path in (folder / ".graphopt" / "failures").glob("*.onnx"))
+    assert [name.rpartition("-")[0] for name in files] == ["test_given-numbers", "test_raises-raises"]
+    for name, section in zip(files, sections, strict=True):
+        assert f"graphopt check-pass {'--inputs' if 'npz' in section else 'graphopt'}" in section
+        assert name in section
+
+
+def test_the_front_of_the_plug_in_loads_nothing_heavy() -> None:
+    code = "import sys, graphopt.testing.plugin; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"pytest", "hypothesis", "onnxruntime", "onnx", "onnx_ir", "numpy"} & set(loaded)
+
+
+def test_a_seed_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass", "utf-8")
+    command = [sys.executable, "-m", "pytest", "--graphopt-seed=x", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 4 and "expected a number or 'random'" in ran.stderr
+
+
+def test_only_tests_that_draw_models_obey() -> None:
+    @given(st.lists(st.tuples(st.integers(), models(ops=["Relu"]))).map(len))
+    def ours(number: int) -> None: ...
+
+    @settings(max_examples=9)
+    @given(st.lists(st.integers()))
+    def other(numbers: list[int]) -> None: ...
+
+    assert draws_models(ours) and not draws_models(other) and not draws_models(None)
+    for test in (ours, other):
+        obey(test, 7, 11)
+    assert ours._hypothesis_internal_use_settings.max_examples == 7  # type: ignore[attr-defined]
+    assert ours._hypothesis_internal_use_settings.deadline is None  # type: ignore[attr-defined]
+    assert other._hypothesis_internal_use_settings.max_examples == 9  # type: ignore[attr-defined]
