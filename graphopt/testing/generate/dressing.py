@@ -48,18 +48,17 @@ def dressed(b: Builder, proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def leave_outputs_out(b: Builder, proto: onnx.ModelProto) -> None:
-    """Give no name to outputs that nothing reads, where the operator allows it."""
+    """Give no name to outputs that nothing reads, where the operator allows it, or list them without one."""
     read = {name for node in proto.graph.node for name in reads(node)}
     read.update(output.name for output in proto.graph.output)
     for node in proto.graph.node:
         formals = onnx.defs.get_schema(node.op_type, b.opset, "").outputs
+        optional = [formal.option == onnx.defs.OpSchema.FormalParameterOption.Optional for formal in formals]
         for place, name in enumerate(node.output):
-            formal = formals[min(place, len(formals) - 1)]
-            optional = formal.option == onnx.defs.OpSchema.FormalParameterOption.Optional
-            if optional and name not in read and b.choices.chance(0.7):
+            if optional[min(place, len(formals) - 1)] and name not in read and b.choices.chance(0.7):
                 node.output[place] = ""
-        while len(node.output) > 1 and not node.output[-1]:
-            node.output.pop()
+        if all(optional[len(node.output) :]) and b.choices.chance(0.5):
+            node.output.extend("" for _ in formals[len(node.output) :])
 
 
 def take_names(b: Builder, proto: onnx.ModelProto) -> None:
@@ -123,7 +122,7 @@ def enclose(b: Builder, proto: onnx.ModelProto) -> None:
 
 
 _CHANGES: tuple[tuple[float, Change], ...] = (
-    (0.3, leave_outputs_out),
+    (0.25, leave_outputs_out),
     (0.1, take_names),
     (0.15, reorder),
     (0.15, claim),

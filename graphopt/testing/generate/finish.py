@@ -64,7 +64,7 @@ def _proto(b: Builder, dims: Mapping[str, Dims]) -> onnx.ModelProto:
     ends = _ends(b, read)
     seen = read | {known.name for known in ends}
     for known in b.inputs:
-        if known.name in seen or len(graph.input) == 0 or b.choices.chance(0.3):
+        if known.name in seen or b.choices.chance(0.2):
             graph.input.append(declaration(known, dims[known.name]))
     for known in b.initializers:
         if known.name in seen or b.choices.chance(0.05):
@@ -89,7 +89,13 @@ def _ends(b: Builder, read: set[str]) -> list[Known]:
     """Values that nothing reads, now and then one that is read, and seldom an input or a constant."""
     outside = {known.name for known in b.inputs}
     inner = [known for known in b.values if known.name not in outside]
-    ends = [known for known in inner if known.name not in read or b.choices.chance(0.1)] or inner[-1:]
+    second = {name for node in b.nodes for name in node.output[1:]}
+    ends = [
+        known
+        for known in inner
+        if (known.name not in read and not (known.name in second and b.choices.chance(0.4)))
+        or b.choices.chance(0.1)
+    ] or inner[-1:]
     if len(ends) > 1 and b.choices.chance(0.3):
         ends = ends[1:]  # what leads to the first is dead
     if b.choices.chance(0.04):

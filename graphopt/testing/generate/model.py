@@ -24,7 +24,7 @@ from graphopt.testing.generate.spec import Spec
 
 TRIES = 3
 """For each node wanted; many operands fit by chance only."""
-BEGINNINGS = 5
+BEGINNINGS = 20
 """How many models are begun before a seed counts as one that gives none."""
 
 _SCHEMA_WEIGHT = 25
@@ -131,7 +131,7 @@ def _opset(choices: Choices, spec: Spec) -> int:
     if newest and choices.chance(0.4):
         return choices.integer(max(low, choices.choose(sorted(newest))), high)
     often = [opset for opset in _OPSETS_OFTEN if low <= opset <= high]
-    return choices.choose(often) if often and choices.chance(0.6) else choices.integer(low, high)
+    return choices.integer(low, high) if not often or choices.chance(0.4) else choices.choose(often)
 
 
 @functools.cache
@@ -163,9 +163,9 @@ def _start(choices: Choices, spec: Spec, reference: bool | None) -> Builder:
 
 def _ir_version(choices: Choices, opset: int) -> int:
     oldest = oldest_ir_version(opset)
-    if choices.chance(0.7):
-        return max(8, oldest)
-    return choices.integer(oldest, _NEWEST_IR_VERSION)
+    if choices.chance(0.3):
+        return choices.integer(oldest, _NEWEST_IR_VERSION)
+    return max(8, oldest)
 
 
 def _start_container(b: Builder) -> None:

@@ -145,5 +145,7 @@ def _near(one: Array, other: Array, tolerance: float) -> bool:
     if not one.size:
         return True
     wide = one.astype(np.float64)
+    if not np.isfinite(wide).all():
+        return False
     bound = tolerance * max(1.0, float(np.max(np.abs(wide))))
     return bool(np.all(np.abs(wide - other.astype(np.float64)) <= bound))

@@ -35,7 +35,7 @@ def rough(b: Builder, op_type: str) -> None:
 @recipe("Add", "Mul", "Sub", weight=50)
 def ring(b: Builder, op_type: str) -> None:
     """Two operands of any numeric type in either order."""
-    x = b.pick("f" if b.choices.chance(0.85) else "iu")
+    x = b.pick(b.choices.weighted(("f", "iu"), (6, 1)))
     b.op(op_type, *either_order(b, x, b.operand(x)))
 
 
