@@ -46,7 +46,7 @@ def scan(b: Builder, op_type: str) -> None:
     inner.input(np.asarray(x.array.take(0, axis=axis)))
     fill(inner)
     ends = [*(_next(inner, each) for each in starts), *(_collected(inner) or [own(inner, inner.inputs[-1])])]
-    graph = as_graph(inner, ends)
+    graph = as_graph(inner, _each_once(inner, ends))
     backwards = [1] if b.choices.chance(0.3) else None
     b.op(
         op_type, *states, x, outputs=len(ends), captured=captured(b, graph), body=graph, num_scan_inputs=1,
@@ -64,6 +64,11 @@ def sequence_map(b: Builder, op_type: str) -> None:
     fill(inner)
     graph = as_graph(inner, _collected(inner) or [own(inner, element)])
     b.op(op_type, sequence, outputs=len(graph.output), captured=captured(b, graph), body=graph)
+
+
+def _each_once(inner: Builder, ends: list[Known]) -> list[Known]:
+    """Results that are values of their own: onnxruntime's Scan leaves one of two that are the same unwritten."""
+    return [inner.op("Identity", each) if each in ends[:place] else each for place, each in enumerate(ends)]
 
 
 def _trips(b: Builder) -> Known:
