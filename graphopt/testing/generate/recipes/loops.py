@@ -67,8 +67,11 @@ def sequence_map(b: Builder, op_type: str) -> None:
 
 
 def _each_once(inner: Builder, ends: list[Known]) -> list[Known]:
-    """Results that are values of their own: onnxruntime's Scan leaves one of two that are the same unwritten."""
-    return [inner.op("Identity", each) if each in ends[:place] else each for place, each in enumerate(ends)]
+    """Results that are values of their own: onnxruntime's Scan does not write one twice."""
+    names = [each.name for each in ends]
+    return [
+        inner.op("Identity", each) if each.name in names[:place] else each for place, each in enumerate(ends)
+    ]
 
 
 def _trips(b: Builder) -> Known:
