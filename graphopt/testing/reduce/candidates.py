@@ -117,9 +117,14 @@ class Candidates:
             elif node.domain not in KNOWN_DOMAINS:
                 for value in node.outputs:
                     value.shape = None if value.shape is None else ir.Shape([None] * len(value.shape))
+        before = [(value, value.type, value.shape) for value in model.graph.outputs]
         infer_shapes(model)
         if any(value.type is None for node in model.graph for value in node.outputs):
             valid.fill_in_types(model, self._packer.pack(model))
+        for value, type_, shape in before:
+            value.type = value.type or type_
+            if value.shape is None and shape is not None:
+                value.shape = ir.Shape([None] * len(shape))
 
     def is_valid(self, candidate: Candidate) -> bool:
         """Whether onnx accepts the candidate as it did the original, and it runs on its inputs.

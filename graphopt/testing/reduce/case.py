@@ -106,13 +106,20 @@ def random_array(type_: ir.TypeProtocol | None, shape: ir.Shape | None) -> np.nd
     return random.standard_normal(sizes).astype(dtype.numpy())
 
 
-def use_instead(old: ir.Value, new: ir.Value) -> None:
-    """Let whoever uses `old` use `new`, graph outputs included; a value is an output of a graph once."""
+def use_instead(old: ir.Value, new: ir.Value, *, once: bool = True) -> None:
+    """Let whoever uses `old` use `new`, graph outputs included.
+
+    Args:
+        old: A value.
+        new: Another one, available wherever `old` is.
+        once: An output that is there already is not repeated; of bodies, whose outputs are told apart by
+            their places, it is.
+    """
     if old.is_graph_output():
         graph = old.graph
         assert graph is not None
         outputs = [new if output is old else output for output in graph.outputs]
-        graph.outputs[:] = list(dict.fromkeys(outputs))
+        graph.outputs[:] = list(dict.fromkeys(outputs)) if once else outputs
     old.replace_all_uses_with(new)
 
 

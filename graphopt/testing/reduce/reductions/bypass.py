@@ -25,7 +25,7 @@ def _bypass(case: Case, take: Take, fits: Callable[[ir.Value, ir.Value], bool]) 
         for node in reversed(graph):
             taken = [source for source in _sources(node, fits) if take()]
             if taken:
-                use_instead(node.outputs[0], taken[0])
+                use_instead(node.outputs[0], taken[0], once=graph is case.model.graph)
 
 
 def _sources(node: ir.Node, fits: Callable[[ir.Value, ir.Value], bool]) -> list[ir.Value]:

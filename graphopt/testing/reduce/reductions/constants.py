@@ -54,7 +54,7 @@ def inner_values_to_constants(case: Case, take: Take) -> None:
                 )
                 graph.insert_before(node, made)
                 output.name = f"{output.name}/replaced"
-                use_instead(output, value)
+                use_instead(output, value, once=False)
 
 
 def constants_to_inputs(case: Case, take: Take) -> None:
@@ -72,9 +72,7 @@ def constants_to_inputs(case: Case, take: Take) -> None:
 
 def constants_to_scalars(case: Case, take: Take) -> None:
     """Let each constant be its first element."""
-    _replace(
-        case, take, lambda array: array.reshape(-1)[:1].reshape(()) if array.ndim and array.size else None
-    )
+    _replace(case, take, lambda array: array.reshape(-1)[:1].reshape(()) if array.ndim else None)
 
 
 def constants_to_zeros(case: Case, take: Take) -> None:
@@ -99,7 +97,8 @@ def constants_to_round_numbers(case: Case, take: Take) -> None:
 
 def _replace(case: Case, take: Take, simpler: Callable[[Array], Array | None]) -> None:
     for slot in list(slots(case.model)):
-        if slot.tensor.dtype == ir.DataType.STRING or not slot.tensor.size:
+        is_default = isinstance(slot.holder, ir.Value) and slot.holder.is_graph_input()
+        if slot.tensor.dtype == ir.DataType.STRING or not slot.tensor.size or is_default:
             continue
         old = slot.tensor.numpy()
         new = simpler(old)

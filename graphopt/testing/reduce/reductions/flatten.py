@@ -26,7 +26,7 @@ def inline_calls(case: Case, take: Take) -> None:
         defaults = {name: each for name, each in function.attributes.items() if each.value is not None}
         attributes = {**defaults, **node.attributes}
         body = function.graph.clone()
-        _substitute(node, splice(body, node, names, node.inputs, attributes))
+        _substitute(case, node, splice(body, node, names, node.inputs, attributes))
 
 
 def take_branches(case: Case, take: Take) -> None:
@@ -38,7 +38,7 @@ def take_branches(case: Case, take: Take) -> None:
         taken = [name for name in ("then_branch", "else_branch") if take()]
         if taken:
             body = node.attributes.pop(taken[0]).as_graph()
-            _substitute(node, splice(body, node, names))
+            _substitute(case, node, splice(body, node, names))
 
 
 def take_iterations(case: Case, take: Take) -> None:
@@ -58,7 +58,7 @@ def take_iterations(case: Case, take: Take) -> None:
             whole = zip(body.inputs[carried:], node.inputs[carried:], axes, strict=True)
             slices = [_slice(case, names, inner, outer, axis) for inner, outer, axis in whole]
             results = splice(body, node, names, [*node.inputs[:carried], *slices])
-        _substitute(node, results[:carried], case)
+        _substitute(case, node, results[:carried])
 
 
 def _nodes(model: ir.Model) -> Iterator[ir.Node]:
@@ -101,7 +101,7 @@ def _slice(case: Case, names: Names, inner: ir.Value, outer: ir.Value | None, ax
     return value
 
 
-def _substitute(node: ir.Node, values: Sequence[ir.Value], case: Case | None = None) -> None:
+def _substitute(case: Case, node: ir.Node, values: Sequence[ir.Value]) -> None:
     """Let `values` take the place of the outputs of `node`; an output without one becomes a graph input."""
     graph = node.graph
     assert graph is not None
@@ -114,11 +114,11 @@ def _substitute(node: ir.Node, values: Sequence[ir.Value], case: Case | None = N
             old.name = None
             graph.insert_before(node, copy)
             new = copy.outputs[0]
-        use_instead(old, new)
+        use_instead(old, new, once=graph is case.model.graph)
     for old in node.outputs[len(values) :]:
         if old.is_graph_output():
             graph.outputs.remove(old)
-        if case is not None and old.uses():
+        if old.uses():
             case.add_input(old)
     detach(node)
     graph.remove(node)

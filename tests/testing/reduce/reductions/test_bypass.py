@@ -35,3 +35,12 @@ def test_nodes_in_bodies(edited: Callable[..., Case]) -> None:
 def test_another_shape(edited: Callable[..., Case], operators: Callable[[Case], list[str]]) -> None:
     text = "m (float[2,3] x) => (float[p,q] y) { a = Transpose(x) y = Abs(a) }"
     assert operators(edited(bypass_any_shape, text)) == ["Abs"]
+
+
+def test_outputs_of_a_body_keep_their_places(edited: Callable[..., Case]) -> None:
+    text = """m (float[2] x, bool c) => (float[2] y, float[2] z) {
+        y, z = If(c) <then_branch = t () => (float[2] a, float[2] b) { a = Neg(x) b = Abs(a) },
+                      else_branch = e () => (float[2] v, float[2] w) { v = Identity(x) w = Exp(x) }>
+    }"""
+    body = edited(bypass_nodes, text, {0}).model.graph[0].attributes["then_branch"].as_graph()
+    assert [output.name for output in body.outputs] == ["a", "a"]
