@@ -77,6 +77,7 @@ class StagedFile:
         self._is_final = is_final
         self._prefix = temporary_prefix(self.path)
         self.temporary = ""
+        self.file: BinaryIO
         self._is_ours = False  # to remove
 
     def __enter__(self) -> StagedFile:
@@ -94,11 +95,12 @@ class StagedFile:
     def _create(self) -> None:
         while True:
             self.temporary = f"{self._prefix}{os.getpid()}.{next(_numbers)}.tmp"
+            self._is_ours = True  # said first: an interruption comes as soon as the file is there
             try:
-                self.file: BinaryIO = open(self.temporary, "xb")  # noqa: SIM115 closed by the block
+                self.file = open(self.temporary, "xb")  # noqa: SIM115 closed by the block
             except FileExistsError:  # of another process of that number, in another container perhaps
+                self._is_ours = False
                 continue
-            self._is_ours = True
             lock(self.file.fileno(), seconds=_FOLDER_SECONDS)
             if os.path.lexists(self.temporary):
                 return
@@ -108,7 +110,7 @@ class StagedFile:
         if not self._is_ours:
             return
         # Closing may try to write once more, and the disk may still be full.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, AttributeError):
             self.file.close()
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)

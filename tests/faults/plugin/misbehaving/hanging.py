@@ -82,4 +82,5 @@ class HangsInC(Misbehaving):
     name = "hangs-in-c"
 
     def harm(self, model: ir.Model) -> None:
-        ctypes.CDLL(None).sleep(600)
+        while True:
+            ctypes.CDLL(None).sleep(600)
