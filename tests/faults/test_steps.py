@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from graphopt.io import ensure_writable
+
 SCRIPT = Path(__file__).with_name("steps.py")
 RECOGNISABLE = re.compile(r"\.m\.onnx\.(data\.)?\d+\.\d+\.tmp|m\.onnx\.1\.data")
 
@@ -48,6 +50,19 @@ def test_interrupted_at_any_step(outcomes: Outcomes) -> None:
     for each in of_fault(outcomes, "interrupt"):
         assert each["ended"] == "KeyboardInterrupt" and each["model"] in ("old", "new"), each
         assert not each["left"] or each["step"].startswith("os.remove"), each  # it was just being removed
+
+
+def test_interrupted_right_after_a_file_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes during a call into the system is heard as soon as that returns."""
+
+    def opened(*arguments: Any) -> None:
+        open(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphopt.io.atomic.open", opened, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_writable(tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_disk_is_full_at_any_step(outcomes: Outcomes) -> None:
