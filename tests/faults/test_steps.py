@@ -56,7 +56,7 @@ def test_interrupted_right_after_a_file_was_made(tmp_path: Path, monkeypatch: py
     """A signal that comes during a call into the system is heard as soon as that returns."""
 
     def opened(*arguments: Any) -> None:
-        open(*arguments)
+        open(*arguments).close()
         raise KeyboardInterrupt
 
     monkeypatch.setattr("graphopt.io.atomic.open", opened, raising=False)
