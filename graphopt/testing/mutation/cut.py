@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.execute.session import Session
-from graphopt.ir import constant_tensor
+from graphopt.ir import constant_tensor, subgraphs
 from graphopt.testing.generate.choices import Choices
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.inputs import INPUTS_KEY
@@ -71,7 +71,9 @@ def cut(recording: Recording, choices: Choices, *, nodes: tuple[int, int] = (5, 
             array = recording.arrays.get(name)
             if not isinstance(array, np.ndarray) or not isinstance(value.type, ir.TensorType):
                 raise Unfit(f"{name} is no tensor, or was not given")
-            shape = value.shape if value.shape is not None and choices.chance(0.5) else ir.Shape(array.shape)
+            # A branch that is not taken need not fit the sizes at hand, and then no runtime loads them.
+            keeps = choices.chance(0.5) or any(map(subgraphs, region.nodes))
+            shape = value.shape if value.shape is not None and keeps else ir.Shape(array.shape)
             new = ir.Value(name=name, type=value.type, shape=ir.Shape(shape.dims))
             inputs.append(new)
             feed[name] = array

@@ -56,6 +56,8 @@ def fix_sizes(subject: Subject, choices: Choices) -> str:
     """Give the open sizes of an input, or of all, the size that it has in the first set of inputs."""
     inputs = [value for value in subject.model.graph.inputs if _is_open(value)]
     first = pick(choices, inputs, "open size")
+    if any(node.op_type == "If" for node in subject.nodes()):
+        raise Unfit("a branch that is not taken need not fit, and then no runtime loads it")
     taken = inputs if choices.chance(0.5) else [first]
     feed = subject.feeds[0]
     for value in taken:
