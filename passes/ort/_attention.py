@@ -23,6 +23,7 @@ from graphopt.ir import (
     same_dim,
     scalar,
 )
+from graphopt.passes.ort._contrib import inverse
 
 SIDE_BY_SIDE, TURNED = [0, 2, 1, 3], [0, 2, 3, 1]
 """How heads are split off: to [batch, heads, length, size], and with the last two axes exchanged."""
@@ -355,7 +356,7 @@ def _factor(node: ir.Node) -> tuple[ir.Value | None, float]:
     for at, value in enumerate(node.inputs):
         number = scalar(value)
         if number is not None and (at == 1 or node.op_type == "Mul"):
-            return node.inputs[1 - at], float(number) if node.op_type == "Mul" else 1.0 / float(number)
+            return node.inputs[1 - at], float(number) if node.op_type == "Mul" else inverse(number)
     raise Reject("an operand of the attention is scaled by more than one number")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Rule, rewrite
+from graphopt.ir import Changes, Reject, Rule, rewrite
 
 CONTRIB = "com.microsoft"
 VERSION = 1
@@ -22,6 +23,18 @@ def rewrite_into_contrib(model: ir.Model, rules: Sequence[Rule], changes: Change
     for holder in holders:
         if any(node.domain == CONTRIB for node in holder.all_nodes()):
             holder.opset_imports.setdefault(CONTRIB, VERSION)
+
+
+def inverse(number: float) -> float:
+    """The factor that stands for a division by a constant.
+
+    Raises:
+        Reject: It is zero, or so near to it that no float32 holds the factor.
+    """
+    divisor = float(number)
+    if not abs(divisor) > 1.0 / float(np.finfo(np.float32).max):
+        raise Reject("the divisor is zero, or too near to it")
+    return 1.0 / divisor
 
 
 def is_float32(value: ir.Value | None) -> bool:

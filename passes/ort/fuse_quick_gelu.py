@@ -8,7 +8,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.ir import Changes, Reject, Rule, Tape, attribute_float, const, op, rule, scalar, var
-from graphopt.passes.ort._contrib import CONTRIB, is_float32, rewrite_into_contrib
+from graphopt.passes.ort._contrib import CONTRIB, inverse, is_float32, rewrite_into_contrib
 from graphopt.pipeline import RewritePass
 
 
@@ -26,7 +26,7 @@ def gated_by_sigmoid(tape: Tape, x: ir.Value, factor: ir.Value | None, divisor: 
         number = scalar(value)
         if number is None or len(value.shape or ()) > len(x.shape or ()):
             raise Reject("the factor inside the Sigmoid is not one number")
-        alpha = float(number) if value is factor else 1.0 / float(number)
+        alpha = float(number) if value is factor else inverse(number)
     return _quick_gelu(tape, x, alpha)
 
 

@@ -24,7 +24,7 @@ from graphopt.ir import (
     var,
 )
 from graphopt.ir.pattern import Op, Pattern
-from graphopt.passes.ort._contrib import CONTRIB, is_float32, rewrite_into_contrib
+from graphopt.passes.ort._contrib import CONTRIB, inverse, is_float32, rewrite_into_contrib
 from graphopt.pipeline import RewritePass
 
 SWITCHES = ("transA", "transB", "transBatchA", "transBatchB")
@@ -71,7 +71,7 @@ def scaled_product(
     assert value is not None
     if number is None or axes is None or len(value.shape or ()) > axes:
         raise Reject("the factor of the product is not one number")
-    alpha = float(number) if divisor is None else 1.0 / float(number)
+    alpha = float(number) if divisor is None else inverse(number)
     return _fused(tape, product, [a, b], {"alpha": alpha * attribute_float(product, "alpha", 1.0)})
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from graphopt.testing import run_pass
 
-CONSTANTS = "<float q = {1.702}, float[1] one = {1.702}, float d = {0.5}, float[4] v = {1.0, 2.0, 3.0, 4.0}>"
+CONSTANTS = "<float q = {1.702}, float[1] one = {1.702}, float d = {0.5}, float zero = {0.0}, float[4] v = {1.0, 2.0, 3.0, 4.0}>"
 
 
 def model(body: str, dtype: str = "float") -> str:
@@ -40,6 +40,10 @@ def test_swish_becomes_the_operator() -> None:
     [
         ("s = Sigmoid(z) y = Mul(x, s)", set()),
         ("m = Div(q, x) s = Sigmoid(m) y = Mul(x, s)", set()),
+        (
+            "m = Div(x, zero) s = Sigmoid(m) y = Mul(x, s)",
+            {"gated-by-sigmoid: the divisor is zero, or too near to it"},
+        ),
         (
             "m = Mul(x, v) s = Sigmoid(m) y = Mul(x, s)",
             {"gated-by-sigmoid: the factor inside the Sigmoid is not one number"},

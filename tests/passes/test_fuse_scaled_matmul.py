@@ -7,7 +7,7 @@ import pytest
 from graphopt.testing import run_pass
 
 CONSTANTS = """<float s = {0.25}, float[1,1] t = {4.0}, float[5] v = {1.0, 2.0, 3.0, 4.0, 5.0},
-    float[1,1,1,1,1] w = {2.0}>"""
+    float[1,1,1,1,1] w = {2.0}, float zero = {0.0}>"""
 TURN = "<perm = [0, 1, 3, 2]>"
 
 
@@ -51,6 +51,11 @@ def test_they_go_into_the_product(body: str, a: str, b: str, attributes: dict[st
             "m = MatMul(a, b) y = Mul(m, v)",
             "N,2,4,5",
             {"scaled-product: the factor of the product is not one number"},
+        ),
+        (
+            "m = MatMul(a, b) y = Div(m, zero)",
+            "N,2,4,5",
+            {"scaled-product: the divisor is zero, or too near to it"},
         ),
         (
             "m = MatMul(a, b) n = Mul(m, s) y = Add(n, m)",
