@@ -6,7 +6,8 @@ import pytest
 
 from graphopt.testing import run_pass
 
-CONSTANTS = "<float q = {1.702}, float[1] one = {1.702}, float d = {0.5}, float zero = {0.0}, float[4] v = {1.0, 2.0, 3.0, 4.0}>"
+CONSTANTS = """<float q = {1.702}, float[1] one = {1.702}, float d = {0.5}, float zero = {0.0},
+    float[4] v = {1.0, 2.0, 3.0, 4.0}>"""
 
 
 def model(body: str, dtype: str = "float") -> str:
