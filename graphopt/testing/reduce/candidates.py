@@ -97,7 +97,7 @@ class Candidates:
         """
         self.form.tidy(case.model)
         if reshaped:
-            self._infer(case.model)
+            self.infer(case.model)
         else:
             _take_over_what_was_seen(case)
         if not valid.is_well_formed(case.model):
@@ -108,8 +108,8 @@ class Candidates:
         packed = self._packer.pack(shown)
         return Candidate(case, shown, packed, digest(packed))
 
-    def _infer(self, model: ir.Model) -> None:
-        """Find out types and shapes again; what nothing is known about keeps its type and rank."""
+    def infer(self, model: ir.Model) -> None:
+        """Find out types and shapes again; outputs that nothing is known about keep their types and ranks."""
         for node in model.graph:
             if node.op_identifier() in model.functions:
                 for value in node.outputs:
@@ -141,9 +141,8 @@ class Candidates:
             if value.type is None:
                 value.type = true_type(arrays)
             value.shape = true_shape(value.shape, arrays)
-        for value, known in zip(candidate.shown.graph.outputs, case.model.graph.outputs, strict=True):
-            if value.name not in self.form.claims:
-                value.shape = known.shape
+        for value in candidate.shown.graph.outputs:
+            value.shape = true_shape(value.shape, case.arrays(value) or ())
         return True
 
     def shown(self, case: Case) -> ir.Model:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from graphopt.io import load
 from graphopt.io.weights import slots
-from graphopt.ir import count_nodes, infer_shapes
+from graphopt.ir import count_nodes
 from graphopt.testing.inputs import INPUTS_KEY
 from graphopt.testing.reduce import valid
 from graphopt.testing.reduce.answers import Answers
@@ -171,7 +171,7 @@ class Reducer:
             if not self._asker.ask(self._original.clone(), self._best.feeds).result():
                 raise self._asker.refusal()
             self._answers.add(key, True)
-        infer_shapes(self._best.model)
+        self._candidates.infer(self._best.model)
         seen = valid.observe(self._best.model, self._best.feeds)
         if seen is None:
             self._best.feeds = []  # it does not run on them, and no candidate needs to

@@ -42,7 +42,10 @@ def take_branches(case: Case, take: Take) -> None:
 
 
 def take_iterations(case: Case, take: Take) -> None:
-    """Put one iteration in the place of each Loop and Scan; what they collect becomes an input."""
+    """Put one iteration in the place of each Loop and Scan; what they collect becomes an input.
+
+    What an iteration computes to be collected becomes an output.
+    """
     names = Names(case.model)
     for node in list(_nodes(case.model)):
         if not (_is(node, "Loop") or _is(node, "Scan")) or not _holds_bodies(node) or not take():
@@ -58,7 +61,10 @@ def take_iterations(case: Case, take: Take) -> None:
             whole = zip(body.inputs[carried:], node.inputs[carried:], axes, strict=True)
             slices = [_slice(case, names, inner, outer, axis) for inner, outer, axis in whole]
             results = splice(body, node, names, [*node.inputs[:carried], *slices])
+        graph = node.graph
         _substitute(case, node, results[:carried])
+        if graph is case.model.graph:
+            graph.outputs.extend(value for value in results[carried:] if _is_computed_for_nobody(value))
 
 
 def _nodes(model: ir.Model) -> Iterator[ir.Node]:
@@ -72,6 +78,10 @@ def _is(node: ir.Node, op_type: str) -> bool:
 
 def _holds_bodies(node: ir.Node) -> bool:
     return not any(attribute.is_ref() for attribute in node.attributes.values())
+
+
+def _is_computed_for_nobody(value: ir.Value) -> bool:
+    return value.producer() is not None and not value.uses() and not value.is_graph_output()
 
 
 def _constant(case: Case, names: Names, element: object, dtype: type[np.generic]) -> ir.Value:
