@@ -153,10 +153,36 @@ def _feeds(
             feed[known.name] = _fresh(b, known, list(known.shape), False)
         try:
             runnable.run(feed)
+            if resized and not _joins_fit(proto, feed):
+                continue
         except ExecutionError:
             continue
         feeds.append(feed)
     return feeds
+
+
+def _joins_fit(proto: onnx.ModelProto, feed: Mapping[str, Content]) -> bool:
+    """Whether what is joined differs in size along the axis alone.
+
+    onnxruntime does not ask that of what is empty, and leaves what memory held in place of it.
+    """
+    joins = [node for node in proto.graph.node if node.op_type == "Concat"]
+    if not joins:
+        return True
+    shapes = {tensor.name: list(tensor.dims) for tensor in proto.graph.initializer}
+    probe = onnx.ModelProto()
+    probe.CopyFrom(proto)
+    del probe.graph.output[:]
+    for name in sorted({name for node in joins for name in node.input} - set(shapes)):
+        probe.graph.output.add(name=name)
+    for name, content in Loaded(probe).run(feed).items() if probe.graph.output else ():
+        shapes[name] = [] if content is None or isinstance(content, list) else list(content.shape)
+    for node in joins:
+        axis = next(attribute.i for attribute in node.attribute if attribute.name == "axis")
+        sizes = {tuple(np.delete(shapes[name], axis)) for name in node.input}
+        if len(sizes) > 1:
+            return False
+    return True
 
 
 def _same(one: Mapping[str, Content], other: Mapping[str, Content]) -> bool:
