@@ -11,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.cost import NodeCost, estimate
+from graphopt.cost.arithmetic import DIVIDE, FFT, SIMPLE, TRANSCENDENTAL
 from graphopt.cost.rules import CONTROL_FLOW, UNCOUNTED, rule_for
 from graphopt.ir import infer_shapes
 
@@ -201,3 +202,90 @@ def test_moves_count_bytes_and_views_nothing() -> None:
 def test_low_bit_types_are_packed() -> None:
     cost = node_cost("int4[5] x, float s", "float[5] y", "y = DequantizeLinear(x, s)")
     assert cost.bytes_read == 3 + 4
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "body", "opset", "flops"),
+    [
+        ("float[2,3] x, float[2,3] o", "float[2,3] y", "y = Sum(x, o, x)", 21, 2 * 6 * SIMPLE),
+        ("float[2,3] x, float[2,3] o", "float[2,3] y", "y = Mean(x, o, x)", 21, 3 * 6 * SIMPLE),
+        ("float[2,3] x", "float[2,3] y", "y = Dropout(x)", 21, 0),
+        (
+            "float[2,3] x",
+            "float[2,3] y",
+            "r = Constant<value = float {0.5}>() t = Constant<value = bool {1}>() y = Dropout(x, r, t)",
+            21,
+            3 * 6 * SIMPLE,
+        ),
+        (
+            "float[1,4,2,2] x",
+            "float[1,4,2,2] y",
+            "y = LRN<size = 3>(x)",
+            21,
+            16 * (6 * SIMPLE + TRANSCENDENTAL + DIVIDE),
+        ),
+        (
+            "float[1,2,8,8] x, float[3,4] r, int64[3] b",
+            "float[3,2,2,2] y",
+            "y = RoiAlign<output_height = 2, output_width = 2, sampling_ratio = 3>(x, r, b)",
+            21,
+            9 * 24 * 9 * SIMPLE,
+        ),
+        (
+            "float[1,2,8,8] x, float[3,5] r",
+            "float[3,2,2,2] y",
+            "y = MaxRoiPool<pooled_shape = [2, 2]>(x, r)",
+            21,
+            3 * 128 * SIMPLE,
+        ),
+        (
+            "float[1,2,4,4] x",
+            "float[1,2,8,8] y",
+            'r = Constant<value = float[4] {1, 1, 2, 2}>() y = Resize<mode = "linear">(x, , r)',
+            21,
+            2 * 4 * 128,
+        ),
+        (
+            "float[1,2,4,4] x",
+            "float[1,2,4,8] y",
+            'r = Constant<value = float[4] {1, 1, 1, 2}>() y = Resize<mode = "cubic">(x, , r)',
+            21,
+            2 * 4 * 64,
+        ),
+        (
+            "float[1,2,4,4] x",
+            "float[1,2,8,8] y",
+            "r = Constant<value = float[4] {1, 1, 2, 2}>() y = Resize(x, , r)",
+            21,
+            0,
+        ),
+        (
+            "float[1,2,4,4] x, float[1,3,3,2] g",
+            "float[1,2,3,3] y",
+            'y = GridSample<mode = "linear">(x, g)',
+            20,
+            2 * 4 * 18 + 4 * 18 * SIMPLE,
+        ),
+        (
+            "float[1,2,4,4] x, float[1,3,3,2] g",
+            "float[1,2,3,3] y",
+            'y = GridSample<mode = "nearest">(x, g)',
+            20,
+            4 * 18 * SIMPLE,
+        ),
+        ("float[3,4,4] x", "float[3] y", "y = Det(x)", 21, 3 * 128 // 3),
+        (
+            "float[3,16] x",
+            "float[3,4] y, int64[3,4] i",
+            "k = Constant<value = int64[1] {4}>() y, i = TopK(x, k)",
+            21,
+            48 * 2 * SIMPLE,
+        ),
+        ("float[1,8,1] x", "float[1,8,2] y", "y = DFT<axis = 1>(x)", 17, FFT * 8 * 3 // 2),
+        ("float[1,8,2] x", "float[1,8,2] y", "y = DFT<axis = 1>(x)", 17, FFT * 8 * 3),
+    ],
+)
+def test_operations_are_counted_as_documented(
+    inputs: str, output: str, body: str, opset: int, flops: int
+) -> None:
+    assert node_cost(inputs, output, body, opset).flops == flops
