@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from graphopt.testing.check import PassFailure, PassRun, Reference, check_pass, save_failure
     from graphopt.testing.check.many import check_pass_on_models
     from graphopt.testing.check.reduced import reduce_failure
+    from graphopt.testing.generate import generate_model
     from graphopt.testing.inputs import model_inputs
     from graphopt.testing.levels import LevelRun, optimize_levels
     from graphopt.testing.mutation import mutate
     from graphopt.testing.passes import run_pass
+    from graphopt.testing.strategies import models
     from graphopt.testing.text import format_model, parse_model
 
 _HOMES = {
@@ -27,7 +29,9 @@ _HOMES = {
     "check_pass": "check",
     "check_pass_on_models": "check.many",
     "format_model": "text",
+    "generate_model": "generate",
     "model_inputs": "inputs",
+    "models": "strategies",
     "mutate": "mutation",
     "optimize_levels": "levels",
     "parse_model": "text",
@@ -44,7 +48,9 @@ __all__ = [
     "check_pass",
     "check_pass_on_models",
     "format_model",
+    "generate_model",
     "model_inputs",
+    "models",
     "mutate",
     "optimize_levels",
     "parse_model",
