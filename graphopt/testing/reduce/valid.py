@@ -88,13 +88,23 @@ def observe(model: ir.Model, feeds: Sequence[Feed]) -> list[Mapping[str, Any]] |
     """Run the model on each of its sets of inputs.
 
     Returns:
-        What every value of the main graph was in each run, or None where a run fails.
+        What the values of the main graph were in each run, as far as the runtime says; None where one fails.
     """
     if not feeds:
         return []
+    every = [value for node in model.graph for value in node.outputs if value.name]
+    tensors = [value for value in every if isinstance(value.type, ir.TensorType)]
+    # The runtime's Python side cannot hand out every sequence and optional.
+    for values in (every, tensors, []) if len(tensors) < len(every) else (every,):
+        seen = _run(model, feeds, [value.name or "" for value in values])
+        if seen is not None:
+            return seen
+    return None
+
+
+def _run(model: ir.Model, feeds: Sequence[Feed], values: Sequence[str]) -> list[Mapping[str, Any]] | None:
     from graphopt.execute.session import Session
 
-    values = [output.name for node in model.graph for output in node.outputs if output.name]
     try:
         session = Session(model, extra_outputs=values)
         return [{**feed, **session.run({name: feed[name] for name in session.input_names})} for feed in feeds]
