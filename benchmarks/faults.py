@@ -130,12 +130,12 @@ def fork(arguments: Sequence[str], folder: Path, err: Path) -> int:
     if child:
         return child
     code = 70
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the command begins it just ends
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
         for descriptor, target in ((0, os.devnull), (1, os.devnull), (2, str(err))):
             os.dup2(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.argv = ["graphopt", *arguments]
         importlib.import_module("graphopt.cli").main()
         code = 0
