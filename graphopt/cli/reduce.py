@@ -61,7 +61,7 @@ def command(
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:  # fmt: skip
-    """Make a small model on which a command fails as it fails on MODEL.
+    """Make a small model on which a command still fails.
 
     It fails alike if it exits with the same status, or dies of the same signal, and prints the text of
     --match. Exits with 1 if the failure does not stay."""
