@@ -69,7 +69,7 @@ class _Round:
     """One look at the model and one run; what was kept may let more be computed in the next.
 
     Attributes:
-        kept: Nodes whose results are not worth storing, this time, and why.
+        kept: Nodes that are not computed or whose results are not stored, this time, and why.
     """
 
     def __init__(self, model: ir.Model, max_growth: int, unable: dict[ir.Node, str]) -> None:
@@ -112,7 +112,7 @@ class _Round:
                 if reason is None:
                     self._nodes.append(node)
                 elif reason:
-                    self._unable[node] = reason
+                    self.kept[node] = reason
 
     def _is_constant(self, node: ir.Node) -> bool:
         if is_constant_node(node) or not node.inputs:

@@ -282,3 +282,14 @@ def test_a_model_without_standard_operators_holds_no_constant_output() -> None:
         "fold",
     )
     assert run.changes == 0
+
+
+def test_a_size_may_come_to_be_known_while_folding() -> None:
+    run = run_pass(
+        """
+        g () => (float[N] y) <int64 i = {0}, float[3] a = {1, 2, 3}>
+        { s = SequenceConstruct (a) v = SequenceAt (s, i) n = Shape (v) y = ConstantOfShape (n) }
+        """,
+        "fold",
+    )
+    assert run.ops == []
