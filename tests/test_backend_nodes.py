@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -53,9 +52,9 @@ def test_node_cases(backend_nodes: Any, form: str) -> None:
     assert counts["equal"] > 3 * 1900 // STRIDE
 
 
-def test_node_cases_of_another_share_every_time(backend_nodes: Any) -> None:
-    seed = os.environ.get("GRAPHOPT_SEED")
-    offset = random.Random(seed).randrange(FRESH_STRIDE)
+def test_node_cases_of_another_share_every_time(backend_nodes: Any, pytestconfig: pytest.Config) -> None:
+    """It follows from `--graphopt-seed`, which is printed."""
+    offset = random.Random(pytestconfig.getoption("--graphopt-seed")).randrange(FRESH_STRIDE)
     print(f"benchmarks/backend_nodes.py --stride {FRESH_STRIDE} --offset {offset}")
     counts = outcomes(backend_nodes, FRESH_STRIDE, offset, ("given", "constant", "some"))
     assert counts["equal"] > 3 * 1900 // FRESH_STRIDE
