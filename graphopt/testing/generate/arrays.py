@@ -38,6 +38,16 @@ def array(choices: Choices, dtype: ir.DataType, shape: Sequence[int], *, special
     return made
 
 
+def extremes(choices: Choices, dtype: ir.DataType, shape: Sequence[int]) -> Array:
+    """Integers at the ends of their range, and at those of smaller types."""
+    bits = dtype.bitwidth
+    top = (1 << (bits - 1 if dtype.is_signed() else bits)) - 1
+    bottom = -top - 1 if dtype.is_signed() else 0
+    ends = [end for end in (top, bottom, 1 << 31, (1 << 24) + 1, 256, -129) if bottom <= end <= top]
+    wide = np.uint64 if top > 1 << 63 else np.int64
+    return np.full(shape, choices.choose(ends), wide).astype(dtype.numpy())
+
+
 def random_array(numbers: np.random.Generator, dtype: ir.DataType, shape: Sequence[int]) -> Array:
     """Normally distributed floats, integers from -4 (or 0) to 5, any booleans, short strings."""
     if dtype == ir.DataType.STRING:

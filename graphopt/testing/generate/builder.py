@@ -231,7 +231,10 @@ class Builder:
             return self.forced.pop(0)
         if self.choices.chance(0.3):
             return self.pick(kind_of(like.dtype), where=lambda v: v.dtype == like.dtype and _fits(v, like))
-        return self.floats(self.broadcastable(like.shape), like.dtype, positive=positive)
+        shape = self.broadcastable(like.shape)
+        if self.specials and like.dtype.is_integer() and self.choices.chance(0.15):
+            return self.constant(arrays.extremes(self.choices, like.dtype, shape))
+        return self.floats(shape, like.dtype, positive=positive)
 
     # Nodes.
 
