@@ -385,3 +385,21 @@ def test_branches_of_other_lengths_and_results_stay() -> None:
         """
     assert run_pass(text.replace("MORE", "o = Exp(n)  q = Exp(n)"), PASS).changes == 0
     assert run_pass(text.replace("MORE", "q = Exp(n)"), PASS).hits == {"If of equal branches": 1}
+
+
+def test_operators_of_other_domains_are_not_taken_to_fail() -> None:
+    run = run_pass(
+        """
+        <ir_version: 9, opset_import: ["" : 18, "com.microsoft" : 1]>
+        agraph (bool c, float[2] x) => (y)
+        {
+            o = If(c) <
+                then_branch = t () => (float[2] p) { p = Neg(x) },
+                else_branch = e () => (float[2] q) { q = Exp(x) }
+            >
+            y = com.microsoft.Gelu(o)
+        }
+        """,
+        PASS,
+    )
+    assert run.changes == 0
