@@ -64,7 +64,8 @@ def _trim_outputs(graph: ir.Graph, version: int, changes: Changes) -> None:
         while used > 1 and _is_unused(node.outputs[used - 1]):
             used -= 1
         if used < len(node.outputs):
-            changes.add("unused output", len(node.outputs) - used)
+            # One without a name was left out before, and files do not hold it.
+            changes.add("unused output", sum(bool(output.name) for output in node.outputs[used:]))
             node.resize_outputs(used)
 
 

@@ -90,3 +90,9 @@ def test_a_long_dead_chain_needs_no_recursion(nodes: int) -> None:
     model = parse_model(f"g (float[2] x) => (float[2] y) {{ t0 = Neg(x)\n{chain}\ny = Abs(x) }}")
     Pipeline.parse("dce").run(model)
     assert len(model.graph) == 1
+
+
+def test_outputs_that_were_left_out_before_are_no_change() -> None:
+    model = parse_model("g (float[1,4,4] x) => (float[1,4,3] y) { y, i = MaxPool<kernel_shape = [2]>(x) }")
+    model.graph[0].outputs[1].name = ""
+    assert run_pass(model, "dce").changes == 0
