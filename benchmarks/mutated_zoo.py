@@ -41,6 +41,8 @@ from graphopt.testing.pipelines import random_pipeline
 MOST_MUTATIONS = 6
 LARGEST_RECORDING = 512 << 20
 """Bytes that the inner values of a model may take."""
+MEMORY = 12 << 30
+"""Bytes of addresses for the process that tries mutants: sizes that nothing infers may ask for anything."""
 PATIENCE = 180.0
 """Seconds for one mutant, and for opening a model; what takes longer counts as hanging."""
 HELD, UNFIT, FAILED, CRASHED = "held", "unfit", "failed", "crashed"
@@ -165,6 +167,10 @@ def _hold_against_claims(model: ir.Model, level: int, target: str) -> str:
 
 def _work(path: Path, seeds: range, whole: bool, channel: Connection) -> None:
     """Try the seeds one after another and send each outcome."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         source = Source(path, whole=whole)
     except GraphoptError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from graphopt.compile.emit import forget_claims
 from graphopt.errors import ExecutionError, GraphoptError
 from graphopt.execute.inputs import make_inputs
 from graphopt.execute.session import Session
-from graphopt.ir import infer_shapes, violations
+from graphopt.ir import infer_shapes, nodes, static_shape, violations
 from graphopt.testing.generate.choices import Choices, Seeded
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.inputs import INPUTS_KEY
@@ -23,6 +24,8 @@ DONE = "graphopt.mutations"
 CLAIMS = "graphopt.claims"
 """Key of `Model.meta`: names of inner values whose claimed shapes may be false."""
 
+MOST_ELEMENTS = 1 << 24
+"""Of any value; a mutated size may ask for more memory than there is."""
 TRIES = 6
 """For each mutation wanted; many leave nothing that runs."""
 
@@ -88,11 +91,18 @@ def _runs(subject: Subject) -> bool:
         for output in model.graph.outputs:
             if output.shape is None and isinstance(output.type, ir.TensorType):
                 return False  # no file says so of an output
+        if any(_is_large(value) for node in nodes(model) for value in node.outputs):
+            return False
         session = Session(model, fallback=False)
     except GraphoptError:
         return False
     subject.feeds = [feed for feed in subject.feeds if _runs_on(session, feed, model)]
     return bool(subject.feeds)
+
+
+def _is_large(value: ir.Value) -> bool:
+    shape = static_shape(value)
+    return shape is not None and math.prod(shape) > MOST_ELEMENTS
 
 
 def _runs_on(session: Session, feed: Mapping[str, Any], model: ir.Model) -> bool:
