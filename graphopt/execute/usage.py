@@ -177,9 +177,11 @@ def _keeps_numbers(node: ir.Node, position: int) -> bool:
 
 
 def _other_constant(node: ir.Node, position: int) -> np.ndarray[Any, Any] | None:
+    """The constant real numbers that a node of two operands takes beside this one."""
     if len(node.inputs) != 2:
         return None
-    return constant(node.inputs[1 - position])
+    other = constant(node.inputs[1 - position])
+    return None if other is None or other.dtype.kind in "OSUc" else other
 
 
 def _index_limit(node: ir.Node) -> int:

@@ -122,3 +122,8 @@ def test_sizes_that_constants_speak_of() -> None:
              p = Constant<value_ints=[3, 4]>() y, z = Split<axis=1>(a, p) }"""
     )
     assert size_hints(made) == (240, 5, 48, 7)
+
+
+def test_a_number_compared_with_texts_is_compared_with_nothing() -> None:
+    made = usage('g (int64[2] x) => (bool[2] y) <string[2] w = {"a", "b"}> { y = Equal(x, w) }')
+    assert made.constants == []

@@ -57,5 +57,5 @@ class WriteWatch:
         if not isinstance(path, (str, bytes, os.PathLike)):
             return  # a descriptor: where it was opened has been noted
         text = os.fsdecode(path)
-        if text not in _HARMLESS and not os.path.realpath(text).startswith(self._allowed):
+        if text not in _HARMLESS and not f"{os.path.realpath(text)}{os.sep}".startswith(self._allowed):
             self.strays.append(text)
