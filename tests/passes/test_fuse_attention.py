@@ -910,3 +910,10 @@ def test_which_masks_are_causal(mask: Any, causal: bool) -> None:
     value = ir.Value(name="mask", const_value=ir.Tensor(array), shape=ir.Shape(array.shape))
     ir.Graph([], [], nodes=[], initializers=[value])
     assert is_causal(value) == causal
+
+
+def test_types_that_onnxruntime_has_no_attention_for() -> None:
+    text = re.sub(r"\bfloat\b", "bfloat16", attention(scores="s = MatMul(qh, kt)"))
+    text = re.sub(r"(scale|root|divisor) = \{[^}]*\}", r"\1 = {16128}", text)
+    run = run_pass(text, "fuse-attention", opset=23, inputs=())
+    assert run.refusals == {"fuse-attention: attention: onnxruntime has no Attention for BFLOAT16": 1}
