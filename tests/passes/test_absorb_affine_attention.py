@@ -136,3 +136,34 @@ def test_recurrent_weights(weights: Weights, assert_close: Close, kind: str, gat
     )
     assert run.ops == [kind]
     assert_close(run)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more", "bias", "hits"),
+    [
+        ("q_num_heads = 2, kv_num_heads = 2", "", "6", 2),
+        ("q_num_heads = 2, kv_num_heads = 2, is_causal = 1", "", "1,1,6", 2),
+        ("q_num_heads = 2, kv_num_heads = 2", ", low", "6", 2),
+        ("q_num_heads = 2, kv_num_heads = 2, softcap = 2.0", "", "6", 0),
+        ("q_num_heads = 2, kv_num_heads = 2", "", "1,4,6", 0),
+        ("q_num_heads = 2, kv_num_heads = 2", ", low, past, past", "6", 0),
+    ],
+)
+def test_biases_of_keys_and_values_of_the_operator(
+    weights: Weights, assert_close: Close, attributes: str, more: str, bias: str, hits: int
+) -> None:
+    shape = tuple(map(int, bias.split(",")))
+    outputs = "a, b, c" if "past" in more else "a"
+    run = run_pass(
+        f"""agraph (float[2,4,6] q, float[2,4,6] k, float[2,4,6] v) => (y)
+        {weights(s=shape, t=shape, w=(6, 6), u=(6,), low=(4, 4), past=(2, 2, 0, 3))[:-1]}> {{
+            ks = Add(k, s)  vs = Add(t, v)
+            {outputs} = Attention <{attributes}> (q, ks, vs{more})
+            o = MatMul(a, w)  y = Add(o, u)
+        }}""",
+        "absorb-affine",
+        opset=23,
+        inputs=(),
+    )
+    assert run.hits["shift into what reads the value"] == hits
+    assert_close(run)
