@@ -14,6 +14,7 @@ from graphopt.io.names import told
 
 # Operator -> attribute -> its smallest value.
 _SMALLEST: Mapping[str, Mapping[str, int]] = {
+    "Attention": {"kv_num_heads": 0, "q_num_heads": 0},
     "GatherND": {"batch_dims": 0},
     "Scan": {"num_scan_inputs": 1},
 }
