@@ -15,6 +15,7 @@ from onnx_ir import serde
 
 from graphopt.execute.unsafe import check_survivable
 from graphopt.ir import facts
+from graphopt.ir.ops import may_be_overwritten
 
 INLINE_BYTES = 1024
 """Tensors up to this size stay in the proto: shape inference reads the small ones (shapes, axes, pads)."""
@@ -126,7 +127,7 @@ def _shared_constants(graph: ir.Graph, kept: set[str]) -> dict[ir.Value, ir.Valu
         if name in kept or value.is_graph_input() or value.is_graph_output():
             continue
         uses = value.uses()
-        if not uses or any(use.node.graph is not graph for use in uses):
+        if not uses or any(use.node.graph is not graph for use in uses) or may_be_overwritten(value):
             continue
         standing = first.setdefault((tensor.dtype, tensor.shape.numpy(), tensor.tobytes()), value)
         if standing is not value:

@@ -160,6 +160,17 @@ def is_deterministic(node: ir.Node) -> bool:
     return all(is_deterministic(inner) for graph in subgraphs(node) for inner in graph)
 
 
+def may_be_overwritten(value: ir.Value) -> bool:
+    """Whether a runtime may write a constant's memory: running statistics, by a BatchNormalization in training.
+
+    Such a constant can stand for no other that happens to be equal.
+    """
+    return any(
+        use.node.op_type == "BatchNormalization" and use.idx >= 3 and len(use.node.outputs) > 1
+        for use in value.uses()
+    )
+
+
 def may_hold_graphs(node: ir.Node) -> bool:
     """Whether the operator of `node` is one whose attributes may be graphs; asked of every node, so cheap."""
     return node.op_type in CONTROL_FLOW or node.domain != ""

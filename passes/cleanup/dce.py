@@ -50,8 +50,8 @@ def _release_bodies(node: ir.Node) -> None:
                 inner.replace_input_with(index, None)
 
 
-# BatchNormalization: until opset 14 its further outputs are what puts it into training mode.
-_TRIMMED_SINCE = {"BatchNormalization": 14, "Dropout": 7, "LayerNormalization": 17, "MaxPool": 8}
+# Never those of BatchNormalization: they are what puts it into training mode, or what that mode must have.
+_TRIMMED_SINCE = {"Dropout": 7, "LayerNormalization": 17, "MaxPool": 8}
 _TRIMMED_SINCE |= dict.fromkeys(("GRU", "LSTM", "RNN"), 7)
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.ir import Changes, Names, graph_and_bodies
+from graphopt.ir.ops import may_be_overwritten
 from graphopt.native import hash_tensor
 from graphopt.passes.tensors import same_tensor
 from graphopt.pipeline import Pass
@@ -44,7 +45,7 @@ def _of_one_kind(main: ir.Graph, min_bytes: int) -> list[list[ir.Value]]:
         for value in graph.initializers.values():
             tensor = value.const_value
             bound = value.is_graph_input() or value.is_graph_output()
-            if tensor is None or bound or tensor.nbytes < min_bytes:
+            if tensor is None or bound or tensor.nbytes < min_bytes or may_be_overwritten(value):
                 continue
             groups.setdefault((tensor.dtype, tuple(tensor.shape)), []).append(value)
     return [group for group in groups.values() if len(group) > 1]

@@ -96,3 +96,9 @@ def test_outputs_that_were_left_out_before_are_no_change() -> None:
     model = parse_model("g (float[1,4,4] x) => (float[1,4,3] y) { y, i = MaxPool<kernel_shape = [2]>(x) }")
     model.graph[0].outputs[1].name = ""
     assert run_pass(model, "dce").changes == 0
+
+
+def test_a_batch_normalization_in_training_keeps_its_outputs() -> None:
+    text = """g (float[2,3] x, float[3] s, float[3] b, float[3] m, float[3] v) => (float[2,3] y)
+    { y, mean, var = BatchNormalization <training_mode = 1> (x, s, b, m, v) }"""
+    assert run_pass(text, "dce").changes == 0

@@ -107,3 +107,13 @@ def test_strings_and_low_bits() -> None:
             value.const_value = ir.tensor(np.array([1, 2, 3], ml_dtypes.int4), name=name)
         value.shape, value.dtype = ir.Shape(value.const_value.shape.numpy()), value.const_value.dtype
     assert run_pass(model, "dedup-initializers").changes == 2
+
+
+def test_running_statistics_that_training_overwrites_stay_by_themselves() -> None:
+    text = """
+    g (float[2,2] x) => (float[2,2] y, float[2] mean, float[2] var)
+    <float[2] s = {0, 0}, float[2] b = {0, 0}, float[2] m = {0, 0}, float[2] v = {0, 0}>
+    { y, mean, var = BatchNormalization <training_mode = 1> (x, s, b, m, v) }
+    """
+    run = run_pass(text, "dedup-initializers")
+    assert names(run.model) == ["s", "m", "v"]
