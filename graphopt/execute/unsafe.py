@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
-from graphopt.ir import attribute_ints, attribute_string, ints, static_shape
+from graphopt.ir import attribute_int, attribute_ints, attribute_string, ints, rank, static_shape
 
 
 def check_survivable(node: ir.Node) -> None:
@@ -63,7 +63,16 @@ def _is_sliced(value: ir.Value, steps: int = 4) -> bool:
     )
 
 
+def _attention(node: ir.Node) -> str | None:
+    """A kernel that divides by the number of heads, which four dimensions tell by themselves (1.31)."""
+    if rank(node.inputs[0]) == 4:
+        return None
+    heads = [attribute_int(node, name, 1) for name in ("q_num_heads", "kv_num_heads")]
+    return "it has no heads" if 0 in heads else None
+
+
 _CHECKS: Mapping[str, Callable[[ir.Node], str | None]] = {
+    "Attention": _attention,
     "SplitToSequence": _split_to_sequence,
     **dict.fromkeys(("AveragePool", "Conv", "LpPool", "MaxPool"), _windows),
 }

@@ -37,5 +37,6 @@ def check_arguments(node: onnx.NodeProto) -> None:
         for number in numbers:
             if number < smallest:
                 raise ModelError(
-                    f"the attribute {attribute.name!r} of {told(node)} is {number}, expected {smallest} or more"
+                    f"the attribute {attribute.name!r} of {told(node)} is {number}, "
+                    f"expected {smallest} or more"
                 )
