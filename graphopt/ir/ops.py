@@ -161,7 +161,7 @@ def is_deterministic(node: ir.Node) -> bool:
 
 
 def may_be_overwritten(value: ir.Value) -> bool:
-    """Whether a runtime may write a constant's memory: running statistics, by a BatchNormalization in training.
+    """Whether a runtime may write a constant: running statistics, by a BatchNormalization in training.
 
     Such a constant can stand for no other that happens to be equal.
     """
