@@ -85,7 +85,11 @@ class FoldSequences(RewritePass):
     rules: ClassVar[tuple[Rule, ...]] = (element_of_construct, length_of_construct, element_of_split)
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
-        """Rewrite; elements of sequences have no shapes, so what follows gets its shapes now."""
-        super().apply(model, changes)
-        if changes.count:
-            infer_shapes(model)
+        """Rewrite; elements of sequences have no shapes, so what follows gets its shapes in between."""
+        before = -1
+        while before != changes.count:
+            before = changes.count
+            changes.refusals.clear()
+            super().apply(model, changes)
+            if changes.count != before:
+                infer_shapes(model)

@@ -70,7 +70,7 @@ def unroll(model: ir.Model, node: ir.Node, count: int, names: Names) -> None:
 
     Args:
         model: Its opset decides how Unsqueeze is written.
-        node: A Loop in a graph that may hold initializers; without scan outputs if `count` is 0.
+        node: A Loop in a graph that may hold initializers; no scan output in use if `count` is 0.
         count: See `trip_count`.
         names: Names of the model.
     """
@@ -86,7 +86,7 @@ def unroll(model: ir.Model, node: ir.Node, count: int, names: Names) -> None:
             stack.append(_unsqueezed(model, node, element, names))
         carried = results[: len(carried)]
     release(body)
-    stacked = [_concatenated(node, elements, names) for elements in scans]
+    stacked = [_concatenated(node, elements, names) for elements in scans if count]
     substitute_outputs(node, [*carried, *stacked])
 
 

@@ -18,6 +18,7 @@ from graphopt.ir import (
     Changes,
     Names,
     Reject,
+    constant_tensor,
     graph_and_bodies,
     opset,
     remove_node,
@@ -63,6 +64,8 @@ def _absorb(
         return False
     if is_zero(read.shift) == is_one(read.scale) or not read.keeps_shape:
         return False
+    if constant_tensor(read.data) is not None:
+        return False  # two constants are to be folded
     kind, array = (Kind.SCALE, read.scale) if is_zero(read.shift) else (Kind.SHIFT, read.shift)
     array = array.reshape(()) if array.size == 1 else array
     narrow = read.data.dtype == ir.DataType.FLOAT16

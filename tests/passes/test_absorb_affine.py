@@ -345,3 +345,8 @@ def test_copies_of_a_shared_weight_do_not_grow_the_file(weights: Weights, convs:
         "absorb-affine",
     )
     assert run.changes == absorbed
+
+
+def test_constants_are_left_to_be_folded() -> None:
+    run = run_pass("g () => (float y) { c = Constant <value = float {1.5}> () y = Neg (c) }", "absorb-affine")
+    assert run.changes == 0

@@ -95,3 +95,19 @@ def test_sizes_that_do_not_fit_stay(split: str) -> None:
     }}"""
     run = run_pass(text, "fold-sequences", inputs=())
     assert run.changes == 0 and len(run.refusals) == 1
+
+
+def test_shapes_of_what_was_an_element_are_known_to_what_follows() -> None:
+    run = run_pass(
+        """
+        g (float[1] x) => (float[1] y) <int64 zero = {0}, int64 one = {1}, int64[1] k = {1}> {
+            s = SequenceConstruct (x)
+            a = SequenceAt (s, zero)
+            t, i = TopK (a, k)
+            parts = SplitToSequence (t, one)
+            y = SequenceAt (parts, zero)
+        }
+        """,
+        "fold-sequences",
+    )
+    assert run.ops.count("Split") == 1

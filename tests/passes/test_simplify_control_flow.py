@@ -403,3 +403,16 @@ def test_operators_of_other_domains_are_not_taken_to_fail() -> None:
         PASS,
     )
     assert run.changes == 0
+
+
+def test_a_loop_that_never_runs_and_stacks_what_nobody_reads() -> None:
+    run = run_pass(
+        """
+        g (float[1] x) => (float[1] y) <int64 none = {0}> {
+            y, unused = Loop <body = b (int64 i, bool c, float[1] a) => (bool d, float[1] z, float[1] s)
+                { d = Identity (c) z = Neg (a) s = Abs (a) }> (none, "", x)
+        }
+        """,
+        "simplify-control-flow",
+    )
+    assert run.ops == ["Identity"]

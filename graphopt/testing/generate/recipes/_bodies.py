@@ -39,6 +39,7 @@ def fill(inner: Builder, most: int = 3) -> None:
 
 def as_graph(inner: Builder, outputs: list[Known]) -> onnx.GraphProto:
     """A body as the attribute of a node; dimensions of its inputs are told now and then."""
+    outputs = _each_once(inner, outputs)
     graph = onnx.GraphProto(name=inner.name("body"))
     told = inner.choices.chance(0.3)
     for known in inner.inputs:
@@ -50,6 +51,14 @@ def as_graph(inner: Builder, outputs: list[Known]) -> onnx.GraphProto:
     for known in outputs:
         graph.output.append(declaration(known, [None] * known.rank if known.is_tensor else None))
     return graph
+
+
+def _each_once(inner: Builder, ends: list[Known]) -> list[Known]:
+    """Results that are values of their own: onnxruntime leaves one of two that are the same unwritten."""
+    names = [each.name for each in ends]
+    return [
+        inner.op("Identity", each) if each.name in names[:place] else each for place, each in enumerate(ends)
+    ]
 
 
 def reads(graph: onnx.GraphProto) -> set[str]:

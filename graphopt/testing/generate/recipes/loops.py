@@ -46,7 +46,7 @@ def scan(b: Builder, op_type: str) -> None:
     inner.input(np.asarray(x.array.take(0, axis=axis)))
     fill(inner)
     ends = [*(_next(inner, each) for each in starts), *(_collected(inner) or [own(inner, inner.inputs[-1])])]
-    graph = as_graph(inner, _each_once(inner, ends))
+    graph = as_graph(inner, ends)
     backwards = [1] if b.choices.chance(0.3) else None
     b.op(
         op_type, *states, x, outputs=len(ends), captured=captured(b, graph), body=graph, num_scan_inputs=1,
@@ -64,14 +64,6 @@ def sequence_map(b: Builder, op_type: str) -> None:
     fill(inner)
     graph = as_graph(inner, _collected(inner) or [own(inner, element)])
     b.op(op_type, sequence, outputs=len(graph.output), captured=captured(b, graph), body=graph)
-
-
-def _each_once(inner: Builder, ends: list[Known]) -> list[Known]:
-    """Results that are values of their own: onnxruntime's Scan does not write one twice."""
-    names = [each.name for each in ends]
-    return [
-        inner.op("Identity", each) if each.name in names[:place] else each for place, each in enumerate(ends)
-    ]
 
 
 def _trips(b: Builder) -> Known:
