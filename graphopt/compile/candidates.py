@@ -138,9 +138,7 @@ class Workshop:
             self.cost = self._estimate(start)
         if budget is not None:
             map_external(original)  # the oracle and the passes share them, each in a thread of its own
-        self._asked = (
-            None if budget is None else Background(lambda: self._ask_oracle(inputs, shapes, budget))
-        )
+        self._asked = None if budget is None else Background(lambda: self._ask_oracle(inputs, shapes, budget))
         self._refuted: list[str] | None = [] if budget is None else None
         if insisted:
             self._hold_against_oracle()  # what does not fit is told at once

@@ -366,6 +366,7 @@ def _contiguous(array: Any) -> Any:
 
 
 def from_runtime(value: Any) -> Any:
+    """What an OrtValue holds: an array, a list for a sequence, None for an empty optional."""
     if not value.has_value():
         return None
     if not value.is_tensor():

@@ -57,4 +57,6 @@ def test_pipelines_are_single_passes_rows_groups_and_levels() -> None:
     pipelines = [random_pipeline(Seeded(seed)) for seed in range(200)]
     kinds = {(len(each.items) > 1, "*" in str(each)) for each in pipelines}
     assert kinds == {(False, False), (True, False), (False, True), (True, True)}
-    assert len({each.name for pipeline in pipelines for each in pipeline.passes() if hasattr(each, "name")}) > 50
+    assert (
+        len({each.name for pipeline in pipelines for each in pipeline.passes() if hasattr(each, "name")}) > 50
+    )

@@ -1,4 +1,4 @@
-"""Keeps the rules of onnx-shape-inference from making lists as long as a model says: they follow every element.
+"""Keeps the rules of onnx-shape-inference from making lists as long as a model says, element by element.
 
 A vector of a million numbers is data and no shape.
 """
