@@ -82,8 +82,9 @@ class MergeMatmuls(Pass):
             for node in graph:
                 if node.op_type == "MatMul" and not node.domain and node.inputs[0] is not None:
                     readers.setdefault(node.inputs[0], []).append(node)
-            for value, nodes in readers.items():
-                if len(nodes) < 2:
+            for nodes in readers.values():
+                value = nodes[0].inputs[0]  # a product merged before may have come to be part of another
+                if len(nodes) < 2 or value is None:
                     continue
                 try:
                     products = [self._product(value, node) for node in nodes]

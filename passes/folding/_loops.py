@@ -12,6 +12,7 @@ from graphopt.ir import constant, graph_and_bodies, opset, scalar, symbolic_valu
 from graphopt.ir.edit import splice, substitute_outputs
 from graphopt.ir.graphs import Names
 
+FIRST_OPSET_WITHOUT_CARRIED = 11
 CARRIED_FROM = 2
 """Inputs of a Loop, and of its body, before the carried ones."""
 
@@ -98,10 +99,11 @@ def release(graph: ir.Graph) -> None:
                 node.replace_input_with(index, None)
 
 
-def drop_carried(node: ir.Node) -> int:
+def drop_carried(node: ir.Node, version: int) -> int:
     """Take what a Loop carries for nothing out of it; returns how many values that were.
 
-    That is a value which the body hands on unchanged, and one that nobody reads.
+    That is a value which the body hands on unchanged, and one that nobody reads. The last one stays where
+    the opset, `version`, has no Loop without any.
     """
     body = node.attributes["body"].as_graph()
     dropped = 0
@@ -116,6 +118,8 @@ def drop_carried(node: ir.Node) -> int:
         if output.uses() or output.is_graph_output() or inner.uses():
             continue
         if inner in [value for place, value in enumerate(body.outputs) if place != 1 + index]:
+            continue
+        if version < FIRST_OPSET_WITHOUT_CARRIED and len(node.inputs) == CARRIED_FROM + 1:
             continue
         node = _without(node, index)
         dropped += 1

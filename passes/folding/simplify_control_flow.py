@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, graphs, infer_shapes
+from graphopt.ir import Changes, graphs, infer_shapes, opset
 from graphopt.ir.edit import function_graphs, splice, substitute_outputs
 from graphopt.ir.graphs import Names
 from graphopt.passes.folding._branches import (
@@ -90,7 +90,7 @@ class SimplifyControlFlow(Pass):
                 continue
             if reason is not None:
                 changes.refuse(reason, node.name)
-            changes.add("value carried for nothing", drop_carried(node))
+            changes.add("value carried for nothing", drop_carried(node, opset(model)))
 
     def _reason_to_stay(self, node: ir.Node, count: int) -> str | None:
         if count * body_size(node) > self.max_unrolled:

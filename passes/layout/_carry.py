@@ -6,7 +6,7 @@ One function an operator, or a kind of them; an operator without one has a fixed
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ def _elementwise(ask: Ask) -> Layout:
         if value is None:
             continue
         if constant_tensor(value) is not None:
-            edits += _constant_operand(index, value, perm)
+            edits += _constant_operand(index, value, perm, inputs)
         elif rank(value) == axes:
             inputs[index] = perm
         else:
@@ -96,7 +96,8 @@ def _elementwise(ask: Ask) -> Layout:
     return Layout(inputs, perm, edits, adds_node=adds_node)
 
 
-def _constant_operand(index: int, value: ir.Value, perm: Perm) -> list[Edit]:
+def _constant_operand(index: int, value: ir.Value, perm: Perm, full: Mapping[int, Perm]) -> list[Edit]:
+    """A constant, permuted; where others (`full`) have all axes it goes without axes of size 1 in front."""
     tensor = constant_tensor(value)
     assert tensor is not None
     if tensor.size == 1:
@@ -107,7 +108,7 @@ def _constant_operand(index: int, value: ir.Value, perm: Perm) -> list[Edit]:
         array = constant(draft.inputs[index])
         assert array is not None
         wide = array.reshape((1,) * (len(perm) - array.ndim) + array.shape).transpose(perm)
-        while wide.ndim and wide.shape[0] == 1:
+        while full and wide.ndim and wide.shape[0] == 1:
             wide = wide[0]
         draft.set_const(index, wide, ("operand", perm))
 

@@ -54,3 +54,20 @@ def test_shared_matrices_stay(weights: Weights) -> None:
 def test_products_of_several_values_stay(weights: Weights) -> None:
     body = "z = Neg(x)  w = Abs(x)  a = MatMul(x, q)  b = MatMul(z, k)  c = MatMul(w, v)"
     assert not run_pass(_text(weights, body), "merge-matmuls").changes
+
+
+def test_products_of_a_product_that_was_merged() -> None:
+    run_pass(
+        """
+        g (float[1,1] x) => (float[1,1] a, float[1,1] b)
+        <float[1,1] p = {1}, float[1,1] q = {2}, float[1,1] r = {3}, float[1,1] s = {4}> {
+            t = MatMul (x, p)
+            u = MatMul (x, q)
+            v = MatMul (u, r)
+            w = MatMul (u, s)
+            a = Add (t, u)
+            b = Add (v, w)
+        }
+        """,
+        "merge-matmuls",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphopt.testing import run_pass
@@ -416,3 +417,19 @@ def test_a_loop_that_never_runs_and_stacks_what_nobody_reads() -> None:
         "simplify-control-flow",
     )
     assert run.ops == ["Identity"]
+
+
+@pytest.mark.parametrize(("opset", "inputs"), [(10, 3), (11, 2)])
+def test_the_last_carried_value_stays_where_a_loop_must_have_one(opset: int, inputs: int) -> None:
+    run = run_pass(
+        """
+        g (float[1] x, int64 n) => (float[1,1] y) {
+            v, y = Loop <body = b (int64 i, bool c, float[1] a) => (bool d, float[1] z, float[1] s)
+                { d = Identity (c) z = Identity (a) s = Neg (a) }> (n, "", x)
+        }
+        """,
+        "simplify-control-flow",
+        opset=opset,
+        inputs=[{"x": np.ones(1, np.float32), "n": np.array(1)}],
+    )
+    assert len(run.node("Loop").inputs) == inputs

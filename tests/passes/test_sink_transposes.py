@@ -367,3 +367,11 @@ def test_a_slice_by_steps_that_are_computed() -> None:
         "sink-transposes",
         inputs=[{"x": np.arange(16, dtype=np.float32).reshape(4, 4), "t": np.array([1, 2])}],
     )
+
+
+def test_a_constant_that_is_the_only_operand_keeps_its_axes() -> None:
+    run = run_pass(
+        "g () => (float[1,2] y) <float[2,1] w = {1, -2}> { v = Relu (w) y = Transpose (v) }",
+        "sink-transposes",
+    )
+    assert run.ops == ["Relu"]
