@@ -108,6 +108,8 @@ def drop_carried(node: ir.Node, version: int) -> int:
     body = node.attributes["body"].as_graph()
     dropped = 0
     for index in reversed(range(len(node.inputs) - CARRIED_FROM)):
+        if version < FIRST_OPSET_WITHOUT_CARRIED and len(node.inputs) == CARRIED_FROM + 1:
+            break
         initial, output = node.inputs[CARRIED_FROM + index], node.outputs[index]
         inner, end = body.inputs[CARRIED_FROM + index], body.outputs[1 + index]
         if initial is None:
@@ -118,8 +120,6 @@ def drop_carried(node: ir.Node, version: int) -> int:
         if output.uses() or output.is_graph_output() or inner.uses():
             continue
         if inner in [value for place, value in enumerate(body.outputs) if place != 1 + index]:
-            continue
-        if version < FIRST_OPSET_WITHOUT_CARRIED and len(node.inputs) == CARRIED_FROM + 1:
             continue
         node = _without(node, index)
         dropped += 1
