@@ -33,6 +33,7 @@ class NormForm:
         varies: Axes of the entry that its scale may vary along.
         biased: Whether it takes a bias.
         build: Makes the nodes from the entry, scale and bias; arrays of the entry's rank or of rank 0.
+        scaled: Whether it takes a scale.
     """
 
     name: str
@@ -41,10 +42,11 @@ class NormForm:
     varies: frozenset[int]
     biased: bool
     build: Callable[[Tape, ir.Value, Array, Array], ir.Value]
+    scaled: bool = True
 
     def holds_scale(self, found: FoundReduction) -> bool:
-        """Whether its operator applies the scale."""
-        return _varies(found.scale) <= self.varies
+        """Whether its operator applies the scale; one that takes none holds that of 1."""
+        return _varies(found.scale) <= self.varies and (self.scaled or bool(np.all(found.scale == 1)))
 
     def holds_bias(self, found: FoundReduction) -> bool:
         """Whether its operator adds the bias."""
@@ -101,6 +103,7 @@ def norm_forms(found: FoundReduction, entry: ir.Value) -> Iterator[NormForm]:
                     frozenset(),
                     False,
                     lambda tape, x, scale, bias: tape.op("LpNormalization", [x], attributes),
+                    scaled=False,
                 )
 
 
@@ -161,7 +164,8 @@ def _grouped(
         return tape.op("GroupNormalization", inputs, {"epsilon": epsilon, "num_groups": groups})
 
     def spelled(tape: Tape, x: ir.Value, scale: Array, bias: Array) -> ir.Value:
-        one, zero = (_constant(tape, x, np.full(groups, fill), "scale") for fill in (1.0, 0.0))
+        factor = scale.reshape(-1)[0]  # it varies along no axis
+        one, zero = (_constant(tape, x, np.full(groups, fill), "scale") for fill in (factor, 0.0))
         rows = tape.op("Reshape", [x, tape.ints([0, groups, -1], "groups")])
         normal = tape.op("InstanceNormalization", [rows, one, zero], {"epsilon": epsilon})
         return tape.op("Reshape", [normal, tape.ints([0, channels, *spatial], "shape")])

@@ -460,3 +460,36 @@ def test_a_refusal_is_told_of_all_nodes_of_the_norm(weights: Weights) -> None:
     model = ir.from_onnx_text(text)
     (record,) = Pipeline.parse("fuse-norm").run(model, watch=("d",)).records
     assert [reason for reason, _ in record.told] == ["fuse-norm: needs opset 17, and the model is at 13"]
+
+
+def test_a_factor_behind_groups_is_kept() -> None:
+    run = run_pass(
+        """
+        g (float[1,6,1,2] x) => (float[1,6,1,2] y)
+        <float[2] one = {1, 1}, float[2] zero = {0, 0}, int64[3] rows = {0, 2, -1}, int64[4] back = {1, 6, 1, 2},
+         float two = {2}> {
+            r = Reshape (x, rows)
+            n = InstanceNormalization (r, one, zero)
+            b = Reshape (n, back)
+            y = Mul (two, b)
+        }
+        """,
+        "fuse-norm",
+        opset=22,
+    )
+    assert run.ops == ["Reshape", "InstanceNormalization", "Reshape"]
+
+
+def test_a_factor_behind_a_norm_is_kept() -> None:
+    run = run_pass(
+        """
+        g (float[2,8] x) => (float[2,8] y) <float two = {2}> {
+            n = ReduceL2 <axes = [1]> (x)
+            d = Div (x, n)
+            y = Mul (d, two)
+        }
+        """,
+        "fuse-norm",
+        opset=17,
+    )
+    assert run.ops[-1] == "Mul"
