@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import onnx
 import onnx.defs
 import onnx_ir as ir
+from onnx import helper
 
 from graphopt.errors import ExecutionError
 from graphopt.execute.session import Session
@@ -43,11 +45,24 @@ def runs_operator(op_type: str, version: int) -> bool:
     if any(kernel.serves(since) for kernel in known.get(op_type, ())):
         return True
     if schema.has_context_dependent_function:
-        return True
+        return all(runs_operator(each, since) for each in _operators_within(schema))
     return bool(schema.has_function) and all(
         _definition(node.op_type, since) == _definition(node.op_type, version)
         for node in schema.function_body.node
     )
+
+
+def _operators_within(schema: Any) -> list[str]:
+    """Operators of the function that an operator is on float32; none where it needs to know more."""
+    names = [formal.name for formal in schema.inputs[: max(schema.min_input, 1)]]
+    node = helper.make_node(schema.name, names, ["out"])
+    single = helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None).SerializeToString()
+    try:
+        body = schema.get_context_dependent_function(node.SerializeToString(), [single] * len(names))
+    except (RuntimeError, ValueError):
+        return []
+    made = onnx.FunctionProto.FromString(body).node
+    return [each.op_type for each in made if each.op_type not in (schema.name, "Constant")]
 
 
 def _definition(op_type: str, version: int) -> int:

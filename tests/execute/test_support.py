@@ -31,3 +31,8 @@ def test_operators_that_run(op_type: str, version: int) -> None:
 
 def test_an_operator_without_a_kernel() -> None:
     assert not runs_operator("Scatter", 11)  # deprecated: ScatterElements took its place
+
+
+def test_a_function_of_an_operator_without_a_kernel() -> None:
+    assert runs_operator("Bernoulli", 20)
+    assert not runs_operator("Bernoulli", 22)  # onnxruntime 1.31 has no RandomUniformLike of that opset

@@ -466,8 +466,8 @@ def test_a_factor_behind_groups_is_kept() -> None:
     run = run_pass(
         """
         g (float[1,6,1,2] x) => (float[1,6,1,2] y)
-        <float[2] one = {1, 1}, float[2] zero = {0, 0}, int64[3] rows = {0, 2, -1}, int64[4] back = {1, 6, 1, 2},
-         float two = {2}> {
+        <float[2] one = {1, 1}, float[2] zero = {0, 0}, int64[3] rows = {0, 2, -1},
+         int64[4] back = {1, 6, 1, 2}, float two = {2}> {
             r = Reshape (x, rows)
             n = InstanceNormalization (r, one, zero)
             b = Reshape (n, back)
