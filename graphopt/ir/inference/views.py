@@ -149,9 +149,11 @@ def infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
     dims = list(data.shape.dims)
     for axis, start, end in zip(axes, starts, ends, strict=True):
         dim = dims[axis]
-        if isinstance(dim, int):
+        if isinstance(dim, int) and end >= -dim:
             dims[axis] = len(slice_range(start, end, 1, dim))
-        elif start != 0 or end < WHOLE:
+        elif (
+            isinstance(dim, int) or start != 0 or end < WHOLE
+        ):  # onnx.checker counts otherwise before the first
             dims[axis] = context.new_symbolic_dim()
     context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
     elements = context.get_symbolic_value(data)

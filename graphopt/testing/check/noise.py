@@ -69,6 +69,34 @@ def excused(expected: Array, actual: Array, moved: Array) -> Array:
     return np.where(_distance(expected, actual) <= allowed, expected, actual)
 
 
+def meets_odd_numbers(model: ir.Model, inputs: Mapping[str, Any]) -> bool:
+    """Whether an input, a constant or a value of the main graph holds NaN or an infinity.
+
+    Args:
+        model: Only read; the types of its values are known.
+        inputs: One set.
+    """
+    graph = model.graph
+    values = [*graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    names = [value.name for value in values if value.name and value.dtype in _UNITS and _is_tensor(value)]
+    try:
+        seen = Session(model, extra_outputs=names).run(inputs)
+    except ExecutionError:
+        return False
+    return any(_is_odd(array) for array in (*inputs.values(), *seen.values()))
+
+
+def _is_tensor(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.TensorType)
+
+
+def _is_odd(array: Any) -> bool:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fV":
+        return False
+    with np.errstate(all="ignore"):
+        return not bool(np.all(np.isfinite(array.astype(np.float64))))
+
+
 def _samples(model: ir.Model, inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield Session(model, optimize=True).run(inputs)
     random = np.random.default_rng(0)

@@ -498,3 +498,11 @@ def test_a_pass_that_freezes_defaults_is_not_asked_about_other_values_of_them() 
     )
     other = {"x": np.ones(2, np.float32), "c": np.zeros(2, np.float32)}
     assert check_pass("freeze-initializers", model, inputs=[other]).changes == 1
+
+
+def test_passes_that_are_not_exact_promise_nothing_of_infinities() -> None:
+    text = "g (float[2] x) => (float[2] y) <float one = {1}> { y = Max (x, one) }"
+    odd = {"x": np.array([np.inf, 2.0], np.float32)}
+    assert check_pass("bounds-to-clip", text, inputs=[odd]).changes == 1
+    with pytest.raises(PassFailure):
+        check_pass(ChangesNumbers(before="Max", after="Min"), text)
