@@ -149,11 +149,11 @@ def infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
     dims = list(data.shape.dims)
     for axis, start, end in zip(axes, starts, ends, strict=True):
         dim = dims[axis]
-        if isinstance(dim, int) and end >= -dim:
+        if isinstance(dim, int) and end >= -dim:  # onnx.checker counts otherwise from before the first on
             dims[axis] = len(slice_range(start, end, 1, dim))
         elif (
             isinstance(dim, int) or start != 0 or end < WHOLE
-        ):  # onnx.checker counts otherwise before the first
+        ):
             dims[axis] = context.new_symbolic_dim()
     context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
     elements = context.get_symbolic_value(data)
