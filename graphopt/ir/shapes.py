@@ -293,7 +293,7 @@ def _infer_graph(context: object, graph: ir.Graph, report: ShapeReport) -> None:
 
 
 def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
-    from graphopt.ir.inference import infer
+    from graphopt.ir.inference import infer, infer_types
 
     if any(attribute.is_ref() for attribute in node.attributes.values()):
         return
@@ -314,6 +314,8 @@ def _infer_one(context: object, node: ir.Node, report: ShapeReport) -> None:
             _forget_claims(value)
         if value.type is not None and value.dtype is None:
             value.type = None  # a tensor, or a sequence of them, of nobody knows what
+    if any(value.type is None for value in node.outputs):
+        infer_types(node, context.get_opset_version(node.domain))  # type: ignore[attr-defined]
 
 
 def _seed_bodies(node: ir.Node) -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes
+from graphopt.ir import Changes, infer_shapes
 from graphopt.pipeline import Pass
 
 FIRST_IR_VERSION = 4
@@ -36,3 +36,4 @@ class FreezeInitializers(Pass):
                 value.shape = ir.Shape(value.const_value.shape.numpy())
         model.ir_version = max(model.ir_version or 0, FIRST_IR_VERSION)
         changes.add("overridable initializer", len(frozen))
+        infer_shapes(model)  # what was no fact about shapes now is one

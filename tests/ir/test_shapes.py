@@ -311,3 +311,10 @@ def test_a_type_without_elements_is_none() -> None:
     (function,) = model.functions.values()
     assert [node.outputs[0].type for node in function] == [None, None]
     assert ir.to_proto(model)
+
+
+def test_a_type_follows_from_the_schema_where_a_rule_gives_up() -> None:
+    model = parse_model("g (float[1,1,1] x, int64[2] p, int64[1] a) => (y) { y = Pad (x, p, , a) }", opset=20)
+    model.graph.outputs[0].type = None
+    infer_shapes(model)
+    assert model.graph.outputs[0].dtype == ir.DataType.FLOAT

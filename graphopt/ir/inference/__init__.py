@@ -26,6 +26,7 @@ from graphopt.ir.inference.elements import (
     infer_range,
     infer_where,
 )
+from graphopt.ir.inference.types import infer_types
 from graphopt.ir.inference.unknown import (
     correct_compress,
     correct_non_zero,
@@ -45,7 +46,7 @@ from graphopt.ir.inference.views import (
 )
 from graphopt.ir.ops import KNOWN_DOMAINS, REDUCTIONS
 
-__all__ = ["Context", "infer"]
+__all__ = ["Context", "infer", "infer_types"]
 
 _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), infer_float_arithmetic),

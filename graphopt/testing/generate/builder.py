@@ -26,6 +26,7 @@ from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.run_node import run_node
 from graphopt.testing.generate.spec import Spec
 
+FIRST_OPSET_COUNTING_BACK = 11
 MAX_ELEMENTS = 20_000
 MAX_RANK = 6
 MAX_MAGNITUDE = 1e4
@@ -172,6 +173,13 @@ class Builder:
         self.inputs.append(known)
         self.values.append(known)
         return known
+
+    def counts_back(self, probability: float) -> bool:
+        """Whether to count axes from the end, with that probability where the opset has it so.
+
+        Before opset 11, runtimes take negative axes too, and onnx.checker counts otherwise than they.
+        """
+        return self.opset >= FIRST_OPSET_COUNTING_BACK and self.choices.chance(probability)
 
     # Constants.
 

@@ -21,13 +21,13 @@ def an_axis(b: Builder, rank: int) -> int:
     if not rank:
         raise Unfit("a scalar has no axes")
     axis = b.choices.integer(0, rank - 1)
-    return axis - rank if b.choices.chance(0.3) else axis
+    return axis - rank if b.counts_back(0.3) else axis
 
 
 def some_axes(b: Builder, rank: int, probability: float = 0.4) -> list[int]:
     """Different axes, also none or all, now and then counted from the end."""
     axes = b.choices.some(range(rank), probability)
-    return [axis - rank for axis in axes] if b.choices.chance(0.2) else axes
+    return [axis - rank for axis in axes] if b.counts_back(0.2) else axes
 
 
 def factors(b: Builder, size: int, rank: int) -> list[int]:

@@ -51,7 +51,7 @@ def slice_(b: Builder, op_type: str) -> None:
     ends = [b.choices.choose((x.shape[axis], -1, FAR, -FAR, 2)) for axis in axes]
     steps = [b.choices.weighted((1, 2, -1, -2), (6, 2, 1, 1)) for _ in axes]
     needed = b.choices.chance(0.9) or axes != list(range(len(axes)))
-    if b.choices.chance(0.3):
+    if b.counts_back(0.3):
         axes = [axis - x.rank for axis in axes]
     b.op(op_type, x, starts=starts, ends=ends, axes=axes if needed else None, **_steps(b, axes, steps))
 

@@ -37,7 +37,7 @@ def squeeze(b: Builder, op_type: str) -> None:
     x = b.choices.choose(found) if found else b.new(b.dtype("f"), [1, 2, 1, 3])
     axes = [axis for axis, size in enumerate(x.shape) if size == 1]
     kept = axes[:1] if b.choices.chance(0.5) else axes
-    if b.choices.chance(0.3):
+    if b.counts_back(0.3):
         kept = [axis - x.rank for axis in kept]
     b.op(op_type, x, axes=None if b.choices.chance(0.1) else kept)
 
@@ -48,7 +48,7 @@ def unsqueeze(b: Builder, op_type: str) -> None:
     x = b.pick(_kinds(b), where=lambda v: v.rank < 5)
     count = b.choices.choose((1, 2)) if x.rank < 4 else 1
     axes = b.choices.permutation(x.rank + count)[:count]
-    if b.choices.chance(0.3):
+    if b.counts_back(0.3):
         axes = [axis - x.rank - count for axis in axes]
     b.op(op_type, x, axes=axes)
 
@@ -58,7 +58,7 @@ def flatten(b: Builder, op_type: str) -> None:
     """At any axis, both ends included."""
     x = b.pick(_kinds(b))
     axis = b.choices.integer(0, x.rank)
-    b.op(op_type, x, axis=axis - x.rank if x.rank and axis < x.rank and b.choices.chance(0.2) else axis)
+    b.op(op_type, x, axis=axis - x.rank if x.rank and axis < x.rank and b.counts_back(0.2) else axis)
 
 
 @recipe("Expand", weight=10)
