@@ -54,7 +54,7 @@ def test_node_cases(backend_nodes: Any, form: str) -> None:
 
 def test_node_cases_of_another_share_every_time(backend_nodes: Any, pytestconfig: pytest.Config) -> None:
     """It follows from `--graphopt-seed`, which is printed."""
-    offset = random.Random(pytestconfig.getoption("--graphopt-seed")).randrange(FRESH_STRIDE)
+    offset = random.Random(pytestconfig.getoption("--graphopt-seed") or "0").randrange(FRESH_STRIDE)
     print(f"benchmarks/backend_nodes.py --stride {FRESH_STRIDE} --offset {offset}")
     counts = outcomes(backend_nodes, FRESH_STRIDE, offset, ("given", "constant", "some"))
     assert counts["equal"] > 3 * 1900 // FRESH_STRIDE

@@ -25,7 +25,7 @@ def mutated_zoo() -> Iterator[Any]:
 @pytest.mark.parametrize("name", MODELS)
 def test_mutated_pieces_hold(mutated_zoo: Any, name: str, pytestconfig: pytest.Config) -> None:
     """The second half of the seeds follows from `--graphopt-seed`, which is printed."""
-    fresh = random.Random(pytestconfig.getoption("--graphopt-seed")).randrange(1, 1 << 30)
+    fresh = random.Random(pytestconfig.getoption("--graphopt-seed") or "0").randrange(1, 1 << 30)
     print(f"benchmarks/mutated_zoo.py --first {fresh} --count {SEEDS} {name}.onnx")
     path = mutated_zoo.zoo.ZOO[name].path()
     found = [

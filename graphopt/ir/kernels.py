@@ -41,7 +41,7 @@ class Kernel:
 def takes_type(op_type: str, version: int, dtype: ir.DataType) -> bool:
     """Whether a standard operator's first input may be of a type, as an opset defines the operator.
 
-    True as well where nothing is known: of operators without a kernel, that are functions of others.
+    True as well where nothing is known, and of operators that are functions of others.
     """
     import onnx.defs
 
@@ -49,6 +49,8 @@ def takes_type(op_type: str, version: int, dtype: ir.DataType) -> bool:
     if not serving or not onnx.defs.has(op_type, max_inclusive_version=version):
         return True
     schema = onnx.defs.get_schema(op_type, version)
+    if schema.has_function or schema.has_context_dependent_function:
+        return True
     fit = [each for each in serving if each.serves(schema.since_version)]
     if not fit or not schema.inputs:
         return True

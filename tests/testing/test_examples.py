@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphopt.io import to_proto
 from graphopt.testing import PassFailure, check_pass
 from graphopt.testing.examples import make_example
 from graphopt.testing.generate import Seeded, Unfit
@@ -50,7 +51,7 @@ def hold(first: int) -> None:
 def test_an_example_follows_from_its_seed() -> None:
     one, other = make_example(5), make_example(5)
     assert one.pipeline == other.pipeline
-    assert str(one.model.graph) == str(other.model.graph)
+    assert to_proto(one.model) == to_proto(other.model)
 
 
 def test_pipelines_are_single_passes_rows_groups_and_levels() -> None:

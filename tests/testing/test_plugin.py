@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from graphopt.testing.given import draws_models, obey
 from graphopt.testing.strategies import models
+
+PLAIN = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+"""The environment without what the tests around were told."""
 
 PROJECT = """
 from graphopt.testing import check_pass
@@ -53,8 +57,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     (folder / "test_project.py").write_text(PROJECT, "utf-8")
     options = ["--graphopt-examples=5", "--graphopt-seed=3", "-p", "no:cacheprovider", "-W", "ignore"]
     ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "pytest", *options],
+        cwd=folder, env=PLAIN, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     return ran.stdout, folder
 
 
@@ -87,7 +92,7 @@ def test_the_front_of_the_plug_in_loads_nothing_heavy() -> None:
 def test_a_seed_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass", "utf-8")
     command = [sys.executable, "-m", "pytest", "--graphopt-seed=x", "-p", "no:cacheprovider"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, check=False)
     assert ran.returncode == 4 and "expected a number or 'random'" in ran.stderr
 
 

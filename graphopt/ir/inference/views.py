@@ -151,9 +151,7 @@ def infer_slice_by_attributes(context: Context, node: ir.Node) -> bool:
         dim = dims[axis]
         if isinstance(dim, int) and end >= -dim:  # onnx.checker counts otherwise from before the first on
             dims[axis] = len(slice_range(start, end, 1, dim))
-        elif (
-            isinstance(dim, int) or start != 0 or end < WHOLE
-        ):
+        elif isinstance(dim, int) or start != 0 or end < WHOLE:
             dims[axis] = context.new_symbolic_dim()
     context.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), data.dtype)
     elements = context.get_symbolic_value(data)

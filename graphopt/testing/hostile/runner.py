@@ -27,6 +27,8 @@ from graphopt.testing.hostile.outcome import Kind, Outcome
 
 LIMIT_SECONDS = 10.0
 LIMIT_BYTES = 1 << 30
+WARM_BYTES = 320 << 20
+"""Resident size of a process that has loaded all libraries; what a runner has beyond is not a file's."""
 KILL_FACTOR = 1.5
 """A process this far above the limit is ended, so that the machine lives on."""
 _LOOK_SECONDS = 0.01
@@ -109,11 +111,13 @@ class Runner:
             os.close(reader)
             _be_the_child(path, base, levels, self._check_timeout, writer)
         os.close(writer)
+        inherited = max(0, _resident_bytes(os.getpid()) - WARM_BYTES)
+        limits = replace(self._limits, peak_bytes=self._limits.peak_bytes + inherited)
         with open(reader, "rb", buffering=0) as pipe:
-            watched = _watch(child, pipe, self._limits)
+            watched = _watch(child, pipe, limits)
         _, status, usage = os.wait4(child, 0)
         noise = (base / "noise").read_text(errors="replace").strip()[-400:]
-        peak = usage.ru_maxrss * 1024
+        peak = usage.ru_maxrss * 1024 - inherited
         outcome = _judge(watched, status, noise, peak)
         if outcome.kind.fine and peak > self._limits.peak_bytes:
             outcome = replace(outcome, kind=Kind.MEMORY)
