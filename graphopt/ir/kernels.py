@@ -9,6 +9,7 @@ import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import onnx_ir as ir
 
@@ -48,7 +49,7 @@ def takes_type(op_type: str, version: int, dtype: ir.DataType) -> bool:
     serving = kernels().get(op_type)
     if not serving or not onnx.defs.has(op_type, max_inclusive_version=version):
         return True
-    schema = onnx.defs.get_schema(op_type, version)
+    schema: Any = onnx.defs.get_schema(op_type, version)
     if schema.has_function or schema.has_context_dependent_function:
         return True
     fit = [each for each in serving if each.serves(schema.since_version)]
