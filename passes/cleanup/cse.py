@@ -94,6 +94,8 @@ class _Scope:
         ]
         if any(both_bound) and node.op_type in ("Identity", "Constant"):
             return False
+        if any(bound and not _is_tensor(old) for old, bound in zip(node.outputs, both_bound, strict=True)):
+            return False  # an Identity of a sequence takes a newer opset than the sequence
         for old, new, bound in zip(node.outputs, first.outputs, both_bound, strict=True):
             if bound:
                 self._copy(old, new, node)
@@ -137,6 +139,10 @@ def _may_replace(first: ir.Node, node: ir.Node) -> bool:
         return False  # runtimes know constants best in the graph that uses them
     tensors = [constant_tensor(each.outputs[0]) for each in (first, node)]
     return tensors[0] is None or tensors[1] is None or same_tensor(tensors[0], tensors[1])
+
+
+def _is_tensor(value: ir.Value) -> bool:
+    return value.type is None or isinstance(value.type, ir.TensorType)
 
 
 def _attribute_key(attribute: ir.Attr) -> tuple[str, Hashable]:

@@ -174,3 +174,10 @@ def test_equal_constant_nodes() -> None:
     graph.node(4).replace_input_with(0, total.outputs[0])
     run = run_pass(model, "cse")
     assert run.hits == {"Constant computed before": 1}
+
+
+def test_two_sequences_that_are_both_outputs_stay() -> None:
+    text = """
+    g (float[1] x) => (seq(float[1]) y, seq(float[1]) z) { y = SequenceConstruct (x) z = SequenceConstruct (x) }
+    """
+    assert run_pass(text, "cse", opset=13).changes == 0
