@@ -178,6 +178,7 @@ def test_equal_constant_nodes() -> None:
 
 def test_two_sequences_that_are_both_outputs_stay() -> None:
     text = """
-    g (float[1] x) => (seq(float[1]) y, seq(float[1]) z) { y = SequenceConstruct (x) z = SequenceConstruct (x) }
+    g (float[1] x) => (seq(float[1]) y, seq(float[1]) z)
+    { y = SequenceConstruct (x) z = SequenceConstruct (x) }
     """
     assert run_pass(text, "cse", opset=13).changes == 0
