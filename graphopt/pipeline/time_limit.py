@@ -12,6 +12,7 @@ import ctypes
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -111,14 +112,17 @@ class TimeLimit:
         ended = threading.Event()
         lock = threading.Lock()
         running = True
+        sent = False
 
         def watch() -> None:
+            nonlocal sent
             for _ in range(TICKS):
                 if ended.wait(self._tick):
                     return
             while True:
                 with lock:
                     if running:
+                        sent = True
                         _send(target, OverTimeError)
                 if ended.wait(self._repeat):
                     return
@@ -134,7 +138,8 @@ class TimeLimit:
             ended.set()
             with lock:
                 running = False
-            _send(target, None)  # takes back one that is under way
+            if sent:
+                _take_back(target)
 
 
 def _alarm_is_free() -> bool:
@@ -147,6 +152,23 @@ def _alarm_is_free() -> bool:
     )
 
 
-def _send(thread: int, error: type[BaseException] | None) -> None:
-    value = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+class _ArrivedError(BaseException):
+    pass
+
+
+def _take_back(thread: int) -> None:
+    """Let no exception be under way to this thread.
+
+    One that is taken back by sending none leaves the interpreter looking for it at every call for good, and
+    Python 3.11 hangs on that where it is traced; so another one takes its place, which is waited for.
+    """
+    try:
+        _send(thread, _ArrivedError)
+        while True:
+            time.sleep(0)
+    except _ArrivedError:
+        pass
+
+
+def _send(thread: int, error: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

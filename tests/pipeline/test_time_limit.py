@@ -102,3 +102,27 @@ def test_the_default_grows_with_the_model() -> None:
     assert count_nodes(model) == 1
     assert default_timeout(model, 1) >= 60
     assert default_timeout(model, 100_000) >= 1000
+
+
+def test_nothing_is_under_way_afterwards() -> None:
+    """Python 3.11 hangs in traced functions where an asynchronous exception is still looked for."""
+    code = """
+import sys, threading, time
+from graphopt.pipeline.time_limit import OverTimeError, TimeLimit
+
+def work():
+    for seconds in (0.05, 60.0):
+        try:
+            TimeLimit(seconds).call(lambda: [time.sleep(0.01) for _ in range(30)])
+        except OverTimeError:
+            pass
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+sys.settrace(lambda *_: None)
+(lambda: None)()
+print("ended")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ran.stdout == "ended\n", ran.stderr
