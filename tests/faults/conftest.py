@@ -1,21 +1,18 @@
-"""A runner of the command line in this process, models with an earlier output, and plug-ins that fail."""
+"""Models with an earlier output, and plug-ins that fail."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-
-from graphopt.cli import main
 
 PLUG_INS = Path(__file__).parent / "plugin"
 
@@ -32,29 +29,6 @@ main (float[N,4] x, bool c) => (float[N,4] y, float[N,4] z)
     >
     y = Relu (d)
 }"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: Any
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["graphopt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Ran(ended.value.code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
