@@ -12,7 +12,11 @@ import numpy as np
 import onnx_ir as ir
 
 INPUTS_KEY = "graphopt.inputs"
-"""Where the `meta` of a generated model keeps the sets of inputs that it was grown with."""
+"""Where the `meta` of a generated model keeps the sets of inputs that it was grown with, each arrays by name.
+
+A list of arrays stands for a sequence, None for an optional that is empty; an input that has a default may be
+missing.
+"""
 
 SPECIAL_FLOATS = (0.0, -0.0, np.nan, np.inf, -np.inf, 6.5, -6.5)
 DIM_SIZES = ((3, 4, 5, 2), (2, 5, 1, 3))

@@ -16,13 +16,7 @@ from graphopt.testing.generate.known import Content, Known
 from graphopt.testing.generate.protos import declaration, tensor
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.runtime import Evaluated, Loaded
-
-INPUTS = "graphopt.inputs"
-"""Key of `Model.meta`: a list of sets of inputs on which a generated model runs, each arrays by name.
-
-A list of arrays stands for a sequence, None for an optional that is empty; an input that has a default may be
-missing.
-"""
+from graphopt.testing.inputs import INPUTS_KEY
 
 SPECIALS = "graphopt.specials"
 """Key of `Model.meta`: whether a generated model may compute NaN, infinities and values that jump.
@@ -36,7 +30,7 @@ Dims = list[int | str | None] | None
 
 
 def finish(b: Builder) -> ir.Model:
-    """The model, as odd as the standard allows; see `INPUTS` and `SPECIALS`.
+    """The model, as odd as the standard allows; see `INPUTS_KEY` and `SPECIALS`.
 
     Raises:
         Unfit: The whole is not valid or does not run, though every node does.
@@ -131,7 +125,7 @@ def _model(b: Builder, proto: onnx.ModelProto, dims: Mapping[str, Dims]) -> ir.M
     feeds = _feeds(b, proto, runnable, dims)
     model = ir.from_proto(proto)
     verify(model)
-    model.meta[INPUTS] = feeds
+    model.meta[INPUTS_KEY] = feeds
     model.meta[SPECIALS] = b.specials
     return model
 

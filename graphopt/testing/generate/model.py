@@ -54,7 +54,7 @@ def generate_model(choices: Choices | int, spec: Spec | None = None, **bounds: A
         **bounds: Fields of `Spec`, instead of one.
 
     Returns:
-        The model; see `INPUTS` and `SPECIALS` for what its `meta` holds.
+        The model; see `INPUTS_KEY` and `SPECIALS` for what its `meta` holds.
 
     Raises:
         Unfit: Nothing can be made within the bounds.

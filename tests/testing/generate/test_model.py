@@ -17,7 +17,7 @@ import pytest
 from graphopt.errors import UsageError
 from graphopt.execute import Session
 from graphopt.ir import facts, nodes, verify
-from graphopt.testing.generate import INPUTS, SPECIALS, Seeded, Spec, Unfit, generate_model
+from graphopt.testing.generate import INPUTS_KEY, SPECIALS, Seeded, Spec, Unfit, generate_model
 from graphopt.testing.generate.guards import draws
 
 SEEDS = range(80)
@@ -34,7 +34,7 @@ def models() -> Models:
 def digest(model: ir.Model) -> str:
     """Of the model to its last byte, and of what it carries."""
     made = hashlib.sha256(ir.to_proto(model).SerializeToString(deterministic=True))
-    made.update(repr((model.meta[INPUTS], model.meta[SPECIALS])).encode())
+    made.update(repr((model.meta[INPUTS_KEY], model.meta[SPECIALS])).encode())
     return made.hexdigest()
 
 
@@ -48,9 +48,9 @@ def test_every_model_is_valid(models: Models) -> None:
 def test_every_model_runs_on_what_it_carries(models: Models) -> None:
     """Twice, to the same bits, unless it is random."""
     for seed, model in models.items():
-        assert model.meta[INPUTS]
+        assert model.meta[INPUTS_KEY]
         random = any(draws(ir.to_proto(node)) for node in nodes(model))
-        for feed in model.meta[INPUTS]:
+        for feed in model.meta[INPUTS_KEY]:
             one, other = Session(model).run(feed), Session(model).run(feed)
             assert one.keys() == other.keys() == {value.name for value in model.graph.outputs}
             assert random or repr(one) == repr(other), seed
@@ -61,7 +61,7 @@ def test_models_without_specials_have_plain_numbers(models: Models) -> None:
     for model in models.values():
         if model.meta[SPECIALS]:
             continue
-        for name, array in Session(model).run(model.meta[INPUTS][0]).items():
+        for name, array in Session(model).run(model.meta[INPUTS_KEY][0]).items():
             if isinstance(array, np.ndarray) and array.dtype.kind == "f":
                 assert np.isfinite(array.astype(np.float64)).all(), name
 
@@ -71,11 +71,11 @@ def test_a_seed_gives_the_same_model_whatever_ran_before(models: Models) -> None
     seeds = [17, 3, 8]
     program = (
         "import hashlib, sys, onnx_ir as ir\n"
-        "from graphopt.testing.generate import INPUTS, SPECIALS, generate_model\n"
+        "from graphopt.testing.generate import INPUTS_KEY, SPECIALS, generate_model\n"
         "for seed in map(int, sys.argv[1:]):\n"
         "    model = generate_model(seed)\n"
         "    made = hashlib.sha256(ir.to_proto(model).SerializeToString(deterministic=True))\n"
-        "    made.update(repr((model.meta[INPUTS], model.meta[SPECIALS])).encode())\n"
+        "    made.update(repr((model.meta[INPUTS_KEY], model.meta[SPECIALS])).encode())\n"
         "    print(made.hexdigest())\n"
     )
     run = subprocess.run(
