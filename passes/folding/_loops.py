@@ -103,27 +103,36 @@ def drop_carried(node: ir.Node, version: int) -> int:
     """Take what a Loop carries for nothing out of it; returns how many values that were.
 
     That is a value which the body hands on unchanged, and one that nobody reads. The last one stays where
-    the opset, `version`, has no Loop without any.
+    the opset, `version`, has no Loop without any, or where it is all that the Loop returns.
     """
     body = node.attributes["body"].as_graph()
-    dropped = 0
+    count = 0
     for index in reversed(range(len(node.inputs) - CARRIED_FROM)):
-        if version < FIRST_OPSET_WITHOUT_CARRIED and len(node.inputs) == CARRIED_FROM + 1:
-            break
         initial, output = node.inputs[CARRIED_FROM + index], node.outputs[index]
         inner, end = body.inputs[CARRIED_FROM + index], body.outputs[1 + index]
         if initial is None:
             continue
+        bypassed = False
         if _origin(end) is inner and not output.is_graph_output():
+            bypassed = bool(output.uses() or inner.uses())
             inner.replace_all_uses_with(initial)
             output.replace_all_uses_with(initial)
-        if output.uses() or output.is_graph_output() or inner.uses():
-            continue
-        if inner in [value for place, value in enumerate(body.outputs) if place != 1 + index]:
+        if _is_read(output, inner, index, body) or not _can_shrink(node, version):
+            count += bypassed
             continue
         node = _without(node, index)
-        dropped += 1
-    return dropped
+        count += 1
+    return count
+
+
+def _is_read(output: ir.Value, inner: ir.Value, index: int, body: ir.Graph) -> bool:
+    others = [value for place, value in enumerate(body.outputs) if place != 1 + index]
+    return bool(output.uses()) or output.is_graph_output() or bool(inner.uses()) or inner in others
+
+
+def _can_shrink(node: ir.Node, version: int) -> bool:
+    carried = len(node.inputs) - CARRIED_FROM
+    return len(node.outputs) > 1 and (version >= FIRST_OPSET_WITHOUT_CARRIED or carried > 1)
 
 
 def _without(node: ir.Node, index: int) -> ir.Node:

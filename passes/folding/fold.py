@@ -89,15 +89,24 @@ class _Round:
         if not wanted:
             return False
         result = evaluate(self._nodes, wanted, self._model.opset_imports)
-        self._unable.update(result.failures)
+        odd = {
+            node: "onnxruntime computes another shape than the standard has it"
+            for value, tensor in result.tensors.items()
+            if (node := value.producer()) is not None and not _fits(value, tensor)
+        }
+        self._unable.update({**result.failures, **odd})
         before = changes.count
-        made = [make_constant(value, tensor) for value, tensor in result.tensors.items()]
+        made = [
+            make_constant(value, tensor)
+            for value, tensor in result.tensors.items()
+            if value.producer() not in odd
+        ]
         for node in reversed(self._nodes):
             if not any(output.uses() or output.is_graph_output() for output in node.outputs):
                 remove_node(node)
                 changes.add(f"{node.op_type} of constants")
         _refine_shapes(self._model, made)
-        return changes.count > before or bool(result.failures)
+        return changes.count > before or bool(result.failures) or bool(odd)
 
     def _collect(self) -> None:
         """Find the nodes that depend on constants alone, in topological order."""
@@ -195,6 +204,16 @@ class _Round:
         if growth > self._max_growth:
             return f"the result would grow the file by {_mebibytes(growth)}"
         return None
+
+
+def _fits(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
+    """Whether a result has the shape that inference knows, as far as it does."""
+    if value.shape is None:
+        return True
+    sizes = tensor.shape.dims
+    return len(sizes) == len(value.shape) and all(
+        not isinstance(known, int) or known == size for known, size in zip(value.shape, sizes, strict=True)
+    )
 
 
 def _refine_shapes(model: ir.Model, constants: list[ir.Value]) -> None:

@@ -293,3 +293,16 @@ def test_a_size_may_come_to_be_known_while_folding() -> None:
         "fold",
     )
     assert run.ops == []
+
+
+def test_a_shape_that_the_runtime_gets_wrong_is_not_stored() -> None:
+    run = run_pass(
+        """
+        g (float[1,1] x) => (float[1,1] y) <float[0,2] c = {}, int64[2] axes = {-1, -2}> {
+            s = ReduceSum (c, axes)  y = Identity (s)
+        }
+        """,
+        "fold",
+    )
+    assert run.ops == ["ReduceSum", "Identity"]
+    assert list(run.refusals) == ["onnxruntime computes another shape than the standard has it"]

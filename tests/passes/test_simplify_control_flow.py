@@ -433,3 +433,19 @@ def test_the_last_carried_value_stays_where_a_loop_must_have_one(opset: int, inp
         inputs=[{"x": np.ones(1, np.float32), "n": np.array(1)}],
     )
     assert len(run.node("Loop").inputs) == inputs
+
+
+def test_a_loop_returns_something_even_where_it_carries_for_nothing() -> None:
+    run = run_pass(
+        """
+        g (float[1] x, bool go) => (float[1] y) {
+            z = Loop <body = b (int64 i, bool c, float[1] a) => (bool d, float[1] e)
+                { d = Not (c) e = Identity (a) }> ("", go, x)
+            y = Neg (z)
+        }
+        """,
+        PASS,
+        inputs=[{"x": np.ones(1, np.float32), "go": np.array(True)}],
+    )
+    assert run.hits == {"value carried for nothing": 1}
+    assert run.node("Neg").inputs[0] is run.model.graph.inputs[0]
