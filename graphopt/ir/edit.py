@@ -55,18 +55,19 @@ def make_constant(value: ir.Value, tensor: ir.TensorProtocol, *, as_node: bool =
     return constant
 
 
-def reason_against_constant(value: ir.Value) -> str | None:
-    """Why a value must stay computed although its elements are known; None where it need not."""
-    node = value.producer()
-    if value.is_graph_output() and node is not None and node.graph is not None:
-        opsets = node.graph.opset_imports
-        if opsets and "" not in opsets:
-            return "it is a graph output, and the model imports no operators to hold a constant"
-        if (
-            opsets.get("", CONSTANTS_OF_ALL_TYPES) < CONSTANTS_OF_ALL_TYPES
-            and value.dtype not in CONSTANT_FLOATS
-        ):
-            return f"it is a graph output, and a Constant of that opset cannot be of type {value.dtype}"
+def reason_against_constant(value: ir.Value, opsets: Mapping[str, int]) -> str | None:
+    """Why a value must stay computed although its elements are known; None where it need not.
+
+    Args:
+        value: Output of a node.
+        opsets: What the model imports, by domain.
+    """
+    if not value.is_graph_output():
+        return None
+    if opsets and "" not in opsets:
+        return "it is a graph output, and the model imports no operators to hold a constant"
+    if opsets.get("", CONSTANTS_OF_ALL_TYPES) < CONSTANTS_OF_ALL_TYPES and value.dtype not in CONSTANT_FLOATS:
+        return f"it is a graph output, and a Constant of that opset cannot be of type {value.dtype}"
     return None
 
 

@@ -8,6 +8,7 @@ One node less, two without a bias. Time over the Gemm form in onnxruntime, one t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,6 +53,8 @@ def flattened_gemm(tape: Tape, x: ir.Value, gemm: ir.Node, unflattened: ir.Node)
         refuse_big_copy(weight)
         matrix = constant_or_reject(weight, "the weight is")
         weight = tape.const(np.ascontiguousarray(matrix.T), weight.name or "weight")
+    if view.bias is not None and math.prod(view.bias.shape[:-1]) > 1:
+        raise Reject("the bias differs from row to row")
     product = tape.op("MatMul", [x, weight])
     if view.bias is None:
         return product

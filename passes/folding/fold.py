@@ -198,7 +198,7 @@ class _Round:
                 return "the result is no tensor"
             if value.dtype != ir.DataType.STRING and value.dtype.bitwidth < 8:
                 return f"the result is of type {value.dtype}, which onnxruntime does not hand out"
-            if reason := reason_against_constant(value):
+            if reason := reason_against_constant(value, self._model.opset_imports):
                 return reason
             growth += self._sizes[value] - self._sources[value]
         if growth > self._max_growth:

@@ -9,6 +9,7 @@ Before: Shape - Gather - Unsqueeze - Concat(., 512) - Reshape. After: Reshape(x,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,7 +58,7 @@ class SimplifyShapes(Pass):
         names = Names(model)
         earliest: Earliest = {}
         skipped = function_graphs(model)
-        _replace_known(model.graph, {}, changes)
+        _replace_known(model.graph, model.opset_imports, {}, changes)
         for graph in graphs(model):
             if graph not in skipped:
                 for node in list(graph):
@@ -82,12 +83,12 @@ def _is_computed(value: ir.Value | None) -> bool:
     return value is not None and value.producer() is not None and constant_tensor(value) is None
 
 
-def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
+def _replace_known(graph: ir.Graph, opsets: Mapping[str, int], outer: Known, changes: Changes) -> None:
     """Let constants and earlier values take the place of values with known elements, bodies included."""
     known = dict(outer)
     for node in list(graph):
         for body in subgraphs(node):
-            _replace_known(body, known, changes)
+            _replace_known(body, opsets, known, changes)
         if is_constant_node(node) or not facts(node).known:
             continue
         for output in list(node.outputs):
@@ -95,7 +96,7 @@ def _replace_known(graph: ir.Graph, outer: Known, changes: Changes) -> None:
             if elements is None or shape is None or output.dtype is None or not _is_in_use(output):
                 continue
             if all(isinstance(element, int) for element in elements):
-                if is_deterministic(node) and reason_against_constant(output) is None:
+                if is_deterministic(node) and reason_against_constant(output, opsets) is None:
                     array = np.array(elements, dtype=output.dtype.numpy()).reshape(shape)
                     make_constant(output, ir.Tensor(array, dtype=output.dtype, name=output.name))
                     changes.add("known elements")

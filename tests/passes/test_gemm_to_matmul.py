@@ -12,7 +12,8 @@ Weights = Callable[..., str]
 
 
 def _text(weights: Weights, gemm: str, back: str = "{2, -1, 5}", x: str = "2,L,4", y: str = "2,L,5") -> str:
-    return f"""agraph (float[{x}] x) => (float[{y}] y) {weights(w=(4, 5), v=(5, 4), b=(5,), c=(1, 5))[:-1]},
+    constants = weights(w=(4, 5), v=(5, 4), b=(5,), c=(1, 5), d=(6, 1), e=(6, 5))
+    return f"""agraph (float[{x}] x) => (float[{y}] y) {constants[:-1]},
         int64[2] flat = {{-1, 4}}, int64[3] back = {back}
     > {{ r = Reshape(x, flat)  g = {gemm}  y = Reshape(g, back) }}"""
 
@@ -42,6 +43,8 @@ def test_flattened(weights: Weights, gemm: str, ops: list[str], shape: tuple[str
             ("{3, -1, 5}", "2,3,4", "3,2,5"),
             "the result has other dimensions than what was flattened",
         ),
+        ("Gemm(r, w, d)", ("{2, -1, 5}", "2,3,4", "2,3,5"), "the bias differs from row to row"),
+        ("Gemm(r, w, e)", ("{2, -1, 5}", "2,3,4", "2,3,5"), "the bias differs from row to row"),
         ("Gemm(r, w)", ("{2, -1, 5}", "2,3,2,2", "2,3,5"), "what is flattened are no rows of known length"),
     ],
 )

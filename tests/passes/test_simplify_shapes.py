@@ -444,3 +444,19 @@ def test_targets_of_an_expand(data: Any, result: Any, target: list[int]) -> None
 def test_targets_of_an_expand_that_are_not_known(data: Any, result: Any) -> None:
     before = None if data is None else ir.Shape(data)
     assert isinstance(_expand_target(before, ir.Shape(result), None), str)
+
+
+@pytest.mark.parametrize("opset", [8, 9])
+def test_a_body_returns_no_constant_of_integers_before_opset_9(opset: int) -> None:
+    run = run_pass(
+        """
+        g (float[2,3] x, bool c) => (int64 s) {
+            s = If (c) <then_branch = t () => (int64 a) { a = Size (x) },
+                        else_branch = e () => (int64 b) { d = Shape (x) b = ReduceSum <keepdims = 0> (d) }>
+        }
+        """,
+        "simplify-shapes",
+        opset=opset,
+    )
+    branch = run.node("If").attributes["then_branch"].as_graph()
+    assert [node.op_type for node in branch] == ["Size" if opset < 9 else "Constant"]
