@@ -71,8 +71,8 @@ def _kind(node: ir.Node) -> Kind:
 
 def _times(model: ir.Model) -> dict[Kind, Times]:
     """How often each kind draws for an output, at least and at most."""
-    surely = _reached(model.graph, by_value=True)
-    maybe = _reached(model.graph, by_value=False)
+    surely = _reached(model, by_value=True)
+    maybe = _reached(model, by_value=False)
     found: dict[Kind, Times] = defaultdict(lambda: (0, 0))
 
     def add(node: ir.Node, times: Times) -> None:
@@ -110,15 +110,15 @@ def _bodies(node: ir.Node) -> Iterator[tuple[ir.Graph, bool]]:
         yield graph, False
 
 
-def _reached(graph: ir.Graph, *, by_value: bool) -> set[ir.Value]:
+def _reached(model: ir.Model, *, by_value: bool) -> set[ir.Value]:
     """Values that the outputs depend on.
 
     Args:
-        graph: The main graph.
-        by_value: Leave out what matters by its shape alone, or only through loops.
+        model: Where they are looked for.
+        by_value: Leave out what matters by its shape alone, or only through loops and functions.
     """
     reached: set[ir.Value] = set()
-    waiting = list(graph.outputs)
+    waiting = list(model.graph.outputs)
     while waiting:
         value = waiting.pop()
         if value in reached:
@@ -127,6 +127,9 @@ def _reached(graph: ir.Graph, *, by_value: bool) -> set[ir.Value]:
         node = value.producer()
         if node is None:
             continue
+        function = model.functions.get(node.op_identifier())
+        if function is not None and not by_value:
+            waiting.extend(iter(function.outputs))
         bodies = list(_bodies(node))
         if bodies and not (node.op_type == "If" and not node.domain):
             if by_value:

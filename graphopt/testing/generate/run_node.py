@@ -73,7 +73,7 @@ def run_node(
     for name in node.output:
         if name:
             graph.output.add(name=name)
-    types = _types(proto)
+    types, shapes = _inferred(proto)
     feed = {each.name: each.content for each in operands if not each.constant}
     by_reference = False
     runnable: Loaded | Evaluated
@@ -84,13 +84,18 @@ def run_node(
             raise
         runnable, by_reference = Evaluated(proto), True
     contents = runnable.run(feed)
+    for name, shape in shapes.items():
+        _hold_shape(contents[name], shape)
     if steady:
         _hold_steady(runnable, operands, feed, contents)
     return Outcome(contents, types, by_reference)
 
 
-def _types(proto: onnx.ModelProto) -> dict[str, str]:
-    """Types of the outputs; onnxruntime trusts what inference rules out, and may end the process on it."""
+def _inferred(proto: onnx.ModelProto) -> tuple[dict[str, str], dict[str, list[int | None]]]:
+    """Types of the outputs, and shapes of those that are tensors of known rank.
+
+    onnxruntime trusts what inference rules out, and may end the process on it.
+    """
     try:
         inferred = onnx.shape_inference.infer_shapes(proto, check_type=True, strict_mode=True)
     except (onnx.shape_inference.InferenceError, ValueError) as error:
@@ -98,7 +103,23 @@ def _types(proto: onnx.ModelProto) -> dict[str, str]:
     types = {output.name: spelled(output.type) for output in inferred.graph.output}
     if not all(types.values()):
         raise ExecutionError("the type of an output is not known")
-    return types
+    shapes = {
+        output.name: [
+            each.dim_value if each.HasField("dim_value") else None
+            for each in output.type.tensor_type.shape.dim
+        ]
+        for output in inferred.graph.output
+        if output.type.HasField("tensor_type") and output.type.tensor_type.HasField("shape")
+    }
+    return types, shapes
+
+
+def _hold_shape(content: Content, shape: Sequence[int | None]) -> None:
+    """Refuse results of another shape than the standard has it, such as onnxruntime's sums over nothing."""
+    for each in _tensors(content):
+        sizes = zip(each.shape, shape, strict=False)
+        if each.ndim != len(shape) or any(known not in (None, size) for size, known in sizes):
+            raise ExecutionError("the result has another shape than the standard has it")
 
 
 def _hold_steady(

@@ -113,3 +113,11 @@ def test_functions_are_looked_into() -> None:
         <domain: "f", opset_import: ["" : 18]> noise (a) => (b) { r = RandomNormalLike(a) b = Add(a, r) }"""
     model = ir.from_onnx_text(text)
     assert check_pass("inline", model).changes
+
+
+def test_a_function_may_draw_as_often_as_it_is_called() -> None:
+    text = """<ir_version: 9, opset_import: ["" : 18, "f" : 1]>
+        g (float[4] x) => (float[4] y) <bool t = {1}> { y = f.noise(x, t) }
+        <domain: "f", opset_import: ["" : 18]> noise (a, c) => (b) { b = Dropout(a, "", c) }"""
+    inlined = "g (float[4] x) => (float[4] y) <bool t = {1}> { y = Dropout(x, , t) }"
+    assert different_draws(ir.from_onnx_text(text), parse_model(inlined), ()) == ""

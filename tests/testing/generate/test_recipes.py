@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+import onnx
 import onnx.defs
 import onnx_ir as ir
 import pytest
@@ -12,7 +14,9 @@ from graphopt.errors import ExecutionError
 from graphopt.execute.support import runs_operator
 from graphopt.testing.generate import OPSETS, Seeded, Spec, Unfit, arrays
 from graphopt.testing.generate.builder import Builder
+from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.recipe import RECIPES, Recipe
+from graphopt.testing.generate.run_node import run_node
 
 TRIES = 25
 """Seeds until a recipe must have made a node; some operators take few types of those at hand."""
@@ -60,3 +64,16 @@ def makes(recipe: Recipe, op_type: str, opset: int, seed: int) -> bool:
 def test_recipe_makes_nodes(recipe: Recipe, op_type: str) -> None:
     for opset in opsets(recipe, op_type):
         assert any(makes(recipe, op_type, opset, seed) for seed in range(TRIES)), f"none at opset {opset}"
+
+
+def test_a_result_of_another_shape_than_the_standard_has_it_is_refused() -> None:
+    """onnxruntime sums over nothing without reducing the shape."""
+    axes = Known("axes", np.array([-1]), constant=True)
+    for size in (3, 0):
+        operands = [Known("x", np.ones((2, size), np.float32)), axes]
+        node = onnx.helper.make_node("ReduceSum", ["x", "axes"], ["y"])
+        if size:
+            assert run_node(node, operands, opset=18, ir_version=9).contents["y"].shape == (2, 1)
+        else:
+            with pytest.raises(ExecutionError, match="another shape"):
+                run_node(node, operands, opset=18, ir_version=9)
