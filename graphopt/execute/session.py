@@ -328,13 +328,12 @@ def _reference_evaluator(
     model: ir.Model, extra_outputs: Sequence[str], cause: ExecutionError, budget: Budget | None
 ) -> Any:
     """What runs a model that onnxruntime does not load; of several nodes, each where it can."""
-    from onnx.reference import ReferenceEvaluator
-
     from graphopt.execute.mixed import MixedEvaluator
+    from graphopt.execute.reference import reference_evaluator
 
     try:
         proto = light_proto(model, extra_outputs=extra_outputs, inline=True).proto
-        return ReferenceEvaluator(proto) if len(proto.graph.node) <= 1 else MixedEvaluator(proto, budget)
+        return reference_evaluator(proto) if len(proto.graph.node) <= 1 else MixedEvaluator(proto, budget)
     except Exception as error:
         raise ExecutionError(
             f"{cause.message}; the ONNX reference evaluator could not load it either: {_first_line(error)}",
