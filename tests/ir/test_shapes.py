@@ -244,6 +244,22 @@ def test_unique_along_an_axis_keeps_the_rank() -> None:
     assert shape is not None and len(shape) == 2 and str(shape[0]) == "N" and shape[1] != 5
 
 
+@pytest.mark.parametrize("product", ["QLinearMatMul", "QLinearConv"])
+def test_a_quantized_product_is_of_the_type_of_its_zero_point(product: str) -> None:
+    """Inside of a function that is not known, as it is not said of what type its inputs are."""
+    model = ir.from_onnx_text(
+        f"""<ir_version: 8, opset_import: ["" : 12, "f" : 1]>
+        g (int8[1,1,4,4] x) => (int8[1,1,4,4] y) <float s = {{1.0}}, int8 z = {{0}}, int8[1,1,4,4] w> {{
+            y = f.part(x, s, z, w)
+        }}
+        <domain: "f", opset_import: ["" : 12]> part (x, s, z, w) => (y) {{
+            v = {product}(x, s, z, w, s, z, s, z)  y = Identity(v)
+        }}"""
+    )
+    infer_shapes(model)
+    assert all(node.outputs[0].type is None for function in model.functions.values() for node in function)
+
+
 @pytest.mark.parametrize(
     ("nodes", "rank"),
     [

@@ -30,6 +30,7 @@ from graphopt.ir.inference.types import infer_types
 from graphopt.ir.inference.unknown import (
     correct_compress,
     correct_non_zero,
+    correct_quantized,
     correct_reduction,
     correct_split,
     correct_unique,
@@ -90,9 +91,10 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "ConstantOfShape": correct_filling,
     **dict.fromkeys(REDUCTIONS, correct_reduction),
     **dict.fromkeys(
-        ("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool", "QLinearConv"),
+        ("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool"),
         correct_window,
     ),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), correct_quantized),
     "Split": correct_split,
     "Compress": correct_compress,
     "NonZero": correct_non_zero,

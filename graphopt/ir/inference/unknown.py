@@ -12,6 +12,8 @@ from graphopt.ir.inference.context import Context, tensor_of
 
 OPSET_OF_NO_PADDING_ALONE = 22
 """From here on a pool has no windows that start behind the end."""
+QUANTIZED_LIKE = 7
+"""Input of QLinearConv and QLinearMatMul that is the zero point of the output."""
 
 
 def unknown(context: Context, value: ir.Value | None) -> bool:
@@ -82,6 +84,15 @@ def _has_window_of_padding(context: Context, node: ir.Node) -> bool:
         if steps * stride >= length + begin:
             return True
     return False
+
+
+def correct_quantized(context: Context, node: ir.Node) -> None:
+    """A result is of the type of its zero point, which is not known inside of functions."""
+    zero_point = node.inputs[QUANTIZED_LIKE] if len(node.inputs) > QUANTIZED_LIKE else None
+    if zero_point is not None and zero_point.dtype is None:
+        node.outputs[0].type = None
+    if node.op_type == "QLinearConv":
+        correct_window(context, node)
 
 
 def correct_compress(context: Context, node: ir.Node) -> None:
