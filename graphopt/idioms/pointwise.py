@@ -21,10 +21,11 @@ Vector = npt.NDArray[np.float64]
 Parameters = Mapping[str, float]
 
 TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 1e-6, "float64": 2e-8}
-"""Largest difference by type, relative to the function's value or to `SHARE` of the probe, whichever is
-larger: what rounding its constants to the type explains."""
-SHARE = 0.05
-"""Share of a probe that differences are measured against where the function's value is smaller."""
+"""Largest relative difference by type, of the function's value and of the probe: what rounding its constants
+to the type explains. Where the function is flat at 0, that is nothing: a region with a small slope or a least
+value there is another function, which keeps a logarithm or a division behind it finite."""
+EVALUATION_NOISE = 1e-15
+"""What evaluating in float64 rounds, relative to the probe: terms of its size may cancel."""
 LIKENESS = 0.6
 """Share of moderate probes that must agree for a region to be called nearly an idiom."""
 LARGEST = {"float16": 6e4, "float32": 1e30, "float64": 1e30, "bfloat16": 1e30}
@@ -207,8 +208,14 @@ def _compare(idiom: Pointwise, x: Vector, results: Vector, tolerance: float) -> 
     comparable = np.isfinite(results) & np.isfinite(expected)
     if np.count_nonzero(comparable) < 0.6 * len(x):
         return None
-    least = abs(scale) * np.maximum(SHARE * np.abs(x), idiom.floor)
-    size = np.maximum(np.abs(expected), least)
+    moved = [
+        np.abs(np.asarray(idiom.reference(x * factor, parameters), dtype=np.float64) - reference)
+        for factor in (1.0 - tolerance, 1.0 + tolerance)
+    ]
+    shift = np.maximum(*moved)
+    shift[~np.isfinite(shift)] = 0.0
+    size = np.maximum(np.abs(reference) + shift / tolerance, idiom.floor)
+    size = abs(scale) * (size + EVALUATION_NOISE / tolerance * np.abs(x))
     difference = np.abs(results - expected)
     relative = np.where(comparable, difference / np.maximum(size, 1e-300), 0.0)
     if relative.max() <= tolerance:
@@ -262,7 +269,7 @@ def _solve_hard_sigmoid(at: At) -> Parameters | None:
 
 def _short(value: float) -> float:
     """The value without the noise that a difference quotient leaves behind."""
-    return round(value, 10)
+    return float(f"{value:.10g}")
 
 
 def _solve_swish(at: At) -> Parameters | None:

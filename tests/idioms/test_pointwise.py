@@ -73,6 +73,32 @@ def test_what_is_zero_must_stay_zero() -> None:
     assert outcome.idiom.name == "Clip"
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_slope_beside_zero_is_no_rounding(dtype: str) -> None:
+    slope = {"float16": 1e-4, "float32": 4e-8, "float64": 8e-10}[dtype]
+    outcome = told(lambda x: np.where(x < 0, slope * x, x), dtype)
+    assert isinstance(outcome, Found)
+    assert outcome.idiom.name == "LeakyRelu"
+    assert outcome.parameters["alpha"] == pytest.approx(slope, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: np.clip(x / 6 + 0.5, 1e-7, 1),
+        lambda x: np.clip(1 / (1 + np.exp(-x)), 1e-7, 1),
+        lambda x: 1 / (1 + np.exp(-x)) + 1e-7,
+        lambda x: np.logaddexp(0, x) + 1e-7,
+        lambda x: np.abs(x) + 1e-7,
+    ],
+)
+def test_what_keeps_a_value_from_zero_is_no_rounding(
+    function: Callable[[Vector], Vector], dtype: str
+) -> None:
+    assert not isinstance(told(function, dtype), Found)
+
+
 def test_wider_types_are_held_to_more_digits() -> None:
     function = lambda x: x / (1 + np.exp(-x)) * np.where(x > 2, 1 + 3e-7, 1.0)  # noqa: E731
     assert isinstance(told(function), Found)

@@ -510,6 +510,19 @@ def test_a_bound_that_keeps_a_value_from_zero_is_no_relu() -> None:
     assert run.hits == {"Clip": 1}
 
 
+def test_a_bound_that_keeps_a_logarithm_finite_stays() -> None:
+    text = """g (float[3] x) => (float[3] y) <float low = {1e-7}, float high = {1}> {
+        s = HardSigmoid(x) c = Clip(s, low, high) y = Log(c) }"""
+    run = run_pass(text, "fuse-activation", inputs=[{"x": np.array([-10, 0, 10], np.float32)}])
+    assert run.ops == ["HardSigmoid", "Clip", "Log"]
+
+
+def test_half_floats_keep_a_small_slope() -> None:
+    text = "g (float16[3] x) => (float16[3] y) { l = LeakyRelu(x) y = LeakyRelu(l) }"
+    run = run_pass(text, "fuse-activation", inputs=[{"x": np.array([-50, 0, 50], np.float16)}])
+    assert run.hits == {"LeakyRelu": 1}
+
+
 def test_values_used_elsewhere_stay_beside_it() -> None:
     text = """g (float[2,3] x) => (float[2,3] y, float[2,3] s)
         <float three = {3}, float zero = {0}, float six = {6}> {
