@@ -22,7 +22,7 @@ import onnx_ir as ir
 from backend_cases import NEWEST_OPSET, OLDEST_OPSET, Case, expected_outputs, feed_of, load_cases
 
 from graphopt.errors import ExecutionError
-from graphopt.execute import Session, compare, runs_operator
+from graphopt.execute import Session, compare, runs_node
 from graphopt.ir import infer_shapes, nodes, verify
 from graphopt.ir.opsets import OpsetError, raise_opset
 from graphopt.ir.opsets.steps import difference, steps
@@ -65,7 +65,7 @@ def run_case(case: Case) -> Iterator[tuple[int, int, Outcome]]:
 
 def _raised(model: ir.Model, target: int, feed: Any, expected: Any) -> Outcome:
     try:
-        raise_opset(model, target, runs_operator)
+        raise_opset(model, target, runs_node)
     except OpsetError as error:
         return Outcome("refused", error.message)
     try:

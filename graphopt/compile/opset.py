@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
-from graphopt.execute import runs_operator
+from graphopt.execute import runs_node
 from graphopt.io import to_proto
 from graphopt.ir import infer_shapes
 from graphopt.ir import opset as current_opset
@@ -68,7 +68,7 @@ def _raised(model: ir.Model, version: int) -> ir.Model:
     Inline()(raised)
     infer_shapes(raised)
     try:
-        raise_opset(raised, version, runs_operator)
+        raise_opset(raised, version, runs_node)
     except OpsetError as error:
         raise UsageError(error.message, hint="--opset keep leaves it as it is") from error
     return raised

@@ -11,7 +11,7 @@ from graphopt.execute.compare import OutputDifference, Tolerance, compare, defau
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.limits import Budget, check_budget, left_behind
 from graphopt.execute.session import ModelLike, NodeFailure, Session
-from graphopt.execute.support import runs_operator, runs_opset
+from graphopt.execute.support import runs_node, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
 __all__ = [
@@ -37,6 +37,6 @@ __all__ = [
     "left_behind",
     "load_inputs",
     "make_inputs",
-    "runs_operator",
+    "runs_node",
     "runs_opset",
 ]

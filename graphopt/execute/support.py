@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
@@ -12,22 +13,34 @@ from onnx import helper
 
 from graphopt.errors import ExecutionError
 from graphopt.execute.session import Session
-from graphopt.ir.kernels import kernels
-from graphopt.ir.opsets import oldest_ir_version
+from graphopt.ir.kernels import Type, has_kernel, kernels
+from graphopt.ir.opsets import Draft, oldest_ir_version
+
+_GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
-@functools.cache
 def runs_opset(version: int) -> bool:
     """Whether the installed onnxruntime loads models of an opset and of the IR version that goes with it."""
-    value = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(()))
-    node = ir.Node("", "Identity", [value], name="identity")
-    node.outputs[0].name = "y"
-    graph = ir.Graph([value], node.outputs, nodes=[node], opset_imports={"": version}, name="probe")
-    try:
-        Session(ir.Model(graph, ir_version=oldest_ir_version(version)), fallback=False)
-    except ExecutionError:
-        return False
-    return True
+    return _loads(_alone("Identity", version, [_value("x", ir.DataType.FLOAT)], (), 1))
+
+
+def runs_node(draft: Draft, version: int) -> bool:
+    """Whether the installed onnxruntime runs what a node becomes, of the types it has, at an opset.
+
+    What has no kernel is tried alone: onnxruntime may know it as a function of others, or cast.
+    """
+    inputs = tuple(map(_type, draft.inputs))
+    outputs = tuple(map(_type, draft.node.outputs[: draft.outputs]))
+    if has_kernel(draft.op_type, version, inputs, outputs):
+        return True
+    pairs = list(zip(draft.inputs, inputs, strict=True))
+    attributes = draft.attributes.values()
+    if any(value is not None and dtype is None for value, dtype in pairs) or any(
+        attribute.is_ref() or attribute.type in _GRAPHS for attribute in attributes
+    ):
+        return runs_operator(draft.op_type, version)
+    samples = [None if dtype is None else _value(f"x{index}", dtype) for index, dtype in enumerate(inputs)]
+    return _loads(_alone(draft.op_type, version, samples, attributes, draft.outputs))
 
 
 @functools.cache
@@ -67,3 +80,37 @@ def _operators_within(schema: Any) -> list[str]:
 
 def _definition(op_type: str, version: int) -> int:
     return int(onnx.defs.get_schema(op_type, version, "").since_version)
+
+
+def _type(value: ir.Value | None) -> Type:
+    return value.dtype if value is not None and isinstance(value.type, ir.TensorType) else None
+
+
+def _value(name: str, dtype: ir.DataType) -> ir.Value:
+    return ir.Value(name=name, type=ir.TensorType(dtype))
+
+
+def _alone(
+    op_type: str,
+    version: int,
+    inputs: Sequence[ir.Value | None],
+    attributes: Iterable[ir.Attr],
+    outputs: int,
+) -> bytes:
+    """A model of one node, its inputs of any shape."""
+    node = ir.Node("", op_type, inputs, attributes, num_outputs=outputs, name="node")
+    for index, output in enumerate(node.outputs):
+        output.name = f"y{index}"
+    given = [value for value in inputs if value is not None]
+    graph = ir.Graph(given, node.outputs, nodes=[node], opset_imports={"": version}, name="alone")
+    model = ir.Model(graph, ir_version=oldest_ir_version(version))
+    return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
+
+
+@functools.cache
+def _loads(model: bytes) -> bool:
+    try:
+        Session(ir.from_proto(onnx.ModelProto.FromString(model)), fallback=False)
+    except ExecutionError:
+        return False
+    return True

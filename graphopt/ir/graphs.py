@@ -43,6 +43,18 @@ def nodes(model: ir.Model) -> Iterator[ir.Node]:
         yield from graph
 
 
+def mapped_bodies(model: ir.Model) -> frozenset[int]:
+    """Identities of the bodies of SequenceMaps.
+
+    onnxruntime spells a SequenceMap out, and loads none with a node in it that it has to spell out in turn.
+    """
+    every = list(graphs(model))
+    if len(every) == 1:
+        return frozenset()
+    maps = (node for graph in every for node in graph if node.op_type == "SequenceMap")
+    return frozenset(id(body) for node in maps for body in subgraphs(node))
+
+
 def is_constant_node(node: ir.Node | None) -> bool:
     """Whether `node` is the standard's Constant with a value of its own (not a function's attribute)."""
     return (

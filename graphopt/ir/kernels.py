@@ -8,13 +8,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
 _OPEN_END = (1 << 31) - 1
 """What onnxruntime calls the end of a range of versions that has none."""
+
+Type = ir.DataType | None
+"""An element type, or None where it is unknown."""
 
 _NAMES = {ir.DataType.FLOAT: "float", ir.DataType.DOUBLE: "double"}
 
@@ -52,12 +55,61 @@ def takes_type(op_type: str, version: int, dtype: ir.DataType) -> bool:
     schema: Any = onnx.defs.get_schema(op_type, version)
     if schema.has_function or schema.has_context_dependent_function:
         return True
-    fit = [each for each in serving if each.serves(schema.since_version)]
-    if not fit or not schema.inputs:
+    fit = any(each.serves(schema.since_version) for each in serving)
+    return not fit or has_kernel(op_type, version, (dtype,))
+
+
+@functools.cache
+def has_kernel(op_type: str, version: int, inputs: tuple[Type, ...], outputs: tuple[Type, ...] = ()) -> bool:
+    """Whether there is a kernel for a standard operator of these types, as an opset defines the operator.
+
+    True as well where nothing is known of the operator or of the kernels.
+
+    Args:
+        op_type: The operator.
+        version: Version of the standard operator set.
+        inputs: Element types of its first inputs; None for those that are absent or unknown.
+        outputs: The same of its outputs.
+    """
+    import onnx.defs
+
+    if not kernels() or not onnx.defs.has(op_type, max_inclusive_version=version):
         return True
-    name = f"tensor({_NAMES.get(dtype, dtype.name.lower())})"
-    parameter = schema.inputs[0].type_str
-    return any(parameter not in each.types or name in each.types[parameter] for each in fit)
+    schema: Any = onnx.defs.get_schema(op_type, version)
+    wanted = [*_parameters(schema.inputs, inputs), *_parameters(schema.outputs, outputs)]
+    return any(
+        each.serves(schema.since_version)
+        and all(parameter not in each.types or name in each.types[parameter] for parameter, name in wanted)
+        for each in kernels().get(op_type, ())
+    )
+
+
+def first_type(inputs: Sequence[ir.Value | None]) -> Type:
+    """Element type of the first input; None where there is none or it is unknown."""
+    return inputs[0].dtype if inputs and inputs[0] is not None else None
+
+
+def runs_as_function(op_type: str, version: int, inputs: Sequence[ir.Value | None]) -> bool:
+    """Whether onnxruntime may run a standard operator as the function that the standard says it is.
+
+    It does for want of a kernel for the type of the first input; even for half floats, where it would
+    otherwise add casts.
+    """
+    import onnx.defs
+
+    if not onnx.defs.has(op_type, max_inclusive_version=version):
+        return False
+    schema: Any = onnx.defs.get_schema(op_type, version)
+    is_function = schema.has_function or schema.has_context_dependent_function
+    return bool(is_function) and not has_kernel(op_type, version, (first_type(inputs),))
+
+
+def _parameters(formal: Sequence[Any], actual: Sequence[Type]) -> Iterator[tuple[str, str]]:
+    """Type parameter and name of the type of each operand; the last formal one stands for the rest."""
+    for index, dtype in enumerate(actual):
+        if dtype is not None and formal:
+            parameter = formal[min(index, len(formal) - 1)].type_str
+            yield parameter, f"tensor({_NAMES.get(dtype, dtype.name.lower())})"
 
 
 @functools.cache

@@ -17,8 +17,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir.changes import Changes, Finding
-from graphopt.ir.graphs import Names, graphs
-from graphopt.ir.kernels import takes_type
+from graphopt.ir.graphs import Names, graphs, mapped_bodies
+from graphopt.ir.kernels import first_type, runs_as_function, takes_type
 from graphopt.ir.ops import Operator, facts
 from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
 from graphopt.ir.shapes import infer_node
@@ -207,6 +207,7 @@ class _Engine:
                     entry = (each, pattern, needed_makers(pattern))
                     self._index.setdefault(operator, []).append(entry)
         self._functions = {id(function.graph) for function in model.functions.values()}
+        self._mapped = mapped_bodies(model)
         self._queue: deque[ir.Node] = deque()
         self._queued: set[ir.Node] = set()
         self._refused: dict[tuple[str, ir.Node], str] = {}
@@ -268,6 +269,8 @@ class _Engine:
             replacements = [built] if isinstance(built, ir.Value) else list(built)
             _check_interface(root, replacements, tape)
             _check_types(match, tape, self._model.opset_imports.get("", 0))
+            if id(root.graph) in self._mapped:
+                _check_mapped(tape, self._model.opset_imports.get("", 0))
         except Reject as rejection:
             for node in tape.nodes:
                 _detach(node)
@@ -424,7 +427,7 @@ def _check_types(match: Match, tape: Tape, version: int) -> None:
     if all(value is None or value.dtype in _EVERYWHERE for node in match.nodes for value in node.inputs):
         return
     for node in tape.nodes:
-        dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else None
+        dtype = first_type(node.inputs)
         if node.domain or dtype in _EVERYWHERE or takes_type(node.op_type, version, dtype):
             continue
         if all(_runs(old, version) for old in match.nodes):
@@ -432,8 +435,16 @@ def _check_types(match: Match, tape: Tape, version: int) -> None:
 
 
 def _runs(node: ir.Node, version: int) -> bool:
-    dtype = node.inputs[0].dtype if node.inputs and node.inputs[0] is not None else None
+    dtype = first_type(node.inputs)
     return bool(node.domain) or dtype in _EVERYWHERE or takes_type(node.op_type, version, dtype)
+
+
+def _check_mapped(tape: Tape, version: int) -> None:
+    """Keep what onnxruntime runs as a function out of the body of a SequenceMap, which is one itself."""
+    for node in tape.nodes:
+        if not node.domain and runs_as_function(node.op_type, version, node.inputs):
+            kind = f"{node.op_type} of {first_type(node.inputs)}"
+            raise Reject(f"onnxruntime runs no {kind} in a SequenceMap at opset {version}")
 
 
 def _check_interface(root: ir.Node, replacements: Sequence[ir.Value], tape: Tape) -> None:

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.execute import runs_operator, runs_opset
+from graphopt.execute import runs_node, runs_opset
 from graphopt.ir import WANTED_OPSET_KEY, Changes, opset
 from graphopt.ir.opsets import NEWEST_OPSET, OpsetError, raise_opset
 from graphopt.pipeline import Pass
@@ -34,7 +34,7 @@ class RaiseOpset(Pass):
                 changes.refuse(f"onnxruntime does not run opset {version}")
                 continue
             try:
-                raise_opset(model, version, runs_operator)
+                raise_opset(model, version, runs_node)
             except OpsetError as error:
                 for reason, name in error.refusals:
                     changes.refuse(f"opset {version} is out of reach: {reason}", name)

@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.ir import Changes, graphs, infer_shapes, opset
+from graphopt.ir import Changes, graphs, infer_shapes, opset, subgraphs
 from graphopt.ir.edit import function_graphs, splice, substitute_outputs
-from graphopt.ir.graphs import Names
+from graphopt.ir.graphs import Names, mapped_bodies
+from graphopt.ir.kernels import runs_as_function
 from graphopt.passes.folding._branches import (
     BRANCHES,
     all_ifs,
@@ -53,9 +54,13 @@ class SimplifyControlFlow(Pass):
 
     def _inline_known_branches(self, model: ir.Model, names: Names, changes: Changes) -> None:
         tries = self.max_tries
+        mapped = mapped_bodies(model)
         skipped = function_graphs(model)
         for node in all_ifs(model, skipped):
             if node.graph is None or not _is_attached(node):
+                continue
+            if id(node.graph) in mapped and _holds_functions(node, opset(model)):
+                changes.refuse(_MAPPED, node.name)
                 continue
             condition = known_condition(node)
             if condition is not None:
@@ -81,9 +86,12 @@ class SimplifyControlFlow(Pass):
             for node in graph
             if node.op_type == "Loop" and node.domain == ""
         ]
+        mapped = mapped_bodies(model)
         for node in reversed(loops):  # inner ones first: they are copied with their Loop
             count = trip_count(node)
             reason = None if count is None else self._reason_to_stay(node, count)
+            if reason is None and count is not None and id(node.graph) in mapped:
+                reason = _MAPPED if _holds_functions(node, opset(model)) else None
             if count is not None and reason is None:
                 unroll(model, node, count, names)
                 changes.add("Loop of a known trip count")
@@ -100,6 +108,18 @@ class SimplifyControlFlow(Pass):
         if count == 0 and any(value.uses() or value.is_graph_output() for value in scan_outputs(node)):
             return "it never runs, but an empty stack of its results is used"
         return None
+
+
+_MAPPED = "onnxruntime does not run what it holds right in a SequenceMap"
+
+
+def _holds_functions(node: ir.Node, version: int) -> bool:
+    """Whether bodies of a node hold what onnxruntime runs as a function."""
+    return any(
+        not inner.domain and runs_as_function(inner.op_type, version, inner.inputs)
+        for body in subgraphs(node)
+        for inner in body
+    )
 
 
 def _is_attached(node: ir.Node) -> bool:

@@ -84,3 +84,17 @@ def test_not_where_no_kernel_clips_such_numbers() -> None:
     assert run.ops == ["Max"]
     (reason,) = run.refusals
     assert reason.endswith("onnxruntime has no Clip of DOUBLE at opset 11")
+
+
+def in_a_map(dtype: str, body: str) -> str:
+    return f"""g (seq({dtype}[2]) s) => (seq({dtype}[2]) r) <{dtype} c = {{0}}>
+    {{ r = SequenceMap (s) <body = b ({dtype}[2] x) => ({dtype}[2] y) {{ {body} }}> }}"""
+
+
+def test_nothing_that_is_a_function_within_a_function() -> None:
+    """onnxruntime spells a Relu of half floats out at opset 18, and cannot in what it just spelled out."""
+    run = run_pass(in_a_map("float16", "y = Max (x, c)"), "bounds-to-clip")
+    assert run.ops == ["SequenceMap", "Max"]
+    (reason,) = run.refusals
+    assert reason.endswith("onnxruntime runs no Relu of FLOAT16 in a SequenceMap at opset 18")
+    assert run_pass(in_a_map("float", "y = Max (x, c)"), "bounds-to-clip").ops == ["SequenceMap", "Relu"]

@@ -260,6 +260,20 @@ REFUSED = {
         { y = Resize<coordinate_transformation_mode="tf_half_pixel_for_nn">(x, r, s) }""",
         "",
     ),
+    "Elu: onnxruntime does not run it at opset 22": Case(  # of double it is a function, of opset 18 alone
+        18, "g (double[4] x) => (double[4] y) { y = Elu(x) }", "", new=22
+    ),
+    "HardSigmoid: onnxruntime does not run it at opset 20": Case(
+        18, "g (double[4] x) => (double[4] y) { y = HardSigmoid(x) }", "", new=20
+    ),
+    "Attention: onnxruntime does not run it in a SequenceMap at opset 25": Case(
+        23,
+        """g (seq(float[1,2,3,4]) s) => (seq(float[1,2,3,4]) r)
+        { r = SequenceMap (s) <body = b (float[1,2,3,4] x) => (float[1,2,3,4] y)
+            { y = Attention(x, x, x) }> }""",
+        "",
+        new=25,
+    ),
     "RoiAlign: onnxruntime does not run it at opset 24": Case(
         16,
         """g (float[1,1,6,6] x, float[1,4] r, int64[1] i) => (y) { y = RoiAlign(x, r, i) }""",

@@ -449,3 +449,25 @@ def test_a_loop_returns_something_even_where_it_carries_for_nothing() -> None:
     )
     assert run.hits == {"value carried for nothing": 1}
     assert run.node("Neg").inputs[0] is run.model.graph.inputs[0]
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        """If (yes) <then_branch = t () => (float[2] a) { a = OPERATOR (x) },
+                     else_branch = e () => (float[2] b) { b = Neg (x) }>""",
+        """Loop (once, yes, x) <body = l (int64 i, bool c, float[2] u) => (bool d, float[2] v)
+                     { d = Identity (c)  v = OPERATOR (u) }>""",
+    ],
+)
+@pytest.mark.parametrize(("operator", "stays"), [("HardSwish", True), ("Relu", False)])
+def test_what_onnxruntime_spells_out_stays_a_body_away_from_a_sequence_map(
+    holder: str, operator: str, stays: bool
+) -> None:
+    """onnxruntime spells a SequenceMap out, and then no more of the nodes right in its body."""
+    text = f"""g (seq(float[2]) s) => (seq(float[2]) r) <bool yes = {{1}}, int64 once = {{1}}>
+    {{ r = SequenceMap (s) <body = m (float[2] x) => (float[2] y)
+        {{ y = {holder.replace("OPERATOR", operator)} }}> }}"""
+    run = run_pass(text, "simplify-control-flow")
+    assert (run.ops[1] == holder.partition(" ")[0]) is stays
+    assert len(run.refusals) == stays

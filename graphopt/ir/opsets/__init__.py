@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphopt.ir.opsets.draft import Draft
 from graphopt.ir.opsets.raising import OpsetError, raise_opset
 from graphopt.ir.opsets.versions import (
     NEWEST_IR_VERSION,
@@ -14,6 +15,7 @@ __all__ = [
     "NEWEST_IR_VERSION",
     "NEWEST_OPSET",
     "OLDEST_OPSET",
+    "Draft",
     "OpsetError",
     "oldest_ir_version",
     "raise_opset",

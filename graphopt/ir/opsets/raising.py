@@ -12,7 +12,8 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError
-from graphopt.ir.graphs import Names, graphs
+from graphopt.ir.graphs import Names, graphs, mapped_bodies
+from graphopt.ir.kernels import runs_as_function
 from graphopt.ir.opsets.adapters import ADAPTERS
 from graphopt.ir.opsets.draft import CannotRaise, Constants, Draft, Planned
 from graphopt.ir.opsets.steps import difference, steps
@@ -20,8 +21,8 @@ from graphopt.ir.opsets.versions import oldest_ir_version
 from graphopt.ir.rewrite import PROVENANCE_KEY
 from graphopt.ir.shapes import infer_node
 
-Runs = Callable[[str, int], bool]
-"""Whether a runtime has an operator as an opset defines it."""
+Runs = Callable[[Draft, int], bool]
+"""Whether a runtime runs what a node becomes, as an opset defines it."""
 
 
 class OpsetError(GraphoptError):
@@ -38,13 +39,13 @@ class OpsetError(GraphoptError):
         self.refusals = refusals
 
 
-def raise_opset(model: ir.Model, version: int, runs: Runs = lambda op_type, version: True) -> None:
+def raise_opset(model: ir.Model, version: int, runs: Runs = lambda draft, version: True) -> None:
     """Raise a model to opset `version`, and its IR version to the one that goes with it.
 
     Args:
         model: Changed in place; shapes already known stay.
         version: At least the model's.
-        runs: Asked for each operator, so that none is raised to where it no longer runs.
+        runs: Asked for each node, so that none is raised to where it no longer runs.
 
     Raises:
         OpsetError: Nodes cannot be raised; nothing was changed.
@@ -70,30 +71,37 @@ def _drafts(
 ) -> tuple[list[Draft], list[tuple[str, str]]]:
     """What the nodes that change become, and what stands in the way."""
 
-    @functools.cache
-    def lost(op_type: str) -> bool:
-        return not runs(op_type, new) and runs(op_type, old)
-
     drafts = []
     refusals = [
         ("the function is not inlined", function.name)
         for function in model.functions.values()
         if function.opset_imports.get("", new) != new
     ]
+    mapped = mapped_bodies(model)
     for graph in () if refusals else graphs(model):
         for node in graph:
-            if node.domain or not (_concerned(node.op_type, old, new) or lost(node.op_type)):
+            if node.domain:
                 continue
             draft = Draft(node, new, constants)
+            concerned = _concerned(node.op_type, old, new)
             try:
-                _raise_node(draft, old)
-                if lost(draft.op_type):
+                if concerned:
+                    _raise_node(draft, old)
+                before = Draft(node, old, constants)
+                if not runs(draft, new) and runs(before, old):
                     raise CannotRaise(f"onnxruntime does not run it at opset {new}")
+                if id(graph) in mapped and _as_function(draft, new) and not _as_function(before, old):
+                    raise CannotRaise(f"onnxruntime does not run it in a SequenceMap at opset {new}")
             except CannotRaise as reason:
                 refusals.append((f"{draft.op_type}: {reason}", node.name or node.outputs[0].name or ""))
                 continue
-            drafts.append(draft)
+            if concerned:
+                drafts.append(draft)
     return drafts, refusals
+
+
+def _as_function(draft: Draft, version: int) -> bool:
+    return runs_as_function(draft.op_type, version, draft.inputs)
 
 
 _FROM_ONNXRUNTIME = {"LayerNormalization", "SimplifiedLayerNormalization"}
