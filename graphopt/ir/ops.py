@@ -19,6 +19,10 @@ KNOWN_DOMAINS = frozenset({"", "ai.onnx.ml"})
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 """The operators of the standard domain that hold graphs."""
 
+FIRST_OPSET_COUNTING_BACK = 11
+"""From here on the standard counts axes from the end too. Before, runtimes take negative axes, and
+onnx.checker infers other shapes of some operators than they compute."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OpFacts:

@@ -1,7 +1,8 @@
 """Merge chains of Reshape, Flatten, Squeeze and Unsqueeze into one of them, or none, or into a reduction.
 
 The elements stay in order, so only the last shape counts. It is kept as it is written where that can be, and
-else worked out from shape inference, with 0 and -1 for sizes that are not known.
+else worked out from shape inference, with 0 and -1 for sizes that are not known. Axes that an old opset does
+not count from the end are counted from the front first, since their shapes are not inferred.
 """
 
 from __future__ import annotations
@@ -12,8 +13,20 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Reject, Rule, Tape, attribute_int, constant, op, rest, rule, same_shape, var
-from graphopt.ir.ops import REDUCTIONS
+from graphopt.ir import (
+    Reject,
+    Rule,
+    Tape,
+    attribute_int,
+    attribute_ints,
+    constant,
+    op,
+    rest,
+    rule,
+    same_shape,
+    var,
+)
+from graphopt.ir.ops import FIRST_OPSET_COUNTING_BACK, REDUCTIONS
 from graphopt.passes.chains._views import reshaped
 from graphopt.passes.operands import (
     keeps_shape,
@@ -50,6 +63,16 @@ def squeeze_of_squeeze(tape: Tape, x: ir.Value, inner: ir.Node, outer: ir.Node) 
         free = [axis for axis in range(rank_after) if axis not in second]
         axes = second + [free[axis] for axis in normalized_axes(first, len(free))]
     return with_axes(tape, outer.op_type, x, sorted(axes))
+
+
+@rule(op(("Squeeze", "Unsqueeze"), var("x"), name="node"))
+def axes_from_the_front(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+    """Axes counted from the end, in an opset that does not have it so  ->  the same from the front."""
+    axes = attribute_ints(node, "axes") or []
+    if tape.opset >= FIRST_OPSET_COUNTING_BACK or min(axes, default=0) >= 0:
+        raise Reject("")
+    rank_counted = known_rank(x) + (len(axes) if node.op_type == "Unsqueeze" else 0)
+    return with_axes(tape, node.op_type, x, sorted(normalized_axes(axes, rank_counted)))
 
 
 @rule(op(VIEWS, op(VIEWS, var("x"), rest("_"), shared=True, name="inner"), rest("__"), name="outer"))
@@ -92,6 +115,7 @@ class MergeReshapes(RewritePass):
     name: ClassVar[str] = "merge-reshapes"
     exact: ClassVar[bool] = True
     rules: ClassVar[tuple[Rule, ...]] = (
+        axes_from_the_front,
         squeeze_of_squeeze,
         view_of_view,
         view_of_reduction,

@@ -334,3 +334,14 @@ def test_a_type_follows_from_the_schema_where_a_rule_gives_up() -> None:
     model.graph.outputs[0].type = None
     infer_shapes(model)
     assert model.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
+@pytest.mark.parametrize(("opset", "known"), [(9, False), (11, True)])
+@pytest.mark.parametrize("op_type", ["Squeeze", "Unsqueeze"])
+def test_axes_from_the_end_tell_nothing_where_the_standard_has_none(
+    op_type: str, opset: int, known: bool
+) -> None:
+    model = parse_model(f"g (float[2,1] x) => (y) {{ y = {op_type} <axes = [-1]> (x) }}", opset=opset)
+    infer_shapes(model)
+    assert (model.graph.outputs[0].shape is not None) == known
+    assert model.graph.outputs[0].dtype == ir.DataType.FLOAT

@@ -114,3 +114,22 @@ def test_a_squeeze_of_no_axes_squeezes_all(first: str) -> None:
         inputs=[{"x": np.ones((1, 1, 1, 3), np.float32)}],
         full_check=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("node", "dims", "axes", "rank"),
+    [
+        ("Unsqueeze<axes = [-2, -4]>", "2,1", [0, 2], 4),
+        ("Unsqueeze<axes = [-1]>", "2,1", [2], 3),
+        ("Squeeze<axes = [-1]>", "2,1", [1], 1),
+    ],
+)
+def test_axes_are_counted_from_the_front_where_the_opset_knows_no_other(
+    node: str, dims: str, axes: list[int], rank: int
+) -> None:
+    names = ", ".join("ABCD"[:rank])
+    text = f"""<ir_version: 8, opset_import: ["" : 9]>
+        g (float[{dims}] x) => (float[{names}] y) {{ a = {node}(x) y = Neg(a) }}"""
+    found = run_pass(text, "merge-reshapes")
+    assert found.hits == {"axes-from-the-front": 1}
+    assert list(found.model.graph.node(0).attributes["axes"].as_ints()) == axes

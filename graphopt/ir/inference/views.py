@@ -10,6 +10,7 @@ import math
 import re
 
 import onnx_ir as ir
+from onnx_shape_inference import SYM_DATA_KEY
 
 from graphopt.ir.dims import Dim, MemoizedDim, same_dim
 from graphopt.ir.graphs import attribute_ints, ints, static_shape
@@ -17,6 +18,7 @@ from graphopt.ir.inference.broadcasting import broadcast
 from graphopt.ir.inference.context import MAX_ELEMENTS, Context
 from graphopt.ir.inference.elements import remember_filling
 from graphopt.ir.inference.unknown import new_dims, unknown
+from graphopt.ir.ops import FIRST_OPSET_COUNTING_BACK
 from graphopt.ir.slices import slice_range
 
 _PRODUCT = re.compile(r"\w+(\*\w+)*")
@@ -205,8 +207,20 @@ def _slices_from_the_start(node: ir.Node) -> bool:
     return starts is not None and steps is not None and not any(starts) and set(steps) <= {1}
 
 
+def correct_unsqueeze(context: Context, node: ir.Node) -> None:
+    """Before opset 11 the standard counts axes from the front alone.
+
+    onnxruntime computes with axes counted from the end, yet like onnx.checker expects another shape: the
+    right one would contradict them.
+    """
+    if context.opset < FIRST_OPSET_COUNTING_BACK and min(attribute_ints(node, "axes") or [0]) < 0:
+        node.outputs[0].shape = None
+        node.outputs[0].metadata_props.pop(SYM_DATA_KEY, None)
+
+
 def correct_squeeze(context: Context, node: ir.Node) -> None:
     """Without known axes, each named dimension might be 1 and go; no axes are all axes to onnxruntime."""
+    correct_unsqueeze(context, node)
     axes = node.inputs[1] if len(node.inputs) > 1 else None
     if attribute_ints(node, "axes") or ints(axes):
         return

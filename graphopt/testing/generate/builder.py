@@ -16,6 +16,7 @@ import onnx_ir as ir
 from onnx import helper
 
 from graphopt.errors import ExecutionError
+from graphopt.ir.ops import FIRST_OPSET_COUNTING_BACK
 from graphopt.testing.generate import arrays
 from graphopt.testing.generate.choices import Choices
 from graphopt.testing.generate.guards import draws, refusal
@@ -26,7 +27,6 @@ from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.run_node import run_node
 from graphopt.testing.generate.spec import Spec
 
-FIRST_OPSET_COUNTING_BACK = 11
 MAX_ELEMENTS = 20_000
 MAX_RANK = 6
 MAX_MAGNITUDE = 1e4
@@ -175,10 +175,7 @@ class Builder:
         return known
 
     def counts_back(self, probability: float) -> bool:
-        """Whether to count axes from the end, with that probability where the opset has it so.
-
-        Before opset 11, runtimes take negative axes too, and onnx.checker counts otherwise than they.
-        """
+        """Whether to count axes from the end, with that probability where the opset has it so."""
         return self.opset >= FIRST_OPSET_COUNTING_BACK and self.choices.chance(probability)
 
     # Constants.
