@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Reject, Rule, Tape, constant, facts, op, rest, rule
@@ -17,6 +18,9 @@ from graphopt.pipeline import RewritePass
 
 INITIAL_STATES = (5, 6)
 """The inputs initial_h and, of LSTM alone, initial_c."""
+
+RECURRENCE = 2
+"""The input R, by which the state is multiplied."""
 
 LARGEST_STATE_ELEMENTS = 1 << 20
 DEEPEST_CHAIN = 32
@@ -29,6 +33,9 @@ def drop_zero_state(tape: Tape, node: ir.Node, inputs: tuple[ir.Value | None, ..
     zero = [index for index in states if _is_zero(inputs[index])]
     if not zero:
         raise Reject("an initial state is not known to be zero" if states else "")
+    recurrence = constant(inputs[RECURRENCE])
+    if recurrence is not None and not np.isfinite(recurrence).all():
+        raise Reject("zero states count: they are multiplied by weights that are not finite")
     kept = [None if index in zero else value for index, value in enumerate(inputs)]
     while kept[-1] is None:
         kept.pop()

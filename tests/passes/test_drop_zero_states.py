@@ -71,3 +71,15 @@ def test_absent_states_need_no_word() -> None:
     )
     assert run.changes == 0
     assert run.refusals == {}
+
+
+@pytest.mark.parametrize("weight", ["inf", "nan", "1.0"])
+def test_states_that_meet_infinite_weights_stay(weight: str) -> None:
+    """Zero times infinity is no number, and without a state nothing is multiplied."""
+    run = run_pass(
+        f"""g (float[2,1,1] x) => (float[2,1,1,1] y)
+        <float[1,1,1] w = {{1.0}}, float[1,1,1] r = {{{weight}}}, float[1,1,1] h = {{0.0}}> {{
+            y = RNN<hidden_size = 1>(x, w, r, , , h) }}""",
+        "drop-zero-states",
+    )
+    assert run.changes == (weight == "1.0")
