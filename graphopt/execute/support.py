@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import onnx
@@ -19,9 +19,30 @@ from graphopt.ir.opsets import Draft, oldest_ir_version
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Probe:
+    """A node alone, its inputs of any shape.
+
+    Attributes:
+        op_type: Its operator.
+        version: Opset that defines it.
+        inputs: Element types of its inputs; None for absent ones.
+        outputs: How many outputs it has.
+        attributes: Its attributes, told apart by `written`.
+        written: Their names and values.
+    """
+
+    op_type: str
+    version: int
+    inputs: tuple[Type, ...]
+    outputs: int = 1
+    attributes: tuple[ir.Attr, ...] = dataclasses.field(default=(), compare=False)
+    written: str = ""
+
+
 def runs_opset(version: int) -> bool:
     """Whether the installed onnxruntime loads models of an opset and of the IR version that goes with it."""
-    return _loads(_alone("Identity", version, [_value("x", ir.DataType.FLOAT)], (), 1))
+    return _loads(_Probe("Identity", version, (ir.DataType.FLOAT,)))
 
 
 def runs_node(draft: Draft, version: int) -> bool:
@@ -33,14 +54,12 @@ def runs_node(draft: Draft, version: int) -> bool:
     outputs = tuple(map(_type, draft.node.outputs[: draft.outputs]))
     if has_kernel(draft.op_type, version, inputs, outputs):
         return True
-    pairs = list(zip(draft.inputs, inputs, strict=True))
-    attributes = draft.attributes.values()
-    if any(value is not None and dtype is None for value, dtype in pairs) or any(
-        attribute.is_ref() or attribute.type in _GRAPHS for attribute in attributes
-    ):
+    unknown = [value for value, dtype in zip(draft.inputs, inputs, strict=True) if value and not dtype]
+    attributes = tuple(draft.attributes.values())
+    if unknown or any(attribute.is_ref() or attribute.type in _GRAPHS for attribute in attributes):
         return runs_operator(draft.op_type, version)
-    samples = [None if dtype is None else _value(f"x{index}", dtype) for index, dtype in enumerate(inputs)]
-    return _loads(_alone(draft.op_type, version, samples, attributes, draft.outputs))
+    written = "; ".join(f"{attribute.name}: {attribute.value!r}" for attribute in attributes)
+    return _loads(_Probe(draft.op_type, version, inputs, draft.outputs, attributes, written))
 
 
 @functools.cache
@@ -86,31 +105,19 @@ def _type(value: ir.Value | None) -> Type:
     return value.dtype if value is not None and isinstance(value.type, ir.TensorType) else None
 
 
-def _value(name: str, dtype: ir.DataType) -> ir.Value:
-    return ir.Value(name=name, type=ir.TensorType(dtype))
-
-
-def _alone(
-    op_type: str,
-    version: int,
-    inputs: Sequence[ir.Value | None],
-    attributes: Iterable[ir.Attr],
-    outputs: int,
-) -> bytes:
-    """A model of one node, its inputs of any shape."""
-    node = ir.Node("", op_type, inputs, attributes, num_outputs=outputs, name="node")
+@functools.cache
+def _loads(probe: _Probe) -> bool:
+    inputs = [
+        None if dtype is None else ir.Value(name=f"x{index}", type=ir.TensorType(dtype))
+        for index, dtype in enumerate(probe.inputs)
+    ]
+    node = ir.Node("", probe.op_type, inputs, probe.attributes, num_outputs=probe.outputs, name="node")
     for index, output in enumerate(node.outputs):
         output.name = f"y{index}"
     given = [value for value in inputs if value is not None]
-    graph = ir.Graph(given, node.outputs, nodes=[node], opset_imports={"": version}, name="alone")
-    model = ir.Model(graph, ir_version=oldest_ir_version(version))
-    return bytes(ir.to_proto(model).SerializeToString(deterministic=True))
-
-
-@functools.cache
-def _loads(model: bytes) -> bool:
+    graph = ir.Graph(given, node.outputs, nodes=[node], opset_imports={"": probe.version}, name="alone")
     try:
-        Session(ir.from_proto(onnx.ModelProto.FromString(model)), fallback=False)
+        Session(ir.Model(graph, ir_version=oldest_ir_version(probe.version)), fallback=False)
     except ExecutionError:
         return False
     return True

@@ -84,6 +84,35 @@ def has_kernel(op_type: str, version: int, inputs: tuple[Type, ...], outputs: tu
     )
 
 
+@functools.cache
+def keeps_kernels(op_type: str, old: int, new: int) -> bool:
+    """Whether what runs of a standard operator at opset `old` runs at `new`, by kernels of the same types.
+
+    False of functions, which run without a kernel.
+    """
+    import onnx.defs
+
+    if not kernels():
+        return True
+    if not all(onnx.defs.has(op_type, max_inclusive_version=version) for version in (old, new)):
+        return False
+    before: Any = onnx.defs.get_schema(op_type, old)
+    since = onnx.defs.get_schema(op_type, new).since_version
+    serving = kernels().get(op_type, ())
+    newer = [each.types for each in serving if each.serves(since)]
+    is_function = before.has_function or before.has_context_dependent_function
+    return not is_function and all(
+        any(_covers(types, each.types) for types in newer)
+        for each in serving
+        if each.serves(before.since_version)
+    )
+
+
+def _covers(types: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]) -> bool:
+    """Whether type parameters may be all that they may be of others."""
+    return all(name in others and set(others[name]) <= set(allowed) for name, allowed in types.items())
+
+
 def first_type(inputs: Sequence[ir.Value | None]) -> Type:
     """Element type of the first input; None where there is none or it is unknown."""
     return inputs[0].dtype if inputs and inputs[0] is not None else None

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphopt.errors import GraphoptError
 from graphopt.ir.graphs import Names, graphs, mapped_bodies
-from graphopt.ir.kernels import runs_as_function
+from graphopt.ir.kernels import keeps_kernels, runs_as_function
 from graphopt.ir.opsets.adapters import ADAPTERS
 from graphopt.ir.opsets.draft import CannotRaise, Constants, Draft, Planned
 from graphopt.ir.opsets.steps import difference, steps
@@ -82,15 +82,16 @@ def _drafts(
         for node in graph:
             if node.domain:
                 continue
-            draft = Draft(node, new, constants)
             concerned = _concerned(node.op_type, old, new)
+            if not concerned and keeps_kernels(node.op_type, old, new):
+                continue
+            draft = Draft(node, new, constants)
             try:
                 if concerned:
                     _raise_node(draft, old)
-                before = Draft(node, old, constants)
-                if not runs(draft, new) and runs(before, old):
+                if not runs(draft, new) and runs(Draft(node, old, constants), old):
                     raise CannotRaise(f"onnxruntime does not run it at opset {new}")
-                if id(graph) in mapped and _as_function(draft, new) and not _as_function(before, old):
+                if id(graph) in mapped and _becomes_function(draft, old, new):
                     raise CannotRaise(f"onnxruntime does not run it in a SequenceMap at opset {new}")
             except CannotRaise as reason:
                 refusals.append((f"{draft.op_type}: {reason}", node.name or node.outputs[0].name or ""))
@@ -100,8 +101,11 @@ def _drafts(
     return drafts, refusals
 
 
-def _as_function(draft: Draft, version: int) -> bool:
-    return runs_as_function(draft.op_type, version, draft.inputs)
+def _becomes_function(draft: Draft, old: int, new: int) -> bool:
+    node = draft.node
+    return runs_as_function(draft.op_type, new, draft.inputs) and not runs_as_function(
+        node.op_type, old, node.inputs
+    )
 
 
 _FROM_ONNXRUNTIME = {"LayerNormalization", "SimplifiedLayerNormalization"}
