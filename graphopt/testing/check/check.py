@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx
 import onnx_ir as ir
 
+from graphopt.testing.branches import repeated_ends
 from graphopt.testing.check.count import honest_count
 from graphopt.testing.check.deterministic import same_twice
 from graphopt.testing.check.failure import Broken, PassFailure, Unchecked
@@ -27,8 +28,11 @@ def is_valid(trial: Trial) -> None:
     """Set the trial's serialized form.
 
     Raises:
-        Broken: See `serialized`.
+        Broken: See `serialized`; or a branch ends in one value twice, which it did not before.
     """
+    repeated = repeated_ends(trial.after)
+    if repeated and repeated > repeated_ends(trial.before):
+        raise Broken("a branch of an If ends in one value twice: onnxruntime leaves one output unwritten")
     trial.proto = serialized(trial.after, trial.reference.strictness, trial.reference.declared)
 
 

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from graphopt.ir import SYMBOLIC_VALUE_KEY, infer_shapes, nodes
 from graphopt.ir.ops import KNOWN_DOMAINS
+from graphopt.testing.branches import repeated_ends
 from graphopt.testing.reduce import valid
 from graphopt.testing.reduce.case import Case, true_shape, true_type
 from graphopt.testing.reduce.pack import Packer, digest
@@ -82,6 +83,7 @@ class Candidates:
         self._packer = Packer(original)
         self._original = self._packer.pack(original)
         self.original_key = digest(self._original)
+        self._repeated_ends = repeated_ends(original)
         self._is_accepted = valid.strictest_check(self._original)
 
     def identity(self) -> str:
@@ -100,7 +102,7 @@ class Candidates:
             self.infer(case.model)
         else:
             _take_over_what_was_seen(case)
-        if not valid.is_well_formed(case.model):
+        if not valid.is_well_formed(case.model) or repeated_ends(case.model) > self._repeated_ends:
             return None
         names = {value.name for value in case.model.graph.inputs}
         case.feeds = [{name: array for name, array in feed.items() if name in names} for feed in case.feeds]

@@ -506,3 +506,17 @@ def test_passes_that_are_not_exact_promise_nothing_of_infinities() -> None:
     assert check_pass("bounds-to-clip", text, inputs=[odd]).changes == 1
     with pytest.raises(PassFailure):
         check_pass(ChangesNumbers(before="Max", after="Min"), text)
+
+
+def test_a_branch_must_not_come_to_end_in_one_value_twice() -> None:
+    text = """g (bool c, float[2] x) => (float[2] y, float[2] z) {
+        y, z = If (c) <then_branch = t () => (float[2] a, float[2] b) { a = Neg(x) b = Neg(x) },
+                       else_branch = e () => (float[2] p, float[2] q) { p = Abs(x) q = Exp(x) }> }"""
+
+    def merge(model: ir.Model) -> int:
+        branch = model.graph.node(0).attributes["then_branch"].as_graph()
+        branch.outputs[1] = branch.outputs[0]
+        branch.remove(branch.node(1))
+        return 1
+
+    assert "twice" in broken(Does(merge), text).detail

@@ -9,6 +9,7 @@ import pytest
 from graphopt.testing.generate import Seeded, Spec, Unfit, generate_model
 from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.recipes._bodies import DEEPEST, as_graph, body, captured, own, same_names
+from graphopt.testing.generate.recipes.branches import of_type
 
 
 def builder(*, subgraphs: bool = True) -> Builder:
@@ -52,6 +53,14 @@ def test_values_of_two_bodies_may_be_called_alike() -> None:
     assert [list(node.output) for node in other.node] == [["q"], ["p"]]
     assert list(other.node[1].input) == ["q", "x"]
     assert other.output[0].name == "p"
+
+
+@pytest.mark.parametrize(("opset", "shape"), [(9, (1, 3)), (11, (2, 3))])
+def test_branches_have_equal_shapes_where_the_opset_demands_it(opset: int, shape: tuple[int, ...]) -> None:
+    b = Builder(Seeded(1), Spec(), opset=opset, ir_version=8)
+    inner = body(b)
+    inner.op("Neg", b.input(np.ones((2, 3), np.float32)))
+    assert of_type(inner, b.input(np.ones((1, 3), np.float32))).shape == shape
 
 
 @pytest.mark.parametrize("op_type", ["If", "Loop", "Scan"])

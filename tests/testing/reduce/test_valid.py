@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from graphopt.io import to_proto
 from graphopt.testing import parse_model
+from graphopt.testing.branches import repeated_ends
 from graphopt.testing.reduce import reduce
 from graphopt.testing.reduce.valid import strictest_check
 
@@ -67,3 +68,11 @@ def test_inputs_on_which_the_original_does_not_run_bind_nobody() -> None:
         model, lambda model: any(node.op_type == "Gather" for node in model.graph), inputs=inputs
     )
     assert [node.op_type for node in reduced.graph] == ["Gather"]
+
+
+def test_branches_never_come_to_end_in_one_value_twice() -> None:
+    text = """m (bool c, float[2] x) => (float[2] y, float[2] z) {
+        y, z = If (c) <then_branch = t () => (float[2] a, float[2] b) { a = Neg(x) b = Identity(a) },
+                       else_branch = e () => (float[2] p, float[2] q) { p = Abs(x) q = Exp(x) }> }"""
+    model = reduce(parse_model(text), lambda model: len(model.graph.outputs) == 2)
+    assert all(node.op_type != "If" or not repeated_ends(model) for node in model.graph)

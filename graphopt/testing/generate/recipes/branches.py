@@ -11,10 +11,15 @@ from graphopt.testing.generate.recipe import Unfit, recipe
 from graphopt.testing.generate.recipes._bodies import as_graph, body, captured, fill, own, same_names
 from graphopt.testing.generate.recipes._parts import typed
 
+FIRST_OPSET_OF_UNLIKE_BRANCHES = 11
+"""From here on the branches of an If may give other shapes than each other."""
+
 
 @recipe("If", weight=12)
 def if_(b: Builder, op_type: str) -> None:
-    """One or two outputs of equal types, also of other shapes in either branch; equal names in both."""
+    """One or two outputs of equal types, also of other shapes in either branch where the opset allows that;
+    equal names in both.
+    """
     then, other = body(b), body(b)
     fill(then)
     fill(other)
@@ -22,7 +27,7 @@ def if_(b: Builder, op_type: str) -> None:
     count = b.choices.choose((1, 2))
     ends = made[-count:] or [then.op("Identity", b.pick("fi"))]
     graph = as_graph(then, ends)
-    graph_other = as_graph(other, [_of_type(other, each) for each in ends])
+    graph_other = as_graph(other, [of_type(other, each) for each in ends])
     if b.choices.chance(0.3):
         same_names(graph_other, graph)
     if b.choices.chance(0.3):
@@ -44,11 +49,16 @@ def condition(b: Builder) -> Known:
     return b.op("Less", typed(b, ir.DataType.INT64, 0), b.ints(2))
 
 
-def _of_type(inner: Builder, like: Known) -> Known:
+def of_type(inner: Builder, like: Known) -> Known:
     """A result of the branch of that element type: the last one, or something made for it."""
     found = [each for each in inner.values if each.is_tensor and each.dtype == like.dtype]
+    alike = inner.opset < FIRST_OPSET_OF_UNLIKE_BRANCHES
+    if alike:
+        found = [each for each in found if each.shape == like.shape]
     if found:
         return found[-1]
     if like.dtype == ir.DataType.STRING and inner.opset < 9:
         raise Unfit("no strings to begin with")
+    if alike:
+        return inner.op("Identity", inner.new(like.dtype, like.shape))
     return own(inner, typed(inner, like.dtype, like.rank))
