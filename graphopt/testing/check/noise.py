@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
-from graphopt.ir import graph_and_bodies
+from graphopt.ir import constant_tensor, graph_and_bodies
 
 Array = np.ndarray[Any, Any]
 
@@ -76,14 +76,17 @@ def meets_odd_numbers(model: ir.Model, inputs: Mapping[str, Any]) -> bool:
         model: Only read; the types of its values are known.
         inputs: One set.
     """
-    graph = model.graph
-    values = [*graph.initializers.values(), *(value for node in graph for value in node.outputs)]
+    tensors = (constant_tensor(value) for value in model.graph.initializers.values())
+    constants = (tensor.numpy() for tensor in tensors if tensor is not None and tensor.dtype in _UNITS)
+    if any(map(_is_odd, (*inputs.values(), *constants))):
+        return True
+    values = (value for node in model.graph for value in node.outputs)
     names = [value.name for value in values if value.name and value.dtype in _UNITS and _is_tensor(value)]
     try:
         seen = Session(model, extra_outputs=names).run(inputs)
     except ExecutionError:
         return False
-    return any(_is_odd(array) for array in (*inputs.values(), *seen.values()))
+    return any(map(_is_odd, seen.values()))
 
 
 def _is_tensor(value: ir.Value) -> bool:

@@ -67,6 +67,13 @@ def _distribution(attributes: Mapping[str, Any], inputs: Inputs) -> str:
     return ""
 
 
+def _parts(attributes: Mapping[str, Any], inputs: Inputs) -> str:
+    sizes = inputs[1] if len(inputs) > 1 else None
+    if sizes is not None and not (sizes.constant and np.all(sizes.array > 0)):
+        return "the kernel divides by the size of a part"
+    return ""
+
+
 _HARMLESS = CONTROL_FLOW | {
     "CumSum", "Dropout", "LogSoftmax", "Optional", "OptionalGetElement", "OptionalHasElement",
     "SequenceConstruct", "SequenceInsert", "Softmax", "Trilu",
@@ -79,4 +86,5 @@ _GUARDS: dict[str, Guard] = {
     **dict.fromkeys(
         ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"), _distribution
     ),
+    "SplitToSequence": _parts,
 }

@@ -504,6 +504,8 @@ def test_passes_that_are_not_exact_promise_nothing_of_infinities() -> None:
     text = "g (float[2] x) => (float[2] y) <float one = {1}> { y = Max (x, one) }"
     odd = {"x": np.array([np.inf, 2.0], np.float32)}
     assert check_pass("bounds-to-clip", text, inputs=[odd]).changes == 1
+    unused = text.replace("<float one = {1}>", "<float one = {1}, float[1] unused = {2}>")
+    assert check_pass("bounds-to-clip", unused, inputs=[odd]).changes == 1
     with pytest.raises(PassFailure):
         check_pass(ChangesNumbers(before="Max", after="Min"), text)
 

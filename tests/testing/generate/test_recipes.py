@@ -14,6 +14,7 @@ from graphopt.errors import ExecutionError
 from graphopt.execute.support import runs_operator
 from graphopt.testing.generate import OPSETS, Seeded, Spec, Unfit, arrays
 from graphopt.testing.generate.builder import Builder
+from graphopt.testing.generate.guards import refusal
 from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.recipe import RECIPES, Recipe
 from graphopt.testing.generate.run_node import run_node
@@ -78,3 +79,11 @@ def test_a_result_of_another_shape_than_the_standard_has_it_is_refused() -> None
         else:
             with pytest.raises(ExecutionError, match="another shape"):
                 run_node(node, operands, opset=18, ir_version=9)
+
+
+@pytest.mark.parametrize("sizes", [[1, 0], [2], None])
+def test_no_sequence_of_empty_parts_is_tried(sizes: list[int] | None) -> None:
+    """onnxruntime divides by the size of a part; other inputs might say 0."""
+    constant = sizes is not None
+    operands = [Known("x", np.ones((1, 2))), Known("s", np.array(sizes or [1]), constant=constant)]
+    assert bool(refusal("SplitToSequence", {}, operands)) == (sizes != [2])
