@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -58,7 +58,7 @@ def infer_shapes(model: ir.Model) -> ShapeReport:
     context.reserve_symbol_names(_sanitize_inputs(model))
     model.meta[_CONTEXT_KEY] = context
     report = ShapeReport()
-    defaults = _hide_defaults(model)
+    defaults = _hide_defaults(model, model.graph.inputs)
     try:
         _infer_graph(context, model.graph, report)
         for function in model.functions.values():
@@ -119,7 +119,13 @@ def infer_node(model: ir.Model, node: ir.Node) -> None:
     context = model.meta.get(_CONTEXT_KEY)
     if context is None:
         return
-    _infer_one(context, node, ShapeReport())
+    inputs = [value for value in node.inputs if value is not None and value.is_graph_input()]
+    defaults = _hide_defaults(model, inputs)
+    try:
+        _infer_one(context, node, ShapeReport())
+    finally:
+        for value, tensor in defaults:
+            value.const_value = tensor
 
 
 def forget_shapes(model: ir.Model) -> None:
@@ -264,11 +270,11 @@ def _unused(base: str, taken: set[str]) -> str:
     return name
 
 
-def _hide_defaults(model: ir.Model) -> list[tuple[ir.Value, ir.TensorProtocol]]:
+def _hide_defaults(model: ir.Model, inputs: Iterable[ir.Value]) -> list[tuple[ir.Value, ir.TensorProtocol]]:
     """Hide initializers that a caller may override; a default is no fact about other calls."""
     hidden = []
     if model.ir_version is not None and model.ir_version >= 4:
-        for value in model.graph.inputs:
+        for value in inputs:
             if value.const_value is not None:
                 hidden.append((value, value.const_value))
                 value.const_value = None

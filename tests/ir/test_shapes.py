@@ -345,3 +345,25 @@ def test_axes_from_the_end_tell_nothing_where_the_standard_has_none(
     infer_shapes(model)
     assert (model.graph.outputs[0].shape is not None) == known
     assert model.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
+def test_a_new_node_is_inferred_from_constants_that_are_not_yet_part_of_the_graph() -> None:
+    """A backward Slice that starts before the first element starts with it."""
+    model = parse_model("g (float[1,2] x) => (y) { y = Neg (x) }")
+    infer_shapes(model)
+    numbers = [[-2, 0], [-9, 2], [0, 1], [-2, 1]]
+    given = [ir.Value(name=f"c{place}", const_value=ir.tensor(each)) for place, each in enumerate(numbers)]
+    node = ir.node("Slice", [model.graph.inputs[0], *given])
+    infer_node(model, node)
+    assert str(node.outputs[0].shape) == "[1,2]"
+
+
+def test_a_new_node_is_not_inferred_from_what_a_caller_may_override() -> None:
+    model = parse_model(
+        "g (float[2,3] x, int64[2] s) => (float[M,N] y) <int64[2] s = {3, 2}> { y = Reshape (x, s) }"
+    )
+    infer_shapes(model)
+    node = ir.node("Reshape", model.graph.inputs)
+    infer_node(model, node)
+    assert node.outputs[0].shape is None or static_shape(node.outputs[0]) is None
+    assert model.graph.inputs[1].const_value is not None

@@ -13,9 +13,9 @@ import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY
 
 from graphopt.ir.dims import Dim, MemoizedDim, same_dim
-from graphopt.ir.graphs import attribute_ints, ints, static_shape
+from graphopt.ir.graphs import attribute_ints, static_shape
 from graphopt.ir.inference.broadcasting import broadcast
-from graphopt.ir.inference.context import MAX_ELEMENTS, Context
+from graphopt.ir.inference.context import MAX_ELEMENTS, Context, tensor_of
 from graphopt.ir.inference.elements import remember_filling
 from graphopt.ir.inference.unknown import new_dims, unknown
 from graphopt.ir.ops import FIRST_OPSET_COUNTING_BACK
@@ -186,15 +186,24 @@ def correct_slice(context: Context, node: ir.Node) -> None:
 
 def _bounds(node: ir.Node, rank: int) -> dict[int, tuple[int, int, int]]:
     """Start, end and step along each axis where all are constant."""
-    starts, ends = ints(node.inputs[1]), ints(node.inputs[2])
+    starts, ends = _ints(node.inputs[1]), _ints(node.inputs[2])
     if starts is None or ends is None or len(starts) != len(ends):
         return {}
-    axes = ints(node.inputs[3]) if len(node.inputs) > 3 and node.inputs[3] is not None else range(len(starts))
-    steps = ints(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else [1] * len(starts)
+    given = [*node.inputs[3:], None, None]
+    axes = range(len(starts)) if given[0] is None else _ints(given[0])
+    steps = [1] * len(starts) if given[1] is None else _ints(given[1])
     if axes is None or steps is None or 0 in steps:
         return {}
     named = zip(axes, starts, ends, steps, strict=False)
     return {axis % rank: (start, end, step) for axis, start, end, step in named}
+
+
+def _ints(value: ir.Value | None) -> list[int] | None:
+    """The elements of a constant of integers, also of one that is not yet part of the graph."""
+    tensor = None if value is None else tensor_of(value)
+    if tensor is None or len(tensor.shape) > 1 or not tensor.dtype.is_integer():
+        return None
+    return [int(element) for element in tensor.numpy().reshape(-1)]
 
 
 def _slices_from_the_start(node: ir.Node) -> bool:
@@ -202,8 +211,8 @@ def _slices_from_the_start(node: ir.Node) -> bool:
     starts = attribute_ints(node, "starts")
     if starts is not None:
         return not any(starts)
-    starts = ints(node.inputs[1])
-    steps = [1] if len(node.inputs) < 5 or node.inputs[4] is None else ints(node.inputs[4])
+    starts = _ints(node.inputs[1])
+    steps = [1] if len(node.inputs) < 5 or node.inputs[4] is None else _ints(node.inputs[4])
     return starts is not None and steps is not None and not any(starts) and set(steps) <= {1}
 
 
@@ -222,7 +231,7 @@ def correct_squeeze(context: Context, node: ir.Node) -> None:
     """Without known axes, each named dimension might be 1 and go; no axes are all axes to onnxruntime."""
     correct_unsqueeze(context, node)
     axes = node.inputs[1] if len(node.inputs) > 1 else None
-    if attribute_ints(node, "axes") or ints(axes):
+    if attribute_ints(node, "axes") or _ints(axes):
         return
     shape = static_shape(node.inputs[0])
     if shape is None or (1 in shape and (axes is not None or "axes" in node.attributes)):
