@@ -1,7 +1,16 @@
 """Small faults that can be planted in Python source, as edits of its syntax tree.
 
 The faults are those that people make: a boundary off by one, a guard left out, two operands swapped. What
-does not compute is left alone: docstrings, annotations, the texts of refusals and errors. Nothing runs here.
+does not compute is left alone: docstrings, annotations, the texts of refusals and errors, hints of names. So
+is what cannot be wrong by so little, or at all:
+
+- bounds of effort, `MOST_...`, `MAX_...`, `LONGEST_...`, `DEEPEST_...`, off by one: other work is done, none
+  of it wrong; that there is a bound at all may still be lost;
+- one number of a table of probes (five numbers or more, one a fraction), and seeds;
+- operands of what is the same both ways: of commutative operators, of an absolute difference;
+- what only checks, or is so anyway: `strict` of `zip`, `dtype=np.int64` of integers.
+
+Nothing runs here.
 """
 
 from __future__ import annotations
@@ -43,6 +52,17 @@ NAMES_OF_TOOLS = ("tape", "ask", "model", "node", "root", "self", "changes", "na
 TYPE_TESTS = ("isinstance", "issubclass")
 CHECKS_ONLY = ("strict",)
 """Keywords of calls that only raise where something else is wrong already."""
+EFFORT = ("MOST_", "MAX_", "LONGEST_", "DEEPEST_")
+"""How names of bounds of effort begin."""
+BOUNDARIES = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+PROBES = 5
+"""So many numbers together, one of them a fraction, are probes: places where something is tried."""
+COMMUTATIVE = ("Add", "And", "Equal", "Max", "Mean", "Min", "Mul", "Or", "Sum", "Xor")
+"""Operators of ONNX that take their operands in any order; so does the engine in patterns."""
+NEUTRAL = ("dtype=np.int64",)
+"""Keywords that say what is so anyway, where faults are planted: NumPy's integers have 64 bits."""
+NAMING = ("const", "ints")
+"""Methods of a tape whose second argument is a hint of a name."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ def _below(parent: ast.AST, statement: ast.stmt | None, called: bool) -> Iterato
         in_call = called or (field == "body" and isinstance(parent, (ast.FunctionDef, ast.Lambda)))
         children = value if isinstance(value, list) else [value]
         for index, child in enumerate(children):
-            if not isinstance(child, ast.AST) or _only_tells(child):
+            if not isinstance(child, ast.AST) or _only_tells(child) or _cannot_be_wrong(parent, field, index):
                 continue
             within = child if isinstance(child, ast.stmt) else statement
             if within is not None:
@@ -125,6 +145,27 @@ def _only_tells(node: ast.AST) -> bool:
     return isinstance(node, (ast.Raise, ast.Assert, ast.Import, ast.ImportFrom, ast.JoinedStr))
 
 
+def _cannot_be_wrong(parent: ast.AST, field: str, index: int) -> bool:
+    """Whether no small change of a part is a fault: a bound of effort, a probe, a seed, a name's hint."""
+    if isinstance(parent, (ast.Assign, ast.AnnAssign)) and field == "value":
+        targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
+        return any(map(_is_effort, targets)) and not isinstance(parent.value, ast.Call)
+    if isinstance(parent, (ast.List, ast.Tuple)) and field == "elts":
+        numbers = [each.operand if isinstance(each, ast.UnaryOp) else each for each in parent.elts]
+        values = [each.value for each in numbers if isinstance(each, ast.Constant)]
+        return len(values) >= PROBES and any(isinstance(value, float) for value in values)
+    if isinstance(parent, ast.keyword):
+        return parent.arg in CHECKS_ONLY
+    if isinstance(parent, ast.Call) and field == "args":
+        method = parent.func.attr if isinstance(parent.func, ast.Attribute) else ""
+        return method == "default_rng" or (method in NAMING and index == 1)
+    return False
+
+
+def _is_effort(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id.lstrip("_").startswith(EFFORT)
+
+
 def _put(parent: ast.AST, field: str, index: int | None, new: ast.AST) -> Callable[[], None]:
     def plant() -> None:
         if index is None:
@@ -146,6 +187,9 @@ def _faults(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> It
 
     if isinstance(node, ast.Compare):
         for position, operator in enumerate(node.ops):
+            sides = (node.left, *node.comparators)[position : position + 2]
+            if isinstance(operator, BOUNDARIES) and any(map(_is_effort, sides)):
+                continue
             yield "comparison", _put(node, "ops", position, COMPARISONS[type(operator)]())
     elif isinstance(node, ast.BoolOp):
         yield "and / or", _put(node, "op", None, ast.Or() if isinstance(node.op, ast.And) else ast.And())
@@ -161,7 +205,8 @@ def _faults(parent: ast.AST, field: str, index: int | None, node: ast.AST) -> It
     elif isinstance(node, ast.BinOp):
         if type(node.op) in ARITHMETIC:
             yield "operator", _put(node, "op", None, ARITHMETIC[type(node.op)]())
-        if isinstance(node.op, ORDERED):
+        distance = isinstance(parent, ast.Call) and ast.unparse(parent.func) in ("abs", "np.abs")
+        if isinstance(node.op, ORDERED) and not (distance and isinstance(node.op, ast.Sub)):
             yield "operands swapped", put(ast.BinOp(node.right, node.op, node.left))
     elif isinstance(node, ast.IfExp):
         yield "branches swapped", put(ast.IfExp(node.test, node.orelse, node.body))
@@ -187,18 +232,26 @@ def _other_constants(value: object) -> Iterator[tuple[str, bool | int | float]]:
 def _faults_of_call(node: ast.Call) -> Iterator[Fault]:
     if isinstance(node.func, ast.Name) and node.func.id in OPPOSITES:
         yield "opposite function", _put(node, "func", None, ast.Name(OPPOSITES[node.func.id], ast.Load()))
-    operands = [] if ast.unparse(node.func) in TYPE_TESTS else node.args
+    operands = [] if ast.unparse(node.func) in TYPE_TESTS or _commutes(node) else node.args
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("op", "ops") and len(node.args) > 1:
-        operands = node.args[1].elts if isinstance(node.args[1], ast.List) else []
+        operands = node.args[1].elts if isinstance(node.args[1], ast.List) and not _commutes(node) else []
     for place in range(len(operands) - 1):
         first, second = operands[place : place + 2]
         if _may_swap(first, second):
             swapped = [*operands[:place], second, first, *operands[place + 2 :]]
             yield "operands swapped", lambda swapped=swapped: operands.__setitem__(slice(None), swapped)  # type: ignore[misc]
     for keyword in node.keywords:
-        if keyword.arg is not None and keyword.arg not in CHECKS_ONLY:
+        if keyword.arg is not None and keyword.arg not in CHECKS_ONLY and ast.unparse(keyword) not in NEUTRAL:
             kept = [each for each in node.keywords if each is not keyword]
             yield "argument dropped", lambda kept=kept: setattr(node, "keywords", kept)  # type: ignore[misc]
+
+
+def _commutes(node: ast.Call) -> bool:
+    """Whether a call matches or makes an operator that takes its operands in any order."""
+    if ast.unparse(node.func).rpartition(".")[2] not in ("op", "ops") or not node.args:
+        return False
+    named = node.args[0].elts if isinstance(node.args[0], ast.Tuple) else [node.args[0]]
+    return all(isinstance(each, ast.Constant) and each.value in COMMUTATIVE for each in named)
 
 
 def _may_swap(first: ast.expr, second: ast.expr) -> bool:
