@@ -510,6 +510,16 @@ def test_passes_that_are_not_exact_promise_nothing_of_infinities() -> None:
         check_pass(ChangesNumbers(before="Max", after="Min"), text)
 
 
+def test_what_follows_from_infinities_is_compared_on_plain_numbers() -> None:
+    """0 * -inf is NaN, of which Hardmax makes zeros; the product of the matrices never meets it."""
+    text = """g (float[2,1] x) => (float[2,1] y) <float[1,2] a = {1, 1}, float[2,1] b = {0, 1}>
+        { p = MatMul (x, a) q = MatMul (p, b) y = Hardmax (q) }"""
+    odd = {"x": np.array([[-np.inf], [3.0]], np.float32)}
+    assert check_pass("join-matmuls", text, inputs=[odd]).changes == 1
+    with pytest.raises(PassFailure):
+        check_pass(ChangesNumbers(before="Hardmax", after="LogSoftmax"), text, inputs=[odd])
+
+
 def test_a_branch_must_not_come_to_end_in_one_value_twice() -> None:
     text = """g (bool c, float[2] x) => (float[2] y, float[2] z) {
         y, z = If (c) <then_branch = t () => (float[2] a, float[2] b) { a = Neg(x) b = Neg(x) },
