@@ -5,6 +5,7 @@ What takes the region's place is for the passes to say.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 
 import onnx_ir as ir
@@ -21,7 +22,7 @@ from graphopt.idioms import (
     regions_ending_at,
     removable,
 )
-from graphopt.ir import constant_tensor, nodes, rank
+from graphopt.ir import Reject, constant_tensor, nodes, rank
 
 ENDS = (
     "Add",
@@ -112,6 +113,15 @@ class RowSearch:
                     self.reason, self.near = str(outcome), region.nodes[-2::-1]
                 if outcome.guarded:
                     self.guarded = self.guarded or (region, outcome)
+
+    @contextlib.contextmanager
+    def deciding(self, region: Region) -> Iterator[None]:
+        """Claim a region that is refused; of one that is written, what others use may end another."""
+        try:
+            yield
+        except Reject:
+            self.claim(region)
+            raise
 
     def claim(self, region: Region) -> None:
         """Look at no end inside a region again: what it is, and why it stays if it does, is decided."""

@@ -81,8 +81,8 @@ class FuseNorm(Pass):
             for region, found in search.at(end):
                 form, against = _choose(target, region, found)
                 if form is not None:
-                    search.claim(region)
-                    return _write(tape, region, found, form)
+                    with search.deciding(region):
+                        return _write(tape, region, found, form)
                 if against:
                     search.claim(region)
                     reason, tape.consumed = reason or against, tape.consumed or region.nodes[-2::-1]

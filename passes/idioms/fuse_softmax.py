@@ -47,8 +47,8 @@ class FuseSoftmax(Pass):
         def build(tape: Tape, end: ir.Node) -> ir.Value:
             for region, found in search.at(end):
                 if _nodes(found) < len(removable(region)):
-                    search.claim(region)
-                    return _write(tape, region, found, target)
+                    with search.deciding(region):
+                        return _write(tape, region, found, target)
             tape.consumed = search.near
             raise Reject(search.reason)
 

@@ -169,3 +169,15 @@ def test_an_inner_axis_of_images_stays_spelled_where_that_is_faster() -> None:
         t = Transpose <perm = [0, 2, 3, 1]> (x) s = Softmax <axis = 3> (t)
         y = Transpose <perm = [0, 3, 1, 2]> (s)"""
     assert run_pass(model(turned, shape="float[B,4,H,W]"), "fuse-softmax", opset=17).ops == ["Softmax"]
+
+
+def test_what_a_softmax_is_made_of_may_be_one_itself() -> None:
+    """The logarithm stays, as others use it, and is written by the same run."""
+    run = run_pass(
+        """g (float[2,4] x) => (float[2,4] y, float[2,4] z) <int64[1] last = {1}, float two = {2}> {
+            e = Exp(x) s = ReduceSum(e, last) p = Div(e, s) y = Log(p)
+            h = Sub(y, two) i = Add(h, two) z = Exp(i)
+        }""",
+        "fuse-softmax",
+    )
+    assert sorted(run.ops) == ["LogSoftmax", "Softmax"]
