@@ -174,7 +174,7 @@ def _is_number(value: ir.Value, dim: object) -> bool:
 def _has_range(shape: ir.Value) -> bool:
     """Whether a Shape lists only some of the dimensions."""
     node = shape.producer()
-    return node is not None and bool(node.attributes.keys() & {"start", "end"})
+    return node is not None and (attribute_int(node, "start", 0) != 0 or "end" in node.attributes)
 
 
 def _counted_axis(value: ir.Value | None, size: object) -> int | None:

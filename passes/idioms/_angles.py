@@ -213,7 +213,7 @@ def _keeps_columns(source: ir.Value, value: ir.Value, node: ir.Node) -> bool:
         perm = node.attributes.get("perm")
         return perm is not None and list(perm.as_ints())[-1] == len(source.shape) - 1
     if node.op_type == "Gather":
-        return attribute_int(node, "axis", 0) == 0 and len(source.shape) == 2
+        return attribute_int(node, "axis", 0) in (0, -2) and len(source.shape) == 2
     if node.op_type == "Slice":
         axes = ints(node.inputs[3]) if len(node.inputs) > 3 else None
         return axes is not None and all(axis not in (-1, len(source.shape) - 1) for axis in axes)

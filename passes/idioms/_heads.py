@@ -156,7 +156,12 @@ def _rows_first(tape: Tape, value: ir.Value) -> ir.Value | None:
 def _unpacked(tape: Tape, value: ir.Value, packed: dict[ir.Value, tuple[ir.Value, ...]]) -> ir.Value | None:
     """[batch, rows, heads, depth] of a Gather from queries, keys and values stacked by one Transpose."""
     node = value.producer()
-    if node is None or node.domain != "" or node.op_type != "Gather" or attribute_int(node, "axis", 0) != 0:
+    if (
+        node is None
+        or node.domain != ""
+        or node.op_type != "Gather"
+        or attribute_int(node, "axis", 0) not in (0, -5)
+    ):
         return None
     index = scalar(node.inputs[1])
     source = None if node.inputs[0] is None else node.inputs[0].producer()
