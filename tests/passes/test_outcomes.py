@@ -1,0 +1,207 @@
+"""What passes make of small models, to the letter; and that other spellings of these meet the same rules.
+
+The cases are in `outcomes`: for each rule, and each reason to refuse it, the smallest model at hand. The
+script there writes them anew.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import pytest
+
+from graphopt.ir import facts, infer_shapes, is_constant_node, nodes, static_shape
+from graphopt.testing import check_pass, model_inputs, parse_model
+
+
+def _load() -> Any:
+    """The script with the cases, which no import finds: tests are no package."""
+    path = Path(__file__).parent / "outcomes" / "cases.py"
+    specification = importlib.util.spec_from_file_location("graphopt_outcomes", path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+outcomes = _load()
+CASES = list(outcomes.cases())
+IDS = [case.name for case in CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_outcome(case: Any) -> None:
+    assert outcomes.outcome_of(case.item, parse_model(case.model)).splitlines() == case.outcome.splitlines()
+
+
+def counts(item: str, model: ir.Model) -> tuple[Counter[str], Counter[str], list[str]]:
+    """Changes, refusals without the numbers in their reasons, and the operators after."""
+    infer_shapes(model)
+    changes = outcomes.made_of(item).call(model).changes
+    refusals: Counter[str] = Counter()
+    for reason, times in changes.refusals.items():
+        refusals[re.sub(r"-?\d+", "#", reason)] += times
+    return changes.hits, refusals, [node.op_type for node in nodes(model) if not is_constant_node(node)]
+
+
+def defaults(node: ir.Node, opset: int) -> list[ir.Attr]:
+    """What a node means where it leaves attributes out; not of Clip, whose bounds are then none."""
+    if node.domain or node.op_type == "Clip":
+        return []
+    schema = onnx.defs.get_schema(node.op_type, opset)
+    values = [each.default_value for each in schema.attributes.values()]
+    return [ir.serde.deserialize_attribute(value) for value in values if value.name]
+
+
+def write_defaults_out(model: ir.Model) -> bool:
+    """Give nodes the attributes that they leave out, at their defaults; whether there were any."""
+    changed = False
+    for node in nodes(model):
+        for default in defaults(node, model.opset_imports.get("", 1)):
+            if default.name not in node.attributes:
+                node.attributes.add(default)
+                changed = True
+    return changed
+
+
+def leave_defaults_out(model: ir.Model) -> bool:
+    """Take from nodes the attributes that are at their defaults; whether there were any."""
+    changed = False
+    for node in nodes(model):
+        for default in defaults(node, model.opset_imports.get("", 1)):
+            given = node.attributes.get(default.name)
+            if given is not None and not given.is_ref() and given.value == default.value:
+                del node.attributes[default.name]
+                changed = True
+    return changed
+
+
+AXES_FROM_THE_END_SINCE = 11
+WITH_AN_AXIS = ("Concat", "Split", "Gather", "Softmax", "LogSoftmax", "ArgMax", "GatherElements", "Flatten")
+
+
+def count_axes_from_the_other_end(model: ir.Model) -> bool:
+    """Write each axis of a known rank the other way; whether there were any."""
+    infer_shapes(model)
+    changed = False
+    for node in nodes(model):
+        axis, value = node.attributes.get("axis"), node.inputs[0] if node.inputs else None
+        if node.op_type not in WITH_AN_AXIS or axis is None or axis.is_ref():
+            continue
+        if value is None or value.shape is None or model.opset_imports.get("", 1) < AXES_FROM_THE_END_SINCE:
+            continue
+        rank, number = len(value.shape), axis.as_int()
+        if number < rank:
+            node.attributes.add(ir.AttrInt64("axis", number - rank if number >= 0 else number + rank))
+            changed = True
+    return changed
+
+
+def make_constants_nodes(model: ir.Model) -> bool:
+    """Make Constant nodes of initializers; whether there were any."""
+    graph, made = model.graph, []
+    for value in list(graph.initializers.values()):
+        if not value.is_graph_input() and not value.is_graph_output():
+            assert value.const_value is not None and value.name is not None
+            del graph.initializers[value.name]
+            made.append(
+                ir.Node("", "Constant", [], [ir.AttrTensor("value", value.const_value)], outputs=[value])
+            )
+    if made and len(graph):
+        graph.insert_before(graph[0], made)
+    return bool(made)
+
+
+def turn_operands(model: ir.Model) -> bool:
+    """Exchange the two operands of what takes them in any order; whether there was any."""
+    changed = False
+    for node in nodes(model):
+        if facts(node).commutative and len(node.inputs) == 2 and node.inputs[0] is not node.inputs[1]:
+            first, second = node.inputs
+            node.replace_input_with(0, second)
+            node.replace_input_with(1, first)
+            changed = True
+    return changed
+
+
+NODES_THEMSELVES = ("cse", "dce", "dedup-initializers")
+"""Passes to which a Constant node is another thing than an initializer, and that count them."""
+BOTH_ENDS = "both ends belong to the graph's interface"
+"""Said of an initializer, which cannot become an output; a Constant node can."""
+FIRST_OPERAND = ("merge-transposes",)
+"""Passes that follow the first operand alone."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_spelling(case: Any) -> None:
+    """Rules know the defaults of attributes, axes from either end, and constants of either kind."""
+    expected = counts(case.item, parse_model(case.model))
+    spellings = [write_defaults_out, leave_defaults_out, count_axes_from_the_other_end]
+    if case.item.partition("{")[0] not in NODES_THEMSELVES and BOTH_ENDS not in case.outcome:
+        spellings.append(make_constants_nodes)
+    for spell in spellings:
+        model = parse_model(case.model)
+        if spell(model):
+            assert counts(case.item, model) == expected, spell.__name__
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_turned_operands(case: Any) -> None:
+    """Rules find operands in either order; why they refuse may be told of another one."""
+    model = parse_model(case.model)
+    if turn_operands(model) and case.item not in FIRST_OPERAND:
+        hits, _, operators = counts(case.item, parse_model(case.model))
+        turned, _, same = counts(case.item, model)
+        assert turned == hits and Counter(same) == Counter(operators)
+
+
+def forget_shapes(model: ir.Model) -> None:
+    """Leave nothing known of the shapes of inputs and outputs."""
+    for value in (*model.graph.inputs, *model.graph.outputs):
+        value.shape = None
+
+
+def make_constants_inputs(model: ir.Model) -> None:
+    """Make inputs of initializers."""
+    for value in list(model.graph.initializers.values()):
+        assert value.name is not None
+        if not value.is_graph_output() and not value.is_graph_input():
+            del model.graph.initializers[value.name]
+            value.const_value = None
+            model.graph.inputs.append(value)
+
+
+MOST_ELEMENTS = 1 << 16
+
+
+def can_be_fed(value: ir.Value) -> bool:
+    """Whether arrays can be made up for an input: it is no sequence, nor large only to be large."""
+    return isinstance(value.type, ir.TensorType) and math.prod(static_shape(value) or ()) <= MOST_ELEMENTS
+
+
+@pytest.mark.parametrize("forget", [forget_shapes, make_constants_inputs])
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_what_is_not_known(case: Any, forget: Any) -> None:
+    """Passes take shapes that nobody knows, and inputs where they look for constants."""
+    model = parse_model(case.model)
+    if not all(map(can_be_fed, model.graph.inputs)):
+        return
+    feeds = [dict(feed) for feed in model_inputs(model)]
+    for name, value in model.graph.initializers.items():
+        tensor = value.const_value
+        for feed in feeds:
+            if tensor is not None:
+                feed.setdefault(name, tensor.numpy())
+    forget(model)
+    names = {value.name for value in model.graph.inputs}
+    feeds = [{name: array for name, array in feed.items() if name in names} for feed in feeds]
+    check_pass(outcomes.made_of(case.item), model, inputs=feeds)
