@@ -41,6 +41,8 @@ MUTATED = ("passes/**/*.py", "graphopt/ir/pattern.py", "graphopt/ir/rewrite.py",
 EXPLAINED = ROOT / "benchmarks" / "mutants.md"
 NEAR = ("tests/passes", "tests/ir", "tests/idioms", "tests/test_", "tests/compile", "tests/testing")
 """Where tests are run from, nearest to the mutated modules first; others are slower and find little more."""
+QUICK = "tests/passes/test_outcomes.py::test_outcome["
+"""Tests of a few milliseconds that look at everything; they come before all others."""
 PRELOADED = ("pytest", "numpy", "onnx", "onnx_ir", "onnx_shape_inference", "onnxruntime", "hypothesis")
 """Imported once and inherited by each process; nothing of graphopt, which each process imports mutated."""
 MEMORY_BYTES = 6 << 30
@@ -124,13 +126,15 @@ class Coverage:
             first, last = mutant.lines
             reached = sorted({test for line in range(first, last + 1) for test in lines.get(line, ())})
         reached = [test for test in reached if test.startswith(NEAR)]
+        quick = [test for test in reached if test.startswith(QUICK)]
+        reached = [test for test in reached if not test.startswith(QUICK)]
         own = Path(mutant.file).stem.strip("_")
         mine = [test for test in reached if own in test.partition("::")[0]]
         others = [test for test in reached if own not in test.partition("::")[0]]
         if mutant.lines is None:  # tests that only read what a module defines run no line of it
             files = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(f"tests/passes/test_*{own}*.py"))
             mine = [*files, *(test for test in mine if test.partition("::")[0] not in files)]
-        return [*_by_turns(mine), *_by_turns(sorted(others, key=_distance))][:MOST_TESTS]
+        return [*quick, *[*_by_turns(mine), *_by_turns(sorted(others, key=_distance))][:MOST_TESTS]]
 
 
 def _by_turns(tests: Sequence[str]) -> list[str]:
