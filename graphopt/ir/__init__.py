@@ -54,6 +54,7 @@ from graphopt.ir.shapes import (
     infer_node,
     infer_shapes,
     outdate_shapes,
+    refine_shapes,
     refresh_shapes,
     symbolic_value,
 )
@@ -102,6 +103,7 @@ __all__ = [
     "outdate_shapes",
     "paused_collector",
     "rank",
+    "refine_shapes",
     "refresh_shapes",
     "remove_node",
     "replace_value",

@@ -17,11 +17,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir.changes import Changes, Finding
-from graphopt.ir.graphs import Names, graphs, mapped_bodies
+from graphopt.ir.graphs import Names, graphs, mapped_bodies, static_shape
 from graphopt.ir.kernels import first_type, runs_as_function, takes_type
 from graphopt.ir.ops import Operator, facts
 from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
-from graphopt.ir.shapes import infer_node
+from graphopt.ir.shapes import infer_node, refine_shapes
 
 PROVENANCE_KEY = "graphopt.from"
 WANTED_OPSET_KEY = "graphopt.wanted-opset"
@@ -309,13 +309,18 @@ class _Engine:
             node.metadata_props[PROVENANCE_KEY] = origin
         graph.insert_before(root, tape.nodes)
         made.update(output for node in tape.nodes for output in node.outputs)
+        known_better = [
+            new
+            for old, new in zip(root.outputs, replacements, strict=False)
+            if static_shape(old) is None and static_shape(new) is not None
+        ]
         for old, new in zip(root.outputs, replacements, strict=False):
             _substitute(old, new, is_new=new in made)
             for consumer in new.consumers():
                 self._push(consumer)
         for old, new in tape.others:
             _substitute(old, new, is_new=True)
-        for node in tape.nodes:
+        for node in (*tape.nodes, *refine_shapes(self._model, known_better)):
             self._push(node)
         for value in root.inputs:
             self._push(value.producer() if value is not None else None)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
 from graphopt.ir.dims import FALSE_SHAPE_KEY, Dim, MemoizedDim
-from graphopt.ir.graphs import graphs, is_constant_node
+from graphopt.ir.graphs import graphs, is_constant_node, static_shape
 from graphopt.ir.ops import subgraphs
 
 SYMBOLIC_VALUE_KEY = "pkg.onnx_shape_inference.sym_data"
@@ -126,6 +127,31 @@ def infer_node(model: ir.Model, node: ir.Node) -> None:
     finally:
         for value, tensor in defaults:
             value.const_value = tensor
+
+
+def refine_shapes(model: ir.Model, values: Iterable[ir.Value]) -> list[ir.Node]:
+    """Infer again what follows from values that came to be known better, as far as that tells more.
+
+    Returns:
+        The nodes whose outputs are known otherwise than before.
+    """
+    queue = deque(node for value in values for node in value.consumers())
+    seen: set[ir.Node] = set()
+    refined = []
+    while queue:
+        node = queue.popleft()
+        if node in seen:
+            continue
+        seen.add(node)
+        before = [str(output.shape) for output in node.outputs]
+        if node.graph is None or all(static_shape(output) is not None for output in node.outputs):
+            continue
+        infer_node(model, node)
+        for output, shape in zip(node.outputs, before, strict=True):
+            if str(output.shape) != shape:
+                queue.extend(output.consumers())
+                refined.append(node)
+    return refined
 
 
 def forget_shapes(model: ir.Model) -> None:

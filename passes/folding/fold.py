@@ -8,7 +8,6 @@ inference does not know, so nothing is allocated that is larger than `MAX_WORKIN
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,9 +19,9 @@ from graphopt.ir import (
     constant_tensor,
     facts,
     graphs,
-    infer_node,
     is_constant_node,
     is_deterministic,
+    refine_shapes,
     remove_node,
     replace_value,
     static_shape,
@@ -105,7 +104,7 @@ class _Round:
             if not any(output.uses() or output.is_graph_output() for output in node.outputs):
                 remove_node(node)
                 changes.add(f"{node.op_type} of constants")
-        _refine_shapes(self._model, made)
+        refine_shapes(self._model, made)
         return changes.count > before or bool(result.failures) or bool(odd)
 
     def _collect(self) -> None:
@@ -214,24 +213,6 @@ def _fits(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
     return len(sizes) == len(value.shape) and all(
         not isinstance(known, int) or known == size for known, size in zip(value.shape, sizes, strict=True)
     )
-
-
-def _refine_shapes(model: ir.Model, constants: list[ir.Value]) -> None:
-    """Infer again what follows from new constants: shapes that were known by name may now be numbers."""
-    queue = deque(node for value in constants for node in value.consumers())
-    seen: set[ir.Node] = set()
-    while queue:
-        node = queue.popleft()
-        if node in seen:
-            continue
-        seen.add(node)
-        before = [str(output.shape) for output in node.outputs]
-        if node.graph is None or all(static_shape(output) is not None for output in node.outputs):
-            continue
-        infer_node(model, node)
-        for output, shape in zip(node.outputs, before, strict=True):
-            if str(output.shape) != shape:
-                queue.extend(output.consumers())
 
 
 def _size(value: ir.Value) -> int | None:

@@ -211,7 +211,9 @@ def _read_in_bodies(graph: ir.Graph) -> set[ir.Value]:
 def _bytes(value: ir.Value) -> int:
     """The size of a value of known rank."""
     assert value.shape is not None
-    size = 4 if value.dtype is None else max(value.dtype.bitwidth // 8, 1)
+    size = 4
+    if value.dtype is not None and value.dtype != ir.DataType.STRING:
+        size = max(value.dtype.bitwidth // 8, 1)
     for dim in value.shape.dims:
         size *= dim if isinstance(dim, int) else UNKNOWN_SIZE
     return size

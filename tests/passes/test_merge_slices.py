@@ -112,3 +112,16 @@ def test_a_backward_slice_from_before_the_first_element_takes_it() -> None:
         """,
         "merge-slices",
     )
+
+
+def test_a_dimension_that_becomes_known_lets_more_be_merged() -> None:
+    """What ends before the first element has a size of its own; merged, it has none."""
+    run = run_pass(
+        """g (float[1,1] x) => (float[A,B] y) {
+            a = Slice <starts = [2], ends = [-9]> (x) b = Slice <starts = [-1], ends = [-1]> (a)
+            n = Neg (b) c = Slice <starts = [-1], ends = [-9]> (n) y = Slice <starts = [-1], ends = [0]> (c)
+        }""",
+        "merge-slices",
+        opset=9,
+    )
+    assert run.ops == ["Slice", "Neg", "Slice"]

@@ -375,3 +375,13 @@ def test_a_constant_that_is_the_only_operand_keeps_its_axes() -> None:
         "sink-transposes",
     )
     assert run.ops == ["Relu"]
+
+
+def test_strings_have_no_size() -> None:
+    run = run_pass(
+        """g (string[2,1,3] x) => (string[1,1,2] y) <int64[2] s = {0, 0}, int64[2] e = {1, 1}> {
+            t = Transpose <perm = [2, 1, 0]> (x) y = Slice (t, s, e)
+        }""",
+        "sink-transposes",
+    )
+    assert "Slice" in run.ops
