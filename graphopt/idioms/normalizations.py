@@ -7,6 +7,7 @@ on rows of all sizes, in every probe shape.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,10 @@ FEW_SIZES = (1.0, 1e-3)
 """Those compared in further probe shapes."""
 DRAWS = (2, 3)
 """Seeds of the rows that scale and bias are solved from."""
+COMPARED = 6
+"""Seed of the rows that are compared."""
+FEWEST_ELEMENTS = 64
+"""Fewer tell little: two elements over the root of their variance are 1 and -1, whatever else is done."""
 
 
 @dataclass(frozen=True)
@@ -313,12 +318,26 @@ def _compare(
     drift = ROUNDING * float(np.abs(bias).max())
     for index in range(len(seen.function.shapes)):
         for size in FEW_SIZES if index and len(sizes) > 1 else sizes:
-            x, result = seen.at(index, 6, size, 2.0 if size == 1.0 else 0.0)
-            core = scale * idiom(x, seen.axes, seen.groups, epsilon)
-            largest = np.abs(core).max()
-            error = max(0.0, np.abs(result - (core + bias)).max() - drift) / largest if largest else math.inf
-            differences.append((size, float(error) if np.isfinite(error) else math.inf))
+            errors = []
+            for draw, sign in _draws(seen, index):
+                x, result = seen.at(index, draw, sign * size, 2.0 if size == 1.0 else 0.0)
+                core = scale * idiom(x, seen.axes, seen.groups, epsilon)
+                largest = np.abs(core).max()
+                beside = max(0.0, np.abs(result - (core + bias)).max() - drift)
+                error = beside / largest if largest else math.inf
+                errors.append(float(error) if np.isfinite(error) else math.inf)
+            differences.append((size, max(errors)))
     return differences
+
+
+def _draws(seen: Observed, index: int) -> list[tuple[int, float]]:
+    """Seeds and signs of the rows to compare: several where the probe shape has few elements."""
+    elements = max(math.prod(seen.function.shapes[index]), 1)
+    if elements >= FEWEST_ELEMENTS:
+        return [(COMPARED, 1.0)]
+    return list(
+        itertools.product(range(COMPARED, COMPARED + FEWEST_ELEMENTS // (2 * elements) + 1), (1.0, -1.0))
+    )
 
 
 def _sizes(seen: Observed) -> list[float]:

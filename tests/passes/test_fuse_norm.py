@@ -493,3 +493,16 @@ def test_a_factor_behind_a_norm_is_kept() -> None:
         opset=17,
     )
     assert run.ops[-1] == "Mul"
+
+
+@pytest.mark.parametrize("shift", ["0.8, 2.5", "2.5, 0.8"])
+def test_a_shift_in_front_of_a_row_of_two_elements_stays(shift: str) -> None:
+    """Two elements over the root of their variance are 1 and -1: only their sign tells of the shift."""
+    run = run_pass(
+        f"""g (float[1,1,2] x) => (float[1,1,2] y) <float[2] c = {{{shift}}}, float[2] k = {{1.0, 1.0}}> {{
+            z = Add(x, c) y = LayerNormalization(z, k)
+        }}""",
+        "fuse-norm",
+        opset=17,
+    )
+    assert run.ops == ["Add", "LayerNormalization"]
