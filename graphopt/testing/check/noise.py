@@ -108,7 +108,7 @@ def _samples(model: ir.Model, inputs: Mapping[str, Any]) -> Iterator[dict[str, A
 
 
 def _shaken(model: ir.Model, random: np.random.Generator) -> ir.Model:
-    """A copy in which every float result is multiplied by nearly one."""
+    """A copy in which every element of a float result is multiplied by nearly one, each by another factor."""
     copy = model.clone()
     for graph in list(graph_and_bodies(copy.graph)):
         for node in list(graph):
@@ -120,15 +120,22 @@ def _shaken(model: ir.Model, random: np.random.Generator) -> ir.Model:
 
 def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Generator) -> None:
     assert value.dtype is not None
-    steps = int(random.integers(1, LARGEST_STEP + 1)) * int(random.choice((-1, 1)))
-    factor = np.asarray(1.0 + steps * _UNITS[value.dtype]).astype(value.dtype.numpy())
-    constant = ir.Node("", "Constant", [], [ir.AttrTensor("value", ir.Tensor(factor))])
-    constant.outputs[0].name = f"{value.name}_factor"
-    product = ir.Node("", "Mul", [value, constant.outputs[0]])
+    step = LARGEST_STEP * _UNITS[value.dtype]
+    wide = value.dtype if value.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
+    bounds = {
+        "dtype": wide.value,
+        "low": 1.0 - step,
+        "high": 1.0 + step,
+        "seed": float(random.integers(1 << 20)),
+    }
+    factor = ir.node("RandomUniformLike", [value], bounds)
+    narrow = ir.node("Cast", [factor.outputs[0]], {"to": value.dtype.value})
+    product = ir.node("Mul", [value, narrow.outputs[0]])
+    factor.outputs[0].name, narrow.outputs[0].name = f"{value.name}_wide", f"{value.name}_factor"
     moved = product.outputs[0]
     moved.name, moved.type = f"{value.name}_moved", value.type
-    users = [(use.node, use.idx) for use in value.uses() if use.node is not product]
-    graph.insert_after(node, [constant, product])
+    users = [(use.node, use.idx) for use in value.uses() if use.node not in (product, factor)]
+    graph.insert_after(node, [factor, narrow, product])
     for user, index in users:
         user.replace_input_with(index, moved)
     if value.is_graph_output():
