@@ -14,6 +14,9 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
+from graphopt.execute.compare import default_tolerance
+from graphopt.execute.mixed import MixedEvaluator
+from graphopt.io import to_proto
 from graphopt.ir import constant_tensor, graph_and_bodies
 
 Array = np.ndarray[Any, Any]
@@ -67,6 +70,33 @@ def excused(expected: Array, actual: Array, moved: Array) -> Array:
     usual = float(np.median(moved)) if moved.size else 0.0
     allowed = NOISE_FACTOR * np.maximum(moved, usual if np.isfinite(usual) else 0.0)
     return np.where(_distance(expected, actual) <= allowed, expected, actual)
+
+
+def rounded_at_each_node(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The outputs with every node of the main graph run by itself; {} if one cannot be.
+
+    onnxruntime computes many half floats in float32, and in a whole model need not round between nodes.
+
+    Args:
+        model: Only read.
+        inputs: One set.
+    """
+    names = [str(value.name) for value in model.graph.outputs]
+    try:
+        return dict(zip(names, MixedEvaluator(to_proto(model)).run(names, inputs), strict=True))
+    except ExecutionError:
+        return {}
+
+
+def near(expected: Array, actual: Array) -> Array:
+    """Which elements are the same within the tolerance of their type; both of one shape and float type."""
+    tolerance = default_tolerance(expected.dtype)
+    wide = expected.astype(np.float64)
+    finite = np.abs(wide[np.isfinite(wide)])
+    typical = float(np.sqrt(np.mean(finite**2))) if finite.size else 0.0
+    with np.errstate(all="ignore"):
+        allowed = np.maximum(tolerance.atol, tolerance.rtol * np.maximum(np.abs(wide), typical))
+    return np.asarray(_distance(expected, actual) <= np.where(np.isfinite(allowed), allowed, 0.0))
 
 
 def meets_odd_numbers(model: ir.Model, inputs: Mapping[str, Any]) -> bool:

@@ -463,6 +463,16 @@ HALVES = """
 """
 
 
+def test_half_floats_may_be_rounded_between_nodes_or_not() -> None:
+    """Of probabilities that half floats have no number for, the logarithm is -inf if they are rounded."""
+    text = """g () => (float16[1,2] y) <float16[1,2] c = {0, 52428}> {
+        q = SequenceConstruct (c) a = SequenceAt <> (q, first) s = Softmax (a) y = Log (s) }"""
+    text = text.replace("> {", ", int64 first = {0}> {", 1).replace(" <> ", " ")
+    check_pass("fold-sequences,fold", text)
+    with pytest.raises(PassFailure):
+        check_pass(ChangesNumbers(before="Log", after="Neg"), text)
+
+
 def test_half_floats_that_the_runtime_rounds_less_often_are_forgiven() -> None:
     feeds = [{"x": np.linspace(0.1, 3, 64, dtype=np.float32)}]
     model = parse_model(HALVES.format("Sin", "Sin"))
