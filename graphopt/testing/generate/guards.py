@@ -23,6 +23,9 @@ def refusal(op_type: str, attributes: Mapping[str, Any], inputs: Inputs) -> str:
     """Why a node is not tried, or ""."""
     if not _takes_nothing(op_type) and any(each is not None and _is_empty(each) for each in inputs):
         return "kernels of this kind divide by sizes, or leave what memory held"
+    first = next((each for each in inputs if each is not None), None)
+    if "axis" in attributes and first is not None and first.is_tensor and not first.array.ndim:
+        return "a scalar has no axes, though some kernels and the checks of old opsets take them"
     guard = _GUARDS.get(op_type)
     return guard(attributes, inputs) if guard else ""
 

@@ -87,3 +87,9 @@ def test_no_sequence_of_empty_parts_is_tried(sizes: list[int] | None) -> None:
     constant = sizes is not None
     operands = [Known("x", np.ones((1, 2))), Known("s", np.array(sizes or [1]), constant=constant)]
     assert bool(refusal("SplitToSequence", {}, operands)) == (sizes != [2])
+
+
+def test_no_axis_of_a_scalar_is_tried() -> None:
+    operands = [Known("x", np.ones(())), Known("y", np.ones(1))]
+    assert refusal("ArgMin", {"axis": 0}, operands[:1]) and not refusal("ArgMin", {"axis": 0}, operands[1:])
+    assert not refusal("Neg", {}, operands[:1])
