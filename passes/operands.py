@@ -22,6 +22,8 @@ from graphopt.ir import (
 
 FIRST_OPSET_WITH_AXES_INPUT = 13
 """From here on Squeeze and Unsqueeze take their axes as an input."""
+SOFTMAX_OF_LAST_AXIS_OPSET = 13
+"""From here on a Softmax without an axis runs over the last one."""
 MASKED = -1e4
 """A score that a mask sets to so little or less has no weight behind a Softmax, whatever the other scores."""
 
@@ -160,3 +162,9 @@ def constant_or_reject(value: ir.Value | None, what: str) -> np.ndarray[Any, Any
     if array is None:
         raise Reject(f"{what} not constant")
     return array
+
+
+def softmax_axis(node: ir.Node) -> int:
+    """The axis of a Softmax or LogSoftmax that names none; of one in a body, whose opset nobody says, 1."""
+    version = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
+    return -1 if version >= SOFTMAX_OF_LAST_AXIS_OPSET else 1

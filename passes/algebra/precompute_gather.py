@@ -70,17 +70,13 @@ def apply_to_the_table(tape: Tape, node: ir.Node) -> ir.Value:
 
 def _guard_rowwise(node: ir.Node, rows: ir.Value) -> None:
     last = None if rows.shape is None else len(rows.shape) - 1
-    default = 1 if node.op_type in ("Softmax", "LogSoftmax") and _old(node) else -1
+    default = softmax_axis(node) if node.op_type in ("Softmax", "LogSoftmax") else -1
     if attribute_int(node, "axis", default) not in (-1, last) or node.inputs[0] is not rows:
         raise Reject("it does not run along the last axis")
     if len([output for output in node.outputs if output.uses() or output.is_graph_output()]) > 1:
         raise Reject("a further output is in use")
     if any(len(value.shape or ()) > 1 for value in node.inputs[1:] if value is not None):
         raise Reject("its scale has more than one axis")
-
-
-def _old(node: ir.Node) -> bool:
-    return node.graph is not None and node.graph.opset_imports.get("", 13) < 13
 
 
 def _row(tape: Tape, value: ir.Value, gathered: ir.Value, rows: tuple[int, ...]) -> ir.Value:

@@ -14,7 +14,7 @@ from graphopt.ir import Reject, attribute_float, attribute_int, constant, rank
 from graphopt.passes.fusion._arrays import Array, aligned
 from graphopt.passes.fusion._carry import Kind
 from graphopt.passes.fusion._plan import Plan, refuse
-from graphopt.passes.operands import MASKED
+from graphopt.passes.operands import MASKED, softmax_axis
 
 
 def passes_weighted_sum(node: ir.Node, index: int, array: Array) -> bool:
@@ -61,10 +61,8 @@ def _over_last_axis(node: ir.Node) -> bool:
     if node.op_type not in ("Softmax", "LogSoftmax") or node.domain:
         return False
     dims = rank(node.inputs[0])
-    axis = node.attributes.get("axis")
-    if axis is None:  # 1 before opset 13, the last one since
-        return dims == 2
-    return axis.as_int() == -1 or (dims is not None and axis.as_int() == dims - 1)
+    axis = attribute_int(node, "axis", softmax_axis(node))
+    return axis == -1 or (dims is not None and axis == dims - 1)
 
 
 def _scales(node: ir.Node, index: int) -> bool:
