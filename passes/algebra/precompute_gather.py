@@ -30,6 +30,7 @@ from graphopt.ir import (
     rule,
     static_shape,
 )
+from graphopt.passes.operands import softmax_axis
 from graphopt.pipeline import RewritePass
 
 ROWWISE = frozenset({"LayerNormalization", "RMSNormalization", "Softmax", "LogSoftmax", "LpNormalization"})
