@@ -56,7 +56,7 @@ def infer_shapes(model: ir.Model) -> ShapeReport:
     registry.collect()
     context = Context(model.opset_imports)
     forget_shapes(model)
-    context.reserve_symbol_names(_sanitize_inputs(model))
+    context.reserve_symbol_names([*_sanitize_inputs(model), *_premised_names(model)])
     model.meta[_CONTEXT_KEY] = context
     report = ShapeReport()
     defaults = _hide_defaults(model, model.graph.inputs)
@@ -248,6 +248,15 @@ def _is_opaque(model: ir.Model, node: ir.Node) -> bool:
     from onnx_shape_inference import registry
 
     return registry.get(node.domain, node.op_type, version=model.opset_imports.get(node.domain, 1)) is None
+
+
+def _premised_names(model: ir.Model) -> Iterator[str]:
+    """Names in the shapes that opaque operators give their outputs."""
+    for graph in graphs(model):
+        for node in graph:
+            for value in node.outputs:
+                if value.shape is not None:
+                    yield from _symbols(value.shape)
 
 
 def _sanitize_inputs(model: ir.Model) -> list[str]:

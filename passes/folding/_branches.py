@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import count_nodes, graphs, infer_shapes, nodes, rank, scalar, subgraphs, symbolic_value
+from graphopt.passes.tensors import same_tensor
 
 MAX_NODES = 5000
 """Models with more nodes are not tried: each try infers all shapes again."""
@@ -116,10 +117,7 @@ def _equal_attributes(one: ir.Node, other: ir.Node) -> bool:
         if left.type != right.type or left.is_ref() or right.is_ref():
             return False
         if left.type == ir.AttributeType.TENSOR:
-            tensors = left.as_tensor(), right.as_tensor()
-            if tensors[0].dtype != tensors[1].dtype or tensors[0].shape != tensors[1].shape:
-                return False
-            if tensors[0].tobytes() != tensors[1].tobytes():
+            if not same_tensor(left.as_tensor(), right.as_tensor()):
                 return False
         elif left.value != right.value:
             return False

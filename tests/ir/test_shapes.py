@@ -367,3 +367,17 @@ def test_a_new_node_is_not_inferred_from_what_a_caller_may_override() -> None:
     infer_node(model, node)
     assert node.outputs[0].shape is None or static_shape(node.outputs[0]) is None
     assert model.graph.inputs[1].const_value is not None
+
+
+def test_names_that_opaque_operators_give_are_not_given_again() -> None:
+    model = ir.from_onnx_text(
+        """<ir_version: 8, opset_import: ["" : 13, "f" : 1]>
+        g (float[N] x) => (float[A,B] y) <int64[1] one = {1}, int64[1] two = {2}, float["_d0","_d1"] v> {
+            v = f.part(x)  y = Slice(v, one, two)
+        }
+        <domain: "f", opset_import: ["" : 13]> part (x) => (y) { y = Neg(x) }"""
+    )
+    infer_shapes(model)
+    before, after = (values(model)[name].shape for name in ("v", "y"))
+    assert str(before) == "[_d0,_d1]" and after is not None and before is not None
+    assert after[0] not in before.dims and after[1] == before[1]

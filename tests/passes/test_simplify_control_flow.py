@@ -471,3 +471,19 @@ def test_what_onnxruntime_spells_out_stays_a_body_away_from_a_sequence_map(
     run = run_pass(text, "simplify-control-flow")
     assert (run.ops[1] == holder.partition(" ")[0]) is stays
     assert len(run.refusals) == stays
+
+
+@pytest.mark.parametrize(("other", "kept"), [("ab", False), ("b", True)])
+def test_branches_of_strings(other: str, kept: bool) -> None:
+    run = run_pass(
+        f"""
+        g (bool c) => (string[1] y) {{
+            y = If (c) <
+                then_branch = t () => (string[1] a) {{ a = Constant <value = string[1] {{"ab"}}> () }},
+                else_branch = e () => (string[1] b) {{ b = Constant <value = string[1] {{"{other}"}}> () }}
+            >
+        }}
+        """,
+        PASS,
+    )
+    assert ("If" in run.ops) == kept

@@ -52,6 +52,8 @@ class Spec:
     named: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("ops", "dtypes", "opsets", "around", "often", "named"):  # lists do as well
+            object.__setattr__(self, field, tuple(getattr(self, field)))
         if self.max_nodes < 1:
             raise UsageError(f"max_nodes is {self.max_nodes}, expected 1 or more")
         for name in self.dtypes:

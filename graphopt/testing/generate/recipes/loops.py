@@ -30,7 +30,10 @@ def loop(b: Builder, op_type: str) -> None:
     count = _trips(b) if counted or b.choices.chance(0.5) else None
     first = b.constant(np.array(not b.choices.chance(0.1))) if b.choices.chance(0.5) else None
     read = captured(b, graph)
+    stacks = len(b.values) + len(carried)
     b.op(op_type, count, first, *carried, outputs=len(ends) - 1, captured=read, body=graph)
+    # onnxruntime gives stacks of nothing this shape or that, and dies of some that it has given itself.
+    b.values[stacks:] = [each for each in b.values[stacks:] if each.array.size]
 
 
 @recipe("Scan", weight=5)
