@@ -68,6 +68,8 @@ def _spatial_pads(pad: ir.Node, x: ir.Value) -> tuple[list[int], list[int]]:
         axes = ints(pad.inputs[3])
     if amounts is None or axes is None:
         raise Reject("the pads are not constant")
+    if x.shape is not None and 0 in x.shape.dims[1:]:
+        raise Reject("what is padded has no elements, of which onnxruntime takes no windows")
     begin, end = [0] * dims, [0] * dims
     for index, axis in enumerate(axes):
         begin[axis], end[axis] = amounts[index], amounts[index + len(axes)]

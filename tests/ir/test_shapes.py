@@ -260,6 +260,20 @@ def test_a_quantized_product_is_of_the_type_of_its_zero_point(product: str) -> N
     assert all(node.outputs[0].type is None for function in model.functions.values() for node in function)
 
 
+def test_a_quantized_product_keeps_the_type_that_is_declared() -> None:
+    """Where its zero point comes from a function, of which nobody says what type it gives."""
+    model = ir.from_onnx_text(
+        """<ir_version: 8, opset_import: ["" : 13, "f" : 1]>
+        g (int8[3,3] x) => (int8[A,B] y) <float s = {1.0}, int8[3,5] w> {
+            z = f.zero()  y = QLinearMatMul(x, s, z, w, s, z, s, z)
+        }
+        <domain: "f", opset_import: ["" : 13]> zero () => (z) { z = Constant <value = int8 {1}> () }"""
+    )
+    infer_shapes(model)
+    (output,) = model.graph.outputs
+    assert output.dtype == ir.DataType.INT8 and str(output.shape) == "[3,5]"
+
+
 @pytest.mark.parametrize(
     ("nodes", "rank"),
     [

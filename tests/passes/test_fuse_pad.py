@@ -145,3 +145,14 @@ def test_indices_of_the_padded_input_stay() -> None:
         "fuse-pad",
     )
     assert run.refusals == {"fold-pad: the indices of the MaxPool count its padded input": 1}
+
+
+def test_padding_around_nothing_stays() -> None:
+    """onnxruntime takes no windows of an input without elements, padded or not."""
+    run = run_pass(
+        """g (float[1,1,1,0] x) => (float[1,1,1,2] y) <int64[8] p = {0, 0, 1, 2, 0, 0, 1, 2}> {
+            z = Pad(x, p) y = AveragePool <kernel_shape = [3, 3]> (z)
+        }""",
+        "fuse-pad",
+    )
+    assert run.ops == ["Pad", "AveragePool"]

@@ -30,11 +30,11 @@ from graphopt.ir.inference.types import infer_types
 from graphopt.ir.inference.unknown import (
     correct_compress,
     correct_non_zero,
-    correct_quantized,
     correct_reduction,
     correct_split,
     correct_unique,
     correct_window,
+    infer_quantized,
 )
 from graphopt.ir.inference.views import (
     correct_features,
@@ -64,6 +64,7 @@ _RULES: dict[str, Callable[[Context, ir.Node], bool]] = {
     "Cast": infer_cast,
     "CastLike": infer_cast_like,
     "Slice": infer_slice_by_attributes,
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), infer_quantized),
 }
 
 _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
@@ -93,10 +94,9 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
     "ConstantOfShape": correct_filling,
     **dict.fromkeys(REDUCTIONS, correct_reduction),
     **dict.fromkeys(
-        ("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool"),
+        ("AveragePool", "Conv", "ConvInteger", "ConvTranspose", "LpPool", "MaxPool", "QLinearConv"),
         correct_window,
     ),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), correct_quantized),
     "Split": correct_split,
     "Compress": correct_compress,
     "NonZero": correct_non_zero,

@@ -6,6 +6,7 @@ Where axes or sizes are computed, or elements are counted, a dimension gets a na
 from __future__ import annotations
 
 import onnx_ir as ir
+from onnx_shape_inference import registry
 
 from graphopt.ir.graphs import attribute_int, attribute_ints, attribute_string
 from graphopt.ir.inference.context import Context, tensor_of
@@ -86,13 +87,21 @@ def _has_window_of_padding(context: Context, node: ir.Node) -> bool:
     return False
 
 
-def correct_quantized(context: Context, node: ir.Node) -> None:
-    """A result is of the type of its zero point, which is not known inside of functions."""
+def infer_quantized(context: Context, node: ir.Node) -> bool:
+    """A result is of the type of its zero point, which is not known inside of functions, nor behind them."""
     zero_point = node.inputs[QUANTIZED_LIKE] if len(node.inputs) > QUANTIZED_LIKE else None
-    if zero_point is not None and zero_point.dtype is None:
-        node.outputs[0].type = None
+    rule = registry.get("", node.op_type, version=context.opset)
+    if zero_point is None or zero_point.dtype is not None or rule is None:
+        return False
+    output = node.outputs[0]
+    declared, output.type = output.type, None
+    rule(context, node)
+    output.type = declared
     if node.op_type == "QLinearConv":
         correct_window(context, node)
+    if declared is None:
+        output.shape = None
+    return True
 
 
 def correct_compress(context: Context, node: ir.Node) -> None:
