@@ -37,7 +37,9 @@ def conv_of_blocks(tape: Tape, made: ir.Node, conv: ir.Node) -> ir.Value:
     weight = constant_or_reject(view.weight, "the weight is")
     refuse_big_copy(view.weight)
     size = found.size
-    outputs, _, *kernel = weight.shape
+    outputs, taken, *kernel = weight.shape
+    if taken != len(found.places):
+        raise Reject("the Conv takes other channels than it is given")
     channels = int(found.places[:, 2].max()) + 1
     wide = np.zeros((outputs, channels, *(size * taps for taps in kernel)), weight.dtype)
     for at, (row, column, channel) in enumerate(found.places):
