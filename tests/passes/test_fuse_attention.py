@@ -917,3 +917,16 @@ def test_types_that_onnxruntime_has_no_attention_for() -> None:
     text = re.sub(r"(scale|root|divisor) = \{[^}]*\}", r"\1 = {16128}", text)
     run = run_pass(text, "fuse-attention", opset=23, inputs=())
     assert run.refusals == {"fuse-attention: attention: onnxruntime has no Attention for BFLOAT16": 1}
+
+
+def test_products_of_three_letters() -> None:
+    """Without heads the rows are the second letter of three, and not the third."""
+    run = run_pass(
+        """agraph (float[B,S,4] q, float[B,T,4] k, float[B,T,4] v) => (float[B,S,4] y) <float scale = {0.5}> {
+            p = Einsum <equation = "bqd,bkd->bqk"> (q, k)  s = Mul(p, scale)  w = Softmax <axis = -1> (s)
+            y = Einsum <equation = "bqk,bkd->bqd"> (w, v)
+        }""",
+        "fuse-attention,dce",
+        opset=23,
+    )
+    assert "Attention" in run.ops and "Einsum" not in run.ops

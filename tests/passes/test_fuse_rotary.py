@@ -401,3 +401,10 @@ def test_views_of_angles_that_keep_their_columns(view: str, turned: bool) -> Non
     )
     run = run_pass(text, "fuse-rotary,dce", opset=23)
     assert ("RotaryEmbedding" in run.ops) == turned, run.refusals
+
+
+@pytest.mark.parametrize("batch", ["2", "B"])
+def test_angles_of_one_batch_serve_all(batch: str) -> None:
+    text = rotary(f"{HALVES} {TURNED} {ANGLES} {FULL}", x=f"float[{batch},3,5,8] x", p="float[1,5,1] p")
+    run = run_pass(text, "fuse-rotary,dce", opset=23)
+    assert "RotaryEmbedding" in run.ops and run.ops.count("Expand") == 2

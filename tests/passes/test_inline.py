@@ -153,3 +153,23 @@ def test_versions_with_another_meaning_are_refused() -> None:
     assert list(record.refusals) == [
         "ai.onnx.ReduceMax means something else in opset 17 of the function and 18 of the model"
     ]
+
+
+def test_another_meaning_in_a_body_is_refused() -> None:
+    model = parse_model(
+        f"""{HEADER}
+        agraph (float[2,2] x, bool c) => (float y) {{ y = local.f(x, c) }}
+        <domain: "local", opset_import: ["" : 17]>
+        f (p, c) => (q) {{
+            q = If (c) <
+                then_branch = a () => (float t) {{ t = ReduceMax <keepdims = 0> (p) }},
+                else_branch = b () => (float e) {{ e = ReduceSum <keepdims = 0> (p) }}
+            >
+        }}
+        """
+    )
+    (record,) = Pipeline.parse("inline").run(model).records
+    assert record.changes == 0
+    assert list(record.refusals) == [
+        "ai.onnx.ReduceMax means something else in opset 17 of the function and 18 of the model"
+    ]

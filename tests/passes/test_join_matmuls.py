@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from graphopt.testing import run_pass
+from graphopt.testing import parse_model, run_pass
 
 Weights = Callable[..., str]
 
@@ -77,3 +77,35 @@ def test_a_product_read_elsewhere_stays(weights: Weights) -> None:
         "join-matmuls",
     )
     assert not run.changes
+
+
+@pytest.mark.parametrize("shared", ["a", "b"])
+@pytest.mark.parametrize(
+    ("body", "shape"),
+    [
+        ("m = MatMul(x, a)  y = MatMul(m, b)", "N,130"),
+        ("m = MatMul(b, x)  y = MatMul(a, m)", "130,N"),
+    ],
+)
+def test_a_big_matrix_read_elsewhere_stays(shared: str, body: str, shape: str) -> None:
+    """Its product would stand beside it."""
+    model = parse_model(
+        f"""agraph (float[{shape}] x, float[K,130] o) => (float[{shape}] y, float[K,130] z)
+        <int64[2] s = {{130, 130}}> {{
+            a = ConstantOfShape(s)  b = ConstantOfShape(s)  {body}  z = MatMul(o, {shared})
+        }}"""
+    )
+    run = run_pass(run_pass(model, "fold{max_growth=1000000},dce").model, "join-matmuls")
+    assert not run.changes
+    (reason,) = run.refusals
+    assert reason.endswith("a weight of 67600 bytes is used by 2 nodes")
+
+
+def test_a_big_matrix_of_its_own_is_joined() -> None:
+    model = parse_model(
+        """agraph (float[N,130] x) => (float[N,130] y) <int64[2] s = {130, 130}, float[1] half = {0.5}> {
+            c = ConstantOfShape(s)  a = Add(c, half)  b = Sub(c, half)  m = MatMul(x, a)  y = MatMul(m, b)
+        }"""
+    )
+    run = run_pass(run_pass(model, "fold{max_growth=1000000},dce").model, "join-matmuls")
+    assert run.ops == ["MatMul"]

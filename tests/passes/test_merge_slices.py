@@ -125,3 +125,11 @@ def test_a_dimension_that_becomes_known_lets_more_be_merged() -> None:
         opset=9,
     )
     assert run.ops == ["Slice", "Neg", "Slice"]
+
+
+@pytest.mark.parametrize("at", [1, 3, 7])
+def test_a_slice_of_nothing_stays(at: int) -> None:
+    text = "g (float[N, 3] x, float[N, 4] w) => (float[A, B] y) {" + ints("o", 1) + ints("c", at) + \
+        "k = Concat<axis = 1>(x, w) y = Slice(k, c, c, o) }"  # fmt: skip
+    run = run_pass(text, "merge-slices")
+    assert run.refusals == {"slice-of-concat: it takes elements of several parts, or none": 1}
