@@ -395,3 +395,15 @@ def test_names_that_opaque_operators_give_are_not_given_again() -> None:
     before, after = (values(model)[name].shape for name in ("v", "y"))
     assert str(before) == "[_d0,_d1]" and after is not None and before is not None
     assert after[0] not in before.dims and after[1] == before[1]
+
+
+@pytest.mark.parametrize(("size", "end"), [("1", "s"), ("2", "more")])
+def test_a_slice_up_to_a_size_that_may_be_none_is_of_no_known_size(size: str, end: str) -> None:
+    model = parse_model(
+        f"""g (float[N] x, float[{size},2] t) => (y) <int64[1] zero = {{0}}, int64[1] one = {{1}}> {{
+            s = Shape(x) more = Add(s, one) y = Slice(t, zero, {end}, zero)
+        }}"""
+    )
+    infer_shapes(model)
+    shape = values(model)["y"].shape
+    assert shape is not None and not isinstance(shape[0], int) and shape[1] == 2

@@ -171,11 +171,13 @@ def correct_slice(context: Context, node: ir.Node) -> None:
         output.shape = new_dims(context, len(data.shape))
         return
     in_full = _slices_from_the_start(node)
-    bounds = _bounds(node, len(data.shape))
+    bounds, sliced = _bounds(node, len(data.shape)), _sliced_axes(node, len(data.shape))
     dims: list[Dim] = []
     for axis, (old, new) in enumerate(zip(data.shape.dims, output.shape.dims, strict=True)):
         if isinstance(old, int) and axis in bounds:
             dims.append(len(slice_range(*bounds[axis], old)))
+        elif isinstance(old, int) and isinstance(new, int) and axis in sliced:
+            dims.append(context.new_symbolic_dim())  # a bound that has a name may be 0
         elif isinstance(old, int) or not isinstance(new, int) or new == 0:
             dims.append(new)
         else:
@@ -196,6 +198,15 @@ def _bounds(node: ir.Node, rank: int) -> dict[int, tuple[int, int, int]]:
         return {}
     named = zip(axes, starts, ends, steps, strict=False)
     return {axis % rank: (start, end, step) for axis, start, end, step in named}
+
+
+def _sliced_axes(node: ir.Node, rank: int) -> set[int]:
+    given = node.inputs[3] if len(node.inputs) > 3 else None
+    axes = _ints(given)
+    if axes is None:
+        (count,) = (node.inputs[1] and static_shape(node.inputs[1])) or (rank,)
+        axes = list(range(count)) if given is None else list(range(rank))
+    return {axis % rank for axis in axes}
 
 
 def _ints(value: ir.Value | None) -> list[int] | None:
