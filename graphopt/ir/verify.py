@@ -29,17 +29,25 @@ class Scope:
         opsets: Domain -> version imported.
         calls: The functions of the model.
         outer: The scope around a body.
+        in_function: Attributes may refer to those of the function's call.
         values: Defined in the graph so far.
         names: Taken in the graph so far.
     """
 
     def __init__(
-        self, graph: ir.Graph, opsets: dict[str, int], calls: Calls, outer: Scope | None = None
+        self,
+        graph: ir.Graph,
+        opsets: dict[str, int],
+        calls: Calls,
+        outer: Scope | None = None,
+        *,
+        in_function: bool = False,
     ) -> None:
         self.graph = graph
         self.opsets = opsets
         self.calls = calls
         self.outer = outer
+        self.in_function = in_function
         self.values: set[ir.Value] = set()
         self.names: set[str] = set()
 
@@ -91,6 +99,19 @@ def in_its_graph(node: ir.Node, scope: Scope) -> str | None:
     """Every node knows the graph that it stands in."""
     if node.graph is not scope.graph:
         return f"{_told(node)} stands in one graph and says it belongs to another"
+    return None
+
+
+def refers_to_a_call(node: ir.Node, scope: Scope) -> str | None:
+    """Attributes refer to those of a call in functions alone."""
+    if scope.in_function:
+        return None
+    for name, attribute in node.attributes.data.items():
+        if attribute.is_ref():
+            referred = attribute.ref_attr_name
+            return (
+                f"{_told(node)} takes {name!r} from an attribute {referred!r} of a function that is not there"
+            )
     return None
 
 
@@ -171,6 +192,7 @@ NODE_RULES: tuple[NodeRule, ...] = (
     inputs_defined,
     known_operator,
     in_its_graph,
+    refers_to_a_call,
     fits_schema,
     bodies_fit,
 )
@@ -182,7 +204,7 @@ def violations(model: ir.Model) -> Iterator[str]:
     yield from _graph_violations(Scope(model.graph, model.graph.opset_imports, calls))
     for function in model.functions.values():
         opsets = {**model.opset_imports, **function.opset_imports}
-        yield from _graph_violations(Scope(function.graph, opsets, calls))
+        yield from _graph_violations(Scope(function.graph, opsets, calls, in_function=True))
 
 
 def verify(model: ir.Model, *, after: str = "") -> None:
@@ -221,7 +243,8 @@ def _graph_violations(scope: Scope) -> Iterator[str]:
             if broken is not None:
                 yield broken
         for body in subgraphs(node) if may_hold_graphs(node) else ():
-            yield from _graph_violations(Scope(body, scope.opsets, scope.calls, scope))
+            inner = Scope(body, scope.opsets, scope.calls, scope, in_function=scope.in_function)
+            yield from _graph_violations(inner)
         for output in node.outputs:
             scope.define(output)
     for value in graph.outputs:

@@ -93,3 +93,20 @@ def test_inputs_left_out_count_where_the_schema_says_that_they_may_be() -> None:
         """
     )
     verify(model)
+
+
+def test_attributes_refer_to_those_of_a_call_in_functions_alone() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18, "f" : 1]>
+        g (float[2] x) => (float[2] y) { y = f.part <slope = 0.5> (x) }
+        <domain: "f", opset_import: ["" : 18]> part <slope> (a) => (b) {
+            b = LeakyRelu <alpha: float = @slope> (a)
+        }"""
+    model = ir.from_onnx_text(text)
+    assert list(violations(model)) == []
+    (function,) = model.functions.values()
+    stray = function.graph[0].attributes["alpha"]
+    model.graph[0].op_type, model.graph[0].domain = "LeakyRelu", ""
+    model.graph[0].attributes.clear()
+    model.graph[0].attributes.add(stray)
+    (found,) = violations(model)
+    assert "takes 'alpha' from 'slope' of a call" in found
