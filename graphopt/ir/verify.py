@@ -109,9 +109,7 @@ def refers_to_a_call(node: ir.Node, scope: Scope) -> str | None:
     for name, attribute in node.attributes.data.items():
         if attribute.is_ref():
             referred = attribute.ref_attr_name
-            return (
-                f"{_told(node)} takes {name!r} from an attribute {referred!r} of a function that is not there"
-            )
+            return f"{_told(node)} takes {name!r} from {referred!r} of a call, and stands in no function"
     return None
 
 
