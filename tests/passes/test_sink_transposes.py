@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphopt.testing import PassRun, run_pass
+from graphopt.testing import PassRun, parse_model, run_pass
 
 HEAD = "<int64[1] i0 = {0}, int64[1] i1 = {1}, int64[1] i2 = {2}, int64[1] im1 = {-1}"
 
@@ -385,3 +385,14 @@ def test_strings_have_no_size() -> None:
         "sink-transposes",
     )
     assert "Slice" in run.ops
+
+
+def test_nodes_keep_their_notes() -> None:
+    model = parse_model(
+        """agraph (float[N,3,4,5] x) => (float[N,3,4,5] y) {
+            a = Transpose <perm = [0,2,3,1]> (x)  b = Relu(a)  y = Transpose <perm = [0,3,1,2]> (b)
+        }"""
+    )
+    for node in model.graph:
+        node.metadata_props["from"] = node.op_type
+    assert run_pass(model, "sink-transposes,dce").node("Relu").metadata_props["from"] == "Relu"
