@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from graphopt.passes.ort.join_sums import JoinSums
-from graphopt.testing import run_pass
+from graphopt.testing import parse_model, run_pass
 
 NORM = "y = LayerNormalization <axis = -1> (t, s)"
 
@@ -80,3 +80,12 @@ def test_a_target_where_it_does_not_pay_keeps_the_additions(tmp_path: Path) -> N
     )
     run = run_pass(model(f"t = Add(x, r) {NORM}"), JoinSums(target=str(target)))
     assert run.changes == 0
+
+
+def test_a_sum_says_what_it_was_made_of() -> None:
+    model = parse_model(
+        """agraph (float[2,4] a, float[2,4] b, float[2,4] c) => (float[2,4] y) <float[4] s = {1, 1, 1, 1}> {
+            [first] t = Add(a, b)  [second] u = Add(t, c)  y = LayerNormalization(u, s)
+        }"""
+    )
+    assert run_pass(model, "join-sums").node("Sum").metadata_props["graphopt.from"] == "first, second"
