@@ -131,6 +131,8 @@ def fits_schema(node: ir.Node, scope: Scope) -> str | None:
     if inputs > schema.max_inputs or len(given) < schema.min_inputs:
         found = inputs if inputs > schema.max_inputs else len(given)
         return f"{_told(node)} has {found} inputs, expected {schema.min_inputs} to {schema.max_inputs}"
+    if len(node.outputs) < schema.min_outputs:
+        return f"{_told(node)} has {len(node.outputs)} outputs, expected at least {schema.min_outputs}"
     if len(node.outputs) > schema.max_outputs:
         return f"{_told(node)} has {len(node.outputs)} outputs, expected at most {schema.max_outputs}"
     if not exists:
@@ -258,6 +260,7 @@ class _Schema:
     def __init__(self, schema: Any) -> None:
         self.min_inputs: int = schema.min_input
         self.max_inputs: int = schema.max_input
+        self.min_outputs: int = schema.min_output
         self.max_outputs: int = schema.max_output
         self.attributes = {
             name: ir.AttributeType(attribute.type.value) for name, attribute in schema.attributes.items()

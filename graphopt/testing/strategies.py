@@ -92,7 +92,7 @@ def models(
         UsageError: The bounds leave nothing, or there is no such pass.
     """
     spec = Spec(
-        ops=tuple(ops),
+        ops=ops,  # type: ignore[arg-type]
         max_nodes=max_nodes,
         dtypes=tuple(dtypes),
         dynamic=dynamic,

@@ -75,6 +75,12 @@ def test_a_node_that_does_not_fit_its_schema(node: dict[str, object], expected: 
     assert expected in only_violation(model)
 
 
+def test_a_node_without_the_outputs_that_it_must_have() -> None:
+    model = parse_model(CHAIN)
+    model.graph.append(ir.Node("", "Neg", [model.graph.inputs[0]], outputs=[], name="extra"))
+    assert "has 0 outputs, expected at least 1" in only_violation(model)
+
+
 def test_the_message_names_what_was_done_last() -> None:
     model = parse_model(CHAIN)
     model.graph[0].outputs[0].name = "x"

@@ -34,6 +34,8 @@ _UNITS = {
     ir.DataType.BFLOAT16: 2.0**-7,
 }
 
+_STEPS = {dtype.numpy(): LARGEST_STEP * unit for dtype, unit in _UNITS.items()}
+
 
 def movement(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, Array]:
     """Largest change of each element of each output under changes of the size of rounding.
@@ -158,14 +160,16 @@ def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Ge
         "high": 1.0 + step,
         "seed": float(random.integers(1 << 20)),
     }
-    factor = ir.node("RandomUniformLike", [value], bounds)
+    shape = ir.node("Cast", [value], {"to": wide.value})  # bfloat16 gives none
+    factor = ir.node("RandomUniformLike", [shape.outputs[0]], bounds)
     narrow = ir.node("Cast", [factor.outputs[0]], {"to": value.dtype.value})
     product = ir.node("Mul", [value, narrow.outputs[0]])
-    factor.outputs[0].name, narrow.outputs[0].name = f"{value.name}_wide", f"{value.name}_factor"
+    for each, name in ((shape, "shape"), (factor, "wide"), (narrow, "factor")):
+        each.outputs[0].name = f"{value.name}_{name}"
     moved = product.outputs[0]
     moved.name, moved.type = f"{value.name}_moved", value.type
-    users = [(use.node, use.idx) for use in value.uses() if use.node not in (product, factor)]
-    graph.insert_after(node, [factor, narrow, product])
+    users = [(use.node, use.idx) for use in value.uses() if use.node not in (product, shape)]
+    graph.insert_after(node, [shape, factor, narrow, product])
     for user, index in users:
         user.replace_input_with(index, moved)
     if value.is_graph_output():
@@ -181,10 +185,11 @@ def _shaken_inputs(inputs: Mapping[str, Any], random: np.random.Generator) -> di
 
 
 def _shaken_array(array: Any, random: np.random.Generator) -> Any:
-    if not isinstance(array, np.ndarray) or array.dtype not in (np.float16, np.float32, np.float64):
+    if not isinstance(array, np.ndarray) or array.dtype not in _STEPS:
         return array
+    factors = 1.0 + _STEPS[array.dtype] * random.uniform(-1.0, 1.0, array.shape)
     with np.errstate(all="ignore"):
-        return np.nextafter(array, array + random.choice([-1, 1], array.shape).astype(array.dtype))
+        return np.asarray(array.astype(np.float64) * factors).astype(array.dtype)
 
 
 def _distance(expected: Array, actual: Any) -> Array:

@@ -77,6 +77,12 @@ def _parts(attributes: Mapping[str, Any], inputs: Inputs) -> str:
     return ""
 
 
+def _joined(attributes: Mapping[str, Any], inputs: Inputs) -> str:
+    if any(each is not None and each.is_tensor and not each.array.size for each in inputs):
+        return "the kernel ends the process where parts without elements are of another rank, on other inputs"
+    return ""
+
+
 _HARMLESS = CONTROL_FLOW | {
     "CumSum", "Dropout", "LogSoftmax", "Optional", "OptionalGetElement", "OptionalHasElement",
     "SequenceConstruct", "SequenceInsert", "Softmax", "Trilu",
@@ -89,5 +95,6 @@ _GUARDS: dict[str, Guard] = {
     **dict.fromkeys(
         ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"), _distribution
     ),
+    "Concat": _joined,
     "SplitToSequence": _parts,
 }

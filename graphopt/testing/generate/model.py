@@ -58,9 +58,10 @@ def generate_model(choices: Choices | int, spec: Spec | None = None, **bounds: A
 
     Raises:
         Unfit: Nothing can be made within the bounds.
+        UsageError: The bounds make no sense.
     """
     choices = Seeded(choices) if isinstance(choices, int) else choices
-    spec = spec or Spec(**bounds)
+    spec = spec or Spec.of(bounds)
     for last in reversed(range(BEGINNINGS)):
         try:
             return begin_model(choices, spec, reference=None if last else True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import difflib
+import functools
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
+import onnx.defs
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
@@ -29,7 +34,8 @@ class Spec:
 
     Attributes:
         ops: Operators to be built from; () for all of the standard.
-        max_nodes: Most nodes of the main graph, Constant not counted.
+        max_nodes: With so many nodes in the main graph, Constant not counted, no more are begun. What several
+            nodes write out is finished, and may go beyond.
         dtypes: Element types of graph inputs and constants, by their names in numpy and ml_dtypes.
         dynamic: Let graph inputs have symbolic and unknown dimensions.
         subgraphs: Let in If, Loop, Scan and SequenceMap.
@@ -53,14 +59,78 @@ class Spec:
 
     def __post_init__(self) -> None:
         for field in ("ops", "dtypes", "opsets", "around", "often", "named"):  # lists do as well
-            object.__setattr__(self, field, tuple(getattr(self, field)))
+            given = getattr(self, field)
+            if isinstance(given, str):
+                raise UsageError(f"{field} is {given!r}, expected a list", hint=f"{field}=[{given!r}]")
+            if isinstance(given, int):
+                raise UsageError(
+                    f"{field} is {given}, expected the oldest and the newest", hint=f"{field}=({given}, {given})"
+                )
+            object.__setattr__(self, field, tuple(given))
         if self.max_nodes < 1:
             raise UsageError(f"max_nodes is {self.max_nodes}, expected 1 or more")
+        if not self.dtypes:
+            raise UsageError("dtypes is empty", hint=f"known are {', '.join(DTYPES)}")
         for name in self.dtypes:
             if name not in DTYPES:
                 raise UsageError(f"unknown element type {name!r}", hint=f"known are {', '.join(DTYPES)}")
-        if not self.opsets[0] <= self.opsets[1]:
-            raise UsageError(f"opsets from {self.opsets[0]} to {self.opsets[1]} are none")
+        self._look_at_opsets()
+        self._look_at_operators()
+
+    @classmethod
+    def of(cls, bounds: Mapping[str, Any]) -> Spec:
+        """The bounds of those names.
+
+        Raises:
+            UsageError: A name is none of a bound, or the bounds make no sense.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        if unknown := [name for name in bounds if name not in known]:
+            raise UsageError(
+                f"there is no bound {unknown[0]!r}", hint=_meant(unknown[0], known, f"known are {', '.join(known)}")
+            )
+        return cls(**bounds)
+
+    def _look_at_opsets(self) -> None:
+        if len(self.opsets) != 2 or not all(isinstance(each, int) for each in self.opsets):
+            raise UsageError(
+                f"opsets is {self.opsets}, expected the oldest and the newest", hint=f"opsets={OPSETS}, say"
+            )
+        low, high = self.opsets
+        if not low <= high:
+            raise UsageError(f"opsets from {low} to {high} are none", hint=f"opsets=({high}, {low})")
+        if low < OPSETS[0] or high > OPSETS[1]:
+            raise UsageError(
+                f"opsets from {low} to {high}: models are generated of {OPSETS[0]} to {OPSETS[1]}",
+                hint=f"opsets=({max(low, OPSETS[0])}, {min(high, OPSETS[1])})" if self._meets_opsets() else None,
+            )
+
+    def _meets_opsets(self) -> bool:
+        return self.opsets[0] <= OPSETS[1] and self.opsets[1] >= OPSETS[0]
+
+    def _look_at_operators(self) -> None:
+        """Name operators that are none, and bounds that together leave none."""
+        for name in self.ops:
+            if name not in _lifetimes():
+                raise UsageError(
+                    f"the standard has no operator {name!r}", hint=_meant(name, _lifetimes(), None)
+                )
+        if not self.ops:
+            return
+        low, high = self.opsets
+        present = [name for name in self.ops if _exists(name, low, high)]
+        if not present:
+            spans = "; ".join(f"{name}: {_told(name)}" for name in self.ops)
+            raise UsageError(
+                f"none of the operators {', '.join(self.ops)} exists at opsets {low} to {high}", hint=spans
+            )
+        if not self.subgraphs and all(name in CONTROL_FLOW for name in present):
+            raise UsageError(
+                f"{', '.join(present)}: none can be made without subgraphs",
+                hint="leave out subgraphs=False, or allow other operators",
+            )
+        if all(name == "Constant" for name in present):
+            raise UsageError("ops is Constant alone, which computes nothing", hint="allow other operators")
 
     def allows(self, op_type: str) -> bool:
         """Whether nodes of that operator may be made."""
@@ -71,3 +141,35 @@ class Spec:
     def data_types(self) -> Sequence[ir.DataType]:
         """The element types."""
         return [ir.DataType[_NAMES.get(name, name.upper())] for name in self.dtypes]
+
+
+@functools.cache
+def _lifetimes() -> Mapping[str, tuple[int, int | None]]:
+    """Operator of the standard -> the opsets that have it: first and last, None for still there."""
+    versions: dict[str, dict[int, bool]] = defaultdict(dict)
+    for schema in onnx.defs.get_all_schemas_with_history():
+        if not schema.domain:
+            versions[schema.name][schema.since_version] = schema.deprecated
+    found = {}
+    for name, deprecated in sorted(versions.items()):
+        first = min(deprecated)
+        ended = [since for since in deprecated if deprecated[since]]
+        found[name] = (first, min(ended) - 1 if ended else None)
+    return found
+
+
+def _exists(name: str, low: int, high: int) -> bool:
+    first, last = _lifetimes()[name]
+    return first <= high and (last is None or last >= low)
+
+
+def _told(name: str) -> str:
+    first, last = _lifetimes()[name]
+    return f"from {first} on" if last is None else f"{first} to {last}"
+
+
+def _meant(name: str, known: Collection[str], otherwise: str | None) -> str | None:
+    """A hint for a name that is mistyped."""
+    spelled = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), spelled, 1)
+    return f"did you mean {spelled[near[0]]!r}?" if near else otherwise

@@ -93,3 +93,9 @@ def test_no_axis_of_a_scalar_is_tried() -> None:
     operands = [Known("x", np.ones(())), Known("y", np.ones(1))]
     assert refusal("ArgMin", {"axis": 0}, operands[:1]) and not refusal("ArgMin", {"axis": 0}, operands[1:])
     assert not refusal("Neg", {}, operands[:1])
+
+
+def test_nothing_is_joined_with_parts_without_elements() -> None:
+    """onnxruntime does not look at their ranks, and does not survive some."""
+    full, empty = Known("x", np.ones((1, 2))), Known("y", np.ones((0, 2)))
+    assert refusal("Concat", {"axis": 0}, [full, empty]) and not refusal("Concat", {"axis": 0}, [full, full])
