@@ -134,6 +134,17 @@ REDUCTIONS = tuple(sorted(name for name, each in _FACTS.items() if each is _REDU
 
 
 @functools.cache
+def allows_type(op_type: str, version: int, dtype: ir.DataType) -> bool:
+    """Whether the standard lets the first input of an operator be of a type, as an opset defines it."""
+    import onnx.defs
+    from onnx import helper
+
+    schema = onnx.defs.get_schema(op_type, version)
+    name = helper.tensor_dtype_to_string(dtype.value).removeprefix("TensorProto.").lower()
+    return f"tensor({name})" in schema.inputs[0].types
+
+
+@functools.cache
 def has_schema(domain: str, op_type: str, version: int) -> bool:
     """Whether the installed ONNX standard defines the operator at this opset."""
     import onnx.defs

@@ -23,7 +23,7 @@ from graphopt.ir import (
     rank,
     static_shape,
 )
-from graphopt.ir.ops import REDUCTIONS
+from graphopt.ir.ops import REDUCTIONS, allows_type
 from graphopt.passes.fusion._linear import refuse_big_copy
 from graphopt.passes.layout._carry_views import flatten, gather, reshape, squeeze, unsqueeze
 from graphopt.passes.layout._layout import OUTPUT, Ask, Draft, Edit, Layout, same_for_all, set_axis
@@ -50,6 +50,9 @@ def carry(node: ir.Node, port: int, perm: Perm, opset: int, current: Layout | No
     """
     if node.domain or any(attribute.is_ref() for attribute in node.attributes.values()):
         raise Reject(f"{an(node.op_type)} has a fixed order of axes")
+    for value in (*node.inputs, *node.outputs):
+        if value is not None and value.dtype is not None and not allows_type("Transpose", opset, value.dtype):
+            raise Reject(f"opset {opset} has no Transpose of {value.dtype}")
     rule = _RULES.get(node.op_type)
     if rule is None:
         if not facts(node).elementwise:

@@ -396,3 +396,14 @@ def test_nodes_keep_their_notes() -> None:
     for node in model.graph:
         node.metadata_props["from"] = node.op_type
     assert run_pass(model, "sink-transposes,dce").node("Relu").metadata_props["from"] == "Relu"
+
+
+def test_a_transpose_passes_no_type_that_the_opset_has_none_of() -> None:
+    run = run_pass(
+        """g (float[2,3] x) => (float8e4m3fn[3,2] y) {
+            t = Transpose <perm = [1, 0]> (x) n = Neg (t) y = Cast <to = 17> (n)
+        }""",
+        "sink-transposes",
+        opset=20,
+    )
+    assert run.ops[-1] == "Cast"
