@@ -79,7 +79,8 @@ def models(
 
     Args:
         ops: Operators to be built from; () for all of the standard.
-        max_nodes: Most nodes of the main graph, Constant not counted.
+        max_nodes: With so many nodes in the main graph, Constant not counted, no more are begun. What several
+            nodes write out is finished, and may go beyond.
         dtypes: Element types of graph inputs and constants, by their names in numpy and ml_dtypes; the first
             are taken more often.
         dynamic: Let graph inputs have symbolic and unknown dimensions.
@@ -89,17 +90,18 @@ def models(
         around: A pass, or a pipeline as text: what its rules look for is built more often, and nearly so.
 
     Raises:
-        UsageError: The bounds leave nothing, or there is no such pass.
+        UsageError: The bounds make no sense or leave nothing, or there is no such pass.
     """
-    spec = Spec(
-        ops=ops,  # type: ignore[arg-type]
-        max_nodes=max_nodes,
-        dtypes=tuple(dtypes),
-        dynamic=dynamic,
-        subgraphs=subgraphs,
-        opsets=opsets,
-        specials=specials,
-    )
+    bounds = {
+        "ops": ops,
+        "max_nodes": max_nodes,
+        "dtypes": dtypes,
+        "dynamic": dynamic,
+        "subgraphs": subgraphs,
+        "opsets": opsets,
+        "specials": specials,
+    }
+    spec = Spec.of(bounds)
     if isinstance(around, str):
         around = Pipeline.parse(around)
     return _models(spec if around is None else aimed(spec, around))

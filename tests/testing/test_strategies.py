@@ -8,6 +8,7 @@ import onnx_ir as ir
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from graphopt.errors import UsageError
 from graphopt.ir import nodes
 from graphopt.pipeline import Pipeline, default_catalog
 from graphopt.testing import model_inputs, models
@@ -86,3 +87,9 @@ def test_bounds_are_checked_before_a_test_runs() -> None:
         models(around="nonsense")
     with pytest.raises(Exception, match="element type"):
         models(dtypes=["float33"])
+    with pytest.raises(UsageError, match="ops is 'Conv'"):
+        models(ops="Conv")
+    with pytest.raises(UsageError, match="none of the operators"):
+        models(ops=["Gelu"], opsets=(7, 12))
+    with pytest.raises(UsageError, match="opsets is 18"):
+        models(opsets=18)  # type: ignore[arg-type]

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 from typing import Any
 
-import onnx.defs
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
@@ -17,6 +16,7 @@ from graphopt.testing.generate.builder import Builder
 from graphopt.testing.generate.choices import Choices, Seeded
 from graphopt.testing.generate.finish import finish
 from graphopt.testing.generate.known import Content
+from graphopt.testing.generate.lifetimes import first_opset
 from graphopt.testing.generate.naming import ODD, Naming
 from graphopt.testing.generate.recipe import RECIPES, Recipe, Unfit
 from graphopt.testing.generate.schemas import by_schema, standard_operators
@@ -128,18 +128,11 @@ def _factor(spec: Spec, recipe: Recipe) -> int:
 def _opset(choices: Choices, spec: Spec) -> int:
     """Any, but one that many models have more often, and one that has the operators that are to be there."""
     low, high = spec.opsets
-    newest = [each for each in map(_first_opset, spec.often) if _FEW < each <= high]
+    newest = [each for each in map(first_opset, spec.often) if _FEW < each <= high]
     if newest and choices.chance(0.4):
         return choices.integer(max(low, choices.choose(sorted(newest))), high)
     often = [opset for opset in _OPSETS_OFTEN if low <= opset <= high]
     return choices.integer(low, high) if not often or choices.chance(0.4) else choices.choose(often)
-
-
-@functools.cache
-def _first_opset(op_type: str) -> int:
-    """The opset that brought an operator; 0 for what is none."""
-    history = [each for each in onnx.defs.get_all_schemas_with_history() if not each.domain]
-    return min((each.since_version for each in history if each.name == op_type), default=0)
 
 
 def _start(choices: Choices, spec: Spec, reference: bool | None) -> Builder:

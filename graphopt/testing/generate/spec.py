@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import onnx.defs
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.ir import Rule
 from graphopt.ir.ops import CONTROL_FLOW
+from graphopt.testing.generate.lifetimes import exists, known_operators, lifetime
 
 DTYPES = (
     "float32", "int64", "float16", "bool", "float64", "int32", "uint8", "int8", "bfloat16", "int16", "uint16",
@@ -64,7 +62,8 @@ class Spec:
                 raise UsageError(f"{field} is {given!r}, expected a list", hint=f"{field}=[{given!r}]")
             if isinstance(given, int):
                 raise UsageError(
-                    f"{field} is {given}, expected the oldest and the newest", hint=f"{field}=({given}, {given})"
+                    f"{field} is {given}, expected the oldest and the newest",
+                    hint=f"{field}=({given}, {given})",
                 )
             object.__setattr__(self, field, tuple(given))
         if self.max_nodes < 1:
@@ -87,7 +86,8 @@ class Spec:
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := [name for name in bounds if name not in known]:
             raise UsageError(
-                f"there is no bound {unknown[0]!r}", hint=_meant(unknown[0], known, f"known are {', '.join(known)}")
+                f"there is no bound {unknown[0]!r}",
+                hint=_meant(unknown[0], known) or f"known are {', '.join(known)}",
             )
         return cls(**bounds)
 
@@ -102,25 +102,22 @@ class Spec:
         if low < OPSETS[0] or high > OPSETS[1]:
             raise UsageError(
                 f"opsets from {low} to {high}: models are generated of {OPSETS[0]} to {OPSETS[1]}",
-                hint=f"opsets=({max(low, OPSETS[0])}, {min(high, OPSETS[1])})" if self._meets_opsets() else None,
+                hint=f"opsets={OPSETS} is all of them",
             )
-
-    def _meets_opsets(self) -> bool:
-        return self.opsets[0] <= OPSETS[1] and self.opsets[1] >= OPSETS[0]
 
     def _look_at_operators(self) -> None:
         """Name operators that are none, and bounds that together leave none."""
         for name in self.ops:
-            if name not in _lifetimes():
+            if name not in known_operators():
                 raise UsageError(
-                    f"the standard has no operator {name!r}", hint=_meant(name, _lifetimes(), None)
+                    f"the standard has no operator {name!r}", hint=_meant(name, known_operators())
                 )
         if not self.ops:
             return
         low, high = self.opsets
-        present = [name for name in self.ops if _exists(name, low, high)]
+        present = [name for name in self.ops if exists(name, low, high)]
         if not present:
-            spans = "; ".join(f"{name}: {_told(name)}" for name in self.ops)
+            spans = "; ".join(f"{name}: {lifetime(name)}" for name in self.ops)
             raise UsageError(
                 f"none of the operators {', '.join(self.ops)} exists at opsets {low} to {high}", hint=spans
             )
@@ -143,33 +140,8 @@ class Spec:
         return [ir.DataType[_NAMES.get(name, name.upper())] for name in self.dtypes]
 
 
-@functools.cache
-def _lifetimes() -> Mapping[str, tuple[int, int | None]]:
-    """Operator of the standard -> the opsets that have it: first and last, None for still there."""
-    versions: dict[str, dict[int, bool]] = defaultdict(dict)
-    for schema in onnx.defs.get_all_schemas_with_history():
-        if not schema.domain:
-            versions[schema.name][schema.since_version] = schema.deprecated
-    found = {}
-    for name, deprecated in sorted(versions.items()):
-        first = min(deprecated)
-        ended = [since for since in deprecated if deprecated[since]]
-        found[name] = (first, min(ended) - 1 if ended else None)
-    return found
-
-
-def _exists(name: str, low: int, high: int) -> bool:
-    first, last = _lifetimes()[name]
-    return first <= high and (last is None or last >= low)
-
-
-def _told(name: str) -> str:
-    first, last = _lifetimes()[name]
-    return f"from {first} on" if last is None else f"{first} to {last}"
-
-
-def _meant(name: str, known: Collection[str], otherwise: str | None) -> str | None:
+def _meant(name: str, known: Collection[str]) -> str | None:
     """A hint for a name that is mistyped."""
     spelled = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), spelled, 1)
-    return f"did you mean {spelled[near[0]]!r}?" if near else otherwise
+    return f"did you mean {spelled[near[0]]!r}?" if near else None

@@ -177,23 +177,57 @@ def test_bounds_hold(bounds: dict[str, Any]) -> None:
             assert not used & {"If", "Loop", "Scan", "SequenceMap"}
 
 
-def test_bounds_that_leave_nothing_are_told() -> None:
-    """By the one exception that a generator raises."""
-    with pytest.raises(Unfit, match="none of the operators"):
-        generate_model(0, ops=("GridSample",), opsets=(7, 11))
-    with pytest.raises(UsageError, match="element type 'float33'"):
-        Spec(dtypes=("float33",))
-    with pytest.raises(UsageError, match="none"):
-        Spec(opsets=(12, 11))
+class Lowest(Seeded):
+    """What searches for simpler examples lowers every integer."""
+
+    def integer(self, low: int, high: int) -> int:
+        return low
+
+
+def test_an_opset_that_leaves_nothing_is_told() -> None:
+    """By the one exception that a generator raises: the simplest opset is one before it."""
+    with pytest.raises(Unfit, match="none of the nodes tried fits"):
+        generate_model(Lowest(0), ops=("RegexFullMatch",))
+
+
+NONSENSE: list[tuple[dict[str, Any], str, str]] = [
+    ({"ops": "Conv"}, "ops is 'Conv', expected a list", "ops=['Conv']"),
+    ({"ops": ["Conf"]}, "the standard has no operator 'Conf'", "did you mean 'Conv'?"),
+    ({"ops": ["Gelu"], "opsets": (7, 12)}, "none of the operators Gelu exists", "Gelu: from opset 20 on"),
+    ({"ops": ["Upsample"], "opsets": (10, 12)}, "none of the operators", "Upsample: from opset 1 to 9"),
+    ({"ops": ["If", "Loop"], "subgraphs": False}, "If, Loop: none can be made", "subgraphs=False"),
+    ({"ops": ["Constant"]}, "Constant alone", "other operators"),
+    ({"dtypes": ()}, "dtypes is empty", "float32"),
+    ({"dtypes": "float32"}, "dtypes is 'float32', expected a list", "dtypes=['float32']"),
+    ({"dtypes": ["float33"]}, "unknown element type 'float33'", "float32"),
+    ({"opsets": 18}, "opsets is 18, expected the oldest and the newest", "opsets=(18, 18)"),
+    ({"opsets": (18,)}, "expected the oldest and the newest", "opsets=(7, 26)"),
+    ({"opsets": ("7", "9")}, "expected the oldest and the newest", "opsets=(7, 26)"),
+    ({"opsets": (12, 11)}, "opsets from 12 to 11 are none", "opsets=(11, 12)"),
+    ({"opsets": (5, 12)}, "models are generated of 7 to 26", "opsets=(7, 26)"),
+    ({"opsets": (27, 90)}, "models are generated of 7 to 26", "opsets=(7, 26)"),
+    ({"max_nodes": 0}, "max_nodes is 0", ""),
+    ({"max_node": 3}, "there is no bound 'max_node'", "did you mean 'max_nodes'?"),
+    ({"seeds": 3}, "there is no bound 'seeds'", "known are ops, max_nodes"),
+]
+
+
+@pytest.mark.parametrize(("bounds", "message", "hint"), NONSENSE, ids=[str(each[0]) for each in NONSENSE])
+def test_bounds_that_make_no_sense_are_told(bounds: dict[str, Any], message: str, hint: str) -> None:
+    """Before anything is made, and with what to write instead."""
+    with pytest.raises(UsageError) as caught:
+        generate_model(0, **bounds)
+    assert message in caught.value.message
+    assert hint in (caught.value.hint or "")
+
+
+def test_bounds_of_which_some_are_left() -> None:
+    assert Spec(ops=["Gelu", "Relu"], opsets=[7, 12]).opsets == (7, 12)  # type: ignore[arg-type]
+    assert Spec(ops=("If", "Relu"), subgraphs=False)
+    assert Spec(ops=("Upsample",), opsets=(7, 9))
 
 
 def test_simple_choices_give_the_simplest_model() -> None:
-    """What searches for simpler examples lowers every integer."""
-
-    class Lowest(Seeded):
-        def integer(self, low: int, high: int) -> int:
-            return low
-
     model = generate_model(Lowest(0))
     assert len(list(nodes(model))) == 1
     assert [value.dtype for value in model.graph.inputs] == [ir.DataType.FLOAT]
