@@ -133,3 +133,14 @@ def test_a_slice_of_nothing_stays(at: int) -> None:
         "k = Concat<axis = 1>(x, w) y = Slice(k, c, c, o) }"  # fmt: skip
     run = run_pass(text, "merge-slices")
     assert run.refusals == {"slice-of-concat: it takes elements of several parts, or none": 1}
+
+
+def test_a_backward_slice_to_the_first_element_is_written_with_an_end_in_front_of_it() -> None:
+    run = run_pass(
+        """g (float[5] x) => (float[4] y)
+        <int64[1] zero = {0}, int64[1] four = {4}, int64[1] last = {-1}, int64[1] before = {-9}> {
+            s = Slice (x, zero, four) y = Slice (s, last, before, zero, last)
+        }""",
+        "merge-slices",
+    )
+    assert run.ops == ["Slice"]

@@ -487,3 +487,42 @@ def test_branches_of_strings(other: str, kept: bool) -> None:
         PASS,
     )
     assert ("If" in run.ops) == kept
+
+
+@pytest.mark.parametrize("operand", ["x, w, r, , , u, s", "x, w, r, , , s, u"])
+def test_an_initial_state_of_another_rank_rules_a_branch_out(operand: str) -> None:
+    """Of two results, one is of the same rank in both branches; the state of an LSTM has rank 3."""
+    run = run_pass(
+        f"""
+        agraph (float[2,1,4] x, bool c, float[1,1,1] s, float[1,1] m) => (float[P,Q,R,S] y, float z)
+        <int64[1] zero = {{0}},
+         float[1, 4, 4] w = {{1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1}}, float[1, 4, 1] r = {{1,1,1,1}}> {{
+            z, u = If(c) <
+                then_branch = t () => (float p, float[A,B,C] o) {{
+                    p = ReduceMax <keepdims = 0> (x) o = Unsqueeze(m, zero) }},
+                else_branch = e () => (float q, float[A,B] n) {{
+                    q = ReduceMin <keepdims = 0> (x) n = Neg(m) }}
+            >
+            y = LSTM <hidden_size = 1> ({operand})
+        }}
+        """,
+        PASS,
+        inputs=(),
+        full_check=False,
+    )
+    assert run.hits == {"If of one possible branch": 1}
+    assert "Unsqueeze" in run.ops and "Neg" not in run.ops
+
+
+def test_a_branch_that_goes_reads_nothing_any_more() -> None:
+    run = run_pass(
+        """
+        agraph (float[2] x) => (float[2] y) <bool c = {1}> {
+            k = Neg(x)  h = Abs(x)
+            y = If(c) <then_branch = t () => (float[2] a) { a = Relu(x) },
+                       else_branch = e () => (float[2] b) { b = Add(h, k) }>
+        }
+        """,
+        PASS,
+    )
+    assert not any(value.uses() for node in run.model.graph for value in node.outputs)
