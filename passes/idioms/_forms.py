@@ -29,7 +29,7 @@ class Form:
         build: Makes the nodes.
         applies: Whether the parameters allow it.
         until: Newest opset at which onnxruntime runs it.
-        in_double: Oldest opset at which onnxruntime runs it in float64; None if at none.
+        in_double: Oldest opset at which onnxruntime runs it in float64, constants included; None if at none.
     """
 
     name: str
@@ -138,7 +138,7 @@ FORMS: dict[str, tuple[Form, ...]] = {
     "Elu": (_operator("Elu"),),
     "Erf": (_operator("Erf", 9),),
     "Gelu": (_operator("Gelu", 20),),
-    "Gelu (tanh)": (_operator("Gelu", 20, in_double=20, approximate="tanh"),),
+    "Gelu (tanh)": (_operator("Gelu", 20, approximate="tanh"),),
     "HardSigmoid": (_operator("HardSigmoid"),),
     "HardSwish": (_operator("HardSwish", 14), Form("HardSigmoid Mul", 6, 2, _gate)),
     "LeakyRelu": (_operator("LeakyRelu"),),
