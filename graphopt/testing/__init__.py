@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from graphopt.testing.check import PassFailure, PassRun, Reference, check_pass, save_failure
-    from graphopt.testing.check.many import check_pass_on_models
+    from graphopt.testing.check.many import NothingTestedWarning, check_pass_on_models
     from graphopt.testing.check.reduced import reduce_failure
     from graphopt.testing.generate import generate_model
     from graphopt.testing.inputs import model_inputs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "LevelRun": "levels",
+    "NothingTestedWarning": "check.many",
     "PassFailure": "check",
     "PassRun": "check",
     "Reference": "check",
@@ -42,6 +43,7 @@ _HOMES = {
 
 __all__ = [
     "LevelRun",
+    "NothingTestedWarning",
     "PassFailure",
     "PassRun",
     "Reference",

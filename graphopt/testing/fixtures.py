@@ -21,8 +21,6 @@ EXAMPLES = 100
 FOLDER = Path(".graphopt", "failures")
 """Under the root folder of the tests."""
 
-_SEED = pytest.StashKey[int | None]()
-
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which seed was taken, where it was left to chance or told."""
@@ -45,16 +43,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def check_pass_on_models(request: pytest.FixtureRequest) -> Callable[..., Tally]:
     """`check_pass_on_models(MyPass(), ops=[...], max_nodes=...)`: `check_pass` on generated models.
 
-    `--graphopt-examples` says on how many, and `--graphopt-seed` on which.
+    `--graphopt-examples` says on how many, and `--graphopt-seed` on which. `NothingTestedWarning` tells of a
+    pass that changes none of them.
     """
-    from graphopt.testing.check.many import check_pass_on_models
+    from graphopt.testing.check import Subject
+    from graphopt.testing.check.many import tally_up, warn_of_nothing
 
     def check(what: Any, **bounds: Any) -> Tally:
         __tracebackhide__ = True
         given = request.config.getoption("graphopt_examples")
         bounds.setdefault("seed", _seed(request.config) or 0)
         examples = bounds.pop("examples", EXAMPLES)
-        return check_pass_on_models(what, examples=examples if given is None else given, **bounds)
+        subject = Subject.of(what)
+        tally = tally_up(subject, examples=examples if given is None else given, **bounds)
+        warn_of_nothing(subject, tally)
+        return tally
 
     return check
 
@@ -94,20 +97,25 @@ def _settle(failure: PassFailure, item: pytest.Item) -> str:
     return f"{reduced.headline}\n\n{saved.text}"
 
 
+def settle_options(config: pytest.Config) -> None:
+    """Look at the options once, and put a number for a seed left to chance: all then read that one.
+
+    Raises:
+        UsageError: A number makes no sense.
+    """
+    examples, seed = config.getoption("graphopt_examples"), config.getoption("graphopt_seed")
+    if examples is not None and examples < 1:
+        raise pytest.UsageError(f"--graphopt-examples {examples}: expected 1 or more")
+    if seed == "random":
+        config.option.graphopt_seed = str(random.SystemRandom().randrange(2**31))
+    elif seed is not None:
+        try:
+            int(seed)
+        except ValueError:
+            raise pytest.UsageError(f"--graphopt-seed {seed}: expected a number or 'random'") from None
+
+
 def _seed(config: pytest.Config) -> int | None:
     """The seed asked for; None where none was."""
-    if _SEED not in config.stash:
-        text = config.getoption("graphopt_seed")
-        config.stash[_SEED] = _read_seed(text)
-    return config.stash[_SEED]
-
-
-def _read_seed(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text == "random":
-        return random.SystemRandom().randrange(2**31)
-    try:
-        return int(text)
-    except ValueError:
-        raise pytest.UsageError(f"--graphopt-seed {text}: expected a number or 'random'") from None
+    seed = config.getoption("graphopt_seed")
+    return None if seed is None else int(seed)

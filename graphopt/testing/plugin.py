@@ -23,12 +23,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--graphopt-seed",
         metavar="N|random",
-        help="what the models follow from (0 for `check_pass_on_models`, else Hypothesis's choice)",
+        help="what the models follow from; random takes one and prints it "
+        "(0 for `check_pass_on_models`, else Hypothesis's choice)",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the fixtures and hooks."""
+    """Settle the options; register the fixtures and hooks."""
     from graphopt.testing import fixtures
 
+    fixtures.settle_options(config)
     config.pluginmanager.register(fixtures, "graphopt-fixtures")

@@ -28,6 +28,7 @@ def test_a_right_pass(run: Run, model: Path) -> None:
 def test_what_was_not_checked_is_told(run: Run, model: Path) -> None:
     ran = run("check-pass", "fold,dce", model)
     assert ran.code == 0 and "idempotent not checked: several passes" in ran.out
+    assert ran.out.startswith("every property that could be checked holds on ")
 
 
 def test_a_wrong_pass_is_shown_on_a_small_model(run: Run, model: Path) -> None:
@@ -60,6 +61,16 @@ def test_generated_models(run: Run) -> None:
     assert told["holds"] and told["verdicts"][0]["models"] == 6
     ran = run("check-pass", CHANGES, *bounds)
     assert ran.code == 1 and "on the model of seed " in ran.out
+
+
+def test_a_pass_that_changes_no_generated_model(run: Run, model: Path) -> None:
+    ran = run("check-pass", "fuse-conv", "--examples", 4, "--ops", "Neg")
+    assert ran.code == 0
+    assert ran.out.splitlines()[-1] == (
+        "fuse-conv changed none of 4 models, so nothing was tested: "
+        "name the operators it looks for (--ops A,B)"
+    )
+    assert "nothing was tested" not in run("check-pass", "fuse-conv", model).out
 
 
 def test_a_pass_beside_the_user(run: Run, model: Path, tmp_path: Path) -> None:

@@ -26,8 +26,7 @@ def test_fixed_seeds(batch: int) -> None:
 
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_fresh_seeds(batch: int, pytestconfig: pytest.Config) -> None:
-    given = pytestconfig.getoption("--graphopt-seed")
-    seed = int(given) if given and given.isdigit() else 0
+    seed = int(pytestconfig.getoption("--graphopt-seed") or 0)
     hold(FRESH * (1 + seed) + BATCH * batch)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,72 @@ def test_failures_are_reduced_saved_and_shown(ran: tuple[str, Path]) -> None:
         assert name in section
 
 
+UNTESTED = """
+import onnx_ir as ir
+import pytest
+from graphopt.errors import UsageError
+from graphopt.testing import NothingTestedWarning
+
+
+class Blind(ir.passes.InPlacePass):
+    def call(self, model):
+        return ir.passes.PassResult(model, False)
+
+
+def negates(model):
+    for node in model.graph:
+        if node.op_type == "Neg":
+            model.graph.doc_string = "seen"
+
+
+def test_changes_nothing(check_pass_on_models):
+    check_pass_on_models(Blind(), ops=["Relu"], max_nodes=2)
+
+
+def test_changes_something(check_pass_on_models):
+    check_pass_on_models("eliminate-identities", ops=["Identity", "Relu"], max_nodes=4)
+
+
+def test_a_function_says_nothing_of_what_it_changes(check_pass_on_models):
+    assert check_pass_on_models(negates, ops=["Neg"], max_nodes=2).changed
+
+
+def test_no_examples(check_pass_on_models):
+    with pytest.raises(UsageError, match="expected 1 or more"):
+        check_pass_on_models(Blind(), examples=0)
+
+
+def test_seed(pytestconfig):
+    print("read", int(pytestconfig.getoption("--graphopt-seed")))
+"""
+
+
+def pytest_in(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, cwd=folder, env=PLAIN, capture_output=True, text=True, check=False)
+
+
+def test_a_pass_that_changes_no_model_is_warned_of(tmp_path: Path) -> None:
+    """And a seed left to chance is the same for all who read it."""
+    (tmp_path / "test_untested.py").write_text(UNTESTED, "utf-8")
+    ran = pytest_in(tmp_path, "-s", "--graphopt-seed=random")
+    assert "5 passed, 1 warning" in ran.stdout, ran.stdout
+    told = "test_untested:Blind changed none of 100 models, so nothing was tested: name the operators"
+    assert f"NothingTestedWarning: {told} it looks for (ops=[...]) or opsets" in ran.stdout
+    line = UNTESTED.splitlines().index('    check_pass_on_models(Blind(), ops=["Relu"], max_nodes=2)') + 1
+    assert f"test_untested.py:{line}: NothingTestedWarning" in ran.stdout
+    (shown,) = re.findall(r"graphopt: seed (\d+)", ran.stdout)
+    assert f"read {shown}\n" in ran.stdout
+
+
+@pytest.mark.parametrize("option", ["--graphopt-examples=0", "--graphopt-examples=-2"])
+def test_no_examples_at_all(tmp_path: Path, option: str) -> None:
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass", "utf-8")
+    ran = pytest_in(tmp_path, option)
+    assert ran.returncode == 4 and "expected 1 or more" in ran.stderr
+    assert "INTERNALERROR" not in ran.stdout + ran.stderr
+
+
 def test_the_front_of_the_plug_in_loads_nothing_heavy() -> None:
     code = "import sys, graphopt.testing.plugin; print(*sys.modules)"
     loaded = subprocess.run(
@@ -91,8 +158,7 @@ def test_the_front_of_the_plug_in_loads_nothing_heavy() -> None:
 
 def test_a_seed_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass", "utf-8")
-    command = [sys.executable, "-m", "pytest", "--graphopt-seed=x", "-p", "no:cacheprovider"]
-    ran = subprocess.run(command, cwd=tmp_path, env=PLAIN, capture_output=True, text=True, check=False)
+    ran = pytest_in(tmp_path, "--graphopt-seed=x")
     assert ran.returncode == 4 and "expected a number or 'random'" in ran.stderr
 
 

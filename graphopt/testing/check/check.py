@@ -124,7 +124,8 @@ def hold_properties(
             unchecked[name] = str(reason)
         else:
             checked.append(name)
-    return PassRun(outcome.model, reference.model, outcome.records, tuple(checked), unchecked)
+    changed = not trial.unchanged if outcome.counted is None else outcome.counted > 0
+    return PassRun(outcome.model, reference.model, outcome.records, tuple(checked), unchecked, changed)
 
 
 def _failure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,10 @@ from graphopt.testing.check.subject import PassLike, Subject
 from graphopt.testing.generate import Spec, Unfit, generate_model
 
 EXAMPLES = 100
+
+
+class NothingTestedWarning(UserWarning):
+    """A pass was checked on generated models and changed none of them."""
 
 
 @dataclasses.dataclass
@@ -33,6 +38,14 @@ class Tally:
     changed: int = 0
     changes: int = 0
     unchecked: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+
+    def nothing_tested(self, subject: Subject, remedy: str) -> str:
+        """That the pass changed none of the models, and how to have others; "" where it did."""
+        if self.changed:
+            return ""
+        none = "not the one model" if self.models == 1 else f"none of {self.models} models"
+        told = f"{subject.text} changed {none}, so nothing was tested"
+        return f"{told}: name the operators it looks for ({remedy})"
 
 
 def check_pass_on_models(
@@ -61,9 +74,39 @@ def check_pass_on_models(
     Raises:
         PassFailure: On the first model on which a property does not hold; `.origin` names its seed.
         UsageError: The bounds make no sense, or no model fits them.
+
+    Warns:
+        NothingTestedWarning: The pass changed no model.
     """
     __tracebackhide__ = True
     subject = Subject.of(what)
+    tally = tally_up(subject, examples=examples, seed=seed, ops=ops, rtol=rtol, watch=watch, **bounds)
+    warn_of_nothing(subject, tally)
+    return tally
+
+
+def warn_of_nothing(subject: Subject, tally: Tally) -> None:
+    """Warn the caller's caller where a pass changed no model.
+
+    Warns:
+        NothingTestedWarning: It did not.
+    """
+    if told := tally.nothing_tested(subject, "ops=[...]"):
+        warnings.warn(f"{told} or opsets", NothingTestedWarning, stacklevel=3)
+
+
+def tally_up(
+    subject: Subject,
+    *,
+    examples: int,
+    seed: int,
+    watch: Callable[[int], object] | None = None,
+    ops: Sequence[str] = (),
+    rtol: float | None = None,
+    **bounds: Any,
+) -> Tally:
+    """`check_pass_on_models`, which leaves it to the caller to tell that nothing was tested."""
+    __tracebackhide__ = True
     if examples < 1:
         raise UsageError(f"examples is {examples}, expected 1 or more")
     spec = Spec.of({"ops": ops, **bounds})
@@ -82,7 +125,7 @@ def check_pass_on_models(
             raise
         tally.models += 1
         tally.changes += run.changes
-        tally.changed += bool(run.changes)
+        tally.changed += run.changed
         tally.unchecked.update(run.unchecked.items())
     if not tally.models:
         raise UsageError("no model could be generated", hint="allow more operators or other opsets")

@@ -22,6 +22,7 @@ class PassRun:
         records: The pipeline's records of the first run; none of a plain function.
         checked: The properties that were looked at, in order.
         unchecked: Property -> why it could not be looked at: no runtime runs the model, say.
+        changed: It found something to do: it says so, or it is a function, which says nothing, and did.
     """
 
     model: ir.Model
@@ -29,6 +30,7 @@ class PassRun:
     records: list[Record]
     checked: tuple[str, ...] = ()
     unchecked: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    changed: bool = False
 
     @property
     def hits(self) -> Counter[str]:

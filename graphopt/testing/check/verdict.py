@@ -16,7 +16,7 @@ from graphopt.io import load
 from graphopt.report.units import plural
 from graphopt.testing.check.check import check_pass
 from graphopt.testing.check.failure import PassFailure
-from graphopt.testing.check.many import check_pass_on_models
+from graphopt.testing.check.many import tally_up
 from graphopt.testing.check.reduced import reduce_failure
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.saved import SavedFailure, save_failure
@@ -39,6 +39,7 @@ class Kept:
         changed: Number of models in which the pass found something to do.
         changes: Number of changes.
         unchecked: Property and reason -> on how many models it could not be looked at.
+        untested: That the models generated were none for the pass, and how to have others; "" if some were.
     """
 
     where: str
@@ -46,19 +47,24 @@ class Kept:
     changed: int
     changes: int
     unchecked: Counter[tuple[str, str]]
+    untested: str = ""
 
     holds = True
 
     def lines(self) -> Iterator[str]:
         """The answer for people."""
-        found = plural(self.changes, "change")
+        counted = self.changes or not self.changed
+        found = plural(self.changes, "change") if counted else "changes, which it does not count"
+        every = "every property that could be checked" if self.unchecked else "every property"
         if self.models == 1:
-            yield f"every property holds on {self.where}: {found}"
+            yield f"{every} holds on {self.where}: {found}"
         else:
-            yield f"every property holds on {plural(self.models, 'model')}, {self.where}"
+            yield f"{every} holds on {plural(self.models, 'model')}, {self.where}"
             yield f"{found}, on {self.changed} of them"
         for (name, reason), count in self.unchecked.most_common(REASONS_SHOWN):
             yield f"{name} not checked{f' on {count}' if self.models > 1 else ''}: {reason}"
+        if self.untested:
+            yield self.untested
 
     def to_dict(self) -> dict[str, Any]:
         """The answer for programs."""
@@ -136,7 +142,7 @@ def on_file(
         run = check_pass(subject, Reference(model, inputs=sets, rtol=rtol))
     except PassFailure as failure:
         return _failed(failure, str(path), path.stem, folder, tell)
-    return Kept(str(path), 1, int(bool(run.changes)), run.changes, Counter(run.unchecked.items()))
+    return Kept(str(path), 1, int(run.changed), run.changes, Counter(run.unchecked.items()))
 
 
 def on_generated(
@@ -160,11 +166,12 @@ def on_generated(
         tell(f"checking {subject.text}: model {number + 1} of {examples}")
 
     try:
-        tally = check_pass_on_models(subject, examples=examples, seed=seed, watch=watch, **bounds)
+        tally = tally_up(subject, examples=examples, seed=seed, watch=watch, **bounds)
     except PassFailure as failure:
         return _failed(failure, f"the model of {failure.origin}", failure.origin, folder, tell)
     seeds = f"seed {seed}" if examples == 1 else f"seeds {seed} to {seed + examples - 1}"
-    return Kept(seeds, tally.models, tally.changed, tally.changes, tally.unchecked)
+    untested = tally.nothing_tested(subject, "--ops A,B")
+    return Kept(seeds, tally.models, tally.changed, tally.changes, tally.unchecked, untested)
 
 
 def _failed(failure: PassFailure, where: str, name: str, folder: Path, tell: Tell) -> Failed:
