@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,8 +60,6 @@ def command(
     """
     if inputs is not None and not models:
         raise UsageError("--inputs: there is no model", hint="name the model that the inputs are for")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as python -m does: the pass may be a file beside the user
     from graphopt.testing.check import Subject, verdict
 
     subject = Subject.of(what)

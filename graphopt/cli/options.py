@@ -39,7 +39,12 @@ LevelOption = Annotated[
 ]
 PassesOption = Annotated[
     str | None,
-    typer.Option("--passes", metavar="SPEC", help="A pipeline instead of a level.", show_default=False),
+    typer.Option(
+        "--passes",
+        metavar="SPEC",
+        help="A pipeline instead of a level: names, module:Class, file.py:Class.",
+        show_default=False,
+    ),
 ]
 PassTimeoutOption = Annotated[
     float | None,

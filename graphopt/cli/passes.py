@@ -26,7 +26,11 @@ _BUILT_IN = "graphopt.passes."
 def command(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A pass; without it, all are listed.", show_default=False),
+        typer.Argument(
+            metavar="[NAME]",
+            help="A pass, also as module:Class or file.py:Class; without it, all are listed.",
+            show_default=False,
+        ),
     ] = None,
     json: JsonOption = False,
     debug: DebugOption = False,

@@ -1,13 +1,13 @@
 """Pipelines as text: `fold,cse{min_bytes=16},{fuse-conv,dce}*` and back.
 
-An item is a pass name with options in braces, a class of an `onnx_ir` pass as `module:Class`, or a group in
-braces with a star behind, which runs to a fixed point. Text says nothing of what passes do.
+An item is a pass name with options in braces, a class of a pass as `module:Class` or `file.py:Class` (see
+`graphopt.pipeline.named`), or a group in braces with a star behind, which runs to a fixed point. Text says
+nothing of what passes do.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import re
 import typing
@@ -19,6 +19,7 @@ import onnx_ir as ir
 from graphopt.errors import UsageError
 from graphopt.pipeline.base import Pass
 from graphopt.pipeline.guests import import_guest, is_guest
+from graphopt.pipeline.named import load_named, text_of
 
 _TOKEN = re.compile(r"\s*(?:([{}*,=\[\]])|\"((?:[^\"\\]|\\.)*)\"|([^\s{}*,=\[\]\"]+))")
 
@@ -51,7 +52,7 @@ def format_item(item: Item) -> str:
         bound = "" if item.rounds == Group.rounds else str(item.rounds)
         return f"{{{format_items(item.items)}}}*{bound}"
     if not isinstance(item, Pass):
-        return f"{type(item).__module__}:{type(item).__qualname__}"
+        return _format_value(text_of(type(item)))
     options = [
         f"{field.name}={_format_value(getattr(item, field.name))}"
         for field in dataclasses.fields(item)
@@ -119,7 +120,7 @@ class _Parser:
             if following is not None and following[0] == "word" and following[1].isdigit():
                 return Group(inner, int(self._next()[1]))
             return Group(inner)
-        if kind != "word":
+        if kind == "sign":
             raise self._error(f"expected a pass name, found {text!r}")
         options: dict[str, Any] = {}
         if self._peek() == ("sign", "{"):
@@ -209,13 +210,9 @@ def _made(name: str, found: type[ir.passes.PassBase], options: dict[str, Any]) -
 
 
 def _foreign(name: str) -> type[ir.passes.PassBase] | None:
-    module, colon, attribute = name.partition(":")
-    if not colon:
+    if ":" not in name:
         return None
-    try:
-        found = import_guest(lambda: getattr(importlib.import_module(module), attribute))
-    except ImportError as error:
-        raise UsageError(f"cannot load the pass {name!r}: {error}") from error
+    found = load_named(name)
     if not (isinstance(found, type) and issubclass(found, ir.passes.PassBase)):
         raise UsageError(f"{name!r} is not an onnx_ir pass")
     return found

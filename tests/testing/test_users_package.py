@@ -57,3 +57,26 @@ def test_the_pass_put_right_holds(package: Path) -> None:
     ran = pytest_in(package, "--graphopt-examples=30", f"--graphopt-seed={SEED}")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert not (package / ".graphopt").exists()
+
+
+def test_a_package_in_a_folder_of_sources(tmp_path: Path) -> None:
+    """Not installed, and found by pytest alone: the command names the file, and works as it is printed."""
+    package = tmp_path / "src" / "nupasses"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "rules.py").write_text(fence("my_passes.py"), "utf-8")
+    (package / "ours.py").write_text(
+        "import dataclasses\nfrom .rules import MergeTransposes\n\n\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Ours(MergeTransposes):\n    pass\n",
+        "utf-8",
+    )
+    (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = ["src"]\n', "utf-8")
+    text = fence("test_my_passes.py").replace("my_passes import MergeTransposes", "nupasses.ours import Ours")
+    (tmp_path / "test_them.py").write_text(text.replace("MergeTransposes()", "Ours()"), "utf-8")
+    ran = pytest_in(tmp_path, f"--graphopt-seed={SEED}")
+    (line,) = {line for line in ran.stdout.splitlines() if line.startswith("graphopt check-pass")}
+    assert line.startswith("graphopt check-pass src/nupasses/ours.py:Ours "), line
+    again = subprocess.run(
+        [sys.executable, "-m", *shlex.split(line)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 1 and "ours.py:Ours breaks '" in again.stdout, again.stdout + again.stderr

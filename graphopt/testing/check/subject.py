@@ -6,20 +6,15 @@ Makes one thing of them all: something to run, its name on the command line, and
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import importlib.util
-import inspect
-import os
 import re
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
-from graphopt.pipeline import Group, Pass, Pipeline, Record, default_catalog, format_item
+from graphopt.pipeline import Group, Item, Pass, Pipeline, Record, default_catalog, format_item
+from graphopt.pipeline.named import load_named, names_file, place_of
 
 Function = Callable[[ir.Model], Any]
 """Changes a model in place, or returns another, or a pass result."""
@@ -70,13 +65,13 @@ class Subject:
         if isinstance(what, str):
             return _of_text(what)
         if isinstance(what, ir.passes.PassBase):
-            return cls(_text_of_pass(what), Pipeline([what]))
+            return cls(_text_of(what), Pipeline([what]))
         if isinstance(what, Pipeline):
-            return cls(str(what), what)
+            return cls(",".join(_text_of(item) for item in what.items), what)
         if isinstance(what, type) and issubclass(what, ir.passes.PassBase):
             return cls.of(what())
         if callable(what):
-            return cls(_place(what), function=what)
+            return cls(place_of(what), function=what)
         raise UsageError(
             f"cannot check {what!r}", hint="give a pass, a pipeline, its text, or a function on a model"
         )
@@ -131,8 +126,8 @@ class Subject:
 
 
 def _of_text(text: str) -> Subject:
-    if _OBJECT.fullmatch(text):
-        found = _load(text)
+    if _OBJECT.fullmatch(text) or names_file(text):
+        found = load_named(text)
         if not isinstance(found, type) or not issubclass(found, ir.passes.PassBase):
             return dataclasses.replace(Subject.of(found), text=text)
         return dataclasses.replace(Subject.of(found()), text=text)
@@ -143,64 +138,14 @@ def _of_text(text: str) -> Subject:
     return Subject(text, Pipeline.parse(text))
 
 
-def _load(text: str) -> Any:
-    module, _, attribute = text.rpartition(":")
-    try:
-        found: Any = _module_of_file(Path(module)) if module.endswith(".py") else _module(module)
-        for name in attribute.split("."):
-            found = getattr(found, name)
-    except (ImportError, AttributeError, OSError, SyntaxError) as error:
-        raise UsageError(
-            f"cannot load the pass {text!r}: {error}",
-            hint="write it as module:Class, or as path/to/file.py:Class",
-        ) from error
-    return found
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)
-
-
-def _module_of_file(path: Path) -> Any:
-    name = f"graphopt_checked_{path.stem}"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise ImportError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # dataclasses look their module up
-    specification.loader.exec_module(module)
-    return module
-
-
-def _text_of_pass(item: ir.passes.PassBase) -> str:
+def _text_of(item: Item) -> str:
+    """The text of a pass or group, by which a new process finds it too."""
     text = format_item(item)
+    if isinstance(item, Group):
+        inner = format_item(dataclasses.replace(item, items=()))
+        return f"{{{','.join(_text_of(each) for each in item.items)}{inner.removeprefix('{')}"
     if not isinstance(item, Pass):
-        return _place(type(item))
+        return place_of(type(item))
     if default_catalog().get(item.name) is type(item):
         return text
-    return _place(type(item)) + text.removeprefix(item.name)
-
-
-def _place(found: Any) -> str:
-    """Where a class or function is found: `module:name`, or its file where the module cannot be imported."""
-    owner = found if hasattr(found, "__qualname__") else type(found)
-    module, name = owner.__module__, owner.__qualname__
-    if _is_importable(module, owner):
-        return f"{module}:{name}"
-    try:
-        file = Path(inspect.getfile(owner))
-    except (OSError, TypeError):
-        return f"{module}:{name}"
-    here = Path.cwd()
-    return f"{os.path.relpath(file, here) if file.is_relative_to(here) else file}:{name}"
-
-
-def _is_importable(module: str, owner: Any) -> bool:
-    """Whether a new process that starts here finds the same file under the module's name."""
-    if module == "__main__":
-        return False
-    try:
-        specification = importlib.util.find_spec(module)
-        return specification is not None and specification.origin == inspect.getfile(owner)
-    except (ImportError, ValueError, OSError, TypeError):
-        return False
+    return place_of(type(item)) + text.removeprefix(item.name)
