@@ -13,6 +13,7 @@ from graphopt.errors import VerificationError
 from graphopt.pipeline import FailedPassError, Record
 from graphopt.testing.check.content import content, whole
 from graphopt.testing.check.failure import Broken
+from graphopt.testing.check.place import from_theirs, place_of, raised
 from graphopt.testing.check.reference import Reference
 from graphopt.testing.check.subject import Outcome, Subject
 
@@ -79,17 +80,25 @@ def attempt(subject: Subject, model: ir.Model, which: str = "") -> Outcome:
         which: Which run this is, for the message; "" for the first.
 
     Raises:
-        Broken: It raised, or a pass inside left an invalid graph.
+        Broken: It raised, or a pass inside left an invalid graph. Its cause is what the pass raised, and
+            nothing where that says no more.
     """
     prefix = f"{which}: " if which else ""
     try:
         return subject.run(model)
     except FailedPassError as error:
-        broken = _kind(error)
-        told = error.reason if subject.settles else error.message
-        raise Broken(prefix + told, broken) from error
+        told = prefix + (error.reason if subject.settles else error.message)
+        if (broken := _kind(error)) != "raises" or error.over_time or error.__cause__ is None:
+            raise Broken(told, broken) from None
+        raise _raised(told, error.__cause__, subject) from from_theirs(raised(error.__cause__), subject)
     except Exception as error:
-        raise Broken(f"{prefix}{type(error).__name__}: {error}", "raises") from error
+        told = f"{prefix}{type(error).__name__}: {error}"
+        raise _raised(told, error, subject) from from_theirs(error, subject)
+
+
+def _raised(told: str, error: BaseException, subject: Subject) -> Broken:
+    place = place_of(raised(error), subject)
+    return Broken(f"{told} ({place})" if place else told, "raises")
 
 
 def _kind(error: FailedPassError) -> str:

@@ -51,9 +51,9 @@ def serialized(
         verify(model)
         proto = to_proto(model)
     except GraphoptError as error:
-        raise Broken(error.message) from error
+        raise Broken(error.message) from None
     except Exception as error:
-        raise Broken(f"it cannot be serialized: {type(error).__name__}: {error}") from error
+        raise Broken(f"it cannot be serialized: {type(error).__name__}: {error}") from None
     if strictness and (refused := refusal(checked_form(proto, declared), strictness)):
         raise Broken(f"onnx.checker accepts the model before, and not after: {refused}")
     return proto

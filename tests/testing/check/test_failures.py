@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner
 
 from graphopt.cli.app import app
+from graphopt.ir import Rule, op, rule, var
+from graphopt.pipeline import Pipeline, RewritePass
 from graphopt.testing import PassFailure, check_pass, format_model, parse_model, reduce_failure, save_failure
 from graphopt.testing.broken import ChangesNumbers
 
@@ -152,3 +155,93 @@ def test_a_message_for_what_text_cannot_hold() -> None:
     constant = next(node for node in model.graph if node.op_type == "Constant")
     constant.attributes["value"] = ir.AttrTensor("value", ir.tensor([1, -8], ir.DataType.INT4))
     assert "onnx.save(failure.proto, path)" in str(failure_of(model=model))
+
+
+class LeavesNoOutputs(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        model.graph.outputs.clear()
+        return ir.passes.PassResult(model, True)
+
+
+class LeavesALoop(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        node = model.graph[0]
+        node.replace_input_with(0, node.outputs[0])
+        return ir.passes.PassResult(model, True)
+
+
+class LeavesWhatDoesNotRun(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        model.graph[0].domain, model.graph[0].op_type = "nobody", "Knows"
+        model.opset_imports["nobody"] = 1
+        return ir.passes.PassResult(model, True)
+
+
+def leaves_a_loop(model: ir.Model) -> None:
+    LeavesALoop()(model)
+
+
+@pytest.mark.parametrize("what", [LeavesNoOutputs, LeavesALoop, LeavesWhatDoesNotRun, leaves_a_loop])
+def test_a_failure_that_says_all_has_no_cause(what: Any) -> None:
+    """Nor does a traceback of it show what it was told in between."""
+    failure = failure_of(what)
+    assert failure.__cause__ is None and failure.__suppress_context__
+    assert failure.property != "raises"
+
+
+def raise_key(tape: Any, x: Any) -> ir.Value:
+    raise KeyError(x.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class RaisesInARule(RewritePass):
+    """Raise where a Relu is."""
+
+    name: ClassVar[str] = "raises-in-a-rule"
+    rules: ClassVar[tuple[Rule, ...]] = (rule(op("Relu", var("x")))(raise_key),)
+
+
+class RaisesInALibrary(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        model.graph.remove(list(model.graph), safe=True)
+        return ir.passes.PassResult(model, True)
+
+
+class RaisesTheSecondTime(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        assert model.graph.name != "seen"
+        model.graph.name = "seen"
+        return ir.passes.PassResult(model, True)
+
+
+def raises_at_once(model: ir.Model) -> None:
+    raise RuntimeError("at once")
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "function"),
+    [
+        (RaisesInARule, KeyError, raise_key),
+        (RaisesInALibrary, ValueError, RaisesInALibrary.call),
+        (RaisesTheSecondTime, AssertionError, RaisesTheSecondTime.call),
+        (raises_at_once, RuntimeError, raises_at_once),
+        ([RaisesInARule, "dce"], KeyError, raise_key),
+    ],
+)
+def test_what_a_pass_raised_is_shown_with_its_place(what: Any, kind: type, function: Any) -> None:
+    """The line of the pass's author, and the error itself without what led to their code."""
+    if isinstance(what, list):
+        what = Pipeline([what[0](), *Pipeline.parse(what[1]).items])
+    failure = failure_of(what)
+    line = function.__code__.co_firstlineno + 1
+    assert failure.property == "raises"
+    assert failure.detail.endswith(f"{Path(__file__).name}:{line}, in {function.__name__})")
+    cause = failure.__cause__
+    assert type(cause) is kind and cause is not None and cause.__traceback__ is not None
+    assert cause.__traceback__.tb_frame.f_code.co_filename == __file__
+
+
+def test_what_raises_in_graphopt_has_no_place_of_theirs() -> None:
+    failure = failure_of("graphopt.testing.broken:Raises")
+    assert isinstance(failure.__cause__, ZeroDivisionError)
+    assert ".py:" not in failure.detail
