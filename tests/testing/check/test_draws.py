@@ -121,3 +121,8 @@ def test_a_function_may_draw_as_often_as_it_is_called() -> None:
         <domain: "f", opset_import: ["" : 18]> noise (a, c) => (b) { b = Dropout(a, "", c) }"""
     inlined = "g (float[4] x) => (float[4] y) <bool t = {1}> { y = Dropout(x, , t) }"
     assert different_draws(ir.from_onnx_text(text), parse_model(inlined), ()) == ""
+
+
+def test_a_dropout_that_a_default_turns_off_draws_nothing_once_it_is_frozen() -> None:
+    text = """g (bool t, float[4] x) => (bool[4] m) <bool t = {0}> { y, m = Dropout(x, , t) }"""
+    assert check_pass("freeze-initializers,eliminate-identities", text).changes
