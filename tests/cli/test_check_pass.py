@@ -40,6 +40,19 @@ def test_a_wrong_pass_is_shown_on_a_small_model(run: Run, model: Path) -> None:
     assert again.code == 1 and "breaks 'numbers' on .graphopt/failures/" in again.out
 
 
+def test_a_minimal_model_is_not_saved_again(run: Run, model: Path, tmp_path: Path) -> None:
+    ran = run("check-pass", CHANGES, model)
+    files = sorted(tmp_path.rglob(".graphopt/**/*"))
+    assert [each.name for each in files if each.is_file() and each.suffix != ".onnx"] == [".gitignore"]
+    assert (tmp_path / ".graphopt" / ".gitignore").read_text("utf-8") == "*\n"
+    assert "saved as .graphopt/failures/" in ran.out
+    command = ran.out.splitlines()[-1]
+    again = run(*shlex.split(command)[1:])
+    assert again.code == 1 and "saved as" not in again.out
+    assert again.out.endswith(f"\nto see it again:\n{command}\n")
+    assert sorted(tmp_path.rglob(".graphopt/**/*")) == files
+
+
 def test_several_files_and_a_folder_for_failures(run: Run, model: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.onnxtxt"
     other.write_text('<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Neg(x) }')

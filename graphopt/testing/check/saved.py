@@ -18,6 +18,8 @@ from graphopt.testing.check.reference import Reference
 from graphopt.testing.text import format_model
 
 LONGEST_NAME = 60
+OURS = ".graphopt"
+"""The folder beside the user that failures are saved under, unless another is named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +30,13 @@ class SavedFailure:
         failure: The failure.
         model: File of the model, ONNX.
         inputs: File of the inputs, or None where made-up ones show the failure too.
+        is_new: The file was made for it; else it is the one that was given, which is minimal.
     """
 
     failure: PassFailure
     model: Path
     inputs: Path | None
+    is_new: bool = True
 
     @property
     def command(self) -> str:
@@ -43,7 +47,8 @@ class SavedFailure:
     def text(self) -> str:
         """The model as ONNX text, where it was saved, and the command."""
         text = shown(*format_model(self.failure.proto))
-        return f"{text}\n\nsaved as {_near(self.model)}; to see it again:\n{self.command}"
+        saved = f"saved as {_near(self.model)}; " if self.is_new else ""
+        return f"{text}\n\n{saved}to see it again:\n{self.command}"
 
 
 def save_failure(failure: PassFailure, folder: Path, name: str = "") -> SavedFailure:
@@ -57,7 +62,7 @@ def save_failure(failure: PassFailure, folder: Path, name: str = "") -> SavedFai
     Raises:
         OSError: The folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     data = failure.proto.SerializeToString(deterministic=True)
     key = hashlib.sha256(data + failure.property.encode()).hexdigest()[:8]
     readable = re.sub(r"[^\w.-]+", "-", name or failure.what).strip("-")[:LONGEST_NAME]
@@ -68,6 +73,15 @@ def save_failure(failure: PassFailure, folder: Path, name: str = "") -> SavedFai
     inputs = path.with_suffix(".npz")
     np.savez(inputs, **failure.inputs)
     return SavedFailure(failure, path, inputs)
+
+
+def _make(folder: Path) -> None:
+    """Make a folder; one in a `.graphopt` that is new stays out of the user's repository."""
+    ours = next((each for each in (folder, *folder.parents) if each.name == OURS), None)
+    is_new = ours is not None and not ours.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if ours is not None and is_new:
+        (ours / ".gitignore").write_text("*\n", "utf-8")
 
 
 def _fails_on_any_inputs(failure: PassFailure) -> bool:

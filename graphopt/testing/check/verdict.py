@@ -15,6 +15,7 @@ from graphopt.execute import load_inputs
 from graphopt.io import load
 from graphopt.report.units import plural
 from graphopt.testing.check.check import check_pass
+from graphopt.testing.check.content import whole
 from graphopt.testing.check.failure import PassFailure
 from graphopt.testing.check.many import tally_up
 from graphopt.testing.check.reduced import reduce_failure
@@ -141,7 +142,11 @@ def on_file(
     try:
         run = check_pass(subject, Reference(model, inputs=sets, rtol=rtol))
     except PassFailure as failure:
-        return _failed(failure, str(path), path.stem, folder, tell)
+        tell(f"reducing the model on which {failure.what} fails")
+        smallest = reduce_failure(failure)
+        if whole(smallest.proto) == whole(failure.proto):
+            return Failed(str(path), failure, SavedFailure(smallest, path, inputs, is_new=False))
+        return Failed(str(path), failure, save_failure(smallest, folder, f"{failure.what}-{path.stem}"))
     return Kept(str(path), 1, int(run.changed), run.changes, Counter(run.unchecked.items()))
 
 
@@ -168,13 +173,9 @@ def on_generated(
     try:
         tally = tally_up(subject, examples=examples, seed=seed, watch=watch, **bounds)
     except PassFailure as failure:
-        return _failed(failure, f"the model of {failure.origin}", failure.origin, folder, tell)
+        tell(f"reducing the model on which {failure.what} fails")
+        saved = save_failure(reduce_failure(failure), folder, f"{failure.what}-{failure.origin}")
+        return Failed(f"the model of {failure.origin}", failure, saved)
     seeds = f"seed {seed}" if examples == 1 else f"seeds {seed} to {seed + examples - 1}"
     untested = tally.nothing_tested(subject, "--ops A,B")
     return Kept(seeds, tally.models, tally.changed, tally.changes, tally.unchecked, untested)
-
-
-def _failed(failure: PassFailure, where: str, name: str, folder: Path, tell: Tell) -> Failed:
-    tell(f"reducing the model on which {failure.what} fails")
-    saved = save_failure(reduce_failure(failure), folder, f"{failure.what}-{name}")
-    return Failed(where, failure, saved)

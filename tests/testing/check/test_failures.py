@@ -88,6 +88,34 @@ def test_inputs_are_saved_where_no_others_show_it(tmp_path: Path, monkeypatch: p
     assert save_failure(failure_of(), tmp_path).inputs is None
 
 
+@pytest.mark.parametrize(
+    ("folder", "ignored"),
+    [(".graphopt/failures", [".graphopt"]), ("failures", []), (".graphopt", [".graphopt"])],
+)
+def test_what_is_saved_stays_out_of_a_repository(tmp_path: Path, folder: str, ignored: list[str]) -> None:
+    """In the folder of graphopt alone; and who takes the file away keeps it away."""
+    save_failure(failure_of(), tmp_path / folder)
+    found = list(tmp_path.rglob(".gitignore"))
+    assert [str(each.parent.relative_to(tmp_path)) for each in found] == ignored
+    for each in found:
+        each.unlink()
+    save_failure(failure_of(), tmp_path / folder)
+    assert not list(tmp_path.rglob(".gitignore"))
+
+
+def test_a_minimal_model_with_inputs_is_not_saved_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "g (float[1] x0) => (float[1] y0) { y0 = Relu(x0) }"
+    rare = [{"x0": np.array([1e30], np.float32)}]
+    failure = failure_of(f"{__file__}:CutsLargeNumbers", text, inputs=rare)
+    saved = save_failure(reduce_failure(failure), tmp_path)
+    ran = CliRunner().invoke(app, shlex.split(saved.command)[1:])
+    assert ran.exit_code == 1 and "saved as" not in ran.stdout and saved.command in ran.stdout
+    assert not (tmp_path / ".graphopt").exists()
+
+
 class CutsLargeNumbers(ir.passes.InPlacePass):
     """A Relu has no upper bound: wrong for large inputs alone."""
 
