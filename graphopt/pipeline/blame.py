@@ -10,7 +10,7 @@ import signal
 from collections.abc import Iterator
 
 from graphopt.errors import GraphoptError, PassError
-from graphopt.pipeline.time_limit import OverTimeError
+from graphopt.pipeline.time_limit import OverTimeError, TimeLimit
 
 
 class FailedPassError(PassError):
@@ -30,15 +30,18 @@ class FailedPassError(PassError):
 
 
 @contextlib.contextmanager
-def blaming(text: str, seconds: float) -> Iterator[None]:
-    """Turn whatever the block raises into the failure of the pass of that text, which has so many seconds.
+def blaming(text: str, limit: TimeLimit) -> Iterator[None]:
+    """Turn whatever the block raises into the failure of the pass of that text, which has a limit of time.
 
-    Ctrl-C and what handlers of signals raise is no pass's doing and goes through.
+    Ctrl-C, what handlers of signals raise, and a limit of time around all of it is no pass's doing and goes
+    through.
     """
     try:
         yield
     except OverTimeError as error:
-        reason = f"it was stopped after {seconds:g} s; --pass-timeout gives it more time"
+        if not limit.is_over(error):
+            raise
+        reason = f"it was stopped after {limit.seconds:g} s; --pass-timeout gives it more time"
         raise FailedPassError(text, reason, over_time=True) from error
     except KeyboardInterrupt:
         raise
@@ -55,7 +58,7 @@ def raised_by_a_signal(error: BaseException) -> bool:
     codes = {getattr(handler, "__code__", None) for handler in handlers} - {None}
     frames: list[object] = []
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and not isinstance(cause, OverTimeError):
         traceback = cause.__traceback__
         while traceback is not None:
             frames.append(traceback.tb_frame.f_code)

@@ -42,10 +42,13 @@ def import_guest(load: Callable[[], T]) -> T:
     Raises:
         ImportError: Whatever it raised, or that it took too long; Ctrl-C and signals go through.
     """
+    limit = TimeLimit(IMPORT_SECONDS)
     try:
-        with TimeLimit(IMPORT_SECONDS) as limit:
+        with limit:
             return limit.call(load)
     except OverTimeError as error:
+        if not limit.is_over(error):
+            raise
         raise ImportError(f"it was stopped after {IMPORT_SECONDS:g} s") from error
     except KeyboardInterrupt:
         raise

@@ -198,7 +198,7 @@ class _Runner:
         if self._clean.get(text) == state:
             return  # nothing has changed since this pass last found nothing to do
         nodes_before = self._nodes
-        with blaming(text, self.time_limit.seconds):
+        with blaming(text, self.time_limit):
             start = time.perf_counter()
             versions = Versions.of(self.model)
             result = self._run(item) if self._may_apply(item) else Outcome(self.model, modified=False)

@@ -3,7 +3,7 @@
 In the main thread a timer's signal does it, which also ends sleeps and waits for locks, pipes and processes.
 In other threads, and where the program uses that timer itself, an exception is sent to the thread, which
 notices it once it runs Python code again. Nothing here stops C code that neither returns nor lets signals
-through.
+through. Limits may stand within each other: those of the main thread share the timer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ LONGEST_REPEAT = 0.5
 
 
 class OverTimeError(BaseException):
-    """A call took too long. No `Exception`, which a pass may well catch."""
+    """A call took too long. No `Exception`, which a pass may well catch.
+
+    Attributes:
+        limit: The limit that it went over; None where that is the innermost.
+    """
+
+    def __init__(self, limit: TimeLimit | None = None) -> None:
+        super().__init__()
+        self.limit = limit
 
 
 def default_timeout(model: ir.Model, nodes: int) -> float:
@@ -64,48 +72,90 @@ class TimeLimit:
         self._tick = max(seconds / TICKS, SHORTEST_TICK)
         self._repeat = min(self._tick, LONGEST_REPEAT)
         self._alarm = False
+        self._outer: TimeLimit | None = None
         self._running = False
-        self._left = TICKS
+        self._left = seconds
 
     def __enter__(self) -> TimeLimit:
-        self._alarm = not math.isinf(self.seconds) and _alarm_is_free()
+        if not math.isinf(self.seconds):
+            self._outer = _owner_of_alarm()
+            self._alarm = self._outer is not None or _alarm_is_free()
         if self._alarm:
             signal.signal(signal.SIGALRM, self._count)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._alarm:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if self._outer is None else self._outer._count)
+            self._outer = None
 
     def call(self, what: Callable[[], T]) -> T:
         """The result of `what()`.
 
         Raises:
-            OverTimeError: It was interrupted.
+            OverTimeError: It was interrupted, by this limit or by one around it.
         """
         if math.isinf(self.seconds):
             return what()
         return self._alarmed(what) if self._alarm else self._watched(what)
 
+    def is_over(self, error: OverTimeError) -> bool:
+        """Whether it is this limit that a call went over."""
+        return error.limit is None or error.limit is self
+
     def _alarmed(self, what: Callable[[], T]) -> T:
-        self._left = TICKS
+        self._left = max(self.seconds, SHORTEST_TICK)
+        if self._outer is not None:
+            self._charge(*signal.setitimer(signal.ITIMER_REAL, 0))
         self._running = True
-        signal.setitimer(signal.ITIMER_REAL, self._tick, self._tick)
         try:
             try:
+                self._start_timer()
                 return what()
             finally:
                 self._running = False  # a signal right before this line still leads to the next block
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            stopped = signal.setitimer(signal.ITIMER_REAL, 0)
             self._running = False
+            if self._outer is not None:
+                self._charge(*stopped)
+                self._start_timer()
 
     def _count(self, number: int, frame: object) -> None:
-        self._left -= 1
-        if self._left == 0:
-            signal.setitimer(signal.ITIMER_REAL, self._repeat, self._repeat)
-        if self._left <= 0 and self._running:
-            raise OverTimeError
+        self._charge(0.0, signal.getitimer(signal.ITIMER_REAL)[1])
+        if over := self._exhausted():
+            signal.setitimer(signal.ITIMER_REAL, over._repeat, over._repeat)
+            raise OverTimeError(over)
+
+    def _active(self) -> list[TimeLimit]:
+        """This limit and those around it, of calls that run, outermost first."""
+        around = [] if self._outer is None else self._outer._active()
+        return [*around, self] if self._running else around
+
+    def _charge(self, left_of_tick: float, tick: float) -> None:
+        for limit in self._active():
+            limit._left -= tick - left_of_tick
+
+    def _exhausted(self) -> TimeLimit | None:
+        return next((limit for limit in self._active() if limit._left < SHORTEST_TICK / 2), None)
+
+    def _start_timer(self) -> None:
+        """Start it for the shortest tick of all calls that run, or not at all.
+
+        Raises:
+            OverTimeError: Calls inside, each too short for a tick, have used up the time.
+        """
+        if self._outer is None:
+            if self._running:
+                signal.setitimer(signal.ITIMER_REAL, self._tick, self._tick)
+            return
+        active = self._active()
+        if over := self._exhausted():
+            signal.setitimer(signal.ITIMER_REAL, over._repeat, over._repeat)
+            raise OverTimeError(over)
+        if active:
+            tick = min(min(each._tick, each._left) for each in active)
+            signal.setitimer(signal.ITIMER_REAL, tick, tick)
 
     def _watched(self, what: Callable[[], T]) -> T:
         target = threading.get_ident()
@@ -140,6 +190,14 @@ class TimeLimit:
                 running = False
             if sent:
                 _take_back(target)
+
+
+def _owner_of_alarm() -> TimeLimit | None:
+    """The limit in this thread to which the timer's signal belongs."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        return None
+    owner = getattr(signal.getsignal(signal.SIGALRM), "__self__", None)
+    return owner if isinstance(owner, TimeLimit) else None
 
 
 def _alarm_is_free() -> bool:

@@ -74,6 +74,44 @@ def test_one_limit_within_another() -> None:
             outer.call(lambda: inner.call(spin))
 
 
+def test_limits_within_each_other_share_the_timer() -> None:
+    """Each interrupts its own call, and none goes through a thread."""
+
+    def inside() -> int:
+        with TimeLimit(0.1) as inner:
+            with pytest.raises(OverTimeError) as raised:
+                inner.call(lambda: time.sleep(60))
+            assert inner.is_over(raised.value) and not outer.is_over(raised.value)
+            assert threading.active_count() == threads
+            return inner.call(lambda: 7)
+
+    threads = threading.active_count()
+    with TimeLimit(60) as outer:
+        assert outer.call(inside) == 7
+        assert outer.call(lambda: 8) == 8
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("seconds", [0.002, 0.3, 60])
+def test_what_is_within_does_not_stretch_the_limit(seconds: float) -> None:
+    """Neither one long call inside, nor many that are shorter than a tick."""
+
+    def inside() -> None:
+        while True:
+            with TimeLimit(60) as inner:
+                inner.call(lambda: time.sleep(seconds))
+
+    start = time.monotonic()
+    with TimeLimit(0.4) as outer:
+        with pytest.raises(OverTimeError) as raised:
+            outer.call(inside)
+        assert outer.is_over(raised.value)
+        outer.call(lambda: None)
+    assert 0.3 < time.monotonic() - start < 2
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
 STOPPED = textwrap.dedent("""
     import os, signal, sys, time
     from graphopt.pipeline.time_limit import TimeLimit
