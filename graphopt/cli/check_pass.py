@@ -45,6 +45,16 @@ def command(
     ] = None,
     inputs: InputsOption = None,
     rtol: RtolOption = None,
+    pass_timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--pass-timeout",
+            metavar="SECONDS",
+            min=0.001,
+            help="Stop a pass that runs longer; by default a minute and more for large models.",
+            show_default=False,
+        ),
+    ] = None,
     folder: Annotated[
         Path, typer.Option("--failures", metavar="FOLDER", help="Where minimal models that fail are saved.")
     ] = FOLDER,
@@ -53,7 +63,7 @@ def command(
 ) -> int:
     """Check a pass on models of yours, or on generated ones.
 
-    It must not raise; leave a valid model with the same interface and the same numbers; count what it
+    It must end and not raise; leave a valid model with the same interface and the same numbers; count what it
     changes; leave the original alone; do the same twice; and find nothing to do the second time. A model on
     which it does not is reduced to a minimal one and saved. Exits with 1 where there is one. A level is a
     pipeline too: graphopt check-pass -- -O2.
@@ -62,7 +72,7 @@ def command(
         raise UsageError("--inputs: there is no model", hint="name the model that the inputs are for")
     from graphopt.testing.check import Subject, verdict
 
-    subject = Subject.of(what)
+    subject = Subject.of(what).within(pass_timeout)
     with progress(f"checking {subject.text}") as tell:
         if models:
             verdicts = [

@@ -19,14 +19,19 @@ class FailedPassError(PassError):
     Attributes:
         name: The pass as text.
         reason: What it raised, or what is wrong with the graph.
-        over_time: It took too long, and would again.
+        seconds: The time that it had and went over; None where it did not.
     """
 
-    def __init__(self, name: str, reason: str, *, over_time: bool = False) -> None:
+    def __init__(self, name: str, reason: str, *, seconds: float | None = None) -> None:
         super().__init__(f"pass {name}: {reason}")
         self.name = name
         self.reason = reason
-        self.over_time = over_time
+        self.seconds = seconds
+
+    @property
+    def over_time(self) -> bool:
+        """It took too long, and would again."""
+        return self.seconds is not None
 
 
 @contextlib.contextmanager
@@ -42,7 +47,7 @@ def blaming(text: str, limit: TimeLimit) -> Iterator[None]:
         if not limit.is_over(error):
             raise
         reason = f"it was stopped after {limit.seconds:g} s; --pass-timeout gives it more time"
-        raise FailedPassError(text, reason, over_time=True) from error
+        raise FailedPassError(text, reason, seconds=limit.seconds) from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:

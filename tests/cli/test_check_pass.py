@@ -92,6 +92,34 @@ def test_a_pass_beside_the_user(run: Run, model: Path, tmp_path: Path) -> None:
         assert run("check-pass", what, model).code == 0
 
 
+HANGS = """
+import time
+import onnx_ir as ir
+
+class Hangs(ir.passes.InPlacePass):
+    def call(self, model):
+        while any(node.op_type == "Relu" for node in model.graph):
+            time.sleep(0.01)
+        return ir.passes.PassResult(model, modified=False)
+
+def hangs(model):
+    Hangs()(model)
+"""
+
+
+@pytest.mark.parametrize("name", ["Hangs", "hangs"])
+def test_a_pass_that_hangs(run: Run, model: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "hanging.py").write_text(HANGS, "utf-8")
+    ran = run("check-pass", f"hanging.py:{name}", model, "--pass-timeout", 0.2)
+    assert ran.code == 1, ran.err
+    assert f"hanging.py:{name} breaks 'raises' on {model}: it did not end after 0.2 s\n" in ran.out
+    assert "Relu" in ran.out and "Mul" not in ran.out
+    command = ran.out.splitlines()[-1]
+    assert "--pass-timeout 0.2" in command
+    again = run(*shlex.split(command)[1:])
+    assert again.code == 1 and "it did not end after 0.2 s" in again.out
+
+
 def test_a_level(run: Run, model: Path) -> None:
     assert run("check-pass", "--", "-O1", model).code == 0
     assert run("check-pass", "{fold,dce}*,-O1", model).code == 0

@@ -56,13 +56,14 @@ def check_pass(
     rtol: float | None = None,
     opset: int = 18,
     full_check: bool = True,
+    pass_timeout: float | None = None,
 ) -> PassRun:
     """Run a pass on a copy of a model, and assert what must hold of every pass on every model.
 
-    It does not raise; the outcome is as valid as the original and can be saved; the interface is the same; so
-    are the numbers, bit for bit where every pass says that it is `exact`; changes are counted where there are
-    any; the original is left alone; two runs give the same bytes; a second run finds nothing to do. What
-    depends on unseeded random operators is compared by type and shape, and as many of them must draw as
+    It ends and does not raise; the outcome is as valid as the original and can be saved; the interface is the
+    same; so are the numbers, bit for bit where every pass says that it is `exact`; changes are counted where
+    there are any; the original is left alone; two runs give the same bytes; a second run finds nothing to do.
+    What depends on unseeded random operators is compared by type and shape, and as many of them must draw as
     before.
 
     Args:
@@ -76,6 +77,8 @@ def check_pass(
             what rounding alone moves is forgiven.
         opset: For a text without a header.
         full_check: Let onnx.checker infer shapes strictly; False for models that it wrongly refuses.
+        pass_timeout: Seconds that one run of a pass may take; by default a minute, and more for large
+            models; infinity for no limit.
 
     Returns:
         The outcome, and which properties could not be looked at: the numbers of a model that nobody can run.
@@ -85,7 +88,7 @@ def check_pass(
         GraphoptError: The model is not valid by itself, or there is no such pass.
     """
     __tracebackhide__ = True  # pytest shows the caller's line
-    subject = Subject.of(what)
+    subject = Subject.of(what).within(pass_timeout)
     if not isinstance(model, Reference):
         model = Reference(model, inputs=inputs, rtol=rtol, opset=opset, full_check=full_check)
     return hold_properties(subject, model, model.fresh())

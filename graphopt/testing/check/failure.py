@@ -103,6 +103,8 @@ class PassFailure(AssertionError):
         words = ["graphopt", "check-pass"]
         words += [] if inputs is None else ["--inputs", str(inputs)]
         words += [] if self.rtol is None else ["--rtol", f"{self.rtol:g}"]
+        seconds = self.subject.pass_timeout
+        words += [] if seconds is None else ["--pass-timeout", f"{seconds:g}"]
         words += ["--"] if self.what.startswith("-") else []
         words += [self.what, str(model)]
         hidden = "<locals>" in self.what or "<lambda>" in self.what

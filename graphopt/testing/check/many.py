@@ -55,6 +55,7 @@ def check_pass_on_models(
     seed: int = 0,
     ops: Sequence[str] = (),
     rtol: float | None = None,
+    pass_timeout: float | None = None,
     watch: Callable[[int], object] | None = None,
     **bounds: Any,
 ) -> Tally:
@@ -68,6 +69,7 @@ def check_pass_on_models(
         seed: Of the first; each has a seed of its own, one more than the last.
         ops: Operators to build models of; () for all of the standard.
         rtol: See `check_pass`.
+        pass_timeout: See `check_pass`.
         watch: Called before each model with its number.
         **bounds: What else the models may be: see `graphopt.testing.generate.Spec`.
 
@@ -79,7 +81,7 @@ def check_pass_on_models(
         NothingTestedWarning: The pass changed no model.
     """
     __tracebackhide__ = True
-    subject = Subject.of(what)
+    subject = Subject.of(what).within(pass_timeout)
     tally = tally_up(subject, examples=examples, seed=seed, ops=ops, rtol=rtol, watch=watch, **bounds)
     warn_of_nothing(subject, tally)
     return tally

@@ -13,8 +13,19 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
-from graphopt.pipeline import Group, Item, Pass, Pipeline, Record, default_catalog, format_item
+from graphopt.ir import count_nodes
+from graphopt.pipeline import (
+    FailedPassError,
+    Group,
+    Item,
+    Pass,
+    Pipeline,
+    Record,
+    default_catalog,
+    format_item,
+)
 from graphopt.pipeline.named import load_named, names_file, place_of
+from graphopt.pipeline.time_limit import OverTimeError, TimeLimit, default_timeout
 
 Function = Callable[[ir.Model], Any]
 """Changes a model in place, or returns another, or a pass result."""
@@ -47,11 +58,14 @@ class Subject:
         text: As the command line takes it.
         pipeline: What is run; None for a function.
         function: What is run; None for a pipeline.
+        pass_timeout: Seconds that one run of a pass or of the function may take; None for a generous limit
+            that grows with the model, infinity for none.
     """
 
     text: str
     pipeline: Pipeline | None = None
     function: Function | None = None
+    pass_timeout: float | None = None
 
     @classmethod
     def of(cls, what: PassLike | Subject) -> Subject:
@@ -75,6 +89,10 @@ class Subject:
         raise UsageError(
             f"cannot check {what!r}", hint="give a pass, a pipeline, its text, or a function on a model"
         )
+
+    def within(self, pass_timeout: float | None) -> Subject:
+        """The same with another limit of time, where one is given."""
+        return self if pass_timeout is None else dataclasses.replace(self, pass_timeout=pass_timeout)
 
     @property
     def exact(self) -> bool:
@@ -112,17 +130,29 @@ class Subject:
         """Run on `model`, which may be changed in place.
 
         Raises:
-            FailedPassError: A pass of the pipeline raised, or left a graph that the verifier refuses.
+            FailedPassError: A pass of the pipeline raised, took too long, or left a graph that the verifier
+                refuses; or a function took too long.
             Exception: Whatever a function raises.
         """
         if self.pipeline is not None:
-            result = self.pipeline.run(model)
+            result = self.pipeline.run(model, pass_timeout=self.pass_timeout)
             return Outcome(result.model, result.records, sum(each.changes for each in result.records))
         assert self.function is not None
-        returned = self.function(model)
+        returned = self._call(self.function, model)
         if isinstance(returned, ir.passes.PassResult):
             return Outcome(returned.model, [], int(returned.modified))
         return Outcome(returned if isinstance(returned, ir.Model) else model, [], None)
+
+    def _call(self, function: Function, model: ir.Model) -> Any:
+        seconds = self.pass_timeout
+        limit = TimeLimit(default_timeout(model, count_nodes(model)) if seconds is None else seconds)
+        try:
+            with limit:
+                return limit.call(lambda: function(model))
+        except OverTimeError as error:
+            if not limit.is_over(error):
+                raise
+            raise FailedPassError(self.text, "it took too long", seconds=limit.seconds) from error
 
 
 def _of_text(text: str) -> Subject:

@@ -87,7 +87,8 @@ def attempt(subject: Subject, model: ir.Model, which: str = "") -> Outcome:
     try:
         return subject.run(model)
     except FailedPassError as error:
-        told = prefix + (error.reason if subject.settles else error.message)
+        reason = error.reason if error.seconds is None else f"it did not end after {error.seconds:g} s"
+        told = prefix + (reason if subject.settles else f"pass {error.name}: {reason}")
         if (broken := _kind(error)) != "raises" or error.over_time or error.__cause__ is None:
             raise Broken(told, broken) from None
         raise _raised(told, error.__cause__, subject) from from_theirs(raised(error.__cause__), subject)
