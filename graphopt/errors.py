@@ -22,6 +22,8 @@ class GraphoptError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint is not None:
+            self.__notes__ = [f"hint: {hint}"]  # shown below the message in a traceback
 
     def __str__(self) -> str:
         return self.message

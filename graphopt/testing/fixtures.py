@@ -22,6 +22,9 @@ FOLDER = Path(".graphopt", "failures")
 """Under the root folder of the tests."""
 
 
+_SEED = "graphopt_seed"
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which seed was taken, where it was left to chance or told."""
     seed = _seed(config)
@@ -107,12 +110,19 @@ def settle_options(config: pytest.Config) -> None:
     if examples is not None and examples < 1:
         raise pytest.UsageError(f"--graphopt-examples {examples}: expected 1 or more")
     if seed == "random":
-        config.option.graphopt_seed = str(random.SystemRandom().randrange(2**31))
+        told = getattr(config, "workerinput", {}).get(_SEED)
+        config.option.graphopt_seed = told or str(random.SystemRandom().randrange(2**31))
     elif seed is not None:
         try:
             int(seed)
         except ValueError:
             raise pytest.UsageError(f"--graphopt-seed {seed}: expected a number or 'random'") from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each process of pytest-xdist the seed that was taken."""
+    node.workerinput[_SEED] = node.config.getoption("graphopt_seed")
 
 
 def _seed(config: pytest.Config) -> int | None:

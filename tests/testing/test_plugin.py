@@ -122,6 +122,17 @@ def test_seed(pytestconfig):
 """
 
 
+SHARED = """
+import pytest
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_seed(pytestconfig, number):
+    with open(f"seed{number}", "w") as file:
+        file.write(pytestconfig.getoption("--graphopt-seed"))
+"""
+
+
 def pytest_in(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
     return subprocess.run(command, cwd=folder, env=PLAIN, capture_output=True, text=True, check=False)
@@ -138,6 +149,22 @@ def test_a_pass_that_changes_no_model_is_warned_of(tmp_path: Path) -> None:
     assert f"test_untested.py:{line}: NothingTestedWarning" in ran.stdout
     (shown,) = re.findall(r"graphopt: seed (\d+)", ran.stdout)
     assert f"read {shown}\n" in ran.stdout
+
+
+def test_processes_share_a_seed_left_to_chance(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_seed.py").write_text(SHARED, "utf-8")
+    ran = pytest_in(tmp_path, "-n2", "--graphopt-seed=random")
+    assert ran.returncode == 0, ran.stdout
+    (shown,) = re.findall(r"graphopt: seed (\d+)", ran.stdout)
+    assert {file.read_text("utf-8") for file in tmp_path.glob("seed*")} == {shown}
+
+
+def test_bounds_that_make_no_sense_are_told_with_a_hint(tmp_path: Path) -> None:
+    text = "from graphopt.testing import models\nmodels(ops='Conv')\n"
+    (tmp_path / "test_bounds.py").write_text(text, "utf-8")
+    ran = pytest_in(tmp_path)
+    assert "ops is 'Conv', expected a list" in ran.stdout and "hint: ops=['Conv']" in ran.stdout
 
 
 @pytest.mark.parametrize("option", ["--graphopt-examples=0", "--graphopt-examples=-2"])
