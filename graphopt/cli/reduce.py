@@ -64,7 +64,7 @@ def command(
     """Make a small model on which a command still fails.
 
     It fails alike if it exits with the same status, or dies of the same signal, and prints the text of
-    --match. Exits with 1 if the failure does not stay."""
+    --match. Exits with 1 if the failure does not stay, or any model shows it."""
     from graphopt.report.units import size
     from graphopt.testing.reduce.by_command import reduce_by_command
     from graphopt.testing.reduce.command import Command
@@ -72,6 +72,12 @@ def command(
 
     out = model.with_suffix(".reduced.onnx") if output is None else destination(output)
     parsed = Command.parse(cmd, match, timeout)
+    if parsed.of_a_shell:
+        words = " and ".join(repr(word) for word in dict.fromkeys(parsed.of_a_shell))
+        tell_labelled(
+            "hint", f"no shell runs the command, which gets {words} as they are; "
+            """with one it is --cmd "sh -c 'a $0 | b' {}\"""", "bold cyan",
+        )  # fmt: skip
     if resume and not can_resume(out):
         tell(f"no interrupted reduction to {out} is there; this is one from the start")
 
@@ -92,7 +98,8 @@ def command(
         show_json(_as_json(outcome, parsed, out))
     else:
         _show(outcome, parsed, out)
-    return OK if outcome.holds else NEGATIVE
+    _tell_doubts(outcome, out)
+    return OK if outcome.holds and not outcome.any_model else NEGATIVE
 
 
 def _tell_beginning(ending: Ending, command: Command) -> None:
@@ -104,6 +111,30 @@ def _tell_beginning(ending: Ending, command: Command) -> None:
     else:
         printed = "" if command.match is None else f" and prints {command.match!r}"
         tell(f"the command {ending}{printed} on the model; a smaller one is of interest as long as it does")
+
+
+def _tell_doubts(outcome: Outcome, out: Path) -> None:
+    """What speaks against the outcome."""
+    expected = outcome.expected
+    if outcome.any_model:
+        says = f"; it says: {expected.last_line}" if expected.last_line else ""
+        tell_labelled(
+            "warning", f"any model does: is it the command? It {expected} on plain models as well{says}",
+            "bold yellow",
+        )  # fmt: skip
+    if not outcome.steady:
+        tell_labelled(
+            "warning", f"the command {expected} on the model, and ended otherwise on it when it ran again",
+            "bold yellow",
+        )  # fmt: skip
+    if not outcome.holds:
+        tell_labelled(
+            "warning",
+            f"the command ends otherwise on {out} than it did on the same model before",
+            "bold yellow",
+        )
+    if not (outcome.steady and outcome.holds):
+        tell_labelled("hint", "a command that does not always fail alike cannot be trusted", "bold cyan")
 
 
 def _show(outcome: Outcome, command: Command, out: Path) -> None:
@@ -120,13 +151,6 @@ def _show(outcome: Outcome, command: Command, out: Path) -> None:
     tell(f"wrote {enumerated([str(path) for path in outcome.files])}")
     if outcome.holds:
         tell_labelled("reproduce", shlex.join(command.on(out)), "bold cyan")
-    else:
-        tell_labelled(
-            "warning",
-            f"the command ends otherwise on {out} than it did on the same model before",
-            "bold yellow",
-        )
-        tell_labelled("hint", "a command that does not always fail alike cannot be trusted", "bold cyan")
 
 
 def _text(outcome: Outcome) -> str | None:
@@ -145,6 +169,8 @@ def _as_json(outcome: Outcome, command: Command, out: Path) -> dict[str, object]
     return {
         "files": [str(path) for path in outcome.files],
         "holds": outcome.holds,
+        "steady": outcome.steady,
+        "any_model": outcome.any_model,
         "status": outcome.expected.status,
         "nodes": {"before": outcome.nodes[0], "after": outcome.nodes[1]},
         "constant_bytes": {"before": outcome.bytes[0], "after": outcome.bytes[1]},

@@ -70,9 +70,53 @@ def test_a_text_beside_the_status(run: Run, model: Path) -> None:
     assert operators(model.with_suffix(".reduced.onnx")) == ["Exp"]
 
 
-def test_the_same_status_for_other_reasons_needs_no_less(run: Run, model: Path) -> None:
-    assert run("reduce", model, "--cmd", "sh -c 'exit 3'").code == 0
-    assert len(operators(model.with_suffix(".reduced.onnx"))) == 1
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (
+            "sh -c 'echo such a thing >&2; exit 3'",
+            "exits with 3 on plain models as well; it says: such a thing",
+        ),
+        (f"{sys.executable} failz.py", "exits with 2 on plain models as well; it says: {python}: can't open"),
+        ("false", "exits with 1 on plain models as well\n"),
+        ("true", "exits with 0 on plain models as well\n"),
+    ],
+)
+def test_a_command_to_which_any_model_is_alike(run: Run, model: Path, command: str, says: str) -> None:
+    ran = run("reduce", model, "--cmd", command)
+    assert ran.code == 1
+    assert f"warning: any model does: is it the command? It {says.format(python=sys.executable)}" in ran.err
+    assert len(operators(model.with_suffix(".reduced.onnx"))) <= 1
+    told = json.loads(run("reduce", model, "--cmd", command, "--json").out)
+    assert (told["any_model"], told["holds"], told["steady"]) == (True, True, True)
+
+
+def test_a_failure_of_each_identity_is_one(run: Run, model: Path) -> None:
+    ran = run("reduce", model, "--cmd", "sh -c '! grep -q Neg $0' {}")
+    assert ran.code == 0 and "any model does" not in ran.err
+    told = json.loads(run("reduce", model, "--cmd", CRASH, "--json").out)
+    assert (told["any_model"], told["holds"], told["steady"]) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("grep Sin {} | grep Sin", "'|'"),
+        ("grep -c Sin {} 2>&1 >/dev/null && true", "'2>&1' and '>/dev/null' and '&&'"),
+    ],
+)
+def test_what_is_there_for_a_shell(run: Run, model: Path, command: str, words: str) -> None:
+    ran = run("reduce", model, "--cmd", command)
+    assert f"hint: no shell runs the command, which gets {words} as they are; " in ran.err
+    assert "no shell" not in run("reduce", model, "--cmd", "sh -c 'grep Sin $0 | grep Sin' {}").err
+
+
+def test_a_command_that_comes_and_goes(run: Run, model: Path, tmp_path: Path) -> None:
+    script = f"sh -c 'echo >> {tmp_path}/log; grep -q Sin $0 && test $(wc -l < {tmp_path}/log) != 2' {{}}"
+    ran = run("reduce", model, "--cmd", script, "--jobs", 1)
+    assert "exits with 0 on the model, and ended otherwise on it when it ran again" in ran.err
+    assert "hint: a command that does not always fail alike" in ran.err
+    assert ran.code == 0  # it does so on what was written
 
 
 def test_json(run: Run, model: Path) -> None:

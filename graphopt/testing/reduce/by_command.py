@@ -20,6 +20,16 @@ from graphopt.testing.reduce.engine import Reducer
 from graphopt.testing.reduce.folder import WorkFolder
 from graphopt.testing.reduce.progress import Progress, Watch
 from graphopt.testing.reduce.weights import CandidateFiles
+from graphopt.testing.text import parse_model
+
+FEW_NODES = 1
+"""Of a reduced model with no more, it is asked whether the model has to do with the failure at all."""
+
+PLAIN = (
+    '<ir_version: 8, opset_import: ["" : 13]> plain (float[1] x) => (float[1] y) { y = Identity(x) }',
+    '<ir_version: 9, opset_import: ["" : 17]> plain (int64[2] x) => (int64[2] y) { y = Neg(x) }',
+)
+"""Models that nothing is wrong with and that have nothing in common."""
 
 SAVING_SHARE = 0.05
 """Part of the time that may go into saving the best model so far."""
@@ -34,6 +44,8 @@ class Outcome:
         files: What it was written to.
         expected: How the command ended on the original.
         holds: Whether it ends so on the file written, too.
+        steady: Whether it ended so on the original twice.
+        any_model: Whether it ends so on models as well that have nothing to do with the original.
         nodes: Nodes before and after.
         bytes: Of weights and other constants, before and after.
         tries: Candidates that the command was run on.
@@ -44,6 +56,8 @@ class Outcome:
     files: list[Path]
     expected: Ending
     holds: bool
+    steady: bool
+    any_model: bool
     nodes: tuple[int, int]
     bytes: tuple[int, int]
     tries: int
@@ -92,6 +106,8 @@ def reduce_by_command(
             hint="the original must show the failure",
         )
     begun(expected)
+    patient = command.patient(expected.seconds)
+    steady = patient.run(path).is_like(expected)
     question = repr((command.words, command.match, command.timeout, expected.status))
     with WorkFolder(output, resume=resume) as folder:
         asker = ByCommand(command, expected, CandidateFiles(original, folder.path), jobs)
@@ -104,18 +120,32 @@ def reduce_by_command(
                 saver.save()
                 raise
         files = save(model, output)
-        ending = command.run(output)
+        holds = patient.run(output).is_like(expected)
+        nodes = count_nodes(original), count_nodes(model)
+        any_model = holds and nodes[1] <= FEW_NODES and _is_any_model(patient, expected, folder.path)
         folder.remove()
     return Outcome(
         model,
         files,
         expected,
-        ending.matched and ending.status == expected.status,
-        (count_nodes(original), count_nodes(model)),
+        holds,
+        steady,
+        any_model,
+        nodes,
         (_bytes(original), _bytes(model)),
         reducer.tries,
         time.monotonic() - started,
     )
+
+
+def _is_any_model(command: Command, expected: Ending, folder: Path) -> bool:
+    """Whether the command ends in the same way on models that nothing is wrong with."""
+    for text in PLAIN:
+        path = folder / "plain.onnx"
+        ir.save(parse_model(text), path)
+        if not command.run(path).is_like(expected):
+            return False
+    return True
 
 
 class _Saver:

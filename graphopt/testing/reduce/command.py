@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -31,6 +32,10 @@ GRACE = 10.0
 PATIENCE = 10.0
 """Without a limit given, a candidate may take `GRACE` seconds and `PATIENCE` times what the original took."""
 
+_LONGEST_LINE = 300
+_OF_A_SHELL = re.compile(r"\|\|?|&&?|;|\d*(>>?|<)\S*")
+"""Words that do something in a shell, and nothing here."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Ending:
@@ -41,11 +46,17 @@ class Ending:
             command that was stopped for taking too long.
         matched: Whether the text was found in its output.
         seconds: How long it took.
+        last_line: The last that it printed, to wherever; "" if nothing.
     """
 
     status: int | None
     matched: bool
     seconds: float
+    last_line: str = ""
+
+    def is_like(self, other: Ending) -> bool:
+        """Whether the command ended in the same way."""
+        return (self.status, self.matched) == (other.status, other.matched)
 
     def __str__(self) -> str:
         if self.status is None:
@@ -92,6 +103,17 @@ class Command:
             words.append(PLACE)
         return Command(tuple(words), match, timeout)
 
+    @property
+    def of_a_shell(self) -> list[str]:
+        """Arguments that are there for a shell, which there is none of."""
+        return [word for word in self.words[1:] if _OF_A_SHELL.fullmatch(word)]
+
+    def patient(self, seconds: float) -> Command:
+        """The same with a limit of time, if it has none, of far more than the seconds that it took once."""
+        if self.timeout is not None:
+            return self
+        return dataclasses.replace(self, timeout=GRACE + PATIENCE * seconds)
+
     def on(self, path: str | os.PathLike[str]) -> list[str]:
         """The words for a candidate."""
         return [word.replace(PLACE, os.fspath(path)) for word in self.words]
@@ -132,8 +154,9 @@ class _Run:
             status = None
         seconds = time.monotonic() - self._started
         matched = self._command.match is None or _contains(self._output, self._command.match.encode())
+        last_line = _last_line(self._output)
         self.end()
-        return Ending(status, matched, seconds)
+        return Ending(status, matched, seconds, last_line)
 
     def end(self) -> None:
         """Stop it and all it started."""
@@ -155,6 +178,14 @@ def _contains(descriptor: int, text: bytes) -> bool:
     return not text
 
 
+def _last_line(descriptor: int) -> str:
+    """The last line of a file that is not blank, cut where it is long."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, 1 << 12, max(0, size - (1 << 12))).decode("utf-8", "replace")
+    lines = [line.strip() for line in tail.splitlines() if line.strip()]
+    return lines[-1][:_LONGEST_LINE] if lines else ""
+
+
 class ByCommand:
     """Asks by running a command on each candidate: the failure is there if it ends as on the original.
 
@@ -166,10 +197,8 @@ class ByCommand:
     """
 
     def __init__(self, command: Command, expected: Ending, files: CandidateFiles, jobs: int) -> None:
-        if command.timeout is None:
-            command = dataclasses.replace(command, timeout=GRACE + PATIENCE * expected.seconds)
         self.jobs = jobs
-        self._command = command
+        self._command = command.patient(expected.seconds)
         self._expected = expected
         self._files = files
         self._answers: list[_CommandAnswer] = []
@@ -205,7 +234,7 @@ class _CommandAnswer:
     def result(self) -> bool:
         ending = self._run.ending()
         self._finish()
-        return ending.status == self._expected.status and ending.matched
+        return ending.is_like(self._expected)
 
     def cancel(self) -> None:
         if not self.is_done:
