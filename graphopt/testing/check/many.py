@@ -81,8 +81,11 @@ def check_pass_on_models(
         NothingTestedWarning: The pass changed no model.
     """
     __tracebackhide__ = True
-    subject = Subject.of(what).within(pass_timeout)
-    tally = tally_up(subject, examples=examples, seed=seed, ops=ops, rtol=rtol, watch=watch, **bounds)
+    subject = Subject.of(what)
+    tally = tally_up(
+        subject, examples=examples, seed=seed, ops=ops, rtol=rtol, pass_timeout=pass_timeout, watch=watch,
+        **bounds,
+    )  # fmt: skip
     warn_of_nothing(subject, tally)
     return tally
 
@@ -105,6 +108,7 @@ def tally_up(
     watch: Callable[[int], object] | None = None,
     ops: Sequence[str] = (),
     rtol: float | None = None,
+    pass_timeout: float | None = None,
     **bounds: Any,
 ) -> Tally:
     """`check_pass_on_models`, which leaves it to the caller to tell that nothing was tested."""
@@ -113,6 +117,7 @@ def tally_up(
         raise UsageError(f"examples is {examples}, expected 1 or more")
     spec = Spec.of({"ops": ops, **bounds})
     directed = spec if subject.pipeline is None else aimed(spec, subject.pipeline)
+    subject = subject.within(pass_timeout)
     tally = Tally()
     for number in range(examples):
         if watch is not None:

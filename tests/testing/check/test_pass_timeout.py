@@ -9,8 +9,9 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 
+from graphopt import testing
 from graphopt.pipeline import Pipeline
-from graphopt.testing import PassFailure, check_pass, check_pass_on_models
+from graphopt.testing import PassFailure, check_pass
 
 MODEL = "main (float[2] x) => (float[2] y) { a = Relu(x) y = Relu(a) }"
 
@@ -79,5 +80,10 @@ def test_the_pipelines_of_a_function_need_no_threads() -> None:
 
 
 def test_on_generated_models() -> None:
+    with pytest.raises(PassFailure, match=r"it did not end after 0\.1 s"):
+        testing.check_pass_on_models(Sleeps(), examples=2, pass_timeout=0.1)
+
+
+def test_by_the_fixture(check_pass_on_models: Any) -> None:
     with pytest.raises(PassFailure, match=r"it did not end after 0\.1 s"):
         check_pass_on_models(Sleeps(), examples=2, pass_timeout=0.1)
