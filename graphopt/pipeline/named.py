@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -16,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +126,8 @@ def _is_free(package: Path) -> bool:
 
 def _alone(path: Path) -> ModuleType:
     """The module of a file in no package, or in one whose name another has; it is loaded once."""
+    import hashlib
+
     name = f"{path.stem}_{hashlib.sha256(os.fspath(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -157,6 +157,8 @@ def _on_path(*folders: Path) -> Iterator[None]:
 
 
 def _is_importable(module: str, file: Path, here: Path) -> bool:
+    import sysconfig
+
     if module == "__main__":
         return False
     relative = Path(*module.split("."))

@@ -116,7 +116,7 @@ def test_what_cannot_be_loaded(here: Path, text: str, says: str) -> None:
         with pytest.raises(UsageError, match=says) as raised:
             load(text)
         assert raised.value.message.startswith(f"cannot load the pass {text!r}: ")
-        assert "path/to/file.py:Class" in raised.value.hint
+        assert "path/to/file.py:Class" in (raised.value.hint or "")
 
 
 def test_the_command_of_a_failure(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
