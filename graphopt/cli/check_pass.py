@@ -40,7 +40,11 @@ def command(
     max_nodes: Annotated[
         int | None,
         typer.Option(
-            "--max-nodes", metavar="N", min=1, help="Most nodes of a generated model.", show_default=False
+            "--max-nodes",
+            metavar="N",
+            min=1,
+            help="Nodes from which on a generated model is finished.",
+            show_default=False,
         ),
     ] = None,
     inputs: InputsOption = None,
