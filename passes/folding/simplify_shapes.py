@@ -23,9 +23,11 @@ from graphopt.ir import (
     constant_tensor,
     facts,
     graphs,
+    infer_node,
     ints,
     is_constant_node,
     is_deterministic,
+    refine_shapes,
     refresh_shapes,
     remove_node,
     replace_value,
@@ -63,7 +65,7 @@ class SimplifyShapes(Pass):
             if graph not in skipped:
                 for node in list(graph):
                     if node.domain == "" and any(_is_in_use(output) for output in node.outputs):
-                        _simplify(node, names, earliest, changes)
+                        _simplify(model, node, names, earliest, changes)
 
 
 def _has_shape_arithmetic(model: ir.Model) -> bool:
@@ -128,11 +130,11 @@ def _replace(old: ir.Value, new: ir.Value) -> bool:
     return True
 
 
-def _simplify(node: ir.Node, names: Names, earliest: Earliest, changes: Changes) -> None:
+def _simplify(model: ir.Model, node: ir.Node, names: Names, earliest: Earliest, changes: Changes) -> None:
     match node.op_type:
         case "Reshape" | "Expand":
             if not _remove_idle(node, changes):
-                _make_target_constant(node, names, changes)
+                _make_target_constant(model, node, names, changes)
         case "Slice":
             if _keeps_order(node):
                 _remove_idle(node, changes)
@@ -158,7 +160,7 @@ def _keeps_order(node: ir.Node) -> bool:
     return steps is not None and all(step == 1 for step in steps)
 
 
-def _make_target_constant(node: ir.Node, names: Names, changes: Changes) -> None:
+def _make_target_constant(model: ir.Model, node: ir.Node, names: Names, changes: Changes) -> None:
     data, target = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
     output = node.outputs[0]
     if (
@@ -185,6 +187,13 @@ def _make_target_constant(node: ir.Node, names: Names, changes: Changes) -> None
     node.replace_input_with(1, value)
     node.attributes.pop("allowzero", None)
     changes.add(f"{node.op_type} to a constant shape")
+    if static_shape(output) is None:
+        named = output.shape
+        infer_node(model, node)
+        if static_shape(output) is None:
+            output.shape = named
+        else:
+            refine_shapes(model, [output])
 
 
 def _reshape_target(

@@ -460,3 +460,16 @@ def test_a_body_returns_no_constant_of_integers_before_opset_9(opset: int) -> No
     )
     branch = run.node("If").attributes["then_branch"].as_graph()
     assert [node.op_type for node in branch] == ["Size" if opset < 9 else "Constant"]
+
+
+def test_a_size_that_the_new_target_tells_is_known_at_once() -> None:
+    """As the first two sizes are copied and there is one element, the last one is 1 too."""
+    run = run_pass(
+        """g (float x, int64[1] n) => (float[A,B,C] y)
+        <int64[3] ones = {1, 1, 1}, int64[1] copied = {0}, int64[1] same = {0}> {
+            r = Reshape(x, ones) t = Concat <axis = 0> (copied, same, n) y = Reshape(r, t)
+        }""",
+        "{eliminate-identities,simplify-shapes}*,dce",
+        inputs=[{"x": np.ones((), np.float32), "n": np.array([1])}],
+    )
+    assert run.ops == ["Reshape"]
