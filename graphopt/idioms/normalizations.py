@@ -225,8 +225,8 @@ def _other_divisor(seen: Observed) -> NearReduction | None:
             )
             divisors = two / one
             power = float(np.median(np.log(np.abs(small / one)) / math.log(HUGE / MODERATE)))
-        mean = divisors.mean(axis=seen.axes, keepdims=True)
-        one_a_row = np.all(np.abs(divisors - mean) <= 1e-6 * np.abs(mean))
+            mean = divisors.mean(axis=seen.axes, keepdims=True)
+            one_a_row = np.all(np.abs(divisors - mean) <= 1e-6 * np.abs(mean))
         if not one_a_row or not np.ptp(mean) > 1e-6 or not POWERS[0] <= power <= POWERS[1]:
             continue
         what = "the variance" if idiom.part is _centred else "the mean square"
