@@ -155,7 +155,7 @@ def fits_schema(node: ir.Node, scope: Scope) -> str | None:
 def bodies_fit(node: ir.Node, scope: Scope) -> str | None:
     """Bodies of control flow take and return as many values as the node gives and takes."""
     arity = _BODY_ARITIES.get(node.op_type)
-    if arity is None or node.domain:
+    if arity is None or node.domain or any(each.is_ref() for each in node.attributes.data.values()):
         return None
     taken, returned = arity(node, scope.opsets.get("", 1))
     scanned = attribute_int(node, "num_scan_inputs", 1)
@@ -242,6 +242,7 @@ def _graph_violations(scope: Scope) -> Iterator[str]:
             broken = rule(node, scope)
             if broken is not None:
                 yield broken
+                break
         for body in subgraphs(node) if may_hold_graphs(node) else ():
             inner = Scope(body, scope.opsets, scope.calls, scope, in_function=scope.in_function)
             yield from _graph_violations(inner)

@@ -116,3 +116,20 @@ def test_attributes_refer_to_those_of_a_call_in_functions_alone() -> None:
     model.graph[0].attributes.add(stray)
     (found,) = violations(model)
     assert "takes 'alpha' from 'slope' of a call" in found
+
+
+def test_a_scan_that_takes_its_number_of_inputs_from_a_call() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 18, "f" : 1]>
+        g (float[2,3] x) => (float[2,3] y) { y = f.part <n = 1> (x) }
+        <domain: "f", opset_import: ["" : 18]> part <n> (a) => (b) {
+            b = Scan <num_scan_inputs: int = @n, body = s (float[3] i) => (float[3] o) { o = Neg(i) }> (a)
+        }"""
+    model = ir.from_onnx_text(text)
+    assert list(violations(model)) == []
+    (function,) = model.functions.values()
+    stray = function.graph[0].attributes
+    model.graph[0].op_type, model.graph[0].domain = "Scan", ""
+    model.graph[0].attributes.clear()
+    model.graph[0].attributes.update(stray)
+    (found,) = violations(model)
+    assert "takes 'num_scan_inputs' from 'n' of a call" in found
