@@ -42,6 +42,10 @@ SMALL = 1e-2
 """Scalars below this may be an epsilon or a floor."""
 HUGE, TINY = 1e3, 1e-6
 """Sizes of rows beside which no epsilon counts, and which count for nothing beside one."""
+UNSEEN = 1e-12
+"""Epsilon over a mean square up to which it does not show in a result."""
+ROUNDS = 3
+"""How often scale and epsilon are solved for, each from what is known of the other."""
 MODERATE = 10.0
 """Size of rows that no epsilon counts beside, yet two powers of ten below `HUGE`."""
 POWERS = (0.4, 2.5)
@@ -176,11 +180,11 @@ def _again(function: TensorFunction, like: FoundReduction, tolerance: float) -> 
     """The same normalization with its own scale and bias, or None."""
     idiom = next(each for each in NORMALIZATIONS if each.name == like.idiom)
     seen = Observed(function, like.axes, like.groups)
-    solved = _affine(idiom, seen)
+    epsilon = like.parameters.get("epsilon", 0.0)
+    solved = _affine(idiom, seen, epsilon)
     if solved is None:
         return None
     scale, bias = solved
-    epsilon = like.parameters.get("epsilon", 0.0)
     worst = max(error for _, error in _compare(idiom, seen, scale, bias, epsilon, FEW_SIZES))
     if worst > tolerance:
         return None
@@ -191,11 +195,15 @@ def _fit(idiom: Normalization, seen: Observed, tolerance: float) -> Outcome:
     """Solve for scale, bias and epsilon, and compare."""
     if seen.groups > 1 and idiom.name != "LayerNormalization":
         return None
-    solved = _affine(idiom, seen)
-    if solved is None:
-        return None
-    scale, bias = solved
-    epsilon = _epsilon(idiom, seen, scale, bias)
+    epsilon = 0.0
+    for _ in range(ROUNDS):
+        solved = _affine(idiom, seen, epsilon)
+        if solved is None:
+            return None
+        scale, bias = solved
+        before, epsilon = epsilon, _epsilon(idiom, seen, scale, bias)
+        if not abs(epsilon - before) > UNSEEN * HUGE**2:
+            break
     (_, ordinary), *_ = _compare(idiom, seen, scale, bias, epsilon, (1.0,))
     if ordinary > LIKENESS:
         return None
@@ -243,8 +251,8 @@ def _odd_part(seen: Observed, draw: int, size: float) -> Array:
     return np.asarray((seen.at(0, draw, size)[1] - seen.at(0, draw, -size)[1]) / 2.0)
 
 
-def _affine(idiom: Normalization, seen: Observed) -> tuple[Array, Array] | None:
-    """Scale and bias, from large rows: a normalization is an odd function and then ignores epsilon.
+def _affine(idiom: Normalization, seen: Observed, epsilon: float = 0.0) -> tuple[Array, Array] | None:
+    """Scale and bias, from large rows: a normalization is an odd function and then hardly minds epsilon.
 
     None where there are none, or where they vary along an axis whose size is not known.
     """
@@ -252,7 +260,7 @@ def _affine(idiom: Normalization, seen: Observed) -> tuple[Array, Array] | None:
     for draw in DRAWS:
         x, result = seen.at(0, draw, HUGE)
         _, mirrored = seen.at(0, draw, -HUGE)
-        core = idiom(x, seen.axes, seen.groups, 0.0)
+        core = idiom(x, seen.axes, seen.groups, epsilon)
         products += (result - mirrored) / 2.0 * core
         squares += core * core
         bias += (result + mirrored) / 2.0 / len(DRAWS)

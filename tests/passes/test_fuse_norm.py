@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -441,6 +442,16 @@ def test_double_precision_of_rms_is_found() -> None:
     constants = "int64[1] last = {2}, double eps = {1e-5}"
     text = f"g (double[B,4,6] x) => (double[B,4,6] y) <{constants}> {{ {body} }}"
     assert run_pass(text, "fuse-norm,dce", opset=23).ops == ["RMSNormalization"]
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 0.5, 1.001, 30.0])
+def test_a_large_epsilon_leaves_no_trace_in_the_scale(epsilon: float) -> None:
+    """It shows in the rows that the scale is solved from, however large these are."""
+    body = "q = Mul(x, x) v = ReduceMean(q, last) e = Add(v, eps) r = Sqrt(e) y = Div(x, r)"
+    constants = f"int64[1] last = {{2}}, double eps = {{{epsilon}}}"
+    text = f"g (double[B,4,6] x) => (double[B,4,6] y) <{constants}> {{ {body} }}"
+    (scale,) = run_pass(text, "fuse-norm,dce", opset=23).model.graph.initializers.values()
+    assert scale.const_value is not None and np.all(scale.const_value.numpy() == 1.0)
 
 
 def test_a_shift_in_front_of_the_operator_is_no_near_miss(weights: Weights) -> None:

@@ -17,7 +17,7 @@ from graphopt.execute import Session
 from graphopt.execute.compare import default_tolerance
 from graphopt.execute.mixed import MixedEvaluator
 from graphopt.io import to_proto
-from graphopt.ir import constant_tensor, graph_and_bodies
+from graphopt.ir import Names, constant_tensor, graph_and_bodies
 
 Array = np.ndarray[Any, Any]
 
@@ -142,15 +142,18 @@ def _samples(model: ir.Model, inputs: Mapping[str, Any]) -> Iterator[dict[str, A
 def _shaken(model: ir.Model, random: np.random.Generator) -> ir.Model:
     """A copy in which every element of a float result is multiplied by nearly one, each by another factor."""
     copy = model.clone()
+    names = Names(copy)
     for graph in list(graph_and_bodies(copy.graph)):
         for node in list(graph):
             for value in node.outputs:
-                if value.dtype in _UNITS and isinstance(value.type, ir.TensorType):
-                    _shake(graph, node, value, random)
+                if value.name and value.dtype in _UNITS and isinstance(value.type, ir.TensorType):
+                    _shake(graph, node, value, random, names)
     return copy
 
 
-def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Generator) -> None:
+def _shake(
+    graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Generator, names: Names
+) -> None:
     assert value.dtype is not None
     step = LARGEST_STEP * _UNITS[value.dtype]
     wide = value.dtype if value.dtype == ir.DataType.DOUBLE else ir.DataType.FLOAT
@@ -164,10 +167,10 @@ def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Ge
     factor = ir.node("RandomUniformLike", [shape.outputs[0]], bounds)
     narrow = ir.node("Cast", [factor.outputs[0]], {"to": value.dtype.value})
     product = ir.node("Mul", [value, narrow.outputs[0]])
-    for each, name in ((shape, "shape"), (factor, "wide"), (narrow, "factor")):
-        each.outputs[0].name = f"{value.name}_{name}"
+    for each, name in ((shape, "shape"), (factor, "wide"), (narrow, "factor"), (product, "moved")):
+        each.outputs[0].name = names.fresh(f"{value.name}_{name}")
     moved = product.outputs[0]
-    moved.name, moved.type = f"{value.name}_moved", value.type
+    moved.type = value.type
     users = [(use.node, use.idx) for use in value.uses() if use.node not in (product, shape)]
     graph.insert_after(node, [shape, factor, narrow, product])
     for user, index in users:
@@ -177,7 +180,7 @@ def _shake(graph: ir.Graph, node: ir.Node, value: ir.Value, random: np.random.Ge
         for index, output in enumerate(graph.outputs):
             if output is value:
                 graph.outputs[index] = moved
-        moved.name, value.name = value.name, f"{value.name}_exact"
+        moved.name, value.name = value.name, names.fresh(f"{value.name}_exact")
 
 
 def _shaken_inputs(inputs: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any]:

@@ -40,3 +40,20 @@ def test_elements_move_on_their_own() -> None:
     infer_shapes(model)
     moved = movement(model, {"x": np.array([[1e-3, 2e-3], [1.0, 2.0]], np.float32)})["y"]
     assert moved[0].min() > 0.1 and moved[1].max() < 1e-4
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'z = Add(x, far)  n, "", w = LayerNormalization(z, one)  y = Sub(z, far)',
+        "x_moved = Add(x, far)  x_moved_moved = Neg(far)  y = Add(x_moved, x_moved_moved)",
+    ],
+)
+def test_outputs_without_names_and_names_in_use_hinder_nothing(body: str) -> None:
+    text = (
+        f"g (float[2] x) => (float[2] y) <float[2] one = {{1, 1}}, float[2] far = {{100, 100}}> {{ {body} }}"
+    )
+    model = parse_model(text)
+    infer_shapes(model)
+    moved = movement(model, {"x": np.array([1, 3], np.float32)})["y"]
+    assert moved.shape == (2,) and (moved > 100 * UNITS["float"]).all()
