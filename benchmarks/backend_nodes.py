@@ -26,13 +26,13 @@ from backend_cases import FORMS, Case, Variant, agrees, load_cases, readable, va
 
 from graphopt.compile import optimize
 from graphopt.compile.levels import LEVELS, pipeline_for
-from graphopt.cost.target import known_targets
 from graphopt.errors import ExecutionError
 from graphopt.execute.compare import OutputDifference, compare, compare_signatures
 from graphopt.execute.session import Session
 from graphopt.io import to_proto
 from graphopt.ir import facts, infer_shapes, nodes
 from graphopt.pipeline import Pipeline
+from graphopt.targets import known_targets
 from graphopt.testing.levels import assert_as_valid
 
 EQUAL, REFERENCE, RANDOM, NOT_COMPARED, FAILED = (

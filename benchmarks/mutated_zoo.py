@@ -26,12 +26,12 @@ from zoo_wheels import ZooError
 
 from graphopt.compile import optimize
 from graphopt.compile.levels import pipeline_for
-from graphopt.cost.target import known_targets
 from graphopt.errors import ExecutionError, GraphoptError
 from graphopt.execute import make_inputs
 from graphopt.io import load
 from graphopt.ir import infer_shapes, nodes, static_shape
 from graphopt.pipeline import Pipeline
+from graphopt.targets import known_targets
 from graphopt.testing.check import PassFailure, Reference, check_pass
 from graphopt.testing.generate import Choices, Seeded, Unfit
 from graphopt.testing.inputs import INPUTS_KEY

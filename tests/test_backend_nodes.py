@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from graphopt.cost.target import known_targets
+from graphopt.targets import known_targets
 from graphopt.testing.passes import parse_model
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -16,6 +16,7 @@ LAYERS = (
     ("ir",),
     ("execute",),
     ("cost", "idioms", "quant", "memory", "native", "_native"),
+    ("targets",),
     ("pipeline",),
     ("passes",),
     ("io",),

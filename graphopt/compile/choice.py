@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from graphopt.compile.candidates import Made, Stages, Workshop
-from graphopt.cost.target import TIE
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
 from graphopt.ir import count_nodes
 from graphopt.pipeline import Pipeline
 from graphopt.report import Candidate
+from graphopt.targets import TIE
 
 LARGE_BYTES = 1 << 30
 """Weights beyond which nothing is measured unasked: the runtime's packed copies would double the memory."""

@@ -20,7 +20,6 @@ from graphopt.compile.given import is_traced, open_given, read_inputs
 from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.result import Result
-from graphopt.cost import Target
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
 from graphopt.io import Interface, data_files, data_files_of, ensure_writable, save, stored_bytes
@@ -29,6 +28,7 @@ from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
 from graphopt.pytorch.signature import SIGNATURE_KEY
 from graphopt.report import Report
+from graphopt.targets import Target
 
 if TYPE_CHECKING:
     from graphopt.compile.given import Source

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.errors import UsageError
 from graphopt.pipeline import Group, Item, Pass, Pipeline, default_catalog
+from graphopt.targets import Target
 
 NORMALIZE = "lift-constants"
 

@@ -9,7 +9,6 @@ from graphopt.cost.estimate import estimate
 from graphopt.cost.machine import load_rates, measure_rates
 from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
 from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
-from graphopt.cost.target import Target
 
 __all__ = [
     "GENERIC",
@@ -19,7 +18,6 @@ __all__ = [
     "ModelCost",
     "NodeCost",
     "Parameters",
-    "Target",
     "estimate",
     "load_rates",
     "measure_rates",

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphopt.compile.levels import LEVELS, pipeline_for
-from graphopt.cost.target import known_targets
 from graphopt.pipeline import Group, Pass, Pipeline, default_catalog
 from graphopt.pipeline.spec import Catalog
+from graphopt.targets import known_targets
 from graphopt.testing.generate import Choices
 
 MOST_PASSES = 6

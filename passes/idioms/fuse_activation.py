@@ -19,7 +19,6 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.idioms import (
     ELEMENTWISE,
     Found,
@@ -46,6 +45,7 @@ from graphopt.ir import (
 from graphopt.passes.idioms._activations import Budget, Reader, may_end_a_region, uniform
 from graphopt.passes.idioms._forms import FORMS, Form, scaled
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 NO_ENDS = frozenset({"Exp", "Identity", "Sign"})
 """Operators that no spelling of an activation ends with."""

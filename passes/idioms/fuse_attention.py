@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.ir import (
     Changes,
     Reject,
@@ -44,6 +43,7 @@ from graphopt.passes.idioms._scores import (
 )
 from graphopt.passes.idioms._tape import rows_of
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 OPSET = 23
 """The standard has Attention from here on."""

@@ -20,7 +20,6 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.idioms import FoundReduction, Region, may_be_normalization, recognize_normalization, removable
 from graphopt.ir import (
     Changes,
@@ -39,6 +38,7 @@ from graphopt.passes.idioms._norm_forms import MOST_ONES, NormForm, norm_forms
 from graphopt.passes.idioms._rows import ENDS, RowSearch, reduces
 from graphopt.passes.operands import is_filled_with, keep
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 _NORM = op(("LayerNormalization", "RMSNormalization"), var("x"), const("ones"), name="norm")
 

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.ir import (
     Changes,
     Reject,
@@ -35,6 +34,7 @@ from graphopt.passes.idioms._heads import HEADS_LAST
 from graphopt.passes.idioms._tape import size_of
 from graphopt.passes.idioms._turns import read_full_turn, read_half_turn, sliced
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 OPSET = 23
 """The standard has RotaryEmbedding from here on."""

@@ -16,12 +16,12 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.idioms import FoundReduction, Region, may_be_softmax, recognize_softmax, removable
 from graphopt.ir import Changes, Reject, Rule, Tape, op, rank, rewrite
 from graphopt.passes.idioms._forms import scaled
 from graphopt.passes.idioms._rows import ENDS, RowSearch, reduces
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 ANY_AXIS_SINCE = 13
 """Before this opset Softmax works on all axes from the named one on."""

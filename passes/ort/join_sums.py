@@ -13,9 +13,9 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.ir import Changes, Operator, Reject, Rule, Tape, op, rewrite, rule, same_shape
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 FORM = "Sum.LayerNormalization"

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.cost import Target
 from graphopt.ir import (
     Changes,
     Operator,
@@ -34,6 +33,7 @@ from graphopt.ir import (
 )
 from graphopt.passes.ort._contrib import CONTRIB, is_float32
 from graphopt.pipeline import Pass
+from graphopt.targets import Target
 
 MISH_CEILING = 20.0
 """From here on Mish is the identity in float32, while e^2x of much larger numbers overflows."""

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphopt.cost import Target
-from graphopt.cost.target import known_targets
+from graphopt.targets import Target, known_targets
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

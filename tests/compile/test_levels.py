@@ -9,11 +9,11 @@ import pytest
 
 from graphopt.compile import choice, optimize, pipeline_for
 from graphopt.compile.levels import lower_levels
-from graphopt.cost import Target
 from graphopt.errors import UsageError
 from graphopt.execute import BenchResult, InputSet
 from graphopt.ir import opset
 from graphopt.pipeline import Pipeline
+from graphopt.targets import Target
 from graphopt.testing import parse_model
 
 OWN = Target.load("ort-cpu").passes

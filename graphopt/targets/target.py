@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphopt.cost.rates import GENERIC, MachineRates
+from graphopt.cost import GENERIC, MachineRates
 from graphopt.errors import UsageError
 
 if sys.version_info >= (3, 11):
@@ -19,7 +19,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_FOLDER = Path(__file__).parents[1] / "targets"
+_FOLDER = Path(__file__).parent
 _KEYS = frozenset({"name", "description", "domains", "fused_forms", "passes", "rates", "times"})
 TIE = 1.03
 """Times closer than this are alike; the form of fewer nodes then stands."""

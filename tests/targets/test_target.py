@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from graphopt.cost import GENERIC, Target
-from graphopt.cost.target import known_targets
+from graphopt.cost import GENERIC
 from graphopt.errors import UsageError
+from graphopt.targets import Target, known_targets
 
 
 @pytest.mark.parametrize("name", known_targets())
