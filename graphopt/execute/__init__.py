@@ -10,6 +10,7 @@ from graphopt.execute.check import CheckResult, Oracle, check, input_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.limits import Budget, check_budget, left_behind
+from graphopt.execute.samples import Samples
 from graphopt.execute.session import ModelLike, NodeFailure, Session
 from graphopt.execute.support import runs_node, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
@@ -24,6 +25,7 @@ __all__ = [
     "Oracle",
     "OutputDifference",
     "Ratio",
+    "Samples",
     "Session",
     "Tolerance",
     "bench",

@@ -1,0 +1,159 @@
+"""Calibration data: sets of inputs that can be gone through again and again, one in memory at a time.
+
+Files are read when their turn comes, so that memory does not grow with their number. Nothing is run here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.execute.inputs import InputSet
+from graphopt.execute.sizes import required_inputs
+from graphopt.execute.userdata import fit_inputs, load_inputs
+
+Arrays: TypeAlias = Mapping[str, Any]
+Source: TypeAlias = (
+    str | os.PathLike[str] | Arrays | Iterable[Arrays | Any] | Callable[[], Iterable[Arrays | Any]]
+)
+
+
+class Samples:
+    """Sets of inputs for a model, each an array by input name.
+
+    Args:
+        source: A folder of .npz, one .npz or .npy, arrays by input name, an iterable of those (or of arrays,
+            where the model has one input, like a DataLoader), or a function that returns one. What can be
+            gone through only once, as a generator, is written to a temporary folder on the way.
+        model: Its inputs must take each set. One file may hold many samples: arrays with a leading dimension
+            more than the input has, or a longer one than it takes, are cut along it.
+
+    Raises:
+        UsageError: There is no sample, or one does not fit; also while they are gone through.
+    """
+
+    def __init__(self, source: Source, model: ir.Model) -> None:
+        self._names = [value.name or "" for value in required_inputs(model)]
+        self._model = model
+        self._parts = self._opened(source)
+        self._length: int | None = None
+        if next(iter(self), None) is None:
+            raise UsageError("the calibration data hold no sample")
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        count = 0
+        for part in self._parts():
+            for values in self._cut(part):
+                yield fit_inputs(self._model, [InputSet(values, description=f"sample {count + 1}")])[0].values
+                count += 1
+        self._length = count
+
+    def __len__(self) -> int:
+        if self._length is None:
+            self._length = sum(1 for _ in self)
+        return self._length
+
+    def _opened(self, source: Source) -> Callable[[], Iterable[Any]]:
+        if isinstance(source, (str, os.PathLike)):
+            return _files(Path(source), self._names)
+        if isinstance(source, Mapping):
+            return lambda: [source]
+        if callable(source):
+            return source
+        if iter(source) is source:
+            return self._spooled(source)
+        return lambda: source
+
+    def _spooled(self, source: Iterator[Any]) -> Callable[[], Iterable[Any]]:
+        folder = tempfile.mkdtemp(prefix="graphopt-samples-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        files = []
+        for index, part in enumerate(source):
+            files.append(Path(folder) / f"{index}.npz")
+            np.savez(files[-1], **self._named(part))
+        return lambda: (load_inputs(file)[0].values for file in files)
+
+    def _named(self, part: Any) -> dict[str, Any]:
+        """The arrays by name: a bare array, or a tuple that begins with one, is the model's first input."""
+        if isinstance(part, Mapping):
+            return {name: _array(value) for name, value in part.items()}
+        if isinstance(part, (tuple, list)):
+            if len(part) < len(self._names):
+                raise UsageError(
+                    f"a sample holds {len(part)} arrays, and the model has {len(self._names)} inputs",
+                    hint=f"give a mapping by input name: {', '.join(self._names)}",
+                )
+            return dict(zip(self._names, map(_array, part), strict=False))
+        if len(self._names) != 1:
+            raise UsageError(
+                f"a sample is {type(part).__name__}, and the model has {len(self._names)} inputs",
+                hint=f"give a mapping by input name: {', '.join(self._names)}",
+            )
+        return {self._names[0]: _array(part)}
+
+    def _cut(self, part: Any) -> Iterator[dict[str, Any]]:
+        """One sample, or those that lie along the first axis of every array; scalars belong to all."""
+        values = self._named(part)
+        if self._fits(values):
+            yield values
+            return
+        stacked = {name for name, array in values.items() if np.ndim(array)}
+        counts = {len(values[name]) for name in stacked}
+        for kept in (False, True):  # a batch of one is a sample, too
+            if len(counts) != 1 or 0 in counts:
+                break
+            rows = _rows(values, stacked, counts.copy().pop(), kept=kept)
+            first = next(rows)
+            if self._fits(first):
+                yield from (first, *rows)
+                return
+        yield values  # who fits it to the model says what is wrong
+
+    def _fits(self, values: Mapping[str, Any]) -> bool:
+        try:
+            fit_inputs(self._model, [InputSet(dict(values))])
+        except UsageError:
+            return False
+        return True
+
+
+def _rows(values: Arrays, stacked: set[str], count: int, *, kept: bool) -> Iterator[dict[str, Any]]:
+    """Arrays cut along their first axis, which each row keeps with size 1 or loses."""
+    for index in range(count):
+        where = slice(index, index + 1) if kept else index
+        yield {name: array[where] if name in stacked else array for name, array in values.items()}
+
+
+def _array(value: Any) -> Any:
+    """An array of what may be a tensor of PyTorch; sequences and absent optionals stay what they are."""
+    if value is None or isinstance(value, list):
+        return value
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _files(path: Path, names: list[str]) -> Callable[[], Iterator[Any]]:
+    """Reads a folder's files in turn; .npy files that are named as inputs are one sample together."""
+    if not path.is_dir() or list(path.glob("input_*.pb")):
+        return lambda: (one.values for one in load_inputs(path))
+    for pattern in ("test_data_set_*", "*.npz"):
+        if found := sorted(path.glob(pattern)):
+            return lambda: (one.values for each in found for one in load_inputs(each))
+    if (found := sorted(path.glob("*.npy"))) and {each.stem for each in found} == set(names):
+        return lambda: (one.values for one in load_inputs(path))
+    if found:
+        return lambda: (
+            {each.stem: array} for each in found for array in load_inputs(each)[0].values.values()
+        )
+    raise UsageError(
+        f"there are no calibration data in {path}",
+        hint="expected .npz files with an array per input, .npy files, or test_data_set_* folders",
+    )

@@ -1,0 +1,109 @@
+"""Calibration data: every form becomes sets of inputs that fit the model, again and again, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.errors import UsageError
+from graphopt.execute import Samples
+
+ONE = '<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,4] x) => (float[1,3,4] y) { y = Relu(x) }'
+TWO = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[N,2] x, int64 rate) => (float[N,2] y) { r = Cast <to = 1> (rate)  y = Mul(x, r) }"""
+STACK = np.arange(60, dtype=np.float32).reshape(5, 3, 4)
+
+
+def taken(source: Any, text: str = ONE) -> list[dict[str, Any]]:
+    samples = Samples(source, ir.from_onnx_text(text))
+    first = list(samples)
+    again = list(samples)
+    assert len(samples) == len(first) == len(again)
+    for one, other in zip(first, again, strict=True):
+        assert all(np.array_equal(one[name], other[name]) for name in one)
+    return first
+
+
+def arrays() -> Iterator[np.ndarray[Any, Any]]:
+    yield from (row[None] for row in STACK)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"x": STACK},
+        {"x": STACK[:, None]},
+        [{"x": row[None]} for row in STACK],
+        [row[None] for row in STACK],
+        [(row[None], "label is ignored") for row in STACK],
+        arrays,
+        arrays(),
+        [{"x": STACK[:2]}, {"x": STACK[2:]}],
+    ],
+    ids=["stack", "batches", "mappings", "arrays", "tuples", "function", "generator", "stacks"],
+)
+def test_every_form_gives_the_same_samples(source: Any) -> None:
+    found = taken(source)
+    assert np.array_equal(np.concatenate([each["x"] for each in found]), STACK)
+    assert {each["x"].shape for each in found} == {(1, 3, 4)}
+
+
+def test_files_and_folders(tmp_path: Path) -> None:
+    for index, row in enumerate(STACK):
+        np.savez(tmp_path / f"{index}.npz", x=row[None])
+    assert len(taken(tmp_path)) == 5
+    np.savez(tmp_path / "0.npz", x=STACK)
+    assert len(taken(tmp_path / "0.npz")) == 5 and len(taken(tmp_path)) == 9
+
+
+def test_arrays_of_a_folder_are_samples_unless_they_are_named_as_the_inputs(tmp_path: Path) -> None:
+    for index, row in enumerate(STACK):
+        np.save(tmp_path / f"{index}.npy", row[None])
+    assert len(taken(tmp_path)) == 5
+    inputs = tmp_path / "inputs"
+    inputs.mkdir()
+    np.save(inputs / "x.npy", np.ones((7, 2), np.float32))
+    np.save(inputs / "rate.npy", np.array(2))
+    (one,) = taken(inputs, TWO)
+    assert one["x"].shape == (7, 2) and one["rate"] == 2
+
+
+def test_a_dynamic_batch_is_one_sample_and_scalars_belong_to_all() -> None:
+    (one,) = taken({"x": np.ones((6, 2), np.float32), "rate": np.array(2)}, TWO)
+    assert one["x"].shape == (6, 2)
+    found = taken({"x": np.ones((6, 1, 2), np.float32), "rate": np.array(2)}, TWO)
+    assert len(found) == 6 and all(each["rate"] == 2 for each in found)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "hold no sample"),
+        ({"x": STACK.astype(np.float64)}, "has type float64, expected float32"),
+        ({"x": STACK[:, :2]}, "has shape 5x2x4, expected 1x3x4"),
+    ],
+)
+def test_what_does_not_fit_is_told(source: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        taken(source)
+
+
+def test_the_only_input_needs_no_name() -> None:
+    assert len(taken({"images": STACK})) == 5
+
+
+def test_samples_of_several_inputs_are_mappings_or_tuples() -> None:
+    with pytest.raises(UsageError, match="the model has 2 inputs"):
+        taken([np.ones((1, 2), np.float32)], TWO)
+    with pytest.raises(UsageError, match="holds 1 arrays"):
+        taken([(np.ones((1, 2), np.float32),)], TWO)
+
+
+def test_a_folder_without_data_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no calibration data"):
+        taken(tmp_path)
