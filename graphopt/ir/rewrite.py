@@ -19,7 +19,7 @@ import onnx_ir as ir
 from graphopt.ir.changes import Changes, Finding
 from graphopt.ir.graphs import Names, graphs, mapped_bodies, static_shape
 from graphopt.ir.kernels import first_type, runs_as_function, takes_type
-from graphopt.ir.ops import Operator, facts
+from graphopt.ir.ops import Operator, facts, has_schema
 from graphopt.ir.pattern import Match, Op, makers, match_node, needed_makers
 from graphopt.ir.shapes import infer_node, refine_shapes
 
@@ -264,13 +264,15 @@ class _Engine:
             self._remember(each, match, ())
             return f"the result of the {used_elsewhere} is also used elsewhere"
         tape = Tape(self._model, root, self._names, each.name)
+        version = self._model.opset_imports.get("", 0)
         try:
             built = each.build(tape, *(match.bindings.get(name) for name in each.parameters))
             replacements = [built] if isinstance(built, ir.Value) else list(built)
             _check_interface(root, replacements, tape)
-            _check_types(match, tape, self._model.opset_imports.get("", 0))
+            _check_opset(tape, version)
+            _check_types(match, tape, version)
             if id(root.graph) in self._mapped:
-                _check_mapped(tape, self._model.opset_imports.get("", 0))
+                _check_mapped(tape, version)
         except Reject as rejection:
             for node in tape.nodes:
                 _detach(node)
@@ -425,6 +427,13 @@ def _substitute(old: ir.Value, new: ir.Value, *, is_new: bool) -> None:
 
 _EVERYWHERE = (None, ir.DataType.FLOAT, ir.DataType.FLOAT16)
 """Types that every kernel takes (half floats by casts that onnxruntime adds), or that are not known."""
+
+
+def _check_opset(tape: Tape, version: int) -> None:
+    """Hold new nodes to the operators that the opset has; what is worth a newer one is for rules to say."""
+    for node in tape.nodes:
+        if not node.domain and not has_schema("", node.op_type, version):
+            raise Reject(f"there is no {node.op_type} at opset {version}")
 
 
 def _check_types(match: Match, tape: Tape, version: int) -> None:

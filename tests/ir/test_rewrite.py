@@ -306,6 +306,19 @@ def test_an_older_opset_is_refused_and_the_wish_left() -> None:
     assert model.meta[WANTED_OPSET_KEY] == {opset + 1: ["needs-more"]}
 
 
+def test_no_node_is_made_that_the_opset_has_not() -> None:
+    @rule(op("Relu", var("x")))
+    def newer(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Mish", [x])
+
+    text = '<ir_version: 8, opset_import: ["" : {}]> g (float[2] x) => (float[2] y) {{ y = Relu(x) }}'
+    model, changes = run(text.format(17), newer)
+    assert [node.op_type for node in nodes(model)] == ["Relu"]
+    assert changes.refusals == {"newer: there is no Mish at opset 17": 1}
+    assert not model.meta.get(WANTED_OPSET_KEY)
+    assert [node.op_type for node in nodes(run(text.format(18), newer)[0])] == ["Mish"]
+
+
 def test_attributes_of_a_function_that_refer_to_its_parameters_stay() -> None:
     model = parse_model("""<ir_version: 9, opset_import: ["" : 18, "local" : 1]>
     g (float[2,3] x) => (float[2,3] y) { y = local.f <axis = 1> (x) }

@@ -119,6 +119,13 @@ def test_masks_get_a_row_for_each_position(weights: Weights, mask: str) -> None:
     assert run.ops[-1] == "Attention"
 
 
+def test_masks_are_not_expanded_before_there_is_an_expand(weights: Weights) -> None:
+    fixed = [model(weights, mask="1,1,1,3", opset=opset).replace("[B,S,8]", "[2,3,8]") for opset in (7, 8)]
+    old = run_pass(fixed[0], "pack-attention")
+    assert set(old.refusals) == {"packed-spelling: there is no Expand at opset 7"}
+    assert run_pass(fixed[1], "pack-attention").ops == ["Expand", "Attention"]
+
+
 def test_no_mask_and_no_bias_are_fine(weights: Weights) -> None:
     parts = usual(q_project="q1 = MatMul(x, wq)", masked="s2 = Identity(s1)", v_project="v1 = MatMul(x, wv)")
     run = run_pass(model(weights, *parts), "eliminate-identities,pack-attention")
