@@ -63,6 +63,7 @@ def _describe(name: str, found: type[ir.passes.PassBase]) -> dict[str, Any]:
         "group": _group(found),
         "summary": (inspect.getdoc(found) or "").partition("\n")[0],
         "exact": ours is not None and ours.exact,
+        "lossy": ours is not None and ours.lossy,
         "description": inspect.cleandoc(sys.modules[found.__module__].__doc__ or inspect.getdoc(found) or ""),
         "rules": [{"name": rule.name, "summary": rule.summary} for rule in getattr(found, "rules", ())],
         "options": [] if ours is None else list(_options(ours)),
@@ -112,16 +113,19 @@ def _overview(catalog: Mapping[str, type[ir.passes.PassBase]]) -> Iterator[Rende
         table.add_row(heading(group))
         for each in described:
             if each["group"] == group:
-                table.add_row(f"  {each['name']}", "yes" if each["exact"] else "", each["summary"])
+                exact = "yes" if each["exact"] else "lossy" if each["lossy"] else ""
+                table.add_row(f"  {each['name']}", exact, each["summary"])
     yield table
     yield ""
-    yield "exact: every output stays the same, bit for bit. `graphopt passes NAME` tells more."
+    yield "exact: every output stays the same, bit for bit; lossy: numbers are stored in fewer bits."
+    yield "`graphopt passes NAME` tells more."
 
 
 def _about(described: Mapping[str, Any]) -> Iterator[RenderableType]:
     from graphopt.report.layout import columns
 
     exactness = "bit-exact" if described["exact"] else "within float tolerance"
+    exactness = "lossy" if described["lossy"] else exactness
     yield f"{described['name']} ({described['group']}, {exactness})"
     yield ""
     yield described["description"]

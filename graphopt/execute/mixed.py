@@ -6,7 +6,7 @@ slow and, for older forms of some operators (BatchNormalization before 15), wron
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,20 @@ class MixedEvaluator:
     Args:
         proto: The model, all weights inside.
         budget: What all runs of its nodes may take; without, there is no limit.
+        change: What each input, constant and result of the main graph becomes before it is used.
     """
 
-    def __init__(self, proto: onnx.ModelProto, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        proto: onnx.ModelProto,
+        budget: Budget | None = None,
+        change: Callable[[Any], Any] = lambda value: value,
+    ) -> None:
         self._proto = proto
         self._budget = budget
+        self._change = change
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
-        self._arrays = {name: _array(tensor) for name, tensor in self._constants.items()}
+        self._arrays = {name: change(_array(tensor)) for name, tensor in self._constants.items()}
         self._last = _last_uses(proto.graph)
 
     def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
@@ -48,17 +55,20 @@ class MixedEvaluator:
             LimitError: The budget is spent.
         """
         wanted = [value.name for value in self._proto.graph.output] if outputs is None else list(outputs)
-        values: dict[str, Any] = {**self._arrays, **inputs}
+        values: dict[str, Any] = {**self._arrays, **self._changed(inputs)}
         for place, node in enumerate(self._proto.graph.node):
             read = [name for name in dict.fromkeys(_reads(node)) if name in values]
             constant = [name for name in read if name in self._constants and name not in inputs]
             session = self._session(node, {name: values[name] for name in read}, constant)
             given = {name: values[name] for name in read if name in session.input_names}
-            values.update(session.run(given))
+            values.update(self._changed(session.run(given)))
             for name in read:
                 if self._last[name] == place and name not in wanted and name not in self._arrays:
                     del values[name]
         return [values[name] for name in wanted]
+
+    def _changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: self._change(value) for name, value in values.items()}
 
     def _session(self, node: onnx.NodeProto, operands: Mapping[str, Any], constant: Sequence[str]) -> Session:
         small = [name for name in constant if self._constants[name].ByteSize() <= INLINE_BYTES]

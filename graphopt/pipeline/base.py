@@ -15,6 +15,9 @@ import onnx_ir as ir
 
 from graphopt.ir import WATCHED_KEY, Changes, Operator, Rule, outdate_shapes, rewrite
 
+ERROR_OF_8_BITS = 2.0**-7
+"""Half a step of 8 bits over a tensor of both signs, as a share of its largest element, and as much again."""
+
 
 @dataclasses.dataclass
 class Outcome(ir.passes.PassResult):
@@ -36,16 +39,26 @@ class Pass(ir.passes.InPlacePass):
         exact: Every change leaves all outputs bit for bit as they were.
         keeps_defaults: Inputs with a default stay inputs.
         only_removes: Of what stays, it changes nothing that shape inference looks at.
+        lossy: It stores numbers in fewer bits, so outputs change by more than rounding, as they are meant to.
     """
 
     name: ClassVar[str]
     exact: ClassVar[bool] = False
     keeps_defaults: ClassVar[bool] = True
     only_removes: ClassVar[bool] = False
+    lossy: ClassVar[bool] = False
 
     @abc.abstractmethod
     def apply(self, model: ir.Model, changes: Changes) -> None:
         """Change `model` in place and count in `changes`; a second call must change nothing."""
+
+    @property
+    def largest_error(self) -> float:
+        """By how much a lossy pass moves an element of a tensor at most, as a share of its largest element.
+
+        That of 8 bits, with a bit to spare; a pass that stores numbers in fewer says so. 0 where not lossy.
+        """
+        return ERROR_OF_8_BITS if self.lossy else 0.0
 
     def roots(self) -> frozenset[Operator] | None:
         """Operators of which a model must hold one for the pass to find work; None if it must always look."""

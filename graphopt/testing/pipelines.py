@@ -22,17 +22,21 @@ def random_pipeline(choices: Choices, catalog: Catalog | None = None) -> Pipelin
 
     Args:
         choices: Decides.
-        catalog: Pass name -> class; all that are installed by default.
+        catalog: Pass name -> class; by default all that are installed and are not lossy.
     """
     kind = choices.weighted(("pass", "passes", "group", "level"), (6, 4, 2, 4))
     if kind == "level":
         level = choices.choose([level for level in sorted(LEVELS, reverse=True) if level])
         return pipeline_for(level, None, (), choices.choose(sorted(known_targets(), reverse=True)))
-    classes = list((default_catalog() if catalog is None else catalog).values())
+    classes = _faithful_passes() if catalog is None else list(catalog.values())
     if kind == "pass":
         return Pipeline([_pass(choices, classes)])
     passes = [_pass(choices, classes) for _ in range(choices.integer(2, MOST_PASSES))]
     return Pipeline([Group(tuple(passes))] if kind == "group" else passes)
+
+
+def _faithful_passes() -> list[type[ir.passes.PassBase]]:
+    return [each for each in default_catalog().values() if not getattr(each, "lossy", False)]
 
 
 def _pass(choices: Choices, classes: Sequence[type[ir.passes.PassBase]]) -> ir.passes.PassBase:

@@ -39,6 +39,8 @@ FREEZES = {
     "freeze-initializers",
 }
 """Inputs with a default become constants."""
+LOSSY: set[str] = set()
+"""Numbers are stored in fewer bits."""
 
 
 def test_promises() -> None:
@@ -46,3 +48,4 @@ def test_promises() -> None:
     assert {name for name, each in catalog.items() if getattr(each, "exact", False)} == EXACT
     assert {name for name, each in catalog.items() if getattr(each, "only_removes", False)} == ONLY_REMOVES
     assert {name for name, each in catalog.items() if not getattr(each, "keeps_defaults", True)} == FREEZES
+    assert {name for name, each in catalog.items() if getattr(each, "lossy", False)} == LOSSY

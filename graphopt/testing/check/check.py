@@ -64,7 +64,7 @@ def check_pass(
     same; so are the numbers, bit for bit where every pass says that it is `exact`; changes are counted where
     there are any; the original is left alone; two runs give the same bytes; a second run finds nothing to do.
     What depends on unseeded random operators is compared by type and shape, and as many of them must draw as
-    before.
+    before. The numbers of a `lossy` pass may be off by what noise of the size of its error explains.
 
     Args:
         what: A pass (ours or of `onnx_ir`), a pipeline or its text, `module:Class`, or a function that

@@ -102,6 +102,12 @@ class Subject:
         )
 
     @property
+    def largest_error(self) -> float:
+        """The largest that a lossy pass brings in, as a share of a tensor's largest element; 0 if none."""
+        passes = () if self.pipeline is None else self.pipeline.passes()
+        return max((each.largest_error for each in passes if isinstance(each, Pass)), default=0.0)
+
+    @property
     def keeps_defaults(self) -> bool:
         """No pass says that it takes away the defaults of inputs."""
         return self.pipeline is None or all(
