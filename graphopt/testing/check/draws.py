@@ -2,6 +2,7 @@
 folded nor lost.
 
 A node counts where it may run and may reach an output; bodies of Ifs and Loops leave open how often it runs.
+Whether a Dropout draws, whose flag of training is computed or given, is seen by running it, or left open.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import onnx_ir as ir
 from graphopt.errors import ExecutionError
 from graphopt.execute import InputSet, Session
 from graphopt.execute.compare import compare
-from graphopt.ir import facts, is_deterministic, nodes, scalar, subgraphs
+from graphopt.ir import constant, facts, is_deterministic, nodes, scalar, subgraphs
 
 Kind = tuple[str, str]
 """Operator and attributes as text."""
 Times = tuple[float, float]
 """How often nodes of a kind run at least and at most."""
+Seen = tuple[int, ...]
+"""How many nodes of a kind are seen to draw, on each set of inputs."""
 
-SEEDS = (101.0, 202.0, 303.0)
+SEEDS = (101, 202, 303)
 
 
 def different_draws(before: ir.Model, after: ir.Model, inputs: Sequence[InputSet]) -> str:
@@ -38,15 +41,33 @@ def different_draws(before: ir.Model, after: ir.Model, inputs: Sequence[InputSet
     if not any(map(_draws, nodes(before))) and not any(map(_draws, nodes(after))):
         return ""
     old, new = _times(before), _times(after)
+    flagged = {_kind(node) for model in (before, after) for node in nodes(model) if _flag_is_open(node)}
     for kind in sorted({*old, *new}):
         one, other = old.get(kind, (0, 0)), new.get(kind, (0, 0))
-        if one[0] <= other[1] and other[0] <= one[1]:
+        possible = one[0] <= other[1] and other[0] <= one[1]
+        if possible and kind not in flagged:
             continue
         seen = _seen(before, kind, inputs), _seen(after, kind, inputs)
-        if seen[0] is not None and seen[0] == seen[1]:
+        if seen[0] is None or seen[1] is None:
+            if possible:
+                continue
+        elif seen[0] == seen[1]:
             continue
+        elif possible:
+            if math.inf in (one[1], other[1]) and _likewise(seen[0], seen[1]):
+                continue
+            one, other = _range(seen[0]), _range(seen[1])
         return f"unseeded {_told(kind)}: {_often(one)} before, {_often(other)} after"
     return ""
+
+
+def _likewise(before: Seen, after: Seen) -> bool:
+    """Whether a kind is seen to draw on the same sets of inputs, as nodes that run any number of times do."""
+    return [bool(count) for count in before] == [bool(count) for count in after]
+
+
+def _range(seen: Seen) -> Times:
+    return min(seen), max(seen)
 
 
 def _told(kind: Kind) -> str:
@@ -63,6 +84,14 @@ def _draws(node: ir.Node) -> bool:
     if "seed" in node.attributes or subgraphs(node):
         return False
     return facts(node).random or (node.op_type == "Dropout" and not is_deterministic(node))
+
+
+def _flag_is_open(node: ir.Node) -> bool:
+    """Whether a Dropout may draw, and nobody knows before it runs."""
+    if node.op_type != "Dropout" or not _draws(node):
+        return False
+    flag = node.inputs[2]
+    return flag is not None and (constant(flag) is None or flag.is_graph_input())
 
 
 def _kind(node: ir.Node) -> Kind:
@@ -82,7 +111,7 @@ def _times(model: ir.Model) -> dict[Kind, Times]:
     def walk(body: Iterable[ir.Node], most: float, *, always: bool) -> None:
         for node in body:
             if _draws(node):
-                sure = always and any(value in surely for value in node.outputs)
+                sure = always and not _flag_is_open(node) and any(value in surely for value in node.outputs)
                 may = any(value in maybe for value in node.outputs)
                 add(node, (1 if sure else 0, most if may else 0))
             function = model.functions.get(node.op_identifier())
@@ -145,7 +174,7 @@ def _reached(model: ir.Model, *, by_value: bool) -> set[ir.Value]:
     return reached
 
 
-def _seen(model: ir.Model, kind: Kind, inputs: Sequence[InputSet]) -> int | None:
+def _seen(model: ir.Model, kind: Kind, inputs: Sequence[InputSet]) -> Seen | None:
     """How many nodes of a kind change an output when they draw other numbers; None if nobody can run it."""
     if not inputs:
         return None
@@ -153,28 +182,36 @@ def _seen(model: ir.Model, kind: Kind, inputs: Sequence[InputSet]) -> int | None
     drawing = [node for node in nodes(seeded) if _draws(node)]
     chosen = [node for node in drawing if _kind(node) == kind]
     for number, node in enumerate(drawing):
-        node.attributes["seed"] = ir.AttrFloat32("seed", float(number + 1))
+        _give_seed(node, number + 1)
     try:
         expected = [Session(seeded).run(one.values) for one in inputs]
-        count = 0
+        counts = [0] * len(inputs)
         for node in chosen:
             seed = node.attributes["seed"]
-            count += any(_moves(seeded, node, other, inputs, expected) for other in SEEDS)
+            for index in _moved(seeded, node, inputs, expected):
+                counts[index] += 1
             node.attributes["seed"] = seed
     except ExecutionError:
         return None
-    return count
+    return tuple(counts)
 
 
-def _moves(
-    model: ir.Model,
-    node: ir.Node,
-    seed: float,
-    inputs: Sequence[InputSet],
-    expected: Sequence[dict[str, np.ndarray]],
-) -> bool:
-    node.attributes["seed"] = ir.AttrFloat32("seed", seed)
-    for one, outputs in zip(inputs, expected, strict=True):
-        if not all(each.exact for each in compare(outputs, Session(model).run(one.values))):
-            return True
-    return False
+def _moved(
+    model: ir.Model, node: ir.Node, inputs: Sequence[InputSet], expected: Sequence[dict[str, np.ndarray]]
+) -> set[int]:
+    """The sets of inputs on which an output changes with the node's seed."""
+    moved: set[int] = set()
+    for seed in SEEDS:
+        _give_seed(node, seed)
+        for index, (one, outputs) in enumerate(zip(inputs, expected, strict=True)):
+            if index not in moved and not all(
+                each.exact for each in compare(outputs, Session(model).run(one.values))
+            ):
+                moved.add(index)
+    return moved
+
+
+def _give_seed(node: ir.Node, seed: int) -> None:
+    """Set the seed, in the type that the standard has for it: an integer for Dropout, else a float."""
+    whole = node.op_type == "Dropout"
+    node.attributes["seed"] = ir.AttrInt64("seed", seed) if whole else ir.AttrFloat32("seed", float(seed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -126,3 +127,38 @@ def test_a_function_may_draw_as_often_as_it_is_called() -> None:
 def test_a_dropout_that_a_default_turns_off_draws_nothing_once_it_is_frozen() -> None:
     text = """g (bool t, float[4] x) => (bool[4] m) <bool t = {0}> { y, m = Dropout(x, , t) }"""
     assert check_pass("freeze-initializers,eliminate-identities", text).changes
+
+
+UNKNOWN = """<ir_version: 9, opset_import: ["" : 18, "f" : 1]>
+    g (float[64] x) => (float[64] y) {{ t = f.flag() y = Dropout(x, , t) }}
+    <domain: "f", opset_import: ["" : 18]> flag () => (t) {{ t = Constant <value = bool {{{}}}>() }}"""
+"""A Dropout of which the graph does not tell whether it is in training mode."""
+
+
+def test_a_dropout_that_turns_out_to_be_off_need_not_have_drawn() -> None:
+    assert check_pass("inline,eliminate-identities", UNKNOWN.format(0)).changes == 2
+    off = parse_model("g (float[64] x) => (float[64] y) { y = Identity(x) }")
+    assert different_draws(ir.from_onnx_text(UNKNOWN.format(0)), off, ()) == ""
+
+
+def test_a_dropout_that_turns_out_to_be_on_draws_after_as_well() -> None:
+    assert check_pass("inline", UNKNOWN.format(1)).changes
+    with pytest.raises(PassFailure, match="unseeded Dropout: 1 drew before, 0 drew after"):
+        check_pass(becomes("g (float[64] x) => (float[64] y) { y = Identity(x) }"), UNKNOWN.format(1))
+    twice = "t = Constant <value = bool {1}>() a = Dropout(x, , t) b = Dropout(a, , t)"
+    with pytest.raises(PassFailure, match="unseeded Dropout: 0 to 1 drew before, 2 drew after"):
+        check_pass(
+            becomes(f"g (float[64] x) => (float[64] y) {{ {twice} y = Identity(b) }}"), UNKNOWN.format(1)
+        )
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_flag_given_by_the_caller_is_tried_as_given(given: bool) -> None:
+    text = "g (float[64] x, bool t) => (float[64] y) { y = Dropout(x, , t) }"
+    gone = "g (float[64] x, bool t) => (float[64] y) { y = Identity(x) }"
+    inputs = [{"x": np.ones(64, np.float32), "t": np.array(given)}]
+    if given:
+        with pytest.raises(PassFailure, match="unseeded Dropout"):
+            check_pass(becomes(gone), text, inputs=inputs)
+    else:
+        check_pass(becomes(gone), text, inputs=inputs)
