@@ -19,7 +19,8 @@ TYPES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16, "float": np.floa
 def test_what_cancels_moves_and_what_does_not_hardly_does(dtype: str, opset: int) -> None:
     """Since opset 22 onnxruntime has no RandomUniformLike."""
     model = parse_model(
-        f"""<ir_version: 10, opset_import: ["" : {opset}]> g ({dtype}[2] x, {dtype}[2] y) => ({dtype}[2] cancelled, {dtype}[2] sum) {{
+        f"""<ir_version: 10, opset_import: ["" : {opset}]>
+        g ({dtype}[2] x, {dtype}[2] y) => ({dtype}[2] cancelled, {dtype}[2] sum) {{
             one = Neg(y)  cancelled = Add(x, one)  sum = Add(x, y)
         }}"""
     )
