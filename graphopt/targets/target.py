@@ -13,6 +13,7 @@ from pathlib import Path
 
 from graphopt.cost import GENERIC, MachineRates
 from graphopt.errors import UsageError
+from graphopt.quant.rules import QuantizationRules
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -20,7 +21,9 @@ else:
     import tomli as tomllib
 
 _FOLDER = Path(__file__).parent
-_KEYS = frozenset({"name", "description", "domains", "fused_forms", "passes", "rates", "times"})
+_KEYS = frozenset(
+    {"name", "description", "domains", "fused_forms", "passes", "quantization", "rates", "times"}
+)
 TIE = 1.03
 """Times closer than this are alike; the form of fewer nodes then stands."""
 
@@ -38,6 +41,8 @@ class Target:
         passes: Text of the passes that rewrite into this target's own forms; empty where it has none.
         times: Time of a fused form over that of its cheapest spelling, measured in this runtime, by form.
         rates: Rates assumed where the machine was not measured.
+        quantization: Which operators run on integer codes there, and when; None where the target says
+            nothing of it.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Target:
     passes: str
     times: Mapping[str, float]
     rates: MachineRates
+    quantization: QuantizationRules | None = None
 
     def pays(self, form: str) -> bool:
         """Whether a fused form takes no longer than its spelling; one that was not measured does not count
@@ -100,6 +106,7 @@ def _parse(path: Path) -> Target:
             passes=_text(plain.get("passes", "")),
             times={form: float(time) for form, time in dict(plain.get("times", {})).items()},
             rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
+            quantization=_quantization(plain.get("quantization")),
         )
     except OSError as error:
         raise UsageError(f"target file {path} cannot be read: {error.strerror}") from error
@@ -107,6 +114,17 @@ def _parse(path: Path) -> Target:
         raise UsageError(f"{path}: key {error} is missing") from error
     except (TypeError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise UsageError(f"{path} is not a target file: {error}") from error
+
+
+def _quantization(given: object) -> QuantizationRules | None:
+    """The rules of a table, or of the target that is named in its place."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return Target.load(given).quantization
+    if not isinstance(given, dict):
+        raise TypeError(f"quantization: expected a table or a target's name, found {given!r}")
+    return QuantizationRules.from_dict(given)
 
 
 def _text(value: object) -> str:

@@ -10,6 +10,8 @@ from graphopt.cost import GENERIC
 from graphopt.errors import UsageError
 from graphopt.targets import Target, known_targets
 
+HEAD = 'name = "a"\ndescription = "b"\ndomains = []\n'
+
 
 @pytest.mark.parametrize("name", known_targets())
 def test_targets_that_ship_load(name: str) -> None:
@@ -20,6 +22,10 @@ def test_targets_that_ship_load(name: str) -> None:
 def test_only_ort_cpu_allows_the_operators_of_onnxruntime() -> None:
     assert "com.microsoft" in Target.load("ort-cpu").domains
     assert "com.microsoft" not in Target.load("portable").domains
+
+
+def test_a_target_may_share_the_quantization_rules_of_another() -> None:
+    assert Target.load("portable").quantization == Target.load("ort-cpu").quantization
 
 
 def test_an_unknown_target_names_the_known_ones() -> None:
@@ -35,6 +41,9 @@ def test_an_unknown_target_names_the_known_ones() -> None:
         ('name = "a"', "key 'description' is missing"),
         ('name = "a"\ndescription = "b"\ndomains = [1]', "expected a string, found 1"),
         ('name = "a"\ndescription = "b"\ndomains = []\nspeed = 1', "unknown key 'speed'"),
+        (HEAD + "quantization = 3", "quantization: expected a table or a target's name, found 3"),
+        (HEAD + 'quantization = "gpu"', "unknown target 'gpu'"),
+        (HEAD + "quantization = {}", "key 'ops' is missing"),
     ],
 )
 def test_a_broken_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
