@@ -5,7 +5,7 @@ Numerical search over ranges; how a range becomes a grid of values is the caller
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ Array = npt.NDArray[Any]
 Grid = Callable[[Array, Array], tuple[Array, Array, Array]]
 """From lowest and highest values of groups to step, and lowest and highest number of steps from zero."""
 
-SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
+SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.35, 0.2, 0.1, 0.03, 0.01)
 """What is tried first of a range's two ends."""
-NEAR = (0.9, 0.95, 1.05, 1.1)
+NEAR = (0.8, 0.9, 0.95, 1.05, 1.12, 1.25)
 """What is tried then of each end, where they may move apart."""
 _CACHED = 1 << 15
 """Elements worked on at a time, few enough to stay in a core's cache."""
@@ -26,47 +26,55 @@ _SHORT = 256
 
 
 def best_ranges(
-    values: Array, low: Array, high: Array, grid: Grid, *, separate: bool, weights: Array | None = None
+    values: Array,
+    low: Array,
+    high: Array,
+    grid: Grid,
+    *,
+    separate: bool,
+    weights: Array | None = None,
+    rounds: int = 1,
 ) -> tuple[Array, Array]:
     """For each group, the best range found within `low` to `high`.
-
-    Ends are scaled together, then refined by a few per cent, each by itself where `separate`.
 
     Args:
         values: [groups, elements], finite float32.
         low: [groups], the whole range's.
         high: [groups].
         grid: What a range means.
-        separate: The two ends may differ in magnitude.
+        separate: The two ends may move apart.
         weights: [elements], how often each counts; once if None.
+        rounds: How often the best range so far is refined.
 
     Returns:
         Lowest and highest values, [groups]. The whole range where nothing is better.
     """
-    best_low, best_high = low, high
+    best = np.stack([low, high]).astype(np.float64)
     least = np.full(low.shape, np.inf)
 
-    def attempt(candidates: list[tuple[Array, Array]]) -> None:
-        nonlocal best_low, best_high, least
-        errors = _errors(values, candidates, grid, weights)
-        for error, (lower, upper) in zip(errors, candidates, strict=True):
-            better = error < least
-            best_low, best_high = np.where(better, lower, best_low), np.where(better, upper, best_high)
-            least = np.where(better, error, least)
+    def attempt(shares: Iterable[tuple[float, float]]) -> None:
+        """Keep the best of the ranges that multiply the ends of the best so far."""
+        nonlocal best, least
+        candidates = [
+            np.stack([np.maximum(best[0] * lower, low), np.minimum(best[1] * upper, high)])
+            for lower, upper in shares
+        ]
+        for error, candidate in zip(_errors(values, candidates, grid, weights), candidates, strict=True):
+            best = np.where(error < least, candidate, best)
+            least = np.minimum(error, least)
 
-    attempt([(low * share, high * share) for share in SHARES])
-    center_low, center_high = best_low, best_high
-    if separate:
-        attempt([(center_low * share, best_high) for share in NEAR])
-        center_low = best_low
-        attempt([(center_low, center_high * share) for share in NEAR])
-    else:
-        attempt([(center_low * share, center_high * share) for share in (0.95, 0.975, 1.025, 1.05)])
-    return np.maximum(best_low, low), np.minimum(best_high, high)
+    attempt((share, share) for share in SHARES)
+    for _ in range(rounds):
+        if separate:
+            attempt((share, 1.0) for share in NEAR)
+            attempt((1.0, share) for share in NEAR)
+        else:
+            attempt((share, share) for share in NEAR)
+    return best[0], best[1]
 
 
 def _errors(
-    values: Array, candidates: list[tuple[Array, Array]], grid: Grid, weights: Array | None
+    values: Array, candidates: list[Array], grid: Grid, weights: Array | None
 ) -> npt.NDArray[np.float64]:
     """Summed squared errors, [candidates, groups]."""
     grids = [tuple(np.asarray(part, np.float32) for part in grid(*candidate)) for candidate in candidates]
@@ -81,7 +89,8 @@ def _errors(
             step, lowest, highest = (part[group] if short else part[group, np.newaxis] for part in parameters)
             np.divide(tile, step, out=scratch)
             np.rint(scratch, out=scratch)
-            np.clip(scratch, lowest, highest, out=scratch)
+            np.maximum(scratch, lowest, out=scratch)
+            np.minimum(scratch, highest, out=scratch)
             scratch *= step
             scratch -= tile
             if weight is not None:
