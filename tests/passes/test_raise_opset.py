@@ -160,6 +160,9 @@ CASES = {
     "top-k": Case(
         7, "g (float[2,6] x) => (float[2,3] v, int64[2,3] i) { v, i = TopK<k=3, axis=-1>(x) }", "TopK"
     ),
+    "unsqueeze-by-nothing": Case(
+        7, "g (float[3] x) => (float[3] y) { y = Unsqueeze<axes: ints = []>(x) }", "Unsqueeze"
+    ),
     "unsqueeze": Case(7, "g (float[3] x) => (float[1,3,1] y) { y = Unsqueeze<axes=[0,2]>(x) }", "Unsqueeze"),
     "upsample": Case(
         7,

@@ -23,10 +23,15 @@ FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, 
 
 
 def axes_to_input(draft: Draft) -> None:
-    """Reduce*, Squeeze, Unsqueeze: `axes`; an empty list means the same as none."""
+    """Reduce*, Squeeze: `axes`; an empty list means the same as none."""
     axes = draft.take("axes")
     if axes:
         draft.put(1, draft.ints(axes, "axes"))
+
+
+def needed_axes_to_input(draft: Draft) -> None:
+    """Unsqueeze 13: `axes`, if only an empty list."""
+    draft.put(1, draft.ints(draft.take("axes"), "axes"))
 
 
 def no_spatial(draft: Draft) -> None:
@@ -256,7 +261,7 @@ ADAPTERS: dict[tuple[str, int], Adapter] = {
     ("Split", 18): counted,
     ("Squeeze", 13): axes_to_input,
     ("TopK", 10): k_to_input,
-    ("Unsqueeze", 13): axes_to_input,
+    ("Unsqueeze", 13): needed_axes_to_input,
     ("Upsample", 9): scales_to_input,
     ("Upsample", 10): resized,
 }
