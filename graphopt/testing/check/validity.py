@@ -14,6 +14,8 @@ from graphopt.ir import verify
 from graphopt.testing.check.failure import Broken
 from graphopt.testing.text import graph_protos
 
+_KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
+
 
 class Strictness(enum.IntEnum):
     """How much `onnx.checker` looks at."""
@@ -73,17 +75,26 @@ def refusal(proto: onnx.ModelProto, strictness: Strictness) -> str | None:
 def checked_form(proto: onnx.ModelProto, declared: Sequence[ir.Shape | None]) -> onnx.ModelProto:
     """The form to give to `onnx.checker`.
 
-    It goes without claims about inner values, which are refused of sequences of unknown shape, and with a
+    It goes without claims about inner values, which are refused of sequences of unknown shape, but for those
+    of operators that onnx does not know: its inference of EyeLike crashes on inputs without a type. It has a
     shape for each output, which is insisted on where inference knows none.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
+    known = _KNOWN_DOMAINS | {function.domain for function in proto.functions}
     for graph in graph_protos(copy.graph):
+        foreign = {name for node in graph.node if node.domain not in known for name in node.output}
+        kept = [each for each in graph.value_info if each.name in foreign and _is_tensor(each.type)]
         del graph.value_info[:]
+        graph.value_info.extend(kept)
     for output, shape in zip(copy.graph.output, declared, strict=False):
         if output.type.HasField("tensor_type") and not output.type.tensor_type.HasField("shape"):
             _declare(output.type.tensor_type.shape, shape)
     return copy
+
+
+def _is_tensor(proto: onnx.TypeProto) -> bool:
+    return bool(proto.HasField("tensor_type"))
 
 
 def _declare(proto: onnx.TensorShapeProto, shape: ir.Shape | None) -> None:
