@@ -6,6 +6,7 @@ range is found from finite values alone. Nothing here knows of graphs.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -81,6 +82,27 @@ class Affine:
     def high(self) -> Floats:
         """The greatest value a code stands for, shaped as `scale`."""
         return np.asarray((self.scheme.high - self.zero_point.astype(np.float64)) * self.scale, np.float32)
+
+    def to_json(self) -> str:
+        """All of it as a line of JSON, exactly; `from_json` reads it."""
+        numbers = {"scale": self.scale.tolist(), "zero_point": self.zero_point.astype(int).tolist()}
+        return json.dumps({"scheme": str(self.scheme), **numbers})
+
+    @classmethod
+    def from_json(cls, text: str) -> Affine:
+        """Read what `to_json` writes.
+
+        Raises:
+            UsageError: If the text is none of it.
+        """
+        try:
+            fields = json.loads(text)
+            scheme = Scheme.parse(fields["scheme"])
+            scale = np.array(fields["scale"], np.float32)
+            zero_point = np.array(fields["zero_point"], np.int64).astype(scheme.dtype.numpy())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{text[:60]!r} is no scale and zero point: {error}") from error
+        return cls(scheme, scale, zero_point)
 
 
 def affine_for_range(low: npt.ArrayLike, high: npt.ArrayLike, scheme: Scheme) -> Affine:
