@@ -5,6 +5,7 @@ Pure analysis: nothing here changes a graph. Times are estimates unless somethin
 
 from __future__ import annotations
 
+from graphopt.cost.codes import CodeRates, Sizes
 from graphopt.cost.estimate import estimate
 from graphopt.cost.machine import load_rates, measure_rates
 from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
@@ -13,11 +14,13 @@ from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
 __all__ = [
     "GENERIC",
     "Bandwidth",
+    "CodeRates",
     "Interval",
     "MachineRates",
     "ModelCost",
     "NodeCost",
     "Parameters",
+    "Sizes",
     "estimate",
     "load_rates",
     "measure_rates",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphopt.cost import GENERIC, MachineRates
+from graphopt.cost import GENERIC, CodeRates, MachineRates
 from graphopt.errors import UsageError
 from graphopt.quant.rules import QuantizationRules
 
@@ -22,7 +22,7 @@ else:
 
 _FOLDER = Path(__file__).parent
 _KEYS = frozenset(
-    {"name", "description", "domains", "fused_forms", "passes", "quantization", "rates", "times"}
+    {"name", "description", "domains", "fused_forms", "passes", "quantization", "codes", "rates", "times"}
 )
 TIE = 1.03
 """Times closer than this are alike; the form of fewer nodes then stands."""
@@ -43,6 +43,7 @@ class Target:
         rates: Rates assumed where the machine was not measured.
         quantization: Which operators run on integer codes there, and when; None where the target says
             nothing of it.
+        codes: What nodes take there on codes and in float; None where nobody measured it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Target:
     times: Mapping[str, float]
     rates: MachineRates
     quantization: QuantizationRules | None = None
+    codes: CodeRates | None = None
 
     def pays(self, form: str) -> bool:
         """Whether a fused form takes no longer than its spelling; one that was not measured does not count
@@ -107,6 +109,7 @@ def _parse(path: Path) -> Target:
             times={form: float(time) for form, time in dict(plain.get("times", {})).items()},
             rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
             quantization=_quantization(plain.get("quantization")),
+            codes=_codes(plain.get("codes")),
         )
     except OSError as error:
         raise UsageError(f"target file {path} cannot be read: {error.strerror}") from error
@@ -125,6 +128,17 @@ def _quantization(given: object) -> QuantizationRules | None:
     if not isinstance(given, dict):
         raise TypeError(f"quantization: expected a table or a target's name, found {given!r}")
     return QuantizationRules.from_dict(given)
+
+
+def _codes(given: object) -> CodeRates | None:
+    """The rates of a table, or of the target that is named in its place."""
+    if given is None:
+        return None
+    if isinstance(given, str):
+        return Target.load(given).codes
+    if not isinstance(given, dict):
+        raise TypeError(f"codes: expected a table or a target's name, found {given!r}")
+    return CodeRates.from_dict(given)
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,217 @@
+"""Which nodes could run on codes on a target, each with the activation that its codes absorb.
+
+A unit says what of it must be quantized; whether it pays to is decided in `_choice`. Changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from graphopt.cost import CodeRates
+from graphopt.ir import Changes, Reject, constant_tensor, opset, static_shape
+from graphopt.passes.operands import an
+from graphopt.passes.quantization._forms import Form, clamps_around_zero, form_of
+from graphopt.passes.quantization._ranges import range_of
+from graphopt.quant.rules import OpRule, QuantizationRules
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A node that could run on codes.
+
+    Attributes:
+        node: The node.
+        rule: How the target runs its operator on codes; None for an activation spelled by `form`.
+        form: Its spelling.
+        tail: The Relu or Clip behind it that the codes of its output make redundant.
+    """
+
+    node: ir.Node
+    rule: OpRule | None = None
+    form: Form | None = None
+    tail: ir.Node | None = None
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of the activations among its inputs."""
+        if self.rule is None:
+            return (0,)
+        places = self.rule.data_inputs(self.node)
+        weight = self.rule.weight
+        if weight is not None and weight not in places and constant_tensor(self.node.inputs[weight]) is None:
+            return (*places, weight)
+        return places
+
+    @property
+    def reads(self) -> list[ir.Value]:
+        """The activations that it reads, constants among them."""
+        return [value for index in self.places if (value := self.node.inputs[index]) is not None]
+
+    @property
+    def writes(self) -> list[ir.Value]:
+        """The values that would be codes behind it."""
+        return list((self.tail or self.node).outputs)
+
+    @property
+    def weight(self) -> ir.Value | None:
+        """Its constant weights."""
+        place = None if self.rule is None else self.rule.weight
+        return None if place is None or place in self.places else self.node.inputs[place]
+
+    @property
+    def bias(self) -> ir.Value | None:
+        """Its bias."""
+        if self.rule is None or self.rule.bias is None or not self.rule.has_bias(self.node):
+            return None
+        return self.node.inputs[self.rule.bias]
+
+    @property
+    def must_write_codes(self) -> bool:
+        """Whether it cannot write floats."""
+        return self.rule is None or self.rule.output == "needed"
+
+    @property
+    def same_scale(self) -> bool:
+        """Whether what it reads and writes share one scale and zero point."""
+        return self.rule is not None and self.rule.same_scale
+
+    def channel_axis(self) -> int | None:
+        """The axis of its weights with a scale for each index; None where they all share one."""
+        shape = static_shape(self.weight)
+        if self.rule is None or shape is None or len(shape) < 2:
+            return None
+        if self.rule.weight_axis != 0 and len(shape) > 2:
+            return None  # a batch of matrices
+        return self.rule.channel_axis(self.node, len(shape))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be quantized.
+
+    Attributes:
+        rules: What the target can run on codes.
+        rates: What that takes there.
+        keep: Names of nodes, or of their outputs, that stay in float.
+        ops: Operators that may; empty for all.
+        outputs: Graph outputs may come from codes.
+    """
+
+    rules: QuantizationRules
+    rates: CodeRates
+    keep: Collection[str]
+    ops: Collection[str]
+    outputs: bool
+
+
+def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Node, Unit]:
+    """Every node of the main graph that could run on codes, in order; counts why others cannot."""
+    version = opset(model)
+    found: dict[ir.Node, Unit] = {}
+    tails: set[ir.Node] = set()
+    for node in model.graph:
+        if node in tails:
+            continue
+        rule = limits.rules.of(node)
+        form = form_of(node) if rule is None else None
+        if form is not None and not all(name in limits.rules.ops for name in form.operators):
+            form = None
+        if rule is None and form is None:
+            if _is_heavy(node):
+                changes.refuse(f"{limits.rules.runtime} runs no {node.op_type} on codes", node.name)
+            continue
+        unit = Unit(node, rule, form, _tail(node, rule, limits))
+        try:
+            _check(unit, version, limits)
+        except Reject as reason:
+            if str(reason):
+                changes.refuse(str(reason), node.name)
+            continue
+        found[node] = unit
+        if unit.tail is not None:
+            tails.add(unit.tail)
+    return found
+
+
+def _is_heavy(node: ir.Node) -> bool:
+    """Whether a node has weights: whoever quantizes expects it to be faster."""
+    return any(
+        (tensor := constant_tensor(value)) is not None
+        and len(tensor.shape) > 1
+        and tensor.dtype == ir.DataType.FLOAT
+        for value in node.inputs[1:]
+    )
+
+
+def _tail(node: ir.Node, rule: OpRule | None, limits: Limits) -> ir.Node | None:
+    """The Relu or Clip that alone reads what a node writes."""
+    if rule is None or rule.same_scale or rule.output_scale is not None or len(node.outputs) != 1:
+        return None
+    value = node.outputs[0]
+    uses = tuple(value.uses())
+    if len(uses) != 1 or value.is_graph_output():
+        return None
+    reader = uses[0].node
+    if reader.op_type not in limits.rules.absorbs or not clamps_around_zero(reader) or uses[0].idx:
+        return None
+    if _is_kept(reader, limits) or reader.graph is not node.graph:
+        return None
+    return reader
+
+
+def _is_kept(node: ir.Node, limits: Limits) -> bool:
+    return node.name in limits.keep or any(output.name in limits.keep for output in node.outputs)
+
+
+def _check(unit: Unit, version: int, limits: Limits) -> None:
+    """Raise `Reject` where a unit cannot run on codes."""
+    node, rule = unit.node, unit.rule
+    if _is_kept(node, limits) or (limits.ops and node.op_type not in limits.ops):
+        raise Reject("it was asked to stay in float")
+    if any(value is None for value in (node.inputs[index] for index in unit.places)):
+        raise Reject("")
+    if any(value is not None and value.dtype not in (ir.DataType.FLOAT, None) for value in unit.reads):
+        raise Reject("" if unit.reads[0].dtype not in _HALVES else f"it computes in {unit.reads[0].dtype}")
+    if rule is not None and (refusal := rule.refusal(node, version)) is not None:
+        raise Reject(refusal)
+    if not limits.rates.knows(node):
+        raise Reject("" if rule is None or not rule.heavy else f"nobody measured {an(node.op_type)} on codes")
+    _check_weights(unit)
+    for value in (*unit.reads, *unit.writes):
+        tensor = constant_tensor(value)
+        if tensor is None and range_of(value) is None:
+            raise Reject("no range was observed of a value that it reads or writes")
+    if all(constant_tensor(value) is not None for value in unit.reads) and node.op_type != "Gather":
+        raise Reject("it reads constants alone")
+    ends = any(value.is_graph_output() for value in unit.writes)
+    if ends and unit.must_write_codes and not limits.outputs:
+        raise Reject("it writes a graph output, behind which no QuantizeLinear can stand")
+
+
+_HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+
+
+def _check_weights(unit: Unit) -> None:
+    rule, weight, bias = unit.rule, unit.weight, unit.bias
+    if rule is None or rule.weight is None:
+        return
+    if weight is None:
+        if rule.bias is not None:
+            raise Reject("its weights are computed")
+        return
+    tensor = constant_tensor(weight)
+    shape = static_shape(weight)
+    if tensor is None or shape is None or tensor.dtype != ir.DataType.FLOAT or 0 in shape:
+        raise Reject("its weights are no constant of float32")
+    if bias is None:
+        return
+    axis = unit.channel_axis()
+    known = constant_tensor(bias)
+    if known is None or known.dtype != ir.DataType.FLOAT:
+        raise Reject("its bias is computed")
+    dims = tuple(known.shape.numpy())
+    if axis is None or (known.size != 1 and (known.size != shape[axis] or dims[-1] != shape[axis])):
+        raise Reject("its bias is not one number a channel")

@@ -1,0 +1,164 @@
+"""Run the float model on calibration data and note the range of each value that may be quantized.
+
+One sample is in memory at a time. Where the values to look at would take too much memory together, they are
+looked at in turns: each turn runs all samples for some of them. The graph itself stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.execute import Samples, Session
+from graphopt.ir import Changes, constant_tensor
+from graphopt.passes.quantization._forms import has_form
+from graphopt.passes.quantization._ranges import forget, note
+from graphopt.pipeline import Pass
+from graphopt.quant import Scheme
+from graphopt.quant.observers import Observer, make_observer
+from graphopt.quant.rules import QuantizationRules
+from graphopt.targets import Target
+
+DATA_KEY = "graphopt.calibration"
+"""Under it a model's `meta` may hold sets of inputs, in any form that `Samples` takes."""
+PROGRESS_KEY = "graphopt.progress"
+"""Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Seen:
+    """What was seen of a value so far."""
+
+    observer: Observer
+    elements: int = 0
+    samples: int = 0
+    finite: bool = True
+
+    def add(self, array: np.ndarray[Any, Any]) -> None:
+        """Take the value of one sample into account."""
+        self.samples += 1
+        self.elements += array.size
+        self.observer.observe(array)
+        if array.size:
+            self.finite &= bool(np.isfinite(array.min()) and np.isfinite(array.max()))
+
+
+@dataclass(frozen=True)
+class Calibrate(Pass):
+    """Note the ranges of values in calibration data.
+
+    Attributes:
+        data: A folder or file of sets of inputs; by default what the caller hands over with the model.
+        observer: How a range is chosen from what was seen, as `minmax` or `percentile{p=99.99}`.
+        target: What the model will run on: it says which values may be quantized.
+        megabytes: Values that take more together are looked at in turns.
+        threads: Threads inside an operator; 0 for as many as there are processors.
+    """
+
+    name: ClassVar[str] = "calibrate"
+    exact: ClassVar[bool] = True
+    only_removes: ClassVar[bool] = True
+    data: str = ""
+    observer: str = "minmax"
+    target: str = "portable"
+    megabytes: int = 256
+    threads: int = 0
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        rules = Target.load(self.target).quantization
+        if rules is None:
+            changes.refuse(f"{self.target} says nothing of quantization")
+            return
+        values = _worth_observing(model, rules)
+        if not values:
+            return
+        source = self.data or model.meta.get(DATA_KEY)
+        if source is None:
+            raise UsageError(
+                "there are no data to calibrate with",
+                hint="name a folder or an .npz file: calibrate{data=PATH}",
+            )
+        samples = source if isinstance(source, Samples) else Samples(source, model)
+        seen = {value.name or "": Seen(make_observer(self.observer)) for value in values}
+        _observe(model, samples, seen, self)
+        for value in values:
+            _conclude(value, seen[value.name or ""], rules.activations, changes)
+
+
+def _worth_observing(model: ir.Model, rules: QuantizationRules) -> list[ir.Value]:
+    """The float values of the main graph that a node which may run on codes reads or writes."""
+    found: dict[ir.Value, None] = {}
+    for node in model.graph:
+        rule = rules.of(node)
+        if rule is None and not has_form(node):
+            continue
+        read = (0,) if rule is None else rule.data_inputs(node)
+        values = [*(node.inputs[index] for index in read if index < len(node.inputs)), *node.outputs]
+        for value in values:
+            if value is None or value.dtype != ir.DataType.FLOAT or not value.name:
+                continue
+            if constant_tensor(value) is None:
+                found[value] = None
+    return list(found)
+
+
+def _observe(model: ir.Model, samples: Samples, seen: dict[str, Seen], options: Calibrate) -> None:
+    """Run the samples, all of them for each turn."""
+    given = {value.name for value in model.graph.inputs}
+    turns = list(_turns(model, samples, [name for name in seen if name not in given], options))
+    progress: Progress = model.meta.get(PROGRESS_KEY, lambda done, total: None)
+    total = len(turns) * len(samples)
+    outputs = {value.name for value in model.graph.outputs}
+    for turn, names in enumerate(turns):
+        session = Session(
+            model, extra_outputs=[name for name in names if name not in outputs], threads=options.threads
+        )
+        for done, sample in enumerate(samples, start=turn * len(samples) + 1):
+            results = session.run(sample)
+            for name in names:
+                seen[name].add(results[name])
+            if not turn:
+                for name in [name for name in seen if name in given]:
+                    seen[name].add(np.asarray(sample[name]))
+            progress(done, total)
+
+
+def _turns(
+    model: ir.Model, samples: Samples, names: Sequence[str], options: Calibrate
+) -> Iterator[list[str]]:
+    """Names in runs that fit into the memory allowed, by their sizes in the first sample; one at least."""
+    session = Session(model, observe_shapes=True, threads=options.threads)
+    _, shapes = session.run_observed(next(iter(samples)))
+    room = options.megabytes << 20
+    turn: list[str] = []
+    taken = 0
+    for name in names:
+        size = 4 * int(np.prod(shapes.get(name, ()), dtype=np.int64))
+        if turn and taken + size > room:
+            yield turn
+            turn, taken = [], 0
+        turn.append(name)
+        taken += size
+    yield turn
+
+
+def _conclude(value: ir.Value, seen: Seen, scheme: Scheme, changes: Changes) -> None:
+    """Write the range down, or say why there is none."""
+    if seen.elements and seen.finite:
+        low, high = seen.observer.range(scheme)
+        if note(value, low, high, seen.elements / seen.samples):
+            changes.add("range of a value")
+        return
+    if not seen.elements:
+        changes.refuse("it had no elements in any sample", value.name)
+    else:
+        changes.refuse("it held NaN or infinity in the calibration data", value.name)
+    if forget(value):
+        changes.add("range dropped")
