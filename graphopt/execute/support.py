@@ -16,6 +16,9 @@ from graphopt.execute.session import Session
 from graphopt.ir.kernels import Type, has_kernel, kernels
 from graphopt.ir.opsets import Draft, oldest_ir_version
 
+DIES_OF_NOTHING = frozenset({"InstanceNormalization", "RoiAlign", "Unique"})
+"""Operators whose kernels end the process on operands without elements (seen in onnxruntime 1.31)."""
+
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from graphopt.execute.evaluate import evaluate
+from graphopt.execute.support import DIES_OF_NOTHING
 from graphopt.ir import (
     Changes,
     constant_tensor,
@@ -138,6 +139,8 @@ class _Round:
             return ""
         if node.op_type in _QUANTIZATION:
             return "quantized constants stay quantized"
+        if node.op_type in DIES_OF_NOTHING and not all(map(_has_elements, node.inputs)):
+            return "onnxruntime may end the process on operands without elements"
         inputs = sum(self._size_of_input(value) for value in node.inputs if value is not None)
         sizes = []
         for output in node.outputs:
@@ -213,6 +216,12 @@ def _fits(value: ir.Value, tensor: ir.TensorProtocol) -> bool:
     return len(sizes) == len(value.shape) and all(
         not isinstance(known, int) or known == size for known, size in zip(value.shape, sizes, strict=True)
     )
+
+
+def _has_elements(value: ir.Value | None) -> bool:
+    """Whether an operand is known to have some; absent ones pass."""
+    shape = None if value is None else static_shape(value)
+    return value is None or (shape is not None and math.prod(shape) > 0)
 
 
 def _size(value: ir.Value) -> int | None:

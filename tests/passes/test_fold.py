@@ -52,6 +52,23 @@ def test_random_nodes_stay() -> None:
     assert run.changes == 0
 
 
+@pytest.mark.parametrize(("length", "folded"), [(2, True), (0, False)])
+@pytest.mark.parametrize(
+    "node", ["InstanceNormalization(c, s, s)", "RoiAlign(c, roi, at)", "Unique <axis = 1> (c)"]
+)
+def test_kernels_that_die_of_nothing_are_not_run_on_it(node: str, length: int, folded: bool) -> None:
+    text = f"""
+        agraph (float[1] x) => (float[1] y)
+        <float[1,2,2,2] a = {{1, 2, 3, 4, 5, 6, 7, 8}}, float[2] s = {{1, 1}},
+         float[1,4] roi = {{0, 0, 1, 1}}, int64[1] at = {{0}}, int64[4] from = {{0, 0, 0, 0}},
+         int64[4] to = {{1, 2, {length}, 2}}>
+        {{ c = Slice(a, from, to)  d = {node}  e = ReduceSum <keepdims = 0> (d)  y = Add(x, e) }}
+        """
+    run = run_pass(text, "fold", inputs=None if folded else ())
+    left = [node.partition(" ")[0].partition("(")[0], "ReduceSum"]
+    assert run.ops == (["Add"] if folded else [*left, "Add"])
+
+
 def test_unknown_domains_stay() -> None:
     run = run_pass(
         """
