@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, ModelError
 from graphopt.ir import verify
-from graphopt.testing.generate import arrays, dressing
+from graphopt.testing.generate import dressing
 from graphopt.testing.generate.builder import Builder
-from graphopt.testing.generate.known import Content, Known
+from graphopt.testing.generate.feeds import Dims, found_feeds
+from graphopt.testing.generate.known import Known
 from graphopt.testing.generate.protos import declaration, tensor
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.generate.runtime import Evaluated, Loaded
@@ -25,8 +25,6 @@ Where it is False, its results move little when its floating-point inputs or int
 passes which round differently can be held to its numbers; where it is True, only passes that keep every bit
 can, and of others the types and shapes of what it computes.
 """
-
-Dims = list[int | str | None] | None
 
 
 def finish(b: Builder) -> ir.Model:
@@ -122,90 +120,9 @@ def _model(b: Builder, proto: onnx.ModelProto, dims: Mapping[str, Dims]) -> ir.M
     except Exception as error:  # of several kinds, in C++
         raise ModelError(str(error)) from error
     runnable = Evaluated(proto) if b.by_reference else Loaded(proto)
-    feeds = _feeds(b, proto, runnable, dims)
+    feeds = found_feeds(b, proto, runnable, dims)
     model = ir.from_proto(proto)
     verify(model)
     model.meta[INPUTS_KEY] = feeds
     model.meta[SPECIALS] = b.specials
     return model
-
-
-def _feeds(
-    b: Builder, proto: onnx.ModelProto, runnable: Loaded | Evaluated, dims: Mapping[str, Dims]
-) -> list[dict[str, Content]]:
-    """The inputs at hand, and others, also of other sizes, as far as the model runs on them."""
-    present = {info.name for info in proto.graph.input}
-    inputs = [known for known in b.inputs if known.name in present]
-    feeds = [{known.name: known.content for known in inputs}]
-    results = runnable.run(feeds[0])
-    if not any(known.random for known in b.values) and not _same(results, runnable.run(feeds[0])):
-        raise ExecutionError("two runs differ")
-    defaults = [known for known in b.initializers if known.name in present and not known.constant]
-    for resized in (False, True):
-        feed = {known.name: _fresh(b, known, dims[known.name], resized) for known in inputs}
-        for known in b.choices.some(defaults, 0.5):
-            feed[known.name] = _fresh(b, known, list(known.shape), False)
-        try:
-            runnable.run(feed)
-            if resized and not _joins_fit(proto, feed):
-                continue
-        except ExecutionError:
-            continue
-        feeds.append(feed)
-    return feeds
-
-
-def _joins_fit(proto: onnx.ModelProto, feed: Mapping[str, Content]) -> bool:
-    """Whether what is joined differs in size along the axis alone.
-
-    onnxruntime does not ask that of what is empty, and leaves what memory held in place of it.
-    """
-    joins = [node for node in proto.graph.node if node.op_type == "Concat"]
-    if not joins:
-        return True
-    shapes = {tensor.name: list(tensor.dims) for tensor in proto.graph.initializer}
-    probe = onnx.ModelProto()
-    probe.CopyFrom(proto)
-    del probe.graph.output[:]
-    for name in sorted({name for node in joins for name in node.input} - set(shapes)):
-        probe.graph.output.add(name=name)
-    for name, content in Loaded(probe).run(feed).items() if probe.graph.output else ():
-        shapes[name] = [] if content is None or isinstance(content, list) else list(content.shape)
-    for node in joins:
-        axis = next(attribute.i for attribute in node.attribute if attribute.name == "axis")
-        sizes = {tuple(np.delete(shapes[name], axis)) for name in node.input}
-        if len(sizes) > 1:
-            return False
-    return True
-
-
-def _same(one: Mapping[str, Content], other: Mapping[str, Content]) -> bool:
-    return all(_same_content(content, other[name]) for name, content in one.items())
-
-
-def _same_content(one: Content, other: Content) -> bool:
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same_content, one, other))
-    if one is None or other is None or isinstance(one, list) or isinstance(other, list):
-        return one is other
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if one.dtype.kind in "OUS":
-        return bool(np.array_equal(one, other))
-    return one.tobytes() == other.tobytes()
-
-
-def _fresh(b: Builder, known: Known, dims: Dims, resized: bool) -> Content:
-    if not known.is_tensor or dims is None:
-        return known.content
-    if known.dtype.is_integer() and not resized:
-        return known.content  # it may be a shape or an index
-    shape = list(known.shape)
-    if resized:
-        shape = [
-            size if isinstance(dim, int) else b.choices.choose((2, 1, 3, 5))
-            for dim, size in zip(dims, shape, strict=True)
-        ]
-        if known.dtype.is_integer() and shape == list(known.shape):
-            return known.content
-    return arrays.random_array(b.choices.numbers(), known.dtype, shape)
