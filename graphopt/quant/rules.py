@@ -23,18 +23,23 @@ OUTPUTS = ("needed", "optional", "never")
 
 STEPS = frozenset(
     {
+        "own-dq",
+        "fold-constants",
+        "transpose-weights",
         "drop-no-ops",
         "fold-pads",
+        "fuse-conv",
+        "merge-equal-qs",
         "merge-double-pairs",
         "fuse-matmul-add",
         "propagate",
         "quantize-constants",
         "wrap-where-constants",
-        "int8-pairs-to-uint8",
         "absorb-clips",
+        "int8-pairs-to-uint8",
     }
 )
-"""What runtimes do to a graph before they look for nodes to run on codes; `predict` rehearses it."""
+"""What runtimes do to a graph before they look for nodes to run on codes; `rehearsal` does it to a copy."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class OpRule:
         weight_axis: The axis of the weights along which each index may have a scale of its own.
         transposed_by: The attribute which, if not 0, exchanges the two axes of the weights.
         output: Whether a Q must be the only consumer of the output, which then is no graph output.
+        counts_scales: Weights with several scales need as many as there are output channels.
         same_scale: Input and output need one scale and one zero point.
         positive_scale: And that scale above 0.
         types: Types of the codes of its data. The output's are the same as those of its first input.
@@ -76,6 +82,7 @@ class OpRule:
     bias: int | None = None
     weight_axis: int = 0
     transposed_by: str = ""
+    counts_scales: bool = False
     output: Output = "needed"
     same_scale: bool = False
     positive_scale: bool = False
@@ -170,7 +177,8 @@ class QuantizationRules:
         ops: The operators that run on codes, by `domain.Name`.
         reduce_range_without: Names of instructions (as in /proc/cpuinfo); a machine that has none of them
             needs weights of 7 bits. Empty: never.
-        steps: What it does to the graph before it looks for nodes to run on codes, in order.
+        steps: What it does to the graph before it looks for nodes to run on codes, in order, again and again.
+        last_steps: What it does after that, once.
         propagates: Operators that Q and DQ move past, with the opset from which on.
         absorbs: Activations that a Q behind makes redundant, where its range says no more than theirs.
         asymmetric_weights: It takes weights with a zero point other than 0.
@@ -184,6 +192,7 @@ class QuantizationRules:
     ops: Mapping[str, OpRule] = field(hash=False)
     reduce_range_without: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    last_steps: tuple[str, ...] = ()
     propagates: Mapping[str, int] = field(default_factory=dict, hash=False)
     absorbs: tuple[str, ...] = ()
     asymmetric_weights: bool = True
@@ -207,7 +216,7 @@ class QuantizationRules:
         if weight_only is not None:
             given["weight_only"] = _typed(WeightOnly, weight_only, "quantization.weight_only")
         rules: QuantizationRules = _typed(cls, {**given, "ops": made}, "quantization")
-        if unknown := [step for step in rules.steps if step not in STEPS]:
+        if unknown := [step for step in (*rules.steps, *rules.last_steps) if step not in STEPS]:
             raise ValueError(f"quantization: unknown step {unknown[0]!r}; known: {', '.join(sorted(STEPS))}")
         return rules
 

@@ -1,0 +1,193 @@
+"""What onnxruntime really runs: its optimized graph, node by node, and the time that each node takes.
+
+The graph is what onnxruntime saves after all its optimizations, layouts of this machine included; the times
+are those of its own profile. Which nodes of the model a node stands for follows from names, which onnxruntime
+keeps where it fuses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute.proto import LightProto, light_proto
+from graphopt.execute.session import to_runtime
+from graphopt.execute.weights import handed_over, ways
+
+PROFILED_RUNS = 5
+"""Runs whose times are summed, after one that is not counted."""
+
+_TAG = re.compile(r"#(\d+)(?!\d)")
+_FLOATS_FROM_CODES = ("DequantizeLinear", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulNBits")
+_CODES = ("QuantizeLinear", "QLinear")
+_LAYOUT_SUFFIX = "_nchwc"
+"""onnxruntime calls a Conv in its own layout by the value that it writes."""
+
+
+@dataclass(frozen=True)
+class RunNode:
+    """A node of the optimized graph.
+
+    Attributes:
+        name: Its name there.
+        operator: `domain.Name`, or the name alone in the standard's domain.
+        stands_for: Nodes of the model that it does the work of, as far as names tell.
+        input_types: Types of its inputs, None where unknown or empty.
+        seconds: Time of a run, 0 if not profiled.
+    """
+
+    name: str
+    operator: str
+    stands_for: tuple[ir.Node, ...]
+    input_types: tuple[ir.DataType | None, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What onnxruntime makes of a model.
+
+    Attributes:
+        nodes: Nodes of its main graph and of bodies.
+        seconds: Time of a run, summed over the nodes; None if not profiled.
+    """
+
+    nodes: tuple[RunNode, ...]
+    seconds: float | None
+
+    def of(self, node: ir.Node) -> tuple[RunNode, ...]:
+        """Nodes that do the work of a node of the model."""
+        return self._by_node().get(node, ())
+
+    def _by_node(self) -> dict[ir.Node, tuple[RunNode, ...]]:
+        known: dict[ir.Node, tuple[RunNode, ...]] | None = self.__dict__.get("_index")
+        if known is None:
+            found: dict[ir.Node, list[RunNode]] = defaultdict(list)
+            for run in self.nodes:
+                for node in run.stands_for:
+                    found[node].append(run)
+            known = {node: tuple(runs) for node, runs in found.items()}
+            object.__setattr__(self, "_index", known)
+        return known
+
+
+def optimized(
+    model: ir.Model, *, inputs: Mapping[str, Any] | None = None, threads: int = 1, runs: int = PROFILED_RUNS
+) -> Optimized:
+    """Let onnxruntime optimize a model, and time its nodes where inputs are given.
+
+    Args:
+        model: It is only read.
+        inputs: Arrays by input name; without, nothing is run.
+        threads: Threads inside an operator.
+        runs: Runs to profile.
+
+    Raises:
+        ExecutionError: onnxruntime cannot load or run it.
+    """
+    import onnxruntime as ort
+
+    try:
+        light = light_proto(model, annotate=True)
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory(prefix="graphopt-") as folder:
+        saved = os.path.join(folder, "optimized.onnx")
+        options.optimized_model_filepath = saved
+        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+        options.enable_profiling = inputs is not None
+        options.profile_file_prefix = os.path.join(folder, "profile")
+        try:
+            with handed_over(light, options, ways(light, optimize=True)[-1]) as held:
+                session = ort.InferenceSession(
+                    light.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+                )
+                times = {} if inputs is None else _profile(session, inputs, runs)
+                del session, held
+            proto = onnx.load(saved, load_external_data=False)
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ExecutionError(f"onnxruntime could not load or run the model: {first}") from error
+    nodes = tuple(_nodes(proto.graph, light, times))
+    return Optimized(nodes, sum(times.values()) if inputs is not None else None)
+
+
+def _profile(session: Any, inputs: Mapping[str, Any], runs: int) -> dict[str, float]:
+    """Seconds of a run by the node's name."""
+    feed = {name: to_runtime(value) for name, value in inputs.items()}
+    for _ in range(runs + 1):
+        session.run(None, feed)
+    events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
+    times: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        name = event.get("name", "")
+        if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+            times[name.removesuffix("_kernel_time")].append(event["dur"] * 1e-6)
+    # A node of a loop's body runs more than once in a run; the first run is the one not counted.
+    return {name: sum(each[len(each) // (runs + 1) :]) / runs for name, each in times.items()}
+
+
+def _nodes(graph: onnx.GraphProto, light: LightProto, times: Mapping[str, float]) -> Iterator[RunNode]:
+    by_value: dict[str | None, ir.Node] = {
+        value.name: node for node in light.nodes for value in node.outputs if value.name
+    }
+    waiting = [graph]
+    types: dict[str, int] = {}
+    while waiting:
+        graph = waiting.pop()
+        types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            types[value.name] = value.type.tensor_type.elem_type
+        for node in graph.node:
+            waiting.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
+            domain = "" if node.domain == "ai.onnx" else node.domain
+            made = _written_type(node, types)
+            types |= dict.fromkeys([name for name in node.output if not types.get(name)], made)
+            yield RunNode(
+                node.name,
+                f"{domain}.{node.op_type}" if domain else node.op_type,
+                _stands_for(node, light, by_value),
+                tuple(ir.DataType(types[name]) if types.get(name) else None for name in node.input),
+                times.get(node.name, 0.0),
+            )
+
+
+def _written_type(node: onnx.NodeProto, types: Mapping[str, int]) -> int:
+    """Type of what a node writes where the graph does not say: of its zero point, or of its first input."""
+    given = [types.get(name, 0) for name in node.input]
+    if node.op_type.endswith(_FLOATS_FROM_CODES):
+        return onnx.TensorProto.FLOAT
+    if node.op_type == "QGemm":
+        return given[8] if len(given) > 8 and node.input[8] else onnx.TensorProto.FLOAT
+    if node.op_type == "QLinearConcat":
+        return given[1]
+    if node.op_type == "QLinearConv":
+        return given[7]
+    return given[-1] if node.op_type.startswith(_CODES) else given[0] if given else 0
+
+
+def _stands_for(
+    node: onnx.NodeProto, light: LightProto, by_value: Mapping[str | None, ir.Node]
+) -> tuple[ir.Node, ...]:
+    tags = [int(tag) for tag in _TAG.findall(node.name)]
+    found = [light.nodes[tag] for tag in tags if tag < len(light.nodes)]
+    if not found and node.name.endswith(_LAYOUT_SUFFIX):
+        written = by_value.get(node.name.removesuffix(_LAYOUT_SUFFIX))
+        found = [written] if written is not None else []
+    return tuple(dict.fromkeys(found))
