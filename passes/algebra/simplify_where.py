@@ -73,8 +73,7 @@ def guard_of_softmax(tape: Tape, k: ir.Value, p: ir.Value) -> ir.Value:
         raise Reject("what is guarded is not a Softmax")
     if not broadcasts_into(constant_shape(k), p):
         raise Reject("the constant may broadcast the other operand")
-    assert p.dtype is not None
-    if p.dtype not in FLOATS or _bound(softmax.inputs[0]) > largest(p.dtype):
+    if p.dtype is None or p.dtype not in FLOATS or _bound(softmax.inputs[0]) > largest(p.dtype):
         raise Reject("a row may be -inf throughout, as a mask of -inf makes it")
     return p
 

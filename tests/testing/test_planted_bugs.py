@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from graphopt.pipeline.named import load_named
 from graphopt.testing import PassFailure, reduce_failure
 from graphopt.testing.check.many import check_pass_on_models
 
@@ -17,18 +15,7 @@ MOST_NODES = 5
 SEED = 0
 
 
-def _load() -> Any:
-    """The module beside this one, which no import finds: tests are no package."""
-    path = Path(__file__).with_name("planted.py")
-    specification = importlib.util.spec_from_file_location("graphopt_planted", path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-PLANTED = _load().PLANTED
+PLANTED = load_named(f"{Path(__file__).with_name('planted.py')}:PLANTED")
 
 
 @pytest.mark.parametrize("name", PLANTED)
