@@ -22,3 +22,9 @@ def test_defaults_become_constants() -> None:
 def test_a_model_without_defaults_is_left_alone() -> None:
     text = "g (float[2] x) => (float[2] y) <float[2] w = {1, 2}> { y = Add(x, w) }"
     assert run_pass(text, "freeze-initializers").changes == 0
+
+
+def test_an_input_that_is_an_output_too_becomes_a_constant() -> None:
+    run = run_pass("g (float[2] w) => (float[2] w) <float[2] w = {1, 2}> { }", "freeze-initializers")
+    assert run.changes == 1
+    assert not run.model.graph.inputs

@@ -39,8 +39,8 @@ def _differences(kind: str, before: Sequence[Port], after: Sequence[Port]) -> It
         yield f"the {kind}s were {names[0]} and are {names[1]}"
         return
     for old, new in zip(before, after, strict=True):
-        if old.has_default != new.has_default:
-            yield f"the {kind} {old.name!r} {'lost its' if old.has_default else 'gained a'} default"
+        if kind == "input" and old.has_default != new.has_default:
+            yield f"the input {old.name!r} {'lost its' if old.has_default else 'gained a'} default"
         elif old.type != new.type or not _agree(old.shape, new.shape, strict=kind == "input"):
             yield f"the {kind} {old.name!r} was {old.describe()} and is {new.describe()}"
 
