@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from graphopt.cli.console import json_text, progress, show, show_json, tell
 from graphopt.cli.guard import OK, guarded
 from graphopt.cli.options import (
+    CalibrationOption,
     CheckTimeoutOption,
     DebugOption,
     InputsOption,
     JsonOption,
     LevelOption,
+    MaxDropOption,
     MemoryLimitOption,
+    MetricOption,
     ModelArgument,
     OpsetOption,
     PassesOption,
     PassTimeoutOption,
+    QuantizeOption,
     ShapeOption,
     SkipOption,
     TargetOption,
     ThreadsOption,
+    TimeBudgetOption,
     default_output,
     destination,
     parse_opset,
@@ -58,6 +63,11 @@ def command(
     opset: OpsetOption = "auto",
     shape: ShapeOption = [],  # noqa: B006
     inputs: InputsOption = None,
+    quantize: QuantizeOption = None,
+    calibration: CalibrationOption = None,
+    metric: MetricOption = None,
+    max_drop: MaxDropOption = None,
+    time_budget: TimeBudgetOption = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare the outputs with the original's.")
     ] = True,
@@ -109,8 +119,9 @@ def command(
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
-            opset=version, check=check, check_timeout=check_timeout, memory_limit=most_bytes,
-            measure=measure, threads=threads, pass_timeout=pass_timeout,
+            opset=version, quantize=quantize, calibration=calibration, metric=_metric(metric),
+            max_drop=max_drop, time_budget=time_budget, check=check, check_timeout=check_timeout,
+            memory_limit=most_bytes, measure=measure, threads=threads, pass_timeout=pass_timeout,
             output=None if str(out) == os.devnull else out,
             observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
@@ -125,6 +136,15 @@ def command(
     watch.finish()
     _tell_where(result.report, report)
     return OK
+
+
+def _metric(text: str | None) -> Any:
+    """A name of a metric as it is; the function that `file.py:function` or `module:function` names."""
+    if text is None or ":" not in text:
+        return text
+    from graphopt.pipeline.named import load_named
+
+    return load_named(text)
 
 
 def _write(path: Path, text: str) -> None:

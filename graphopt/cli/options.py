@@ -105,6 +105,53 @@ MemoryLimitOption = Annotated[
         show_default=False,
     ),
 ]
+QuantizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quantize",
+        metavar="SCHEME",
+        help="int8, dynamic-int8, weight-int8, weight-int4, fp16, bf16 or auto.",
+        show_default=False,
+    ),
+]
+CalibrationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        metavar="DATA",
+        help="Real inputs for --quantize: a folder of .npz, an .npz, or 'synthetic'.",
+        show_default=False,
+    ),
+]
+MetricOption = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        metavar="M",
+        help="What accuracy is told in: top-1, cosine, sqnr, ctc-text, or file.py:function.",
+        show_default=False,
+    ),
+]
+MaxDropOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-drop",
+        metavar="D",
+        min=0.0,
+        help="Most of the metric that quantizing may cost; layers stay in float for it.",
+        show_default=False,
+    ),
+]
+TimeBudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        "--time-budget",
+        metavar="SECONDS",
+        min=0.0,
+        help="Time to search for layers that should stay in float; by default 2 minutes.",
+        show_default=False,
+    ),
+]
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

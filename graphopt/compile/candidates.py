@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.compile.background import Background
-from graphopt.compile.emit import forget_claims
+from graphopt.compile.emit import METADATA_PREFIX, forget_claims
 from graphopt.cost import ModelCost, estimate, load_rates
 from graphopt.errors import ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
@@ -46,6 +47,10 @@ class Stages:
     def __init__(self, announce: Callable[[str], None]) -> None:
         self.seconds: dict[str, float] = {}
         self._announce = announce
+
+    def tell(self, text: str) -> None:
+        """Say how far the present stage has come."""
+        self._announce(text)
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
@@ -186,6 +191,49 @@ class Workshop:
             guilty = self._blame(pipeline)
             left_out.append(LeftOut(guilty, f"changed the model: {made.check.reason}"))
             pipeline = _shorter(pipeline, guilty)
+
+    def extend(
+        self, base: Made, name: str, pipeline: Pipeline, *, equal: bool, meta: Mapping[str, Any]
+    ) -> Made:
+        """Run further passes on a candidate, with all the time they need.
+
+        Args:
+            base: The candidate; stays as it is.
+            name: Of the new one.
+            pipeline: The passes.
+            equal: They keep the numbers, so the outcome is compared with the original.
+            meta: What the passes find in the model's `meta`.
+
+        Raises:
+            FailedPassError: A pass raised, or left a graph that the verifier refuses.
+            ExecutionError: The outcome differs though it should not.
+        """
+        with self._stages("passes"):
+            model = base.model.clone()
+            self._infer(model)
+            model.meta.update(meta)
+            watch = [node.name for node in model.graph if node.name]
+            ran = pipeline.run(
+                model, infer=self._infer, observer=self._observer, watch=watch, pass_timeout=math.inf
+            )
+            cost = self._estimate(ran.model)
+            with _kept_notes(ran.model):
+                corrections = self._finish(ran.model)
+        check = None
+        if equal:
+            with self._stages("check"):
+                check = self._compare(ran.model)
+            if check is not None and check.ran and not check.equal:
+                raise ExecutionError(f"{name} differs from the original: {check.reason}")
+        whole = Pipeline((*base.pipeline.items, *pipeline.items))
+        records = [*base.records, *ran.records]
+        return Made(name, ran.model, whole, records, base.left_out, cost, check, corrections)
+
+    @property
+    def samples(self) -> list[dict[str, Any]] | None:
+        """The inputs that candidates are checked with; None if they are not checked."""
+        oracle = self._oracle
+        return None if oracle is None else [each.values for each in oracle.input_sets]
 
     def as_it_came(self) -> Made:
         """The model without any pass."""
@@ -334,6 +382,19 @@ def _told_as_unfit(ran: PipelineResult) -> Iterator[None]:
         if not ran.records:
             raise
         raise _UnfitError(described(error)) from error
+
+
+@contextlib.contextmanager
+def _kept_notes(model: ir.Model) -> Iterator[None]:
+    """Put back what passes noted of inputs and outputs for passes that follow."""
+    ends = (*model.graph.inputs, *model.graph.outputs)
+    notes = [
+        {key: text for key, text in value.metadata_props.items() if key.startswith(METADATA_PREFIX)}
+        for value in ends
+    ]
+    yield
+    for value, noted in zip((*model.graph.inputs, *model.graph.outputs), notes, strict=True):
+        value.metadata_props.update(noted)
 
 
 def _shorter(pipeline: Pipeline, name: str) -> Pipeline:

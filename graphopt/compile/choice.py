@@ -10,7 +10,7 @@ from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
 from graphopt.ir import count_nodes
 from graphopt.pipeline import Pipeline
-from graphopt.report import Candidate
+from graphopt.report import Candidate, Quantization
 from graphopt.targets import TIE
 
 LARGE_BYTES = 1 << 30
@@ -29,12 +29,14 @@ class Choice:
         bench: The measurement; None if there was none.
         candidates: All that were measured, the original first.
         notes: Why it was chosen, where that needs saying.
+        quantization: How it was quantized; None where it was not.
     """
 
     made: Made
     bench: BenchResult | None = None
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    quantization: Quantization | None = None
 
 
 def fastest(
@@ -83,7 +85,7 @@ def fastest(
                 workshop.make(name, rival) for name, rival in (rivals or {}).items() if _differs(made, rival)
             ]
             if not against:
-                return Choice(made, measured, _listed(workshop, [made], measured, made))
+                return Choice(made, measured, listed(workshop, [made], measured, made))
             return _unbeaten(workshop, [made, *against], measure([made, *against], until_decided=False))
         tried = [
             made,
@@ -96,7 +98,7 @@ def fastest(
     best = min(standing, key=lambda index: measured.ratio(index).median, default=None)
     winner = workshop.as_it_came() if best is None else tried[best - 1]
     note = f"{made.name} measured slower than the original: emitted {winner.name}"
-    return Choice(winner, measured, _listed(workshop, tried, measured, winner), [note])
+    return Choice(winner, measured, listed(workshop, tried, measured, winner), [note])
 
 
 def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) -> Choice:
@@ -106,8 +108,8 @@ def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) 
         ratio = measured.ratio(1, index)
         if ratio.median > TIE and ratio.interval[0] > 1:
             note = f"{made.name} measured {ratio.median:.2f}x the time of {rival.name}, which is emitted"
-            return Choice(rival, measured, _listed(workshop, tried, measured, rival), [note])
-    return Choice(made, measured, _listed(workshop, tried, measured, made))
+            return Choice(rival, measured, listed(workshop, tried, measured, rival), [note])
+    return Choice(made, measured, listed(workshop, tried, measured, made))
 
 
 def _differs(made: Made, pipeline: Pipeline) -> bool:
@@ -116,9 +118,8 @@ def _differs(made: Made, pipeline: Pipeline) -> bool:
     return any(pipeline.without(name) == pipeline for name in changed)
 
 
-def _listed(
-    workshop: Workshop, tried: Sequence[Made], measured: BenchResult, winner: Made
-) -> list[Candidate]:
+def listed(workshop: Workshop, tried: Sequence[Made], measured: BenchResult, winner: Made) -> list[Candidate]:
+    """What was measured, the original first, for the report."""
     original = Candidate("original", count_nodes(workshop.original), 1.0, winner not in tried)
     return [
         original,

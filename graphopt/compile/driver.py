@@ -17,8 +17,10 @@ from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs
-from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, standard_forms
+from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, split_lossy, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
+from graphopt.compile.quantization import Conditions, OwnPasses, Request
+from graphopt.compile.quantization import quantize as quantized
 from graphopt.compile.result import Result
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
@@ -32,6 +34,7 @@ from graphopt.targets import Target
 
 if TYPE_CHECKING:
     from graphopt.compile.given import Source
+    from graphopt.compile.quantization import QuantizationScheme, TaskMetric
 
 
 def optimize(
@@ -47,6 +50,11 @@ def optimize(
     shapes: Mapping[str, Sequence[int]] | None = None,
     inputs: Any = None,
     opset: int | str = "auto",
+    quantize: str | QuantizationScheme | None = None,
+    calibration: Any = None,
+    metric: str | TaskMetric | None = None,
+    max_drop: float | None = None,
+    time_budget: float | None = None,
     check: bool = True,
     check_timeout: float | None = None,
     memory_limit: int | None = None,
@@ -77,6 +85,14 @@ def optimize(
         inputs: Data to check and measure with: a file, a folder, or arrays by input name.
         opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
             never does; a number is converted to first, and then kept.
+        quantize: A scheme, "int8", "dynamic-int8", "weight-int8", "weight-int4", "fp16", "bf16" or "auto", or
+            one with options of its own, as `Int8(observer="mse")`. What it slows or breaks stays in float.
+        calibration: Sets of inputs as the model will see them, from which ranges of activations are taken: a
+            folder, a file, an iterable of arrays by input name, or "synthetic" for inputs made to fit.
+        metric: What accuracy is told in: a name of `graphopt.quant.metrics`, or a function that is given one
+            that runs the model on arrays by input name, and returns a number of which more is better.
+        max_drop: How much of the metric quantizing may cost; by default only a broken model is refused.
+        time_budget: Seconds to search for nodes to leave in float; the best found by then is returned.
         check: Compare with the original run without a runtime's own optimizations.
         check_timeout: Seconds of processor time that all runs of the check may take together; by default 5,
             and one more for each megabyte of weights.
@@ -103,7 +119,12 @@ def optimize(
     if pass_timeout is not None and not pass_timeout > 0:
         raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")
     unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
-    pipeline = pipeline_for(level, passes, skip, target).without(*unwanted)
+    pipeline, lossy = split_lossy(pipeline_for(level, passes, skip, target).without(*unwanted))
+    request = Request.asked(_scheme(quantize, lossy), calibration, metric, max_drop, time_budget)
+    if request is not None and emit == "fx":
+        raise UsageError(
+            'emit="fx" gives a float module', hint="quantize what graphopt.optimize emits as ONNX"
+        )
     asked = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
@@ -151,6 +172,14 @@ def optimize(
                 rivals=standard_forms(level, left, target) if passes is None else {},
                 inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
+        if request is not None:
+            samples = request.samples(original, shapes)
+            standard = standard_forms(level, left, target) if passes is None else {}
+            base = next((workshop.make(name, each) for name, each in standard.items()), made)
+            conditions = Conditions(target, data.measure, shapes, threads, measure)
+            choice = _followed(
+                choice, quantized(workshop, base, choice.made, request, conditions, samples, stages)
+            )
         made = choice.made
         version = importlib.metadata.version("graphopt")
         totals = {
@@ -183,10 +212,28 @@ def optimize(
         check=made.check,
         bench=choice.bench,
         candidates=choice.candidates,
+        quantization=choice.quantization,
         seconds=stages.seconds,
         files=files,
     )
     return Result(made.model if emitted is None else emitted, report)
+
+
+def _scheme(quantize: str | QuantizationScheme | None, lossy: Pipeline) -> str | QuantizationScheme | None:
+    """How to quantize, whether that is asked for by a scheme or by passes."""
+    if not lossy.items:
+        return quantize
+    if quantize is not None:
+        raise UsageError(f"quantize is given, and the passes quantize too: {lossy}", hint="leave one out")
+    return OwnPasses(lossy)
+
+
+def _followed(float_choice: Choice, choice: Choice) -> Choice:
+    """The second choice, with what there is to say of the first."""
+    choice.notes[:0] = float_choice.notes
+    if choice.bench is None:
+        choice.bench, choice.candidates = float_choice.bench, float_choice.candidates
+    return choice
 
 
 def _check_form(emit: str, target: Target, output: object) -> None:

@@ -76,7 +76,7 @@ def pipeline_for(
         pipeline = passes
     else:
         pipeline = Pipeline.parse(levels[level] if passes is None else _with_levels(passes, levels))
-    pipeline = Pipeline(_aimed(pipeline.items, target))
+    pipeline = aimed(pipeline, target)
     for name in skip:
         shorter = pipeline.without(name)
         if shorter == pipeline:
@@ -92,14 +92,23 @@ def nearest(name: str, pipeline: Pipeline) -> str:
     return f"did you mean {typo[0]!r}?" if typo else "`graphopt passes` lists all passes"
 
 
+def split_lossy(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
+    """What stands before the first pass that is lossy, and the rest."""
+    items = pipeline.items
+    lossy = [
+        any(isinstance(each, Pass) and each.lossy for each in Pipeline((item,)).passes()) for item in items
+    ]
+    first = lossy.index(True) if True in lossy else len(items)
+    return Pipeline(items[:first]), Pipeline(items[first:])
+
+
 def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> dict[str, Pipeline]:
     """Pipelines that do less than a level for a target, by name, best first, without the passes to skip."""
     less = {f"-O{lower}": Pipeline.parse(LEVELS[lower]) for lower in range(level - 1, 0, -1)}
     whole = Pipeline.parse(LEVELS[level])
     if whole.without(*skip) != whole.without(*skip, RAISE_OPSET):
         less = {f"-O{level} --opset keep": whole.without(RAISE_OPSET), **less}
-    aimed = {name: Pipeline(_aimed(pipeline.items, target)) for name, pipeline in less.items()}
-    made = {name: pipeline.without(*skip) for name, pipeline in aimed.items()}
+    made = {name: aimed(pipeline, target).without(*skip) for name, pipeline in less.items()}
     return {**standard_forms(level, skip, target), **made}
 
 
@@ -107,8 +116,13 @@ def standard_forms(level: int, skip: Sequence[str], target: str) -> dict[str, Pi
     """The level without the target's own passes, by name; empty for a target that has none."""
     if _levels_of(Target.load(target))[level] == LEVELS[level]:
         return {}
-    pipeline = Pipeline(_aimed(Pipeline.parse(LEVELS[level]).items, target))
+    pipeline = aimed(Pipeline.parse(LEVELS[level]), target)
     return {f"-O{level} in standard operators": pipeline.without(*skip)}
+
+
+def aimed(pipeline: Pipeline, target: str) -> Pipeline:
+    """The pipeline, with a target given to the passes that have a field for it and were given none."""
+    return Pipeline(_aimed(pipeline.items, target))
 
 
 def _levels_of(target: Target) -> dict[int, str]:
@@ -118,7 +132,6 @@ def _levels_of(target: Target) -> dict[int, str]:
 
 
 def _aimed(items: Sequence[Item], target: str) -> tuple[Item, ...]:
-    """The items, with the target given to the passes that have a field for it and were given none."""
     return tuple(
         Group(_aimed(item.items, target), item.rounds) if isinstance(item, Group) else _aim(item, target)
         for item in items

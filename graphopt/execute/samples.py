@@ -62,6 +62,15 @@ class Samples:
             self._length = sum(1 for _ in self)
         return self._length
 
+    def split(self, every: int) -> tuple[Iterable[dict[str, Any]], Iterable[dict[str, Any]]]:
+        """Two parts without a sample in common: all but every `every`-th, and those.
+
+        Of fewer than twice as many samples both parts hold all.
+        """
+        if len(self) < 2 * every:
+            return self, self
+        return _Part(self, every, taken=False), _Part(self, every, taken=True)
+
     def _opened(self, source: Source) -> Callable[[], Iterable[Any]]:
         if isinstance(source, (str, os.PathLike)):
             return _files(Path(source), self._names)
@@ -124,6 +133,18 @@ class Samples:
         except UsageError:
             return False
         return True
+
+
+class _Part:
+    """Every so-manieth of some samples, or all others, again and again."""
+
+    def __init__(self, samples: Samples, every: int, *, taken: bool) -> None:
+        self._samples, self._every, self._taken = samples, every, taken
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for index, values in enumerate(self._samples):
+            if (index % self._every == self._every - 1) == self._taken:
+                yield values
 
 
 def _rows(values: Arrays, stacked: set[str], count: int, *, kept: bool) -> Iterator[dict[str, Any]]:

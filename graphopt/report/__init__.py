@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from graphopt.report.data import Candidate, LeftOut, Report, Summary
+from graphopt.report.quantization import Quantization, QuantizedLayer
 
-__all__ = ["Candidate", "LeftOut", "Report", "Summary"]
+__all__ = ["Candidate", "LeftOut", "Quantization", "QuantizedLayer", "Report", "Summary"]

@@ -14,6 +14,7 @@ from graphopt.report.idioms import idioms
 if TYPE_CHECKING:
     from graphopt.cost import ModelCost
     from graphopt.execute import BenchResult, CheckResult
+    from graphopt.report.quantization import Quantization
 
 
 @dataclasses.dataclass
@@ -84,6 +85,7 @@ class Report:
         check: The comparison with the original; None if it was not asked for.
         bench: The measurement; None if it was not asked for.
         candidates: What the emitted model was chosen among.
+        quantization: How it was quantized; None where it was not.
         seconds: Time by stage: load, oracle, passes, check, measure, save.
         files: What was written, the model first, then its data file if it has one.
     """
@@ -102,6 +104,7 @@ class Report:
     check: CheckResult | None = None
     bench: BenchResult | None = None
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
+    quantization: Quantization | None = None
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     files: list[str] = dataclasses.field(default_factory=list)
 

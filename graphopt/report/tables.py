@@ -19,6 +19,7 @@ from graphopt.report.explanation import refusals as left_alone
 from graphopt.report.idiom_tables import idiom_table
 from graphopt.report.idioms import idioms
 from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections, shortened
+from graphopt.report.quantization_tables import quantized
 from graphopt.report.units import amount, change, duration, plural, ratio, size
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def optimization(report: Report, *, verbose: bool = False) -> Iterator[Renderabl
         refusals(report.records, verbose=verbose),
         left_out(report),
         () if report.check is None else checked(report.check),
+        () if report.quantization is None else quantized(report.quantization, verbose=verbose),
         candidates(report),
         notes(report),
     )

@@ -1,0 +1,128 @@
+"""The account of a quantized model: each layer that weighs, what it runs in, why, and how far it is off."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.compile.quantization.attempts import Attempt
+from graphopt.compile.quantization.layers import DEQUANTIZE, QUANTIZE
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.ir import constant_tensor, infer_shapes
+from graphopt.quant.measures import sqnr_db
+from graphopt.quant.predict import FLOAT, Placement, predict
+from graphopt.report import Quantization, QuantizedLayer
+from graphopt.targets import Target
+
+SAMPLES, ELEMENTS = 4, 1 << 15
+"""As many, and as many elements of each, tell the noise of a layer."""
+
+
+def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] | None) -> Quantization:
+    """Say what became of a model.
+
+    Args:
+        attempt: How it was quantized.
+        target: Name or file of the target.
+        samples: Sets of inputs to compare layers on, of which a few are used; None compares none.
+    """
+    model = attempt.made.model.clone()
+    infer_shapes(model)
+    rules = Target.load(target).quantization
+    placements = [] if rules is None else predict(model, rules)
+    refused = {name: reason for record in attempt.made.records for reason, name in record.told}
+    layers = [_layer(each, attempt, refused) for each in placements if each.heavy]
+    _add_noise(layers, model, attempt, samples)
+    scores = attempt.scores
+    if scores is None:
+        return Quantization(attempt.scheme.name, layers=layers)
+    return Quantization(
+        attempt.scheme.name, scores.metric, scores.value, scores.drop, scores.sqnr, scores.samples, layers
+    )
+
+
+def _layer(placement: Placement, attempt: Attempt, refused: Mapping[str, str]) -> QuantizedLayer:
+    """One layer; why it is in float is best known to who left it there, then the pass, then the rules."""
+    node, name = placement.node, placement.node.name or ""
+    in_float = placement.runs_in == FLOAT
+    reason = attempt.keep.get(name) or refused.get(name) or placement.cause if in_float else ""
+    return QuantizedLayer(
+        name=name,
+        op=node.op_type,
+        runs_in=placement.runs_in,
+        reason=reason,
+        weights=_weights(node),
+        sensitivity=attempt.noise.get(name),
+        weight_bytes=_weight_bytes(node),
+    )
+
+
+def _add_noise(
+    layers: list[QuantizedLayer],
+    model: ir.Model,
+    attempt: Attempt,
+    samples: Iterable[Mapping[str, Any]] | None,
+) -> None:
+    """Compare the outputs of layers that still stand in the float model under their names."""
+    made = {node.name: _seen(node.outputs[0]) for node in model.graph}
+    before = {output.name for node in attempt.base.model.graph for output in node.outputs}
+    pairs = {layer.name: made.get(layer.name, ("", "")) for layer in layers}
+    pairs = {name: pair for name, pair in pairs.items() if pair[0] in before}
+    if samples is None or not pairs:
+        return
+    outputs = {value.name for value in model.graph.outputs}
+    names = [list(dict.fromkeys(each)) for each in zip(*pairs.values(), strict=True)]
+    try:
+        sessions = [
+            Session(each, extra_outputs=[name for name in wanted if name not in outputs])
+            for each, wanted in zip((attempt.base.model, model), names, strict=True)
+        ]
+        runs = [
+            [session.run(values) for session in sessions] for values in itertools.islice(samples, SAMPLES)
+        ]
+    except ExecutionError:
+        return
+    for layer in layers:
+        if layer.name in pairs:
+            before_it, after = pairs[layer.name]
+            layer.sqnr = min(sqnr_db(_thinned(one[before_it]), _thinned(other[after])) for one, other in runs)
+
+
+def _seen(value: ir.Value) -> tuple[str, str]:
+    """Names of a value in the float model and of what stands for it now: what its codes are decoded to."""
+    for user in value.consumers():
+        if user.op_type == QUANTIZE:
+            for reader in user.outputs[0].consumers():
+                if reader.op_type == DEQUANTIZE:
+                    return value.name or "", reader.outputs[0].name or ""
+    return value.name or "", value.name or ""
+
+
+def _thinned(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Elements evenly spread over an array, as many as tell its noise."""
+    return array.ravel()[:: max(1, array.size // ELEMENTS)]
+
+
+def _weights(node: ir.Node) -> str:
+    """The type of a node's weights, if they are codes."""
+    tensor = _codes(node)
+    return "" if tensor is None else tensor.dtype.name.lower()
+
+
+def _weight_bytes(node: ir.Node) -> int:
+    tensors = [_codes(node), *(constant_tensor(value) for value in node.inputs)]
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+def _codes(node: ir.Node) -> ir.TensorProtocol | None:
+    """The constant that a DequantizeLinear in front of a node reads; None if there is none."""
+    for value in node.inputs[1:2]:
+        maker = None if value is None else value.producer()
+        if maker is not None and maker.op_type == DEQUANTIZE:
+            return constant_tensor(maker.inputs[0])
+    return None

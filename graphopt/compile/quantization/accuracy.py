@@ -1,0 +1,126 @@
+"""What quantizing costs in accuracy: outputs on samples held out of calibration, beside the float model's.
+
+It scores models and changes none. The float model's outputs are kept, so that each is run once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.quant.measures import sqnr_db
+from graphopt.quant.metrics import Metric
+
+Arrays = Mapping[str, Any]
+Run = Callable[[Arrays], Arrays]
+TaskMetric = Callable[[Run], float]
+"""A metric of the user's own: is given what runs the model on arrays by input name; higher is better."""
+
+MOST_SAMPLES = 32
+"""More than that tell hardly more, and take their time for each candidate."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """How near a model comes to its float form.
+
+    Attributes:
+        metric: Name of what `drop` is measured in.
+        value: The metric.
+        drop: How much lower it is than of the float model; 0 is as good.
+        sqnr: Signal to quantization noise in dB, by output; infinite where nothing differs.
+        samples: Number of samples.
+        fault: Why the model cannot be used at all, or "".
+    """
+
+    metric: str
+    value: float
+    drop: float
+    sqnr: dict[str, float]
+    samples: int
+    fault: str = ""
+
+    @property
+    def worst_sqnr(self) -> float:
+        """Of the output that is furthest off; infinite if all are equal."""
+        return min(self.sqnr.values(), default=math.inf)
+
+
+class Evaluation:
+    """Scores models against one reference.
+
+    Args:
+        reference: The float model.
+        samples: Sets of inputs, of which the first `MOST_SAMPLES` are used.
+        metric: A metric on outputs, or one of the user's own.
+        threads: Threads of the runtime.
+    """
+
+    def __init__(
+        self, reference: ir.Model, samples: Iterable[Arrays], metric: Metric | TaskMetric, *, threads: int = 1
+    ) -> None:
+        self._metric = metric
+        self._threads = threads
+        self._samples = list(itertools.islice(samples, MOST_SAMPLES))
+        session = Session(reference, optimize=True, threads=threads)
+        self._expected = [session.run(values) for values in self._samples]
+        self._best = 0.0 if isinstance(metric, Metric) else float(metric(session.run))
+
+    def score(self, model: ir.Model) -> Scores:
+        """Run a model, with all optimizations of the runtime, and compare."""
+        name = self._metric.name if isinstance(self._metric, Metric) else "own metric"
+        try:
+            session = Session(model, optimize=True, threads=self._threads)
+            actual = [session.run(values) for values in self._samples]
+        except ExecutionError as error:
+            return Scores(name, math.nan, math.inf, {}, 0, f"it does not run: {error.message}")
+        fault = next(filter(None, map(_fault, self._expected, actual)), "")
+        sqnr = {} if fault else _sqnr(self._expected, actual)
+        if fault:
+            return Scores(name, math.nan, math.inf, sqnr, len(actual), fault)
+        if isinstance(self._metric, Metric):
+            value = self._metric(self._expected, actual)
+            return Scores(name, value, self._metric.drop(value), sqnr, len(actual))
+        value = float(self._metric(session.run))
+        return Scores(name, value, self._best - value, sqnr, len(actual))
+
+
+def _fault(expected: Arrays, actual: Arrays) -> str:
+    """What makes outputs unusable: another shape or type, or no numbers where there were some."""
+    for name, wanted in expected.items():
+        found = actual.get(name)
+        if not isinstance(wanted, np.ndarray):
+            continue
+        if not isinstance(found, np.ndarray) or found.shape != wanted.shape or found.dtype != wanted.dtype:
+            return f"output {name!r} has another shape or type"
+        if _is_float(wanted) and np.any(np.isfinite(_wide(wanted)) & ~np.isfinite(_wide(found))):
+            return f"output {name!r} is NaN or infinite where it was finite"
+    return ""
+
+
+def _sqnr(expected: Sequence[Arrays], actual: Sequence[Arrays]) -> dict[str, float]:
+    """Decibels by float output, over all samples together."""
+    names = [
+        name for name, array in expected[0].items() if isinstance(array, np.ndarray) and _is_float(array)
+    ]
+    return {name: sqnr_db(_joined(expected, name), _joined(actual, name)) for name in names}
+
+
+def _joined(outputs: Sequence[Arrays], name: str) -> np.ndarray[Any, Any]:
+    return np.concatenate([_wide(each[name]).ravel() for each in outputs])
+
+
+def _is_float(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "fV"
+
+
+def _wide(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return array.astype(np.float64)

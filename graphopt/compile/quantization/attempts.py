@@ -1,0 +1,173 @@
+"""Make quantized candidates of one model, score them, and measure them side by side.
+
+Which nodes they leave in float is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from graphopt.compile.candidates import Made, Stages, Workshop
+from graphopt.compile.levels import aimed
+from graphopt.compile.quantization.accuracy import Evaluation, Scores
+from graphopt.compile.quantization.request import Conditions, Request
+from graphopt.compile.quantization.schemes import QuantizationScheme
+from graphopt.execute import BenchResult, Samples, bench
+from graphopt.passes.quantization.calibrate import DATA_KEY, PROGRESS_KEY
+from graphopt.pipeline import Pipeline
+
+LEAST_SQNR = 10.0
+"""Decibels below which a model counts as broken, where nobody says how much accuracy may be lost."""
+SEARCH_SECONDS = 120.0
+"""Time for the search, unless another is asked for."""
+HELD_OUT = 4
+"""One sample of so many is not calibrated on, but scored."""
+TRIAL_SECONDS = 0.8
+"""Time to measure one of several candidates for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """A quantized candidate.
+
+    Attributes:
+        scheme: How it was quantized.
+        base: The float candidate that it was made of.
+        made: The candidate.
+        scores: Its accuracy; None if nobody can tell.
+        keep: Nodes left in float, and why.
+        noise: Noise over signal at the outputs that quantizing a node alone makes, where that was measured.
+    """
+
+    scheme: QuantizationScheme
+    base: Made
+    made: Made
+    scores: Scores | None
+    keep: Mapping[str, str]
+    noise: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+class Attempts:
+    """Makes and judges attempts.
+
+    Args:
+        workshop: Makes candidates.
+        request: What was asked for.
+        conditions: Where the model will run, and how it is measured.
+        samples: Calibration data; None without.
+        reference: The float candidate that accuracy is measured against.
+        stages: Where time is accounted for.
+
+    Attributes:
+        notes: What a user should know.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        request: Request,
+        conditions: Conditions,
+        samples: Samples | None,
+        reference: Made,
+        stages: Stages,
+    ) -> None:
+        self.notes: list[str] = []
+        self._workshop = workshop
+        self._request = request
+        self._conditions = conditions
+        calibration, held_out = (None, None) if samples is None else samples.split(HELD_OUT)
+        self._calibration = calibration
+        self._held_out = held_out
+        self._reference = reference
+        self._stages = stages
+        self._evaluation: Evaluation | None = None
+        budget = SEARCH_SECONDS if request.time_budget is None else request.time_budget
+        self._deadline = time.perf_counter() + budget
+
+    def prepare(self, scheme: QuantizationScheme, base: Made) -> Made:
+        """The float candidate in the form that a scheme starts from, with the ranges it needs."""
+        text = scheme.preparation()
+        if not text:
+            return base
+        with self._stages("calibrate"):
+            return self._extend(base, f"{scheme.name} in float", Pipeline.parse(text), equal=True)
+
+    def convert(
+        self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str] | None = None
+    ) -> Attempt | None:
+        """Quantize all but some nodes; None if that changes nothing.
+
+        Args:
+            scheme: How.
+            base: What `prepare` made for the scheme.
+            keep: Names of nodes to leave in float, and why.
+        """
+        keep = dict(keep or {})
+        with self._stages("quantize"):
+            pipeline = scheme.conversion(sorted(keep))
+            made = self._extend(base, scheme.name, pipeline, equal=False)
+        if not made.records[len(base.records)].changes:
+            return None
+        return Attempt(scheme, base, made, self._scored(made), keep)
+
+    def without(self, attempt: Attempt, keep: Mapping[str, str]) -> Attempt | None:
+        """The attempt with further nodes left in float; None if it has none left to quantize."""
+        return self.convert(attempt.scheme, attempt.base, {**attempt.keep, **keep})
+
+    def is_accurate(self, attempt: Attempt) -> bool:
+        """Whether an attempt loses no more accuracy than it may."""
+        scores = attempt.scores
+        if scores is None:
+            return True
+        if scores.fault:
+            return False
+        if self._request.max_drop is None:
+            return scores.worst_sqnr >= LEAST_SQNR
+        return scores.drop <= self._request.max_drop
+
+    def measure(self, candidates: Sequence[Made], threads: int | None = None) -> BenchResult:
+        """Latencies side by side, with as many threads as the conditions say or as given."""
+        under = self._conditions
+        with self._stages("measure"):
+            return bench(
+                [each.model for each in candidates], inputs=under.inputs, shapes=under.shapes,
+                threads=threads or under.threads, seconds=TRIAL_SECONDS * len(candidates),
+            )  # fmt: skip
+
+    @property
+    def held_out(self) -> Iterable[Mapping[str, Any]] | None:
+        """What attempts are scored on: samples that were not calibrated on, as far as there are some."""
+        return self._workshop.samples if self._held_out is None else self._held_out
+
+    def out_of_time(self) -> bool:
+        """Whether the best found so far has to do."""
+        over = time.perf_counter() > self._deadline
+        if over and not any(note.startswith("the search") for note in self.notes):
+            self.notes.append("the search took all its time, and the best found by then stands")
+        return over
+
+    def _extend(self, base: Made, name: str, pipeline: Pipeline, *, equal: bool) -> Made:
+        meta: dict[str, Any] = {PROGRESS_KEY: self._say_progress}
+        if self._calibration is not None:
+            meta[DATA_KEY] = self._calibration
+        pipeline = aimed(pipeline, self._conditions.target)
+        return self._workshop.extend(base, name, pipeline, equal=equal, meta=meta)
+
+    def _say_progress(self, done: int, total: int) -> None:
+        self._stages.tell(f"calibrate, run {done} of {total}")
+
+    def _scored(self, made: Made) -> Scores | None:
+        with self._stages("score"):
+            if self._evaluation is None:
+                if self.held_out is None:
+                    return None
+                self._evaluation = Evaluation(
+                    self._reference.model,
+                    self.held_out,
+                    self._request.metric,
+                    threads=self._conditions.threads,
+                )
+            return self._evaluation.score(made.model)

@@ -1,0 +1,116 @@
+"""What was asked for when a model is to be quantized, checked before anything is loaded or run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.compile.quantization.accuracy import TaskMetric
+from graphopt.compile.quantization.schemes import QuantizationScheme, schemes_of
+from graphopt.errors import UsageError
+from graphopt.execute import InputSet, Samples, make_inputs
+from graphopt.quant.metrics import Metric, parse_metric
+
+SYNTHETIC = "synthetic"
+SYNTHETIC_COUNT = 16
+DEFAULT_METRIC = "cosine"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """How a model is to be quantized.
+
+    Attributes:
+        schemes: To try, best first.
+        calibration: Where calibration data come from, or "synthetic"; None without.
+        metric: What accuracy is measured in.
+        max_drop: How much of it may be lost; None only keeps the model from breaking.
+        time_budget: Seconds for the search; None for a usual time.
+    """
+
+    schemes: tuple[QuantizationScheme, ...]
+    calibration: Any
+    metric: Metric | TaskMetric
+    max_drop: float | None = None
+    time_budget: float | None = None
+
+    @classmethod
+    def asked(
+        cls,
+        scheme: str | QuantizationScheme | None,
+        calibration: Any = None,
+        metric: str | TaskMetric | None = None,
+        max_drop: float | None = None,
+        time_budget: float | None = None,
+    ) -> Request | None:
+        """A request; None if nothing is to be quantized. The arguments are those of `graphopt.optimize`.
+
+        Raises:
+            UsageError: A name is unknown, data are missing, or nothing is to be quantized and an argument is
+                for that.
+        """
+        if scheme is None:
+            given = {
+                "calibration": calibration,
+                "metric": metric,
+                "max_drop": max_drop,
+                "time_budget": time_budget,
+            }
+            for name, value in given.items():
+                if value is not None:
+                    raise UsageError(
+                        f"{name} is given, but the model is not to be quantized",
+                        hint='quantize="int8", on the command line --quantize int8, does that',
+                    )
+            return None
+        schemes = tuple(schemes_of(scheme, with_data=calibration is not None))
+        for each in schemes:
+            if each.needs_data and calibration is None:
+                raise UsageError(
+                    f"{each.name} gives activations fixed ranges, which only calibration data can tell",
+                    hint="give some tens of real inputs: --calibration FOLDER with an .npz of each; "
+                    "dynamic-int8, weight-int8 and weight-int4 need none; --calibration synthetic makes "
+                    "inputs up, and their ranges are hardly those of real ones",
+                )
+        for name, value in (("max_drop", max_drop), ("time_budget", time_budget)):
+            if value is not None and not value >= 0:
+                raise UsageError(f"{name} is {value!r}, expected 0 or more")
+        chosen = (
+            parse_metric(DEFAULT_METRIC if metric is None else metric) if not callable(metric) else metric
+        )
+        return cls(schemes, calibration, chosen, max_drop, time_budget)
+
+    def samples(self, model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:
+        """The calibration data, for a model; None without.
+
+        Raises:
+            UsageError: They cannot be read, or do not fit the model.
+        """
+        if self.calibration is None:
+            return None
+        if isinstance(self.calibration, str) and self.calibration == SYNTHETIC:
+            made: list[InputSet] = make_inputs(model, shapes=shapes, count=SYNTHETIC_COUNT)
+            return Samples([each.values for each in made], model)
+        return Samples(self.calibration, model)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditions:
+    """Where the model will run, and how it is measured.
+
+    Attributes:
+        target: Name or file of the target.
+        inputs: Data to measure with; made to fit the model if None.
+        shapes: Input name -> shape to measure at.
+        threads: Threads of the runtime.
+        measure: Compare latencies.
+    """
+
+    target: str
+    inputs: Sequence[InputSet] | None = None
+    shapes: Mapping[str, Sequence[int]] | None = None
+    threads: int = 1
+    measure: bool = True

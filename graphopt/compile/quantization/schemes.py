@@ -1,0 +1,176 @@
+"""Ways to quantize a model, by name: what each one runs, needs and is for. Each is nothing but pass texts.
+
+`"int8"` and `Int8(observer="mse")` both name one; what decides between them stands in `quantize`.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from collections.abc import Sequence
+from typing import ClassVar
+
+from graphopt.errors import UsageError
+from graphopt.pipeline import Pass, Pipeline, default_catalog, make_pass
+
+
+@dataclasses.dataclass(frozen=True)
+class QuantizationScheme(abc.ABC):
+    """A way to store and compute a model in fewer bits.
+
+    Attributes:
+        name: Its name on the command line.
+        needs_data: It takes ranges of activations, so calibration data.
+        for_size: What it is for is a smaller model: it is emitted where it is no faster.
+    """
+
+    name: ClassVar[str]
+    needs_data: ClassVar[bool] = False
+    for_size: ClassVar[bool] = False
+
+    def preparation(self) -> str:
+        """Passes that bring the float model into form and leave its numbers as they are; as text."""
+        return ""
+
+    @abc.abstractmethod
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        """Passes that quantize.
+
+        Args:
+            keep: Names of nodes to leave in float.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Int8(QuantizationScheme):
+    """Weights and activations in int8, with ranges from calibration data.
+
+    Attributes:
+        observer: How a range is chosen from what was seen: minmax, moving-average, percentile, entropy, mse.
+    """
+
+    name: ClassVar[str] = "int8"
+    needs_data: ClassVar[bool] = True
+    observer: str = "minmax"
+
+    def preparation(self) -> str:
+        return _text("calibrate", observer=self.observer)
+
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        return _converting("quantize-static", keep=tuple(keep))
+
+
+@dataclasses.dataclass(frozen=True)
+class DynamicInt8(QuantizationScheme):
+    """Weights in int8; activations too, in ranges found as the model runs."""
+
+    name: ClassVar[str] = "dynamic-int8"
+
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        return _converting("quantize-dynamic", keep=tuple(keep))
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightInt8(QuantizationScheme):
+    """Weights in int8, in blocks; activations in float.
+
+    Attributes:
+        block: Elements that share a scale.
+        method: How scales are chosen: minmax, mse, hqq.
+    """
+
+    name: ClassVar[str] = "weight-int8"
+    for_size: ClassVar[bool] = True
+    bits: ClassVar[int] = 8
+    block: int = 32
+    method: str = "mse"
+
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        return _converting(
+            "quantize-weights", bits=self.bits, block=self.block, method=self.method, keep=tuple(keep)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightInt4(WeightInt8):
+    """Weights in int4, in blocks; activations in float."""
+
+    name: ClassVar[str] = "weight-int4"
+    bits: ClassVar[int] = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Float16(QuantizationScheme):
+    """Weights and activations in float16, where these can hold them."""
+
+    name: ClassVar[str] = "fp16"
+    for_size: ClassVar[bool] = True
+    dtype: ClassVar[str] = "float16"
+
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        return _converting("to-half", dtype=self.dtype, keep=tuple(keep))
+
+
+@dataclasses.dataclass(frozen=True)
+class BFloat16(Float16):
+    """Weights and activations in bfloat16."""
+
+    name: ClassVar[str] = "bf16"
+    dtype: ClassVar[str] = "bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnPasses(QuantizationScheme):
+    """Whatever lossy passes somebody asks for.
+
+    Attributes:
+        passes: They, and what stands behind them.
+    """
+
+    name: ClassVar[str] = "pipeline"
+    for_size: ClassVar[bool] = True
+    passes: Pipeline
+
+    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+        return self.passes
+
+
+SCHEMES: dict[str, type[QuantizationScheme]] = {
+    each.name: each for each in (Int8, DynamicInt8, WeightInt8, WeightInt4, Float16, BFloat16)
+}
+AUTO = "auto"
+"""Whatever is fastest of those that keep the model's accuracy, with the data at hand."""
+
+CLEANUP = "cse,dedup-initializers,dce"
+
+
+def schemes_of(asked: str | QuantizationScheme, *, with_data: bool) -> list[QuantizationScheme]:
+    """The schemes to try, best first.
+
+    Args:
+        asked: A name, "auto", or a scheme.
+        with_data: Calibration data are at hand.
+
+    Raises:
+        UsageError: There is no such scheme.
+    """
+    if isinstance(asked, QuantizationScheme):
+        return [asked]
+    if asked == AUTO:
+        return [Int8(), DynamicInt8()] if with_data else [DynamicInt8()]
+    if asked not in SCHEMES:
+        raise UsageError(
+            f"there is no quantization scheme {asked!r}", hint=f"schemes are {', '.join([*SCHEMES, AUTO])}"
+        )
+    return [SCHEMES[asked]()]
+
+
+def _converting(name: str, **options: object) -> Pipeline:
+    return Pipeline.parse(f"{_text(name, **options)},{CLEANUP}")
+
+
+def _text(name: str, **options: object) -> str:
+    """A pass with those of the options that are not its defaults, as text."""
+    made = make_pass(name, {key: value for key, value in options.items() if value}, default_catalog())
+    assert isinstance(made, Pass)
+    return str(Pipeline([made]))
