@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphopt.pipeline import default_catalog
 
 EXACT = {
+    "calibrate",
     "cse",
     "dce",
     "dedup-initializers",
@@ -39,7 +40,9 @@ FREEZES = {
     "freeze-initializers",
 }
 """Inputs with a default become constants."""
-LOSSY: set[str] = set()
+LOSSY = {
+    "quantize-weights",
+}
 """Numbers are stored in fewer bits."""
 
 

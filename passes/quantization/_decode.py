@@ -1,0 +1,212 @@
+"""Codes in place of weights: what reads them, as nodes on a tape. Never chooses which weights, how finely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import PROVENANCE_KEY, Tape, attribute_int, constant_tensor
+from graphopt.passes.ort._contrib import CONTRIB
+from graphopt.quant import Affine, Scheme, affine_for
+from graphopt.quant.packing import matmul_nbits, pack, pack_halves, unsigned
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+INT8_MULTIPLIED = 4
+"""`accuracy_level` of MatMulNBits at which it multiplies in int8; at others it decodes to float32 first: this
+takes up to ten times as long for 8 bits and is no more accurate for 4."""
+NIBBLE = 4
+LOW_NIBBLE = 15
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A weight as codes.
+
+    Attributes:
+        affine: What they stand for.
+        array: Of the scheme's type.
+    """
+
+    affine: Affine
+    array: Array
+
+    @property
+    def block(self) -> int:
+        """Elements of a block."""
+        assert self.affine.scheme.block is not None
+        return self.affine.scheme.block
+
+    @property
+    def has_zero_point(self) -> bool:
+        """Some zero point is not 0."""
+        return bool(self.affine.zero_point.any())
+
+
+def encode(array: Array, scheme: Scheme, method: str) -> Codes:
+    """Codes of a weight by a scheme; `method` finds the range of each group."""
+    affine = affine_for(array, scheme, method)  # type: ignore[arg-type]
+    return Codes(affine, affine.quantize(array))
+
+
+def dequantized(tape: Tape, codes: Codes, name: str) -> ir.Value:
+    """DequantizeLinear of constants, which onnxruntime and others turn into a product with codes."""
+    scheme = codes.affine.scheme
+    operands = [tape.const(codes.array, f"{name}/codes"), tape.const(codes.affine.scale, f"{name}/scale")]
+    if codes.has_zero_point:
+        operands.append(tape.const(codes.affine.zero_point, f"{name}/zero_point"))
+    attributes: dict[str, Any] = {"axis": scheme.axis}
+    if scheme.block is not None:
+        attributes["block_size"] = scheme.block
+    return tape.op("DequantizeLinear", operands, attributes)
+
+
+def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.Value:
+    """(Cast(codes) - zero point) * scale in the weight's shape: runtimes fold it when they load the model.
+
+    They leave a DequantizeLinear of a constant, and run it every time.
+
+    Args:
+        tape: Gets the nodes.
+        codes: Of the weight as a matrix [rows, elements], with a scale a row or by blocks along axis 1.
+        shape: Of the weight; its first axes together are the rows.
+        name: Of the weight.
+    """
+    scheme = codes.affine.scheme
+    scale, zero_point, array = codes.affine.scale, codes.affine.zero_point, codes.array
+    if scheme.block is None:
+        spread = _row_shape(shape, len(array))
+        array, scale, zero_point = array.reshape(shape), scale.reshape(spread), zero_point.reshape(spread)
+    else:
+        array = array.reshape(*scale.shape, scheme.block)
+        scale, zero_point = scale[..., np.newaxis], zero_point[..., np.newaxis]
+    value = _as_float(tape, tape.const(array, f"{name}/codes"))
+    if codes.has_zero_point:
+        value = tape.op("Sub", [value, _as_float(tape, tape.const(zero_point, f"{name}/zero_point"))])
+    value = tape.op("Mul", [value, tape.const(scale, f"{name}/scale")])
+    return value if array.shape == shape else tape.op("Reshape", [value, tape.ints(shape, f"{name}/shape")])
+
+
+def by_nbits(tape: Tape, x: ir.Value, codes: Codes, bias: ir.Value | None, name: str) -> ir.Value:
+    """MatMulNBits of `x` and codes [K, N] by blocks along axis 0.
+
+    Args:
+        tape: Gets the nodes.
+        x: The other operand.
+        codes: The weight.
+        bias: Added to the product.
+        name: Of the weight.
+    """
+    packed = matmul_nbits(codes.affine, codes.array)
+    operands: list[ir.Value | None] = [
+        x, tape.const(packed.codes, f"{name}/codes"), tape.const(packed.scales, f"{name}/scale")
+    ]  # fmt: skip
+    if packed.zero_points is not None:
+        operands.append(tape.const(packed.zero_points, f"{name}/zero_point"))
+    k, n = codes.array.shape
+    vector = bias is not None and constant_tensor(bias) is not None and _shape(bias) == (n,)
+    if vector:
+        operands += [None] * (5 - len(operands)) + [bias]
+    attributes = {
+        "K": k,
+        "N": n,
+        "bits": codes.affine.scheme.width,
+        "block_size": codes.block,
+        "accuracy_level": INT8_MULTIPLIED,
+    }
+    product = tape.op("MatMulNBits", operands, attributes, domain=CONTRIB)
+    return product if bias is None or vector else tape.op("Add", [product, bias])
+
+
+def rows_read(tape: Tape, gather: ir.Node, codes: Codes, shape: tuple[int, ...], name: str) -> ir.Value:
+    """The rows that a Gather reads, of codes with one scale a row."""
+    indices = gather.inputs[1]
+    spread = (shape[0], *(1 for _ in shape[1:]))
+
+    def read(array: Array, what: str) -> ir.Value:
+        return tape.op("Gather", [tape.const(array, f"{name}/{what}"), indices])
+
+    value = _as_float(tape, read(codes.array.reshape(shape), "codes"))
+    if codes.has_zero_point:
+        zero = _as_float(tape, read(codes.affine.zero_point.reshape(spread), "zero_point"))
+        value = tape.op("Sub", [value, zero])
+    return tape.op("Mul", [value, read(codes.affine.scale.reshape(spread), "scale")])
+
+
+def nibble_rows_read(tape: Tape, gather: ir.Node, codes: Codes, name: str) -> ir.Value:
+    """The rows that a Gather reads, of codes [rows, n] of 4 bits by blocks; two of them lie in a byte.
+
+    No Gather of onnxruntime takes int4.
+    """
+    indices = gather.inputs[1]
+    array, zero = unsigned(codes.affine, codes.array)
+    both = tape.op("Gather", [tape.const(pack_halves(array), f"{name}/codes"), indices])
+    low = tape.op("BitwiseAnd", [both, tape.const(np.uint8(LOW_NIBBLE), "low_nibble")])
+    high = tape.op("BitShift", [both, tape.const(np.uint8(NIBBLE), "nibble")], {"direction": "RIGHT"})
+    row = tape.op("Concat", [low, high], {"axis": -1})
+    scale = tape.op("Gather", [tape.const(codes.affine.scale, f"{name}/scale"), indices])
+    zeros = tape.op("Gather", [tape.const(zero, f"{name}/zero_point"), indices])
+    return tape.op("DequantizeLinear", [row, scale, zeros], {"axis": -1, "block_size": codes.block})
+
+
+def blocks_read(tape: Tape, gather: ir.Node, codes: Codes, name: str) -> ir.Value:
+    """GatherBlockQuantized of codes [rows, n] of 4 bits by blocks."""
+    array, zero = unsigned(codes.affine, codes.array)
+    operands = [
+        tape.const(pack(array, NIBBLE), f"{name}/codes"),
+        gather.inputs[1],
+        tape.const(codes.affine.scale, f"{name}/scale"),
+    ]
+    if codes.has_zero_point:
+        operands.append(tape.const(pack(zero, NIBBLE), f"{name}/zero_point"))
+    attributes = {"gather_axis": 0, "quantize_axis": 1, "block_size": codes.block, "bits": NIBBLE}
+    return tape.op("GatherBlockQuantized", operands, attributes, domain=CONTRIB)
+
+
+def place(tape: Tape, graph: ir.Graph, before: ir.Node, sources: list[ir.Node]) -> None:
+    """Put what a tape holds into a graph, in front of a node, and say which nodes it comes from."""
+    for value in tape.constants:
+        graph.initializers.add(value)
+    origin = ", ".join(node.metadata_props.get(PROVENANCE_KEY) or node.name or "" for node in sources)
+    for node in tape.nodes:
+        node.metadata_props[PROVENANCE_KEY] = origin
+    graph.insert_before(before, tape.nodes)
+
+
+def matrix_of(node: ir.Node, array: Array) -> Array:
+    """The right-hand matrix [K, N] of a MatMul or Gemm."""
+    return array.T if attribute_int(node, "transB", 0) else array
+
+
+def along_rows(scheme: Scheme, elements: int, block: int | None) -> Scheme:
+    """The scheme for a matrix whose rows of so many elements share a scale, or each block of them does.
+
+    Blocks divide the row: a shorter last one would have to be filled up. Where no number near the size wanted
+    does, the row is one block.
+    """
+    if block is None:
+        return replace(scheme, axis=0, block=None)
+    fits = max(size for size in range(1, min(block, elements) + 1) if elements % size == 0)
+    return replace(scheme, axis=0, block=None) if 4 * fits < block else replace(scheme, axis=1, block=fits)
+
+
+def _row_shape(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    """`shape` with 1 for the axes behind those that make up the rows."""
+    leading, size = 0, 1
+    while size < rows:
+        size *= shape[leading]
+        leading += 1
+    return (*shape[:leading], *(1 for _ in shape[leading:]))
+
+
+def _as_float(tape: Tape, value: ir.Value) -> ir.Value:
+    return tape.op("Cast", [value], {"to": ir.DataType.FLOAT.value})
+
+
+def _shape(value: ir.Value) -> tuple[int, ...]:
+    tensor = constant_tensor(value)
+    assert tensor is not None
+    return tuple(int(dim) for dim in tensor.shape.numpy())

@@ -1,0 +1,208 @@
+"""quantize-weights: each reader of a weight gets the codes in the form that runtimes run fast."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.errors import UsageError
+from graphopt.execute import Session
+from graphopt.ir import constant, infer_shapes
+from graphopt.passes.quantization.quantize_weights import QuantizeWeights
+from graphopt.pipeline import Pipeline
+from graphopt.quant import sqnr_db
+from graphopt.testing import PassRun, check_pass, check_pass_on_models, parse_model
+
+RANDOM = np.random.default_rng(0)
+SQNR = {8: 38.0, 4: 15.0, 2: 0.0}
+"""Decibels of a product with normally distributed weights and activations."""
+
+
+def model(text: str, opset: int = 21, **shapes: Any) -> ir.Model:
+    """A model in which the inputs named become normally distributed constants of those shapes."""
+    made = parse_model(text, opset=opset)
+    for name, shape in shapes.items():
+        (value,) = (each for each in made.graph.inputs if each.name == name)
+        made.graph.inputs.remove(value)
+        array = RANDOM.normal(size=shape).astype(np.float32)
+        value.const_value, value.shape = ir.tensor(array, name=name), ir.Shape(shape)
+        made.graph.initializers.add(value)
+    return made
+
+
+def run(given: ir.Model, **options: object) -> PassRun:
+    return check_pass(QuantizeWeights(**{"least": 1, **options}), given)  # type: ignore[arg-type]
+
+
+def accuracy(result: PassRun, **feed: Any) -> float:
+    before, after = (Session(each).run(feed) for each in (result.before, result.model))
+    return min(sqnr_db(before[name], after[name]) for name in before)
+
+
+PRODUCT = "g (float[M,64] x, float[64,24] w) => (float[M,24] y) { y = MatMul(x, w) }"
+GEMM = "g (float[M,64] x, float[24,64] w, float[24] c) => (float[M,24] y) { y = Gemm<transB = 1>(x, w, c) }"
+ROWS = "g (int64[1,S] ids, float[50,128] w) => (float[1,S,128] y) { y = Gather(w, ids) }"
+CONV = "g (float[1,8,H,W] x, float[4,8,3,3] w) => (float[1,4,P,Q] y) { y = Conv(x, w) }"
+LSTM = """g (float[S,1,16] x, float[1,32,16] w, float[1,32,8] r) => (float[S,1,1,8] y) {
+    y = LSTM<hidden_size = 8>(x, w, r) }"""
+X = RANDOM.normal(size=(5, 64)).astype(np.float32)
+IDS = np.array([[3, 0, 49, 3, -1]])
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize(("bits", "opset"), [(8, 13), (4, 21), (2, 25)])
+def test_a_product_reads_dequantized_constants(bits: int, opset: int, symmetric: bool) -> None:
+    result = run(model(PRODUCT, opset, w=(64, 24)), bits=bits, symmetric=symmetric)
+    assert result.ops == ["DequantizeLinear", "MatMul"]
+    assert len(result.node("DequantizeLinear").inputs) == (2 if symmetric else 3)
+    assert accuracy(result, x=X) > SQNR[bits]
+
+
+@pytest.mark.parametrize("bits", [8, 4, 2])
+@pytest.mark.parametrize("text", [PRODUCT, GEMM])
+def test_for_onnxruntime_it_is_a_matmul_nbits_at_any_opset(text: str, bits: int) -> None:
+    shapes = {"w": (64, 24)} if text == PRODUCT else {"w": (24, 64), "c": (24,)}
+    result = run(model(text, 13, **shapes), bits=bits, target="ort-cpu")
+    assert result.ops == ["MatMulNBits"]
+    assert result.model.opset_imports["com.microsoft"] == 1
+    assert accuracy(result, x=X) > SQNR[bits]
+
+
+def test_what_is_no_vector_is_added_behind() -> None:
+    text = "g (float[4,64] x, float[64,24] w, float[4,24] c) => (float[4,24] y) { y = Gemm(x, w, c) }"
+    assert run(model(text, 13, w=(64, 24)), bits=4, target="ort-cpu").ops == ["MatMulNBits", "Add"]
+
+
+def test_a_gemm_stays_and_is_no_more_transposed() -> None:
+    result = run(model(GEMM, w=(24, 64), c=(24,)), bits=4)
+    assert result.ops == ["DequantizeLinear", "Gemm"] and "transB" not in result.node("Gemm").attributes
+
+
+@pytest.mark.parametrize(
+    ("options", "opset", "ops"),
+    [
+        ({"bits": 8}, 13, "Gather Cast Gather Cast Sub Gather Mul"),
+        ({"bits": 8, "symmetric": True}, 13, "Gather Cast Gather Mul"),
+        ({"bits": 4}, 21, "Gather BitwiseAnd BitShift Concat Gather Gather DequantizeLinear"),
+        ({"bits": 2}, 25, "Gather BitwiseAnd BitShift Concat Gather Gather DequantizeLinear"),
+        ({"bits": 4, "target": "ort-cpu"}, 13, "GatherBlockQuantized"),
+        ({"bits": 4, "block": 48}, 21, "Gather Cast Gather Cast Sub Gather Mul"),
+    ],
+)
+def test_rows_are_read_as_codes(options: dict[str, object], opset: int, ops: str) -> None:
+    result = run(model(ROWS, opset, w=(50, 128)), **options)
+    assert result.ops == ops.split()
+    assert accuracy(result, ids=IDS) > (
+        SQNR[4] if "block" not in options and options["bits"] != 8 else SQNR[8]
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(
+    ("text", "shapes"), [(CONV, {"w": (4, 8, 3, 3)}), (LSTM, {"w": (1, 32, 16), "r": (1, 32, 8)})]
+)
+def test_other_weights_are_decoded_at_load(text: str, shapes: dict[str, Any], bits: int) -> None:
+    result = run(model(text, **shapes), bits=bits)
+    assert "DequantizeLinear" not in result.ops
+    assert result.hits == {f"{bits} bits, decoded at load": len(shapes)}
+    kinds = Counter(value.dtype for value in result.model.graph.initializers.values())
+    assert kinds[ir.DataType.INT8 if bits == 8 else ir.DataType.INT4] == 2 * len(shapes)
+
+
+def test_weights_of_several_products_are_decoded_at_load() -> None:
+    text = """g (float[M,64] x, float[M,64] z, float[64,24] w) => (float[M,24] y, float[M,24] v) {
+        y = MatMul(x, w) v = MatMul(z, w) }"""
+    assert run(model(text, w=(64, 24)), bits=4).hits == {"4 bits, decoded at load": 1}
+    assert run(model(text, w=(64, 24)), bits=4, target="ort-cpu").ops == ["MatMulNBits"] * 2
+
+
+def test_weights_outside_of_the_body_that_reads_them_are_decoded_at_load() -> None:
+    text = """g (bool c, float[2,64] x, float[64,24] w) => (float[2,24] y) {
+        y = If(c) <
+            then_branch = t () => (float[2,24] a) { a = MatMul(x, w) },
+            else_branch = e () => (float[2,24] b) <float[64,24] u> { d = MatMul(x, w) b = Neg(d) }>
+    }""".replace("<float[64,24] u>", "")
+    result = run(model(text, w=(64, 24)))
+    assert result.hits == {"8 bits, decoded at load": 1}
+
+
+def test_a_tied_table_gets_codes_for_either_use() -> None:
+    text = """g (int64[1,S] ids, float[M,64] x, float[64,128] w) => (float[1,S,128] r, float[M,128] y) {
+        r = Gather(w, ids) y = MatMul(x, w) }"""
+    hits = run(model(text, w=(64, 128)), bits=4, target="ort-cpu").hits
+    assert hits == {"4 bits, rows of codes": 1, "4 bits, multiplied by codes": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "opset", "options", "reason"),
+    [
+        (PRODUCT, 20, {"bits": 4}, "4 bits need opset 21, and the model is at 20"),
+        (PRODUCT, 21, {"least": 1537}, "its weights are fewer than 1537"),
+        (PRODUCT, 21, {"keep": ("y",)}, "its weights are to stay"),
+        (PRODUCT.replace("{ y", "{ k = Mul(w, w) y"), 21, {}, "the weights are an operand of a Mul too"),
+        (PRODUCT.replace("[M,24] y", "[M,24] y, float[64,24] w"), 21, {}, "its weights are an output of the graph, too"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_what_stays(text: str, opset: int, options: dict[str, object], reason: str) -> None:
+    given = model(text, opset, w=(64, 24))
+    result = run(given, **options)
+    assert (result.changes, set(result.refusals)) == (0, {reason})
+
+
+def test_defaults_of_inputs_stay() -> None:
+    given = model(PRODUCT, w=(64, 24))
+    given.graph.inputs.append(given.graph.initializers["w"])
+    assert set(run(given).refusals) == {"a caller may override its weights"}
+
+
+def test_weights_with_nan_and_of_other_types_stay() -> None:
+    given = model(PRODUCT, w=(64, 24))
+    weights = constant(given.graph.initializers["w"])
+    assert weights is not None
+    odd = weights.copy()
+    odd[0, 0] = np.nan
+    given.graph.initializers["w"].const_value = ir.tensor(odd, name="w")
+    assert set(run(given).refusals) == {"its weights hold NaN or infinities"}
+    half = model(PRODUCT.replace("float[", "float16["), w=(64, 24))
+    half.graph.initializers["w"].const_value = ir.tensor(weights.astype(np.float16), name="w")
+    half.graph.initializers["w"].dtype = ir.DataType.FLOAT16
+    assert set(run(half).refusals) == {"its weights are of type FLOAT16; those of float32 are quantized"}
+
+
+def test_raise_opset_makes_room_for_narrow_types() -> None:
+    given = model(PRODUCT, 18, w=(64, 24))
+    infer_shapes(given)
+    pipeline = Pipeline.parse("quantize-weights{bits=4,least=1},raise-opset,quantize-weights{bits=4,least=1}")
+    assert [record.changes for record in pipeline.run(given).records] == [0, 1, 1]
+
+
+def test_a_file_of_four_bits_is_an_eighth_and_scales() -> None:
+    given = model(PRODUCT.replace("64", "256").replace("24", "256"), w=(256, 256))
+    result = run(given, bits=4)
+    tensors = [value.const_value for value in result.model.graph.initializers.values()]
+    stored = sum(tensor.nbytes for tensor in tensors if tensor is not None)
+    assert stored / (256 * 256 * 4) == pytest.approx((4 + 1 + 4 / 32) / 32)
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(UsageError, match="bits=3"):
+        QuantizeWeights(bits=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "opsets"),
+    [
+        ({}, (7, 24)),
+        ({"bits": 4, "method": "mse"}, (21, 24)),
+        ({"bits": 2, "symmetric": True}, (25, 25)),
+        ({"bits": 4, "target": "ort-cpu"}, (7, 24)),
+        ({"block": 16, "target": "ort-cpu"}, (7, 24)),
+    ],
+)
+def test_generated_models_survive(options: dict[str, object], opsets: tuple[int, int]) -> None:
+    made = QuantizeWeights(least=1, **options)  # type: ignore[arg-type]
+    assert check_pass_on_models(made, examples=20, seed=opsets[0] * 1000, opsets=opsets).changed
