@@ -18,8 +18,7 @@ import numpy.typing as npt
 
 from graphopt.idioms.regions import Region
 from graphopt.idioms.rows import (
-    COARSE,
-    TOLERANCE,
+    TOLERANCES,
     FoundReduction,
     NearReduction,
     Observed,
@@ -150,7 +149,7 @@ def recognize_normalization(
     Raises:
         CannotEvaluateError: The region cannot be evaluated.
     """
-    tolerance = max(TOLERANCE, COARSE.get(dtype, 0.0))
+    tolerance = TOLERANCES[dtype]
     if like is not None:
         return _again(function, like, tolerance)
     seen = observe(function)

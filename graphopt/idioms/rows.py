@@ -17,10 +17,11 @@ from graphopt.idioms.tensors import TensorFunction, reduced_axes
 
 Array = npt.NDArray[Any]
 
-TOLERANCE = 1e-5
-"""Largest difference, relative to the largest element of the probe's result."""
-COARSE = {"float16": 2e-3, "bfloat16": 1.6e-2}
-"""The same where constants are rounded to a narrow type."""
+TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "float64": 5e-8}
+"""Largest difference, relative to the largest element of the probe's result, by the type of the entry.
+
+Constants are rounded to narrow types; the attributes of operators on float64 are float32.
+"""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FoundReduction:
         parameters: "epsilon" of a normalization; "temperature", the factor of x, of a softmax.
         scale: Of the rank of x, or of rank 0; 1 where it is constant along an axis.
         bias: Likewise.
-        error: Largest difference on the probes, relative as `TOLERANCE` is.
+        error: Largest difference on the probes, relative as `TOLERANCES` are.
     """
 
     idiom: str

@@ -14,8 +14,7 @@ import onnx_ir as ir
 
 from graphopt.idioms.regions import Region
 from graphopt.idioms.rows import (
-    COARSE,
-    TOLERANCE,
+    TOLERANCES,
     FoundReduction,
     NearReduction,
     Observed,
@@ -75,7 +74,7 @@ def recognize_softmax(
     seen = observe(function)
     if seen is None or seen.groups > 1:
         return None
-    tolerance = max(TOLERANCE, COARSE.get(dtype, 0.0))
+    tolerance = TOLERANCES[dtype]
     if len(seen.axes) != 1:
         return mixed_axes(function, "Softmax") or _over_several(seen)
     axis = seen.axes[0]
@@ -92,7 +91,7 @@ def _over_several(seen: Observed) -> Outcome:
     """Say so where it is one over several axes at once, for which there is no operator."""
     x, result = seen.at(0, 1, 1.0)
     for name, log in (("Softmax", False), ("LogSoftmax", True)):
-        if np.allclose(result, _softmax(x, seen.axes, log=log), rtol=TOLERANCE):
+        if np.allclose(result, _softmax(x, seen.axes, log=log), rtol=TOLERANCES["float32"]):
             return NearReduction(name, f"it runs over axes {', '.join(map(str, seen.axes))} at once")
     return None
 

@@ -444,6 +444,18 @@ def test_double_precision_of_rms_is_found() -> None:
     assert run_pass(text, "fuse-norm,dce", opset=23).ops == ["RMSNormalization"]
 
 
+@pytest.mark.parametrize("dtype", ["float", "double"])
+def test_what_is_a_norm_but_for_a_millionth_is_none_in_double(dtype: str) -> None:
+    """Rows of a norm with a large epsilon are normalized again: nearly what one norm does."""
+    body = """q = Mul(x, x) v = ReduceMean<axes = [2]>(q) e = Add(v, large) r = Sqrt(e) z = Div(x, r)
+        m = ReduceMean<axes = [2]>(z) c = Sub(z, m) p = Mul(c, c) w = ReduceMean<axes = [2]>(p)
+        f = Add(w, small) g = Sqrt(f) y = Div(c, g)"""
+    constants = f"{dtype} large = {{1e-3}}, {dtype} small = {{1e-6}}"
+    text = f"g ({dtype}[B,4,6] x) => ({dtype}[B,4,6] y) <{constants}> {{ {body} }}"
+    ops = run_pass(text, "fuse-norm,dce", opset=17).ops
+    assert ops.count("LayerNormalization") == 1 and ("Sqrt" in ops) == (dtype == "double"), ops
+
+
 @pytest.mark.parametrize("epsilon", [1e-5, 0.5, 1.001, 30.0])
 def test_a_large_epsilon_leaves_no_trace_in_the_scale(epsilon: float) -> None:
     """It shows in the rows that the scale is solved from, however large these are."""
