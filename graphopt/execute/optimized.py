@@ -1,18 +1,19 @@
 """What onnxruntime really runs: its optimized graph, node by node, and the time that each node takes.
 
-The graph is what onnxruntime saves after all its optimizations, layouts of this machine included; the times
-are those of its own profile. Which nodes of the model a node stands for follows from names, which onnxruntime
-keeps where it fuses.
+The graph is what onnxruntime saves after all its optimizations but the layout of float Convs, in which they
+lose their names; the times are those of its own profile with that layout too. Which nodes of the model a node
+stands for follows from names, which onnxruntime keeps where it fuses. Nothing here predicts.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ from graphopt.execute.weights import handed_over, ways
 PROFILED_RUNS = 5
 """Runs whose times are summed, after one that is not counted."""
 
+_TOKEN = re.compile(r"_token_\d+$")
 _TAG = re.compile(r"#(\d+)(?!\d)")
 _FLOATS_FROM_CODES = ("DequantizeLinear", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulNBits")
 _CODES = ("QuantizeLinear", "QLinear")
+_LAYOUT = "NchwcTransformer"
 _LAYOUT_SUFFIX = "_nchwc"
-"""onnxruntime calls a Conv in its own layout by the value that it writes."""
+"""In its own layout onnxruntime calls a Conv or pooling by the value that it writes."""
 
 
 @dataclass(frozen=True)
@@ -96,44 +99,69 @@ def optimized(
     Raises:
         ExecutionError: onnxruntime cannot load or run it.
     """
-    import onnxruntime as ort
-
     try:
         light = light_proto(model, annotate=True)
     except (RuntimeError, OSError, ValueError, TypeError) as error:
         raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="graphopt-") as folder:
+        try:
+            graph = _saved(light, folder)
+            times = {} if inputs is None else _profile(light, folder, inputs, threads, runs)
+        except Exception as error:
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ExecutionError(f"onnxruntime could not load or run the model: {first}") from error
+    nodes = tuple(_nodes(graph, light, times))
+    return Optimized(nodes, sum(times.values()) if inputs is not None else None)
+
+
+def _options(threads: int) -> Any:
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    with tempfile.TemporaryDirectory(prefix="graphopt-") as folder:
-        saved = os.path.join(folder, "optimized.onnx")
-        options.optimized_model_filepath = saved
-        options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
-        options.enable_profiling = inputs is not None
-        options.profile_file_prefix = os.path.join(folder, "profile")
-        try:
-            with handed_over(light, options, ways(light, optimize=True)[-1]) as held:
-                session = ort.InferenceSession(
-                    light.proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-                )
-                times = {} if inputs is None else _profile(session, inputs, runs)
-                del session, held
-            proto = onnx.load(saved, load_external_data=False)
-        except Exception as error:
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ExecutionError(f"onnxruntime could not load or run the model: {first}") from error
-    nodes = tuple(_nodes(proto.graph, light, times))
-    return Optimized(nodes, sum(times.values()) if inputs is not None else None)
+    return options
 
 
-def _profile(session: Any, inputs: Mapping[str, Any], runs: int) -> dict[str, float]:
+@contextlib.contextmanager
+def _session(light: LightProto, options: Any, left_out: Sequence[str] = ()) -> Iterator[Any]:
+    import onnxruntime as ort
+
+    with handed_over(light, options, ways(light, optimize=True)[-1]) as held:
+        session = ort.InferenceSession(
+            light.proto.SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(left_out),
+        )
+        yield session
+        del session, held
+
+
+def _saved(light: LightProto, folder: str) -> onnx.GraphProto:
+    """The optimized graph, without its weights."""
+    path = os.path.join(folder, "optimized.onnx")
+    options = _options(1)
+    options.optimized_model_filepath = path
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "weights")
+    with _session(light, options, (_LAYOUT,)):
+        return onnx.load(path, load_external_data=False).graph
+
+
+def _profile(
+    light: LightProto, folder: str, inputs: Mapping[str, Any], threads: int, runs: int
+) -> dict[str, float]:
     """Seconds of a run by the node's name."""
+    options = _options(threads)
+    options.enable_profiling = True
+    options.profile_file_prefix = os.path.join(folder, "profile")
     feed = {name: to_runtime(value) for name, value in inputs.items()}
-    for _ in range(runs + 1):
-        session.run(None, feed)
-    events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
+    with _session(light, options) as session:
+        for _ in range(runs + 1):
+            session.run(None, feed)
+        events = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     times: dict[str, list[float]] = defaultdict(list)
     for event in events:
         name = event.get("name", "")
@@ -144,11 +172,7 @@ def _profile(session: Any, inputs: Mapping[str, Any], runs: int) -> dict[str, fl
 
 
 def _nodes(graph: onnx.GraphProto, light: LightProto, times: Mapping[str, float]) -> Iterator[RunNode]:
-    by_value: dict[str | None, ir.Node] = {
-        value.name: node for node in light.nodes for value in node.outputs if value.name
-    }
-    waiting = [graph]
-    types: dict[str, int] = {}
+    waiting, types, left = [graph], dict[str, int](), {_plain(name): time for name, time in times.items()}
     while waiting:
         graph = waiting.pop()
         types |= {tensor.name: tensor.data_type for tensor in graph.initializer}
@@ -156,16 +180,23 @@ def _nodes(graph: onnx.GraphProto, light: LightProto, times: Mapping[str, float]
             types[value.name] = value.type.tensor_type.elem_type
         for node in graph.node:
             waiting.extend(attribute.g for attribute in node.attribute if attribute.HasField("g"))
-            domain = "" if node.domain == "ai.onnx" else node.domain
             made = _written_type(node, types)
             types |= dict.fromkeys([name for name in node.output if not types.get(name)], made)
+            domain = "" if node.domain == "ai.onnx" else node.domain
+            tags = [int(tag) for tag in _TAG.findall(node.name)]
+            in_layout = f"{node.output[0]}{_LAYOUT_SUFFIX}" if node.output else ""
             yield RunNode(
                 node.name,
                 f"{domain}.{node.op_type}" if domain else node.op_type,
-                _stands_for(node, light, by_value),
+                tuple(dict.fromkeys(light.nodes[tag] for tag in tags if tag < len(light.nodes))),
                 tuple(ir.DataType(types[name]) if types.get(name) else None for name in node.input),
-                times.get(node.name, 0.0),
+                left.get(_plain(node.name), left.get(in_layout, 0.0)),
             )
+
+
+def _plain(name: str) -> str:
+    """A node's name without the number that a change of layout gives it."""
+    return _TOKEN.sub("", name)
 
 
 def _written_type(node: onnx.NodeProto, types: Mapping[str, int]) -> int:
@@ -180,14 +211,3 @@ def _written_type(node: onnx.NodeProto, types: Mapping[str, int]) -> int:
     if node.op_type == "QLinearConv":
         return given[7]
     return given[-1] if node.op_type.startswith(_CODES) else given[0] if given else 0
-
-
-def _stands_for(
-    node: onnx.NodeProto, light: LightProto, by_value: Mapping[str | None, ir.Node]
-) -> tuple[ir.Node, ...]:
-    tags = [int(tag) for tag in _TAG.findall(node.name)]
-    found = [light.nodes[tag] for tag in tags if tag < len(light.nodes)]
-    if not found and node.name.endswith(_LAYOUT_SUFFIX):
-        written = by_value.get(node.name.removesuffix(_LAYOUT_SUFFIX))
-        found = [written] if written is not None else []
-    return tuple(dict.fromkeys(found))

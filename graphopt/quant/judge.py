@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import attribute_int, constant, constant_tensor, rank, static_shape
-from graphopt.quant.pairs import codes_of, consumers, edges, is_dq, is_q, producer
+from graphopt.quant.pairs import Codes, codes_of, consumers, edges, is_dq, is_q, producer
 from graphopt.quant.rehearsal.codes import clip_bounds, makes_redundant
 from graphopt.quant.rehearsal.edits import origins
 from graphopt.quant.rules import OpRule, QuantizationRules, WeightOnly
@@ -33,6 +34,7 @@ GONE = "gone"
 _INTEGER = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "QEmbed", "QOrdered", "MatMulIntegerToFloat")
 _WEIGHT_ONLY = ("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized")
+_CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 _SCALES = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 _SIGNED = "its codes are int8 and read more than once"
 
@@ -91,6 +93,8 @@ class _Judge:
             return Verdict(kind, operator_name(self._original), "", "it is a quantized operator")
         if all(constant(value) is not None for value in node.inputs if value is not None):
             return Verdict(GONE, "", "computed ahead of time", "all its inputs are constants")
+        if rule is not None and rule.same_scale and self._moves_codes(node.inputs[0]):
+            return Verdict(INT8, operator_name(node), "", "it is given integers")
         held = self._weight_only()
         if held is not None:
             return Verdict(WEIGHT_ONLY, held.kernel, "", "its weights alone come from a DequantizeLinear")
@@ -106,6 +110,22 @@ class _Judge:
         return Verdict(
             INT8, kernel, "", "DequantizeLinear before it; it writes floats, as no QuantizeLinear follows"
         )
+
+    def _moves_codes(self, value: ir.Value | None) -> bool:
+        """Whether a value holds integers, as far as types or what made it tell."""
+        while value is not None:
+            if value.dtype is not None:
+                return value.dtype in _CODES
+            node = value.producer()
+            if node is None:
+                return False
+            if integer_kind(node.domain, node.op_type) == INT8:
+                return node.op_type.startswith("QLinear") or node.op_type == "QGemm"
+            rule = self._rules.of(node)
+            if rule is None or not rule.same_scale:
+                return is_q(node)
+            value = node.inputs[0]
+        return False
 
     def _uncovered(self) -> _Obstacle:
         op = self._node.op_type
@@ -128,7 +148,7 @@ class _Judge:
             read.append(self._dequantized(rule.weight, is_weight=True))
         if rule.has_bias(node):
             assert rule.bias is not None
-            self._check_bias(rule, rule.bias)
+            self._check_bias(rule, rule.bias, read)
         written = self._written(rule)
         self._check_types(rule, places, read, written)
         if rule.same_scale:
@@ -152,12 +172,13 @@ class _Judge:
             f"its input {name} comes from {self._maker(value)}, not from a DequantizeLinear",
         )
 
-    def _check_bias(self, rule: OpRule, place: int) -> None:
+    def _check_bias(self, rule: OpRule, place: int, read: list[ir.Node]) -> None:
         value = self._node.inputs[place]
         source, name = producer(value, self._graph), self._input_name(place)
         if source is not None and is_dq(source):
             dtype = codes_of(source).dtype
             if dtype == self._rules.bias.dtype:
+                self._check_bias_scale(rule, name, codes_of(source), read)
                 return
             raise _Obstacle(
                 "its bias has codes of another type",
@@ -171,6 +192,26 @@ class _Judge:
         raise _Obstacle(
             "its bias is not quantized", f"its bias {name} is in float, with no DequantizeLinear{behind}"
         )
+
+    def _check_bias_scale(self, rule: OpRule, name: str, bias: Codes, read: list[ir.Node]) -> None:
+        data, weights = codes_of(read[0]).scale, codes_of(read[-1]).scale
+        if not rule.bias_tolerance or bias.scale is None or data is None or weights is None:
+            return
+        relative, absolute = rule.bias_tolerance
+        wanted = (data * weights).reshape(-1)
+        found = bias.scale.reshape(-1)
+        if found.size not in (1, wanted.size) and wanted.size != 1:
+            raise _Obstacle(
+                "its bias has other scales than its weights",
+                f"its bias {name} has {found.size} scales, its weights have {wanted.size}",
+            )
+        with np.errstate(invalid="ignore"):
+            fits = np.abs(found - wanted) <= absolute + relative * np.abs(wanted)
+        if not fits.all():
+            raise _Obstacle(
+                "its bias has another scale than its input times its weights",
+                f"its bias {name} does not have the scale of its input times that of its weights",
+            )
 
     def _written(self, rule: OpRule) -> list[ir.Node]:
         """The Qs that its outputs go to; none where it writes floats."""

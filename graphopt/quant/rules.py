@@ -57,6 +57,8 @@ class OpRule:
             two of them); None where there is none.
         bias: The input that holds a bias: from a DQ of int32, or a float constant where the rules say
             `quantize-constants`.
+        bias_tolerance: How far, relative and absolute, the bias's scale may be from that of the data times
+            that of the weights; empty where nobody looks, and the bias is taken as if they agreed.
         weight_axis: The axis of the weights along which each index may have a scale of its own.
         transposed_by: The attribute which, if not 0, exchanges the two axes of the weights.
         output: Whether a Q must be the only consumer of the output, which then is no graph output.
@@ -80,6 +82,7 @@ class OpRule:
     variadic: bool = False
     weight: int | None = None
     bias: int | None = None
+    bias_tolerance: tuple[float, ...] = ()
     weight_axis: int = 0
     transposed_by: str = ""
     counts_scales: bool = False
@@ -293,6 +296,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "Scheme": Scheme.parse,
     "Mapping[str, Any]": _exactly(dict),
     "Mapping[str, int]": _exactly(dict),
+    "tuple[float, ...]": _tuple(_exactly(float)),
     "tuple[int, ...]": _tuple(_exactly(int)),
     "tuple[str, ...]": _tuple(_exactly(str)),
     "tuple[ir.DataType, ...]": _tuple(_dtype),

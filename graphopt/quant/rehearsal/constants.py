@@ -17,7 +17,7 @@ from graphopt.ir import (
     subgraphs,
 )
 from graphopt.quant.pairs import Codes, codes_of, consumers, edges, is_dq, is_q, producer
-from graphopt.quant.rehearsal.edits import dequantized, drop, literal, replace
+from graphopt.quant.rehearsal.edits import alike, dequantized, drop, literal, replace
 from graphopt.quant.rules import OpRule, QuantizationRules
 
 
@@ -27,6 +27,8 @@ def fold_constants(graph: ir.Graph, opset: int) -> None:
     chosen: list[ir.Node] = []
     for node in graph:
         foldable = node.inputs and not is_dq(node) and facts(node).known and is_deterministic(node)
+        if any(value.dtype is None for value in node.outputs):
+            continue
         if not foldable or any(True for _ in subgraphs(node)) or is_constant_node(node):
             continue
         if all(
@@ -51,30 +53,19 @@ def _is_needed(value: ir.Value, chosen: list[ir.Node]) -> bool:
 def transpose_weights(graph: ir.Graph) -> None:
     """A DQ of constants before a Transpose reads them transposed."""
     for dq in [node for node in graph if is_dq(node)]:
-        weights = constant(dq.inputs[0])
-        readers = consumers(dq.outputs[0])
-        if (
-            weights is None
-            or edges(dq.outputs[0]) != 1
-            or not readers
-            or readers[0][0].op_type != "Transpose"
-        ):
+        weights, value = constant(dq.inputs[0]), dq.outputs[0]
+        if weights is None or edges(value) != 1 or not consumers(value) or attribute_int(dq, "block_size", 0):
             continue
-        transpose = readers[0][0]
+        transpose = consumers(value)[0][0]
+        if transpose.op_type != "Transpose":
+            continue
         order = attribute_ints(transpose, "perm") or list(range(weights.ndim))[::-1]
-        axis = attribute_int(dq, "axis", 1)
-        if attribute_int(dq, "block_size", 0):
-            continue
         dq.replace_input_with(0, literal(weights.transpose(order)))
-        if weights.ndim:
-            dq.attributes["axis"] = ir.AttrInt64(
-                "axis", order.index(axis % weights.ndim) if not _whole(dq) else 1
-            )
+        if not codes_of(dq).whole:
+            axis = order.index(attribute_int(dq, "axis", 1) % weights.ndim)
+            dq.attributes["axis"] = ir.AttrInt64("axis", axis)
+        alike(value, transpose.outputs[0])
         drop(transpose)
-
-
-def _whole(dq: ir.Node) -> bool:
-    return codes_of(dq).whole
 
 
 def quantize_constants(graph: ir.Graph, rules: QuantizationRules) -> None:

@@ -78,7 +78,8 @@ def literal(array: np.ndarray[Any, Any]) -> ir.Value:
 
 
 def dequantized(beside: ir.Node, place: int, zero_point: np.ndarray[Any, Any]) -> None:
-    """Put a DQ before a constant input of a node, with any scale: that of codes of the zero point's type."""
+    """Put a DQ before a constant input of a node, of codes of the zero point's type and a scale left open."""
     data = beside.inputs[place]
-    made = insert(beside, "DequantizeLinear", [data, literal(np.ones((), np.float32)), literal(zero_point)])
+    scale = ir.Value(shape=ir.Shape(()), type=ir.TensorType(ir.DataType.FLOAT))
+    made = insert(beside, "DequantizeLinear", [data, scale, literal(zero_point)])
     beside.replace_input_with(place, alike(made.outputs[0], data))
