@@ -39,6 +39,7 @@ class Detection(Task[list[Box], Array]):
     """A page is one run; its answer is the map of probabilities."""
 
     name = "ppocr-det"
+    calibration_size = 30
     headline = "f1"
     allowance = 1.0
 

@@ -30,6 +30,7 @@ class FileTypes(Task[str, str]):
     """A file is one run: the tokens of its two ends."""
 
     name = "magika"
+    calibration_size = 100
     headline = "accuracy"
     allowance = 0.5
 

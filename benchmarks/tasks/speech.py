@@ -45,6 +45,7 @@ class Speech(Task[Array, Array]):
     """A frame is one run. A stream starts from a zero state; its answer is a probability a frame."""
 
     name = "silero-vad"
+    calibration_size = 100
     headline = "decisions"
     floor = 99.0
     recurrent = True

@@ -43,6 +43,8 @@ class Task(ABC, Generic[Label, Answer]):
     allowance: ClassVar[float] = 0.0
     floor: ClassVar[float | None] = None
     recurrent: ClassVar[bool] = False
+    calibration_size: ClassVar[int] = 64
+    """Samples that are enough to calibrate on."""
 
     def path(self) -> Path:
         """The float model's file. Raises `ZooError` where it cannot be had."""
@@ -78,10 +80,6 @@ class Task(ABC, Generic[Label, Answer]):
         """The figures of a model."""
         answers = [self.answer(run, inputs) for inputs, _ in self._evaluation]
         return self.figures([label for _, label in self._evaluation], self._expected, answers)
-
-    def bound(self, float_figures: Figures) -> float:
-        """What the headline figure may not fall below."""
-        return self.floor if self.floor is not None else float_figures[self.headline] - self.allowance
 
     @functools.cached_property
     def float_run(self) -> Run:

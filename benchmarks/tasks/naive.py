@@ -1,0 +1,79 @@
+"""The schemes that graphopt's are held against: onnxruntime.quantization as its documentation has it called.
+
+Its preprocessing goes first where it works. A failure is an error of the caller's process, to be reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from zoo_inputs import Arrays
+
+Samples = Iterable[Arrays]
+
+
+class Reader:
+    """Calibration data in the form that onnxruntime reads: `get_next()` until None."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples: Iterator[Arrays] = iter(samples)
+
+    def get_next(self) -> Arrays | None:
+        """The next inputs."""
+        return next(self._samples, None)
+
+
+def static(source: Path, target: Path, samples: Samples) -> str:
+    """`quantize_static` with its defaults: QDQ, int8 activations and weights, a scale a tensor."""
+    from onnxruntime.quantization import quantize_static
+
+    quantize_static(str(prepared(source, target)), str(target), Reader(samples))
+    return ""
+
+
+def static_u8s8(source: Path, target: Path, samples: Samples) -> str:
+    """`quantize_static` as x86 likes it: uint8 activations, int8 weights with a scale a channel.
+
+    Where its adjustment of weights to int32 biases fails, once more without that.
+    """
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    held = list(samples)
+    options = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
+    ready = str(prepared(source, target))
+    try:
+        quantize_static(ready, str(target), Reader(held), **options)
+    except ValueError:
+        extra = {"QDQDisableWeightAdjustForInt32Bias": True}
+        quantize_static(ready, str(target), Reader(held), **options, extra_options=extra)
+        return "fails with its defaults; made with QDQDisableWeightAdjustForInt32Bias"
+    return ""
+
+
+def dynamic(source: Path, target: Path, _: Samples) -> str:
+    """`quantize_dynamic` with its defaults; needs no data."""
+    from onnxruntime.quantization import quantize_dynamic
+
+    quantize_dynamic(str(prepared(source, target)), str(target))
+    return ""
+
+
+def prepared(source: Path, target: Path) -> Path:
+    """The model after onnxruntime's `quant_pre_process`; the model itself where that fails."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    result = target.with_suffix(".prepared.onnx")
+    for skip_symbolic_shape in (False, True):
+        try:
+            quant_pre_process(str(source), str(result), skip_symbolic_shape=skip_symbolic_shape)
+        except Exception:
+            continue
+        return result
+    return source
+
+
+Scheme = Callable[[Path, Path, Samples], str]
+"""Source, target and calibration data to what had to be done for it to work, or ""."""
+
+NAIVE: dict[str, Scheme] = {"naive": static, "naive-u8s8": static_u8s8, "naive-dynamic": dynamic}
