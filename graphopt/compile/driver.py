@@ -6,6 +6,7 @@ measures slower. The driver knows no pass by name.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -144,6 +145,9 @@ def optimize(
                 before.file_bytes = stored_bytes([given.file, *data_files(original)])
             start = convert_opset(original, opset, notes)
             data = given.data(asked, shapes)
+            samples = None if request is None else request.samples(original, shapes)
+            if samples is not None and data.measure is None and shapes is None:
+                data = dataclasses.replace(data, measure=[samples.first])
         workshop = Workshop(
             original, start, interface,
             inputs=data.check, insisted=data.insisted, shapes=data.shapes,
@@ -173,7 +177,6 @@ def optimize(
                 inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
         if request is not None:
-            samples = request.samples(original, shapes)
             standard = standard_forms(level, left, target) if passes is None else {}
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
             conditions = Conditions(target, data.measure, shapes, threads, measure)

@@ -93,6 +93,19 @@ def test_what_does_not_fit_is_told(source: Any, message: str) -> None:
         taken(source)
 
 
+def test_two_parts_have_no_sample_in_common_and_few_samples_serve_as_both() -> None:
+    samples = Samples({"x": np.repeat(STACK, 2, axis=0)}, ir.from_onnx_text(ONE))
+    one, other = samples.split(4)
+    assert len(list(one)) == 8 and len(list(other)) == len(list(other)) == 2
+    one, other = samples.split(6)
+    assert len(list(one)) == len(list(other)) == 10
+
+
+def test_the_first_sample_says_what_it_is() -> None:
+    first = Samples({"x": STACK}, ir.from_onnx_text(ONE)).first
+    assert first.values["x"].shape == (1, 3, 4) and first.description == "calibration data: x float32[1x3x4]"
+
+
 def test_the_only_input_needs_no_name() -> None:
     assert len(taken({"images": STACK})) == 5
 

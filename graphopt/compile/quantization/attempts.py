@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import onnx_ir as ir
 
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.levels import aimed
@@ -63,6 +66,7 @@ class Attempts:
 
     Attributes:
         notes: What a user should know.
+        idle: What there is to say of schemes that changed nothing, by name.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Attempts:
         stages: Stages,
     ) -> None:
         self.notes: list[str] = []
+        self.idle: dict[str, str] = {}
         self._workshop = workshop
         self._request = request
         self._conditions = conditions
@@ -109,7 +114,12 @@ class Attempts:
         with self._stages("quantize"):
             pipeline = scheme.conversion(sorted(keep))
             made = self._extend(base, scheme.name, pipeline, equal=False)
-        if not made.records[len(base.records)].changes:
+        converting = made.records[len(base.records)]
+        if not converting.changes:
+            reasons = [f"{count}x {reason}" for reason, count in Counter(converting.refusals).most_common(3)]
+            self.idle[scheme.name] = ": ".join(
+                filter(None, (f"{scheme.name} found nothing to quantize", ", ".join(reasons)))
+            )
             return None
         return Attempt(scheme, base, made, self._scored(made), keep)
 
@@ -128,13 +138,13 @@ class Attempts:
             return scores.worst_sqnr >= LEAST_SQNR
         return scores.drop <= self._request.max_drop
 
-    def measure(self, candidates: Sequence[Made], threads: int | None = None) -> BenchResult:
+    def measure(self, models: Sequence[ir.Model], threads: int | None = None) -> BenchResult:
         """Latencies side by side, with as many threads as the conditions say or as given."""
         under = self._conditions
         with self._stages("measure"):
             return bench(
-                [each.model for each in candidates], inputs=under.inputs, shapes=under.shapes,
-                threads=threads or under.threads, seconds=TRIAL_SECONDS * len(candidates),
+                models, inputs=under.inputs, shapes=under.shapes, threads=threads or under.threads,
+                seconds=TRIAL_SECONDS * len(models),
             )  # fmt: skip
 
     @property

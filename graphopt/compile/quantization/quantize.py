@@ -56,7 +56,7 @@ def quantize(
             attempts.notes.append(f"{scheme.name} failed: {error}")
             continue
         if attempt is None:
-            attempts.notes.append(f"{scheme.name} found nothing to quantize")
+            attempts.notes.append(attempts.idle[scheme.name])
         elif attempts.is_accurate(attempt):
             usable.append(attempt)
         else:
@@ -67,7 +67,7 @@ def quantize(
         best = usable[0]
         return Choice(best.made, notes=attempts.notes, quantization=accounted(best))
     tried = [rival, *(each.made for each in usable)]
-    measured = attempts.measure([workshop.as_it_came(), *tried])
+    measured = attempts.measure([workshop.original, *(each.model for each in tried)])
     winner = _winner(usable, measured)
     if winner is not None and _loses_with_others(attempts, rival, winner, conditions.threads):
         winner = None
@@ -109,7 +109,7 @@ def _loses_with_others(attempts: Attempts, rival: Made, winner: Attempt, threads
     other = 2 if threads == 1 else 1
     if winner.scheme.for_size or other > (os.cpu_count() or 1):
         return False
-    if not attempts.measure([rival, winner.made], other).slower(1):
+    if not attempts.measure([rival.model, winner.made.model], other).slower(1):
         return False
     attempts.notes.append(f"{winner.scheme.name} is faster with {threads} and slower with {other} threads")
     return True

@@ -74,7 +74,7 @@ def _faster(attempts: Attempts, attempt: Attempt, proposals: Sequence[Proposal])
             tried.append((proposal, less))
     if not tried:
         return attempt
-    measured = attempts.measure([attempt.made, *(each.made for _, each in tried)])
+    measured = attempts.measure([attempt.made.model, *(each.made.model for _, each in tried)])
     better = [pair for index, pair in enumerate(tried, 1) if measured.faster(index)]
     if not better:
         return attempt
@@ -85,5 +85,5 @@ def _faster(attempts: Attempts, attempt: Attempt, proposals: Sequence[Proposal])
         keep |= dict.fromkeys(proposal.nodes, proposal.reason)
     all_of_them = attempts.without(attempt, keep)
     rivals = [each for _, each in better] + ([] if all_of_them is None else [all_of_them])
-    measured = attempts.measure([each.made for each in rivals])
+    measured = attempts.measure([each.made.model for each in rivals])
     return min(enumerate(rivals), key=lambda pair: measured.ratio(pair[0]).median)[1]
