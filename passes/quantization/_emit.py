@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Names, constant, remove_node
+from graphopt.ir import PROVENANCE_KEY, Names, constant, rank, remove_node, static_shape
 from graphopt.passes.quantization._forms import Form
 from graphopt.passes.quantization._units import Unit
 from graphopt.quant import Affine, Scheme, affine_for, affine_for_range, bias_affine
@@ -60,6 +60,8 @@ class _Emitter:
                 self._spell(unit.node, unit.form, dequantized)
             elif unit.tail is not None and unit.writes[0] in self._affines and self._writes_codes(unit):
                 self._drop_tail(unit.tail, unit.node.outputs[0])
+            elif not unit.must_write_codes:
+                _part_from_sum(unit.node.outputs[0])
 
     def _writes_codes(self, unit: Unit) -> bool:
         """Whether nobody reads floats of what a unit writes."""
@@ -246,6 +248,22 @@ class _Emitter:
         elif before is not None or len(self._graph):
             self._graph.insert_before(before or self._graph[0], node)
         return node
+
+
+def _part_from_sum(value: ir.Value) -> None:
+    """Write the sum of a product in floats and a bias as a Sum.
+
+    onnxruntime makes a Gemm of floats of a MatMul and an Add, and then runs neither on codes.
+    """
+    readers = [use.node for use in value.uses()]
+    if len(readers) != 1 or readers[0].op_type != "Add" or value.is_graph_output():
+        return
+    (add,) = readers
+    data = value.producer().inputs[0]  # type: ignore[union-attr]
+    if rank(data) != 2 and static_shape(data) is None:
+        return
+    if any(constant(term) is not None for term in add.inputs):
+        add.op_type = "Sum"
 
 
 def _written_by(form: Form, read: Affine) -> Affine:

@@ -133,7 +133,35 @@ def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Nod
         found[node] = unit
         if unit.tail is not None:
             tails.add(unit.tail)
+    _spare(model, found, limits, changes)
     return found
+
+
+def _spare(model: ir.Model, found: dict[ir.Node, Unit], limits: Limits, changes: Changes) -> None:
+    """Drop units around nodes that a runtime would run on codes, too, only because they stand between.
+
+    A node that is to stay in float is taken for one on codes where all that it reads is dequantized and all
+    that it writes quantized; so not both may be.
+    """
+    makers = {value: unit for unit in found.values() if unit.must_write_codes for value in unit.writes}
+    for node in model.graph:
+        rule = limits.rules.of(node)
+        if rule is None or node in found or rule.same_scale or rule.weight is not None:
+            continue
+        before = [makers.get(value) for index in rule.data_inputs(node) if (value := node.inputs[index])]
+        readers = [use.node for output in node.outputs for use in output.uses()]
+        after = [found[reader] for reader in readers if reader in found]
+        if not all(before) or not after:
+            continue
+        made = [unit for unit in before if unit is not None]
+        spare_makers = any(map(_heavy_unit, after)) and not any(map(_heavy_unit, made))
+        for unit in made if spare_makers else after:
+            if found.pop(unit.node, None) is not None:
+                changes.refuse(f"{an(node.op_type)} beside it would run on codes as well", unit.node.name)
+
+
+def _heavy_unit(unit: Unit) -> bool:
+    return unit.rule is not None and unit.rule.heavy
 
 
 def _is_heavy(node: ir.Node) -> bool:

@@ -111,7 +111,7 @@ def _worth_observing(model: ir.Model, rules: QuantizationRules) -> list[ir.Value
 
 def _observe(model: ir.Model, samples: Samples, seen: dict[str, Seen], options: Calibrate) -> None:
     """Run the samples, all of them for each turn."""
-    given = {value.name for value in model.graph.inputs}
+    given = {value.name: value.const_value for value in model.graph.inputs}
     turns = list(_turns(model, samples, [name for name in seen if name not in given], options))
     progress: Progress = model.meta.get(PROGRESS_KEY, lambda done, total: None)
     total = len(turns) * len(samples)
@@ -126,7 +126,8 @@ def _observe(model: ir.Model, samples: Samples, seen: dict[str, Seen], options: 
                 seen[name].add(results[name])
             if not turn:
                 for name in [name for name in seen if name in given]:
-                    seen[name].add(np.asarray(sample[name]))
+                    default = given[name]
+                    seen[name].add(np.asarray(sample[name] if default is None else sample.get(name, default)))
             progress(done, total)
 
 

@@ -38,6 +38,7 @@ class QuantizeStatic(Pass):
         ops: Operators that may be quantized; all if empty.
         reduce_range: Use 7 bits of weights, for processors whose 8-bit products saturate.
         quantize_outputs: Let codes end in graph outputs, too.
+        everywhere: Quantize also what gains nothing by it.
     """
 
     name: ClassVar[str] = "quantize-static"
@@ -47,6 +48,7 @@ class QuantizeStatic(Pass):
     ops: tuple[str, ...] = ()
     reduce_range: bool = False
     quantize_outputs: bool = False
+    everywhere: bool = False
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         target = Target.load(self.target)
@@ -60,7 +62,9 @@ class QuantizeStatic(Pass):
             return
         limits = Limits(target.quantization, target.codes, self.keep, self.ops, self.quantize_outputs)
         units = find_units(model, limits, changes)
-        chosen = choose(model.graph, units, target.codes, size_of)
+        chosen = list(units.values())
+        if not self.everywhere:
+            chosen = choose(model.graph, units, target.codes, size_of)
         for unit in _left_out(units.values(), chosen):
             changes.refuse("codes gain it less than converting to and from them takes", unit.node.name)
         scheme = target.quantization.weights
