@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from graphopt.cli.audit import command as audit
 from graphopt.cli.bench import command as bench
 from graphopt.cli.bisect import command as bisect
 from graphopt.cli.check import command as check
@@ -43,6 +44,7 @@ app.command("inspect")(inspect)
 app.command("check")(check)
 app.command("bench")(bench)
 app.command("explain")(explain)
+app.command("audit")(audit)
 app.command("diff")(diff)
 app.command("passes")(passes)
 app.command("bisect")(bisect)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from graphopt.execute.session import to_runtime
 from graphopt.execute.weights import handed_over, ways
 
 PROFILED_RUNS = 5
-"""Runs whose times are summed, after one that is not counted."""
+"""Runs of whose times the median is taken, after one that is not counted."""
 
 _TOKEN = re.compile(r"_token_\d+$")
 _TAG = re.compile(r"#(\d+)(?!\d)")
@@ -167,8 +168,14 @@ def _profile(
         name = event.get("name", "")
         if event.get("cat") == "Node" and name.endswith("_kernel_time"):
             times[name.removesuffix("_kernel_time")].append(event["dur"] * 1e-6)
-    # A node of a loop's body runs more than once in a run; the first run is the one not counted.
-    return {name: sum(each[len(each) // (runs + 1) :]) / runs for name, each in times.items()}
+    return {name: _of_a_run(each, runs) for name, each in times.items()}
+
+
+def _of_a_run(times: Sequence[float], runs: int) -> float:
+    """The median over the runs but the first; in each, a node of a loop's body may run more than once."""
+    calls = max(1, len(times) // (runs + 1))
+    sums = [sum(times[start : start + calls]) for start in range(0, len(times), calls)]
+    return statistics.median(sums[1:] or sums)
 
 
 def _nodes(graph: onnx.GraphProto, light: LightProto, times: Mapping[str, float]) -> Iterator[RunNode]:

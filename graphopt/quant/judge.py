@@ -36,7 +36,7 @@ _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "QEmbed", "QOrdered", "Ma
 _WEIGHT_ONLY = ("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized")
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 _SCALES = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
-_SIGNED = "its codes are int8 and read more than once"
+_SIGNED = "its activations are int8 and several nodes read them; uint8 ones would do"
 
 
 def integer_kind(domain: str, op_type: str) -> str | None:

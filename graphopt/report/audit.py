@@ -1,0 +1,239 @@
+"""Which nodes of a model run on integer codes in a target's runtime, and why the rest does not, as data.
+
+Predicted from the target's rules and held against what onnxruntime really runs, where that is the runtime. It
+changes nothing and draws nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+from graphopt.cost import estimate
+from graphopt.errors import ExecutionError, UsageError
+from graphopt.execute import Session
+from graphopt.execute.inputs import representative_inputs
+from graphopt.execute.optimized import Optimized, RunNode, optimized
+from graphopt.ir import nodes
+from graphopt.quant.judge import GONE, INT8, integer_kind
+from graphopt.quant.pairs import DEQUANTIZE, QUANTIZE
+from graphopt.quant.predict import Placement, predict
+from graphopt.quant.rules import QuantizationRules
+from graphopt.targets import Target
+
+_ONNXRUNTIME = "onnxruntime"
+_CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditedNode:
+    """A node and how it runs.
+
+    Attributes:
+        name: Its name, or that of its first output.
+        op: Its operator.
+        runs_in: What the rules say: "int8", "float", "weight-only" or "gone".
+        kernel: The operator that runs it, as the rules say.
+        heavy: Whether it is one of those that most time goes to.
+        cause: Why it is not int8, in words that nodes with the same trouble share.
+        reason: Why it runs so, a sentence with names.
+        share: Its part of the time of a run, 0..1; None where unknown.
+        found: What onnxruntime runs it as, and in what; "" where it was not asked or runs no such node.
+        agrees: Whether it runs as the rules say; None where it was not asked or runs no such node.
+    """
+
+    name: str
+    op: str
+    runs_in: str
+    kernel: str
+    heavy: bool
+    cause: str
+    reason: str
+    share: float | None = None
+    found: str = ""
+    agrees: bool | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """A model looked at.
+
+    Attributes:
+        source: Its file.
+        target: The target's name.
+        runtime: What the target's rules were measured on.
+        nodes: The nodes looked at, in order.
+        seconds: Time of a run, where it was profiled.
+        shares: Where the shares come from: "profile" or "estimate".
+        conversions: Part of the time that Q and DQ take, where it was profiled.
+        notes: What a reader should know.
+    """
+
+    source: str
+    target: str
+    runtime: str
+    nodes: tuple[AuditedNode, ...]
+    seconds: float | None
+    shares: str
+    conversions: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def heavy(self) -> tuple[AuditedNode, ...]:
+        """The nodes that most time goes to, but for those that are not run."""
+        return tuple(node for node in self.nodes if node.heavy and node.runs_in != GONE)
+
+    @property
+    def disagreements(self) -> tuple[AuditedNode, ...]:
+        """Nodes that onnxruntime runs otherwise than the rules say."""
+        return tuple(node for node in self.nodes if node.agrees is False)
+
+    @property
+    def groups(self) -> tuple[tuple[str, tuple[AuditedNode, ...]], ...]:
+        """Heavy nodes left in float by cause, those first that most time goes to."""
+        found: dict[str, list[AuditedNode]] = defaultdict(list)
+        for node in self.heavy:
+            if node.cause:
+                found[node.cause].append(node)
+
+        def weight(cause: str) -> tuple[float, int]:
+            return sum(node.share or 0.0 for node in found[cause]), len(found[cause])
+
+        return tuple((cause, tuple(found[cause])) for cause in sorted(found, key=weight, reverse=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        groups = [{"cause": cause, "nodes": [n.name for n in members]} for cause, members in self.groups]
+        return {**plain, "nodes": [dataclasses.asdict(node) for node in self.nodes], "groups": groups}
+
+
+def audit(
+    model: ir.Model,
+    target: Target,
+    *,
+    source: str,
+    confirm: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    threads: int = 1,
+) -> Audit:
+    """Look at a model.
+
+    Args:
+        model: It is only read.
+        target: Where it is going to run.
+        source: What to call it.
+        confirm: Let onnxruntime optimize and profile it, where that is the target's runtime.
+        inputs: Arrays by input name to profile with; by default such are made.
+        shapes: Input name -> shape to make inputs or estimate costs with.
+        threads: Threads to profile with.
+
+    Raises:
+        UsageError: The target has no rules of quantization, or shapes do not fit.
+    """
+    rules = target.quantization
+    if rules is None:
+        raise UsageError(
+            f"the target {target.name!r} says nothing of quantization",
+            hint="add a table [quantization] to its file, or name a target that has one",
+        )
+    placements = predict(model, rules)
+    notes: list[str] = []
+    run = _run(model, rules, notes, inputs, shapes, threads) if confirm else None
+    if run is not None and run.seconds:
+        shares = {node: sum(each.seconds for each in run.of(node)) / run.seconds for node in nodes(model)}
+    else:
+        shares = _estimated(model, shapes)
+    audited = tuple(_audited(placement, shares.get(placement.node), run) for placement in placements)
+    return Audit(
+        source=source,
+        target=target.name,
+        runtime=rules.runtime,
+        nodes=audited,
+        seconds=None if run is None else run.seconds,
+        shares="profile" if run is not None and run.seconds else "estimate",
+        conversions=_conversions(run),
+        notes=tuple(notes),
+    )
+
+
+def runs_in(run: RunNode) -> str:
+    """What a node of onnxruntime's optimized graph computes in: "int8", "weight-only" or "float"."""
+    domain, _, op_type = run.operator.rpartition(".")
+    kind = integer_kind(domain, op_type)
+    if kind is not None:
+        return kind
+    return INT8 if any(dtype in _CODES for dtype in run.input_types) else "float"
+
+
+def _run(
+    model: ir.Model,
+    rules: QuantizationRules,
+    notes: list[str],
+    inputs: Mapping[str, Any] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+    threads: int,
+) -> Optimized | None:
+    """What onnxruntime makes of the model; None, with a note, where it cannot tell."""
+    if not rules.runtime.startswith(_ONNXRUNTIME):
+        notes.append(f"predicted from rules measured on {rules.runtime}; not confirmed by a run")
+        return None
+    try:
+        if inputs is None:
+            inputs = representative_inputs(model, Session(model, optimize=True), shapes=shapes).values
+        return optimized(model, inputs=inputs, threads=threads)
+    except ExecutionError as error:
+        notes.append(f"not profiled: {error.message}")
+    try:
+        return optimized(model)
+    except ExecutionError as error:
+        notes[-1] = f"not confirmed: {error.message}"
+        return None
+
+
+def _estimated(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> dict[ir.Node, float]:
+    """Parts of an estimated time; nodes of bodies and functions are left out."""
+    cost = estimate(model, shapes=shapes)
+    total = cost.time.estimate
+    if not total:
+        return {}
+    seconds = {node.name: node.seconds for node in cost.nodes}
+    found = {}
+    for node in model.graph:
+        own = seconds.get(node.name or (node.outputs[0].name if node.outputs else "") or "")
+        if own is not None:
+            found[node] = own / total
+    return found
+
+
+def _audited(placement: Placement, share: float | None, run: Optimized | None) -> AuditedNode:
+    node = placement.node
+    done = [] if run is None else [each for each in run.of(node) if not _converts(each)]
+    kinds = {runs_in(each) for each in done}
+    return AuditedNode(
+        name=node.name or (node.outputs[0].name if node.outputs else "") or "",
+        op=f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
+        runs_in=placement.runs_in,
+        kernel=placement.kernel,
+        heavy=placement.heavy,
+        cause=placement.cause,
+        reason=placement.reason,
+        share=share,
+        found=", ".join(f"{each.operator} in {runs_in(each)}" for each in done),
+        agrees=kinds == {placement.runs_in} if done else None,
+    )
+
+
+def _converts(run: RunNode) -> bool:
+    return run.operator.rpartition(".")[2] in (QUANTIZE, DEQUANTIZE)
+
+
+def _conversions(run: Optimized | None) -> float | None:
+    if run is None or not run.seconds:
+        return None
+    return sum(each.seconds for each in run.nodes if _converts(each)) / run.seconds
