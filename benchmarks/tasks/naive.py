@@ -12,6 +12,8 @@ from zoo_inputs import Arrays
 
 Samples = Iterable[Arrays]
 
+PER_CHANNEL_OPSET = 13
+
 
 class Reader:
     """Calibration data in the form that onnxruntime reads: `get_next()` until None."""
@@ -35,13 +37,14 @@ def static(source: Path, target: Path, samples: Samples) -> str:
 def static_u8s8(source: Path, target: Path, samples: Samples) -> str:
     """`quantize_static` as x86 likes it: uint8 activations, int8 weights with a scale a channel.
 
-    Where its adjustment of weights to int32 biases fails, once more without that.
+    The opset is raised first where it knows no scale a channel, or the model would be invalid. Where the
+    adjustment of weights to int32 biases fails, once more without that.
     """
     from onnxruntime.quantization import QuantType, quantize_static
 
     held = list(samples)
     options = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
-    ready = str(prepared(source, target))
+    ready = str(raised(prepared(source, target), target))
     try:
         quantize_static(ready, str(target), Reader(held), **options)
     except ValueError:
@@ -71,6 +74,19 @@ def prepared(source: Path, target: Path) -> Path:
             continue
         return result
     return source
+
+
+def raised(source: Path, target: Path) -> Path:
+    """The model in the first opset whose DequantizeLinear has an axis; the model itself if it is newer."""
+    import onnx
+    from onnx import version_converter
+
+    model = onnx.load(source)
+    if next(entry.version for entry in model.opset_import if not entry.domain) >= PER_CHANNEL_OPSET:
+        return source
+    result = target.with_suffix(".raised.onnx")
+    onnx.save(version_converter.convert_version(model, PER_CHANNEL_OPSET), result)
+    return result
 
 
 Scheme = Callable[[Path, Path, Samples], str]

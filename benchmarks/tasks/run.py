@@ -92,7 +92,8 @@ def write_calibration(name: str, folder: Path) -> None:
     target = folder / name
     target.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(task.calibration(task.calibration_size)):
-        np.savez(target / f"{number:04}.npz", allow_pickle=False, **sample)
+        arrays: dict[str, Any] = sample  # to numpy's annotations any keyword may be `allow_pickle`
+        np.savez(target / f"{number:04}.npz", **arrays)
     print(f"{target}: {number + 1} samples", file=sys.stderr, flush=True)
 
 
