@@ -1,0 +1,87 @@
+"""What the standard leaves undefined, so that two right ways to compute it need not agree.
+
+A number that an integer type cannot hold, cast to it, becomes any integer, and a MaxPool may keep a NaN or
+overlook it: kernels differ, and so do the outputs that depend on such a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.ir import subgraphs
+from graphopt.testing.check.noise import meets_odd_numbers
+
+
+def is_undefined(model: ir.Model, output: str, inputs: Mapping[str, Any]) -> bool:
+    """Whether an output depends on a result that the standard does not define.
+
+    Of nodes in bodies and functions no numbers are seen: NaN or an infinity anywhere counts as theirs.
+
+    Args:
+        model: Only read; the types of its values are known.
+        output: Its name.
+        inputs: One set.
+    """
+    suspects = list(_suspects(model, output))
+    shown = {node: value for node, value in suspects if node.graph is model.graph and value is not None}
+    names = sorted({str(value.name) for value in shown.values()})
+    try:
+        seen = Session(model, extra_outputs=names).run(inputs) if names else {}
+    except ExecutionError:
+        return False
+    if any(
+        _defies(node, seen.get(str(value.name), inputs.get(str(value.name)))) for node, value in shown.items()
+    ):
+        return True
+    return len(shown) < len(suspects) and meets_odd_numbers(model, inputs)
+
+
+def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value | None]]:
+    """Nodes behind an output that may meet what they have no answer to, and the operand that tells."""
+    waiting = [value for value in model.graph.outputs if value.name == output]
+    reached: set[ir.Value] = set()
+    while waiting:
+        value = waiting.pop()
+        node = value.producer()
+        if value in reached or node is None:
+            continue
+        reached.add(value)
+        waiting += [each for each in node.inputs if each is not None]
+        waiting += [each for body in subgraphs(node) for each in body.outputs]
+        function = model.functions.get(node.op_identifier())
+        if function is not None:
+            waiting += function.outputs
+        if node.op_type == "MaxPool":
+            yield node, node.inputs[0]
+        elif node.op_type in ("Cast", "CastLike") and (source := _number(node.inputs[0])) is not None:
+            yield node, source
+
+
+def _number(value: ir.Value | None) -> ir.Value | None:
+    """The float that a row of Casts begins with, which runtimes may make one; None if there is none."""
+    while value is not None and not (value.dtype and value.dtype.is_floating_point()):
+        node = value.producer()
+        value = node.inputs[0] if node is not None and node.op_type in ("Cast", "CastLike") else None
+    return value
+
+
+def _defies(node: ir.Node, operand: Any) -> bool:
+    """Whether a node has no defined result on an operand."""
+    if not isinstance(operand, np.ndarray) or operand.dtype.kind not in "fV":
+        return False
+    wide = operand.astype(np.float64)
+    if node.op_type == "MaxPool":
+        return bool(np.isnan(wide).any())
+    target = node.outputs[0].dtype
+    if target is None or not target.is_integer():
+        return False
+    bits = target.bitwidth - target.is_signed()
+    with np.errstate(all="ignore"):
+        within = (wide > (-(2.0**bits) - 1.0 if target.is_signed() else -1.0)) & (wide < 2.0**bits)
+    return not bool(within.all())

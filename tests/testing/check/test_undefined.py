@@ -1,0 +1,68 @@
+"""Outputs that depend on what the standard does not define need not agree; all others do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt.ir import infer_shapes
+from graphopt.testing import PassFailure, check_pass, parse_model
+from graphopt.testing.check.undefined import is_undefined
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("body", "numbers", "undefined"),
+    [
+        ("y = Cast<to=6>(x)", [2.0**31 - 128, -(2.0**31), -0.5, 7.25], False),
+        ("y = Cast<to=6>(x)", [2.0**31, 0, 0, 0], True),
+        ("y = Cast<to=6>(x)", [NAN, 0, 0, 0], True),
+        ("y = Cast<to=2>(x)", [-0.5, 255.5, 0, 0], False),
+        ("y = Cast<to=2>(x)", [-1, 0, 0, 0], True),
+        # Integers wrap; but what begins as a float may be cast at once.
+        ("a = Cast<to=7>(x)  y = Cast<to=3>(a)", [100, -100, 0, 0], False),
+        ("a = Cast<to=7>(x)  y = Cast<to=3>(a)", [1000, 0, 0, 0], True),
+        ("a = Cast<to=7>(x)  b = Abs(a)  y = Cast<to=3>(b)", [1000, 0, 0, 0], False),
+        ("a = Cast<to=11>(x)  y = Cast<to=6>(a)", [INF, 0, 0, 0], True),
+        ("a = Cast<to=7>(x)  b = Shape(a)  y = Identity(x)", [NAN, 0, 0, 0], False),
+        ("r = Reshape(x, grid)  p = MaxPool<kernel_shape=[2]>(r)  y = Neg(p)", [1, INF, 0, 0], False),
+        ("r = Reshape(x, grid)  p = MaxPool<kernel_shape=[2]>(r)  y = Neg(p)", [1, NAN, 0, 0], True),
+        # In a body, odd numbers anywhere count.
+        ("""y = If(c) <then_branch = t () => (int32[4] u) { u = Cast<to=6>(x) },
+                       else_branch = e () => (int32[4] v) { v = Cast<to=6>(c) }>""", [NAN, 0, 0, 0], True),
+        ("""y = If(c) <then_branch = t () => (int32[4] u) { u = Cast<to=6>(x) },
+                       else_branch = e () => (int32[4] v) { v = Cast<to=6>(c) }>""", [1, 0, 0, 0], False),
+    ],
+)  # fmt: skip
+def test_what_is_undefined(body: str, numbers: list[float], undefined: bool) -> None:
+    model = parse_model(f"g (float[4] x, bool c) => (y) <int64[3] grid = {{1, 1, 4}}> {{ {body} }}")
+    infer_shapes(model)
+    inputs = {"x": np.array(numbers, np.float32), "c": np.array(True)}
+    assert is_undefined(model, "y", inputs) == undefined
+
+
+def becomes(text: str) -> Any:
+    """A function that puts another model in the place of the one it is given."""
+    return lambda model: parse_model(text)
+
+
+PAIR = "g (float[4] x) => (int32[4] y) {{ {} }}"
+CHAIN = "a = Cast<to=7>(x)  b = Cast<to=12>(a)  y = Cast<to=6>(b)"
+
+
+def test_casts_of_nan_may_be_merged_and_others_are_looked_at() -> None:
+    inputs = [{"x": np.array([NAN, 100.5, 200.5, 300.5], np.float32)}]
+    check_pass("merge-casts", PAIR.format(CHAIN), inputs=inputs)
+    wrong = "a = Neg(x)  y = Cast<to=6>(a)"
+    with pytest.raises(PassFailure, match="output 'y'"):
+        check_pass(becomes(PAIR.format(wrong)), PAIR.format(CHAIN), inputs=inputs)
+
+
+def test_a_max_pool_without_its_indices_may_see_nan_otherwise() -> None:
+    text = "g (float[1,1,4,3] x) => (float[1,1,2,2] y) { y, i = MaxPool <kernel_shape = [3, 2]> (x) }"
+    x = np.arange(12, dtype=np.float32).reshape(1, 1, 4, 3)
+    x[0, 0, 0, 1] = NAN
+    assert check_pass("dce", text, inputs=[{"x": x}]).changes == 1
