@@ -77,7 +77,7 @@ def _role(node: ir.Node, index: int, weight: ir.Value) -> Role:
     if node.op_type == "Gather":
         by_row = attribute_int(node, "axis", 0) == 0 and (rank(weight) or 0) > 1
         return Role.ROWS if by_row and _row_elements(weight) >= ROWS_LEAST else Role.STORED
-    multiplies = node.op_type == "MatMul" or (node.op_type == "Gemm" and _is_plain(node))
+    multiplies = node.op_type == "MatMul" or (node.op_type == "Gemm" and is_plain(node))
     return Role.PRODUCT if multiplies and index == 1 and rank(weight) == 2 else Role.STORED
 
 
@@ -87,7 +87,7 @@ def _row_elements(weight: ir.Value) -> int:
     return int(tensor.size) // max(int(tensor.shape.numpy()[0]), 1)
 
 
-def _is_plain(gemm: ir.Node) -> bool:
+def is_plain(gemm: ir.Node) -> bool:
     """Whether a Gemm is a product with the first operand as it is, and perhaps a sum."""
     summed = len(gemm.inputs) > 2 and gemm.inputs[2] is not None
     factors = [attribute_float(gemm, "alpha", 1.0), attribute_float(gemm, "beta", 1.0) if summed else 1]

@@ -33,6 +33,7 @@ EXACT = {
 }
 """Every bit of every output stays."""
 ONLY_REMOVES = {
+    "calibrate",
     "dce",
 }
 """Of what stays nothing changes that shape inference looks at."""
@@ -41,6 +42,8 @@ FREEZES = {
 }
 """Inputs with a default become constants."""
 LOSSY = {
+    "quantize-dynamic",
+    "quantize-static",
     "quantize-weights",
 }
 """Numbers are stored in fewer bits."""
