@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,9 +22,10 @@ from tasks import wheels, words
 from tasks.sentences import texts_of
 from tasks.task import CALIBRATION, EVALUATION, Array, Figures, Run, Task, share
 
-RATE = 16000
-FRAME, CONTEXT = 512, 64
-"""Samples of a frame, and of the one before that the model sees again."""
+RATE, HALF_RATE = 16000, 8000
+"""Samples a second: the model has a branch for each."""
+FRAME_SECONDS, CONTEXT_SECONDS = 0.032, 0.004
+"""Of a frame, and of the end of the one before that the model sees again."""
 SPEECH_THRESHOLD = 0.5
 QUIET = 0.02
 """Share of a voice's peak below which a frame holds no speech to be found."""
@@ -57,20 +59,24 @@ class Speech(Task[Array, Array]):
             rng = np.random.default_rng([CALIBRATION, 7, number])
             chosen = [str(text) for text in rng.choice(texts, SENTENCES_IN_STREAM)]
             signal, _ = stream(rng, chosen, VOICES[number % CALIBRATION_VOICES])
-            for inputs, _ in itertools.islice(frames(self.float_run, signal), 0, None, 3):
+            rate = HALF_RATE if number % 3 == 2 else RATE
+            heard = resampled(signal, RATE, rate)
+            for inputs, _ in itertools.islice(frames(self.float_run, heard, rate), 0, None, 3):
                 yield inputs
 
     def evaluation(self) -> Iterator[tuple[Arrays, Array]]:
-        """Whole streams, `signal` float32 [samples]; for each frame whether somebody speaks."""
+        """Whole streams, `signal` float32 [samples] at `rate`; for each frame whether somebody speaks."""
         texts = texts_of(words.EVALUATION)
         for number, voice in enumerate(VOICES):
             rng = np.random.default_rng([EVALUATION, 7, number])
             chosen = texts[number * SENTENCES_IN_STREAM : (number + 1) * SENTENCES_IN_STREAM]
             signal, labels = stream(rng, chosen, voice)
-            yield {"signal": signal}, labels
+            rate = HALF_RATE if number % 3 == 2 else RATE
+            yield {"signal": resampled(signal, RATE, rate), "rate": np.array(rate)}, labels
 
     def answer(self, run: Run, inputs: Arrays) -> Array:
-        return np.array([probability for _, probability in frames(run, inputs["signal"])])
+        heard = frames(run, inputs["signal"], int(inputs["rate"]))
+        return np.array([probability for _, probability in heard])
 
     def figures(self, labels: Sequence[Array], expected: Sequence[Array], actual: Sequence[Array]) -> Figures:
         spoken, theirs, ours = (np.concatenate(parts) for parts in (labels, expected, actual))
@@ -82,19 +88,20 @@ class Speech(Task[Array, Array]):
         }
 
 
-def frames(run: Run, signal: Array) -> Iterator[tuple[Arrays, float]]:
+def frames(run: Run, signal: Array, rate: int) -> Iterator[tuple[Arrays, float]]:
     """The inputs of each frame and the speech probability, the state carried from frame to frame."""
+    frame, context = int(FRAME_SECONDS * rate), int(CONTEXT_SECONDS * rate)
     state = np.zeros((2, 1, 128), dtype=np.float32)
-    padded = np.concatenate([np.zeros(CONTEXT, dtype=np.float32), signal])
-    for start in range(0, len(signal) - FRAME + 1, FRAME):
-        window = padded[start : start + CONTEXT + FRAME][None]
-        inputs = {"input": window, "state": state, "sr": np.array(RATE, dtype=np.int64)}
+    padded = np.concatenate([np.zeros(context, dtype=np.float32), signal])
+    for start in range(0, len(signal) - frame + 1, frame):
+        window = padded[start : start + context + frame][None]
+        inputs = {"input": window, "state": state, "sr": np.array(rate, dtype=np.int64)}
         probability, state = run(inputs)
         yield inputs, float(probability[0, 0])
 
 
 def stream(rng: np.random.Generator, texts: Sequence[str], voice: str) -> tuple[Array, Array]:
-    """Sentences between other sounds, in noise: PCM float32, and for each frame whether it is speech."""
+    """Sentences between other sounds, in noise: PCM float32 at 16 kHz, and which frames are speech."""
     parts = [other_sound(rng)]
     spoken = [np.zeros(len(parts[0]), dtype=bool)]
     for text in texts:
@@ -104,8 +111,9 @@ def stream(rng: np.random.Generator, texts: Sequence[str], voice: str) -> tuple[
         spoken += [envelope(said) > QUIET, np.zeros(len(parts[-1]), dtype=bool)]
     signal, active = np.concatenate(parts), np.concatenate(spoken)
     signal = signal + rng.uniform(0.0005, 0.01) * rng.standard_normal(len(signal))
-    whole = len(signal) // FRAME * FRAME
-    labels = active[:whole].reshape(-1, FRAME).mean(axis=1) > 0.5
+    frame = int(FRAME_SECONDS * RATE)
+    whole = len(signal) // frame * frame
+    labels = active[:whole].reshape(-1, frame).mean(axis=1) > 0.5
     return np.clip(signal[:whole], -1.0, 1.0).astype(np.float32), labels
 
 
@@ -143,7 +151,10 @@ def say(text: str, voice: str, words_per_minute: int, pitch: int) -> Array:
     """The sentence spoken by espeak-ng: float64 PCM in [-1, 1] at 16 kHz, pauses at the ends cut off."""
     folder = zoo.cache() / "espeak-ng"
     if not folder.exists():
-        zoo_wheels.extract_all(wheels.path(wheels.SPEECH), folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            zoo_wheels.extract_all(wheels.path(wheels.SPEECH), Path(scratch, "complete"))
+            Path(scratch, "complete").rename(folder)
     script = Path(__file__).with_name("speak.py")
     command = [sys.executable, str(script), str(folder / "espeakng_loader"), voice]
     done = subprocess.run(
@@ -153,17 +164,19 @@ def say(text: str, voice: str, words_per_minute: int, pitch: int) -> Array:
         raise zoo_wheels.ZooError(f"espeak-ng could not speak:\n{done.stderr.decode().strip()}")
     rate = int.from_bytes(done.stdout[:4], "little")
     pcm = np.frombuffer(done.stdout[4:], dtype="<i2").astype(np.float64) / 32768
-    return trimmed(resampled(pcm, rate))
+    return trimmed(resampled(pcm, rate, RATE))
 
 
-def resampled(pcm: Array, rate: int) -> Array:
-    """PCM at 16 kHz, after a low pass that keeps what 16 kHz can hold."""
+def resampled(pcm: Array, rate: int, wanted: int) -> Array:
+    """PCM of the same type at a lower rate, after a low pass that keeps what the lower one can hold."""
+    if wanted == rate:
+        return pcm
     taps = np.arange(-32, 33)
-    cutoff = 0.9 * RATE / rate
+    cutoff = 0.9 * wanted / rate
     low_pass = cutoff * np.sinc(cutoff * taps) * np.hamming(len(taps))
     smooth = np.convolve(pcm, low_pass, mode="same")
-    moments = np.arange(int(len(pcm) * RATE / rate)) * rate / RATE
-    return np.interp(moments, np.arange(len(pcm)), smooth)
+    moments = np.arange(int(len(pcm) * wanted / rate)) * rate / wanted
+    return np.interp(moments, np.arange(len(pcm)), smooth).astype(pcm.dtype)
 
 
 def trimmed(signal: Array) -> Array:

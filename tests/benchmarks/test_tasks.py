@@ -263,7 +263,8 @@ def test_archives_and_data_can_be_read_back() -> None:
     assert all(json.loads(line) for line in text["jsonl"](rng, words).splitlines())
 
 
-def test_frames_carry_state_and_the_end_of_the_frame_before() -> None:
+@pytest.mark.parametrize(("rate", "frame", "context"), [(16000, 512, 64), (8000, 256, 32)])
+def test_frames_carry_state_and_the_end_of_the_frame_before(rate: int, frame: int, context: int) -> None:
     speech = module("speech")
     seen = []
 
@@ -271,11 +272,11 @@ def test_frames_carry_state_and_the_end_of_the_frame_before() -> None:
         seen.append(inputs["input"][0].copy())
         return [np.full((1, 1), inputs["state"].flat[0]), inputs["state"] + 1]
 
-    signal = np.arange(3 * speech.FRAME + 5, dtype=np.float32)
-    probabilities = [probability for _, probability in speech.frames(run, signal)]
+    signal = np.arange(3 * frame + 5, dtype=np.float32)
+    probabilities = [probability for _, probability in speech.frames(run, signal, rate)]
     assert probabilities == [0, 1, 2]
-    assert seen[0][: speech.CONTEXT].tolist() == [0.0] * speech.CONTEXT
-    assert np.array_equal(seen[1], signal[speech.FRAME - speech.CONTEXT : 2 * speech.FRAME])
+    assert seen[0][:context].tolist() == [0.0] * context
+    assert np.array_equal(seen[1], signal[frame - context : 2 * frame])
 
 
 def test_a_stream_labels_what_is_said_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,16 +284,16 @@ def test_a_stream_labels_what_is_said_and_nothing_else(monkeypatch: pytest.Monke
     tone = np.sin(2 * np.pi * 200 * np.arange(speech.RATE) / speech.RATE)
     monkeypatch.setattr(speech, "say", lambda *_: tone)
     signal, labels = speech.stream(np.random.default_rng(0), ["one", "two"], "any")
-    assert len(signal) == len(labels) * speech.FRAME
+    assert len(signal) == len(labels) * 512
     assert np.abs(signal).max() <= 1
-    assert labels.sum() == pytest.approx(2 * speech.RATE / speech.FRAME, abs=3)
+    assert labels.sum() == pytest.approx(2 * speech.RATE / 512, abs=3)
     assert np.count_nonzero(np.diff(labels.astype(int)) == 1) == 2
 
 
 def test_resampling_keeps_a_tone_and_trimming_cuts_silence() -> None:
     speech = module("speech")
     tone = np.sin(2 * np.pi * 440 * np.arange(22050) / 22050)
-    resampled = speech.resampled(tone, 22050)
+    resampled = speech.resampled(tone, 22050, speech.RATE)
     assert len(resampled) == speech.RATE
     assert np.abs(np.fft.rfft(resampled)).argmax() == 440
     padded = np.concatenate([np.zeros(8000), tone, np.zeros(8000)])
