@@ -28,6 +28,7 @@ class Captcha(Task[str, str]):
 
     name = "ddddocr"
     headline = "exact"
+    metric = "ctc-text"
     allowance = 1.0
     recurrent = True
 

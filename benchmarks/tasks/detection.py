@@ -41,6 +41,7 @@ class Detection(Task[list[Box], Array]):
     name = "ppocr-det"
     calibration_size = 30
     headline = "f1"
+    metric = "sqnr"
     allowance = 1.0
 
     def samples(self) -> Iterator[Arrays]:

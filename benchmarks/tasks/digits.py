@@ -21,6 +21,7 @@ class Digits(Task[int, int]):
 
     name = "digits"
     headline = "accuracy"
+    metric = "top-1"
     allowance = 0.3
 
     def path(self) -> Path:

@@ -22,6 +22,7 @@ class Direction(Task[int, int]):
 
     name = "ppocr-cls"
     headline = "accuracy"
+    metric = "top-1"
     allowance = 1.0
 
     def samples(self) -> Iterator[Arrays]:

@@ -32,6 +32,7 @@ class FileTypes(Task[str, str]):
     name = "magika"
     calibration_size = 100
     headline = "accuracy"
+    metric = "top-1"
     allowance = 0.5
 
     def samples(self) -> Iterator[Arrays]:

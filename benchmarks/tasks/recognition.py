@@ -22,6 +22,7 @@ class Recognition(Task[str, str]):
 
     name = "ppocr-rec"
     headline = "exact"
+    metric = "ctc-text"
     allowance = 1.0
 
     def samples(self) -> Iterator[Arrays]:

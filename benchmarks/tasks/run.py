@@ -57,7 +57,9 @@ def compare(name: str, schemes: Sequence[str], folder: Path, *, latency: bool) -
     """One task: a record for each scheme, with `fails` where there is no model that runs."""
     task = TASKS[name]()
     records: dict[str, Record] = {}
-    files = {scheme: folder / f"{name}.{scheme.replace(':', '_')}.onnx" for scheme in schemes}
+    files = {
+        scheme: folder / f"{name}.{scheme.replace(':', '_').replace('/', '_')}.onnx" for scheme in schemes
+    }
     for scheme, file in files.items():
         record = work("make", name, scheme, str(file))
         if "fails" not in record:

@@ -25,6 +25,7 @@ class Sentences(Task[str, Array]):
 
     name = "minilm"
     headline = "cosine"
+    metric = "cosine"
     floor = 0.995
 
     def samples(self) -> Iterator[Arrays]:

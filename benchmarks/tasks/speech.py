@@ -49,6 +49,7 @@ class Speech(Task[Array, Array]):
     name = "silero-vad"
     calibration_size = 100
     headline = "decisions"
+    metric = "top-1"
     floor = 99.0
     recurrent = True
 

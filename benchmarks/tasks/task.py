@@ -42,6 +42,8 @@ class Task(ABC, Generic[Label, Answer]):
     headline: ClassVar[str]
     allowance: ClassVar[float] = 0.0
     floor: ClassVar[float | None] = None
+    metric: ClassVar[str]
+    """Of graphopt's built-in metrics the one nearest to the headline figure."""
     recurrent: ClassVar[bool] = False
     calibration_size: ClassVar[int] = 64
     """Samples that are enough to calibrate on."""

@@ -4,12 +4,14 @@
     python worker.py score TASK MODEL
     python worker.py latency TASK THREADS MODEL...
 
-A scheme is `float`, one of `naive.NAIVE`, or `graphopt`, `graphopt:KIND`, `graphopt:KIND@TARGET`.
+A scheme is `float`, one of `naive.NAIVE`, or `graphopt[:KIND][@TARGET][/DROP]`: `quantize` (by default int8,
+auto for recurrent models), `target` (ort-cpu) and `max_drop` (of the task's metric) of `graphopt.optimize`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -26,6 +28,7 @@ from tasks.catalog import TASKS
 from tasks.naive import NAIVE
 from tasks.task import Figures, Task, open_run
 
+SCHEME = re.compile(r"graphopt(:(?P<kind>[^@/]+))?(@(?P<target>[^/]+))?(/(?P<drop>[0-9.]+))?")
 TARGET = "ort-cpu"
 SECONDS_PER_MODEL = 2.0
 
@@ -49,19 +52,22 @@ def make(task: AnyTask, scheme: str, target: Path) -> dict[str, Any]:
 
 def optimize(task: AnyTask, scheme: str, target: Path) -> str:
     """Have graphopt quantize the task's model; return what it was asked for."""
-    tool, _, rest = scheme.partition(":")
-    if tool != "graphopt":
+    asked = SCHEME.fullmatch(scheme)
+    if asked is None:
         raise SystemExit(f"there is no scheme {scheme!r}")
-    kind, _, machine = rest.partition("@")
-    kind = kind or ("auto" if task.recurrent else "int8")
+    kind = asked["kind"] or ("auto" if task.recurrent else "int8")
+    machine = asked["target"] or TARGET
+    drop = asked["drop"]
     graphopt.optimize(
         str(task.path()),
         quantize=kind,
         calibration=lambda: task.calibration(task.calibration_size),
-        target=machine or TARGET,
+        metric=task.metric if drop else None,
+        max_drop=float(drop) if drop else None,
+        target=machine,
         output=str(target),
     )
-    return f"{kind} for {machine or TARGET}"
+    return f"{kind} for {machine}" + (f", at most {drop} of {task.metric} lost" if drop else "")
 
 
 def score(task: AnyTask, model: Path) -> Figures:

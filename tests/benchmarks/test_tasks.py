@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
+from graphopt.quant.metrics import METRICS
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -358,6 +360,7 @@ def test_every_task_is_complete() -> None:
     for name, task in module("catalog").TASKS.items():
         assert task.name == name
         assert task.headline
+        assert task.metric in METRICS
         assert task.floor is None or task.allowance == 0
         assert 30 <= task.calibration_size <= 100
 
@@ -369,6 +372,20 @@ def test_wheels_are_pinned_by_hash_and_admitted_by_their_tags() -> None:
         assert wheel.filename.startswith(f"{wheel.project.replace('-', '_')}-{wheel.version}-")
     assert wheels.QUOKKA.tags() == ["--platform", "any"]
     assert wheels.FONTS.tags()[-6:] == ["--implementation", "cp", "--python-version", "311", "--abi", "cp311"]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "parts"),
+    [
+        ("graphopt", (None, None, None)),
+        ("graphopt:weight-int4", ("weight-int4", None, None)),
+        ("graphopt:int8@portable/0.01", ("int8", "portable", "0.01")),
+        ("graphopt@openvino", (None, "openvino", None)),
+    ],
+)
+def test_schemes_of_graphopt_are_read(scheme: str, parts: tuple[str | None, ...]) -> None:
+    asked = module("worker").SCHEME.fullmatch(scheme)
+    assert (asked["kind"], asked["target"], asked["drop"]) == parts
 
 
 def record(**figures: float) -> dict[str, Any]:
