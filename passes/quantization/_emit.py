@@ -56,6 +56,7 @@ class _Emitter:
             self._quantize_weights(unit)
         dequantized = {value: self._quantize(value, affine) for value, affine in self._affines.items()}
         for unit in self._units:
+            _leave_out_defaults(unit)
             if unit.form is not None:
                 self._spell(unit.node, unit.form, dequantized)
             elif unit.tail is not None and unit.writes[0] in self._affines and self._writes_codes(unit):
@@ -248,6 +249,17 @@ class _Emitter:
         elif before is not None or len(self._graph):
             self._graph.insert_before(before or self._graph[0], node)
         return node
+
+
+def _leave_out_defaults(unit: Unit) -> None:
+    """Drop lists that say what goes without saying.
+
+    onnxruntime 1.31 hands the dilations of an AveragePool on to its operator on codes, which knows none.
+    """
+    conditions = {} if unit.rule is None else unit.rule.attributes
+    for name, wanted in conditions.items():
+        if isinstance(wanted, list):
+            unit.node.attributes.pop(name, None)
 
 
 def _part_from_sum(value: ir.Value) -> None:

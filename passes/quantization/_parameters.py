@@ -18,6 +18,9 @@ from graphopt.quant import Affine, Scheme, affine_for_range
 ALIKE = 2.0
 """Inputs of a Concat share a scale where that makes none coarser by more: then it only copies."""
 
+NEARLY_ZERO = 2.0**-8
+"""The range of what was always zero: codes may have to clamp to it."""
+
 
 def parameters(units: Iterable[Unit], scheme: Scheme) -> dict[ir.Value, Affine]:
     """For each value to quantize, what its codes stand for to those who read them.
@@ -51,7 +54,7 @@ def parameters(units: Iterable[Unit], scheme: Scheme) -> dict[ir.Value, Affine]:
         else:
             low = min(ranges[value][0] for value in group)
             high = max(ranges[value][1] for value in group)
-            affine = affine_for_range(low, high, scheme)
+            affine = affine_for_range(low, high or (0.0 if low else NEARLY_ZERO), scheme)
         found.update(dict.fromkeys(group, affine))
     return found
 

@@ -45,6 +45,11 @@ def note(value: ir.Value, low: float, high: float, size: float) -> bool:
     return is_news
 
 
+def note_size(value: ir.Value, size: float) -> None:
+    """Write the size alone down."""
+    value.metadata_props[SIZE_KEY] = repr(size)
+
+
 def forget(value: ir.Value) -> bool:
     """Drop what was observed; whether there was anything."""
     found = [value.metadata_props.pop(key, None) for key in (RANGE_KEY, SIZE_KEY)]

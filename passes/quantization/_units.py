@@ -5,7 +5,7 @@ A unit says what of it must be quantized; whether it pays to is decided in `_cho
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -123,7 +123,8 @@ def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Nod
             if _is_heavy(node):
                 changes.refuse(f"{limits.rules.runtime} runs no {node.op_type} on codes", node.name)
             continue
-        unit = Unit(node, rule, form, _tail(node, rule, limits))
+        tail = None if rule is None else tail_of(node, rule, limits.rules)
+        unit = Unit(node, rule, form, None if tail is None or _is_kept(tail, limits) else tail)
         try:
             _check(unit, version, limits)
         except Reject as reason:
@@ -141,16 +142,19 @@ def _spare(model: ir.Model, found: dict[ir.Node, Unit], limits: Limits, changes:
     """Drop units around nodes that a runtime would run on codes, too, only because they stand between.
 
     A node that is to stay in float is taken for one on codes where all that it reads is dequantized and all
-    that it writes quantized; so not both may be.
+    that it writes quantized; so not both may be. Runtimes move Q and DQ past what only moves elements.
     """
     makers = {value: unit for unit in found.values() if unit.must_write_codes for value in unit.writes}
     for node in model.graph:
         rule = limits.rules.of(node)
         if rule is None or node in found or rule.same_scale or rule.weight is not None:
             continue
-        before = [makers.get(value) for index in rule.data_inputs(node) if (value := node.inputs[index])]
-        readers = [use.node for output in node.outputs for use in output.uses()]
-        after = [found[reader] for reader in readers if reader in found]
+        before = [
+            _maker(value, makers, limits)
+            for index in rule.data_inputs(node)
+            if (value := node.inputs[index]) is not None
+        ]
+        after = [found[reader] for reader in _readers(node, limits) if reader in found]
         if not all(before) or not after:
             continue
         made = [unit for unit in before if unit is not None]
@@ -158,6 +162,34 @@ def _spare(model: ir.Model, found: dict[ir.Node, Unit], limits: Limits, changes:
         for unit in made if spare_makers else after:
             if found.pop(unit.node, None) is not None:
                 changes.refuse(f"{an(node.op_type)} beside it would run on codes as well", unit.node.name)
+
+
+def _moves(node: ir.Node | None, limits: Limits) -> bool:
+    rule = None if node is None else limits.rules.of(node)
+    return rule is not None and rule.same_scale
+
+
+def _maker(value: ir.Value, makers: Mapping[ir.Value, Unit], limits: Limits) -> Unit | None:
+    """The unit that writes a value as codes, or the elements that are only moved to make it."""
+    made = makers.get(value)
+    while (node := value.producer()) is not None and _moves(node, limits) and node.inputs[0] is not None:
+        value = node.inputs[0]
+        made = makers.get(value, made)
+    return made
+
+
+def _readers(node: ir.Node, limits: Limits) -> list[ir.Node]:
+    """What reads a node's outputs, and what reads them moved."""
+    found: dict[ir.Node, None] = {}
+    stack = [node]
+    while stack:
+        for output in stack.pop().outputs:
+            for use in output.uses():
+                if use.node not in found:
+                    found[use.node] = None
+                    if _moves(use.node, limits):
+                        stack.append(use.node)
+    return list(found)
 
 
 def _heavy_unit(unit: Unit) -> bool:
@@ -174,20 +206,17 @@ def _is_heavy(node: ir.Node) -> bool:
     )
 
 
-def _tail(node: ir.Node, rule: OpRule | None, limits: Limits) -> ir.Node | None:
-    """The Relu or Clip that alone reads what a node writes."""
-    if rule is None or rule.same_scale or rule.output_scale is not None or len(node.outputs) != 1:
+def tail_of(node: ir.Node, rule: OpRule, rules: QuantizationRules) -> ir.Node | None:
+    """The Relu or Clip that alone reads what a node writes, and that the codes behind it make redundant."""
+    if rule.same_scale or rule.output_scale is not None or len(node.outputs) != 1:
         return None
     value = node.outputs[0]
     uses = tuple(value.uses())
-    if len(uses) != 1 or value.is_graph_output():
+    if len(uses) != 1 or uses[0].idx or value.is_graph_output():
         return None
     reader = uses[0].node
-    if reader.op_type not in limits.rules.absorbs or not clamps_around_zero(reader) or uses[0].idx:
-        return None
-    if _is_kept(reader, limits) or reader.graph is not node.graph:
-        return None
-    return reader
+    absorbed = reader.op_type in rules.absorbs and clamps_around_zero(reader)
+    return reader if absorbed and reader.graph is node.graph else None
 
 
 def _is_kept(node: ir.Node, limits: Limits) -> bool:

@@ -6,18 +6,20 @@ looked at in turns: each turn runs all samples for some of them. The graph itsel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import UsageError
+from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import Samples, Session
 from graphopt.ir import Changes, constant_tensor
 from graphopt.passes.quantization._forms import has_form
-from graphopt.passes.quantization._ranges import forget, note
+from graphopt.passes.quantization._ranges import forget, note, note_size, size_of
+from graphopt.passes.quantization._units import tail_of
 from graphopt.pipeline import Pass
 from graphopt.quant import Scheme
 from graphopt.quant.observers import Observer, make_observer
@@ -87,14 +89,17 @@ class Calibrate(Pass):
             )
         samples = source if isinstance(source, Samples) else Samples(source, model)
         seen = {value.name or "": Seen(make_observer(self.observer)) for value in values}
-        _observe(model, samples, seen, self)
+        _observe(model, samples, values, seen, self)
         for value in values:
             _conclude(value, seen[value.name or ""], rules.activations, changes)
+        for node, tail in _absorbing(model, rules):
+            note_size(node.outputs[0], size_of(tail.outputs[0]))
 
 
 def _worth_observing(model: ir.Model, rules: QuantizationRules) -> list[ir.Value]:
     """The float values of the main graph that a node which may run on codes reads or writes."""
     found: dict[ir.Value, None] = {}
+    inner = {node.outputs[0] for node, _ in _absorbing(model, rules)}
     for node in model.graph:
         rule = rules.of(node)
         if rule is None and not has_form(node):
@@ -102,23 +107,38 @@ def _worth_observing(model: ir.Model, rules: QuantizationRules) -> list[ir.Value
         read = (0,) if rule is None else rule.data_inputs(node)
         values = [*(node.inputs[index] for index in read if index < len(node.inputs)), *node.outputs]
         for value in values:
-            if value is None or value.dtype != ir.DataType.FLOAT or not value.name:
+            if value is None or value.dtype != ir.DataType.FLOAT or not value.name or value in inner:
                 continue
             if constant_tensor(value) is None:
                 found[value] = None
     return list(found)
 
 
-def _observe(model: ir.Model, samples: Samples, seen: dict[str, Seen], options: Calibrate) -> None:
+def _absorbing(model: ir.Model, rules: QuantizationRules) -> Iterator[tuple[ir.Node, ir.Node]]:
+    """Nodes, each with the activation behind it that codes absorb: between the two nothing is quantized."""
+    for node in model.graph:
+        rule = rules.of(node)
+        tail = None if rule is None else tail_of(node, rule, rules)
+        if tail is not None:
+            yield node, tail
+
+
+def _observe(
+    model: ir.Model, samples: Samples, values: list[ir.Value], seen: dict[str, Seen], options: Calibrate
+) -> None:
     """Run the samples, all of them for each turn."""
     given = {value.name: value.const_value for value in model.graph.inputs}
-    turns = list(_turns(model, samples, [name for name in seen if name not in given], options))
+    computed = [value for value in values if value.name not in given]
+    turns = list(_turns(model, next(iter(samples)), computed, options))
     progress: Progress = model.meta.get(PROGRESS_KEY, lambda done, total: None)
     total = len(turns) * len(samples)
     outputs = {value.name for value in model.graph.outputs}
     for turn, names in enumerate(turns):
         session = Session(
-            model, extra_outputs=[name for name in names if name not in outputs], threads=options.threads
+            model,
+            extra_outputs=[name for name in names if name not in outputs],
+            threads=options.threads,
+            optimize=True,
         )
         for done, sample in enumerate(samples, start=turn * len(samples) + 1):
             results = session.run(sample)
@@ -132,19 +152,22 @@ def _observe(model: ir.Model, samples: Samples, seen: dict[str, Seen], options: 
 
 
 def _turns(
-    model: ir.Model, samples: Samples, names: Sequence[str], options: Calibrate
+    model: ir.Model, sample: Mapping[str, Any], values: list[ir.Value], options: Calibrate
 ) -> Iterator[list[str]]:
-    """Names in runs that fit into the memory allowed, by their sizes in the first sample; one at least."""
-    session = Session(model, observe_shapes=True, threads=options.threads)
-    _, shapes = session.run_observed(next(iter(samples)))
+    """Names in runs that fit into the memory allowed, by their sizes in a sample; one at least."""
+    try:
+        _, shapes = Session(model, observe_shapes=True, threads=options.threads).run_observed(sample)
+    except ExecutionError:
+        shapes = {}  # onnxruntime has no Shape of some types
     room = options.megabytes << 20
     turn: list[str] = []
-    taken = 0
-    for name in names:
-        size = 4 * int(np.prod(shapes.get(name, ()), dtype=np.int64))
+    taken = 0.0
+    for value in values:
+        name = value.name or ""
+        size = 4.0 * (math.prod(shapes[name]) if name in shapes else size_of(value))
         if turn and taken + size > room:
             yield turn
-            turn, taken = [], 0
+            turn, taken = [], 0.0
         turn.append(name)
         taken += size
     yield turn
