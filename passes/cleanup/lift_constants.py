@@ -1,7 +1,8 @@
 """Make Constant nodes initializers, so that every constant of a graph stands in one place.
 
 Before: `c = Constant <value = ...> ()`; after: `c` is an initializer. Constants in functions (which hold no
-initializers), sparse ones and graph outputs stay nodes.
+initializers), sparse ones and graph outputs stay nodes, and so do all before IR version 4, where files hold
+no initializers that are not inputs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import onnx_ir as ir
 
 from graphopt.ir import Changes, constant_node_tensor, graphs, is_constant_node, remove_node
 from graphopt.ir.edit import function_graphs, make_constant
+from graphopt.passes.cleanup.freeze_initializers import FIRST_IR_VERSION
 from graphopt.pipeline import Pass
 
 
@@ -24,6 +26,8 @@ class LiftConstants(Pass):
     exact: ClassVar[bool] = True
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
+        if model.ir_version < FIRST_IR_VERSION:
+            return
         skipped = function_graphs(model)
         for graph in graphs(model):
             if graph in skipped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx
 import onnx_ir as ir
+import pytest
 
 from graphopt.pipeline import Pipeline
 from graphopt.testing import run_pass
@@ -100,3 +101,14 @@ def test_a_sparse_constant_stays_a_node() -> None:
     model = ir.Model(graph, ir_version=9)
     record = Pipeline.parse("lift-constants").run(model).records[0]
     assert record.refusals == {"a sparse tensor stays a node": 1}
+
+
+@pytest.mark.parametrize(("ir_version", "lifted"), [(3, 0), (4, 1)])
+def test_before_ir_version_4_constants_are_nodes_in_every_file(ir_version: int, lifted: int) -> None:
+    """Counting their way there and back as a change would keep a pipeline from coming to rest."""
+    run = run_pass(
+        f"""<ir_version: {ir_version}, opset_import: ["" : 8]>
+        g (float[2] x) => (float[2] y) {{ c = Constant <value = float[2] {{1, 2}}> ()  y = Add(x, c) }}""",
+        "lift-constants",
+    )
+    assert run.changes == lifted
