@@ -432,8 +432,8 @@ def _fits(dq: ir.Node, held: WeightOnly) -> bool:
     zero = constant_tensor(dq.inputs[2]) if len(dq.inputs) > 2 and dq.inputs[2] is not None else None
     if weight is None or scale is None or (zero is None and len(dq.inputs) > 2 and dq.inputs[2] is not None):
         return False
-    if dq.inputs[0] is None or len(dq.inputs[0].uses()) != 1:
-        return False
+    if any(value is not None and len(value.uses()) != 1 for value in dq.inputs):
+        return False  # each is packed for this node alone
     if weight.dtype not in held.types or len(weight.shape) != 2 or scale.dtype not in _SCALES:
         return False
     block, shapes = (

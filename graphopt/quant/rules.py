@@ -27,6 +27,8 @@ STEPS = frozenset(
         "fold-constants",
         "transpose-weights",
         "drop-no-ops",
+        "share-constants",
+        "merge-transposes",
         "fold-pads",
         "fuse-conv",
         "merge-equal-qs",

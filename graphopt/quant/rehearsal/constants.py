@@ -20,6 +20,9 @@ from graphopt.quant.pairs import Codes, codes_of, consumers, edges, is_dq, is_q,
 from graphopt.quant.rehearsal.edits import alike, dequantized, drop, literal, replace
 from graphopt.quant.rules import OpRule, QuantizationRules
 
+SHARED_ELEMENTS = 8
+"""onnxruntime looks for equals of constants up to this size."""
+
 
 def fold_constants(graph: ir.Graph, opset: int) -> None:
     """Compute what constants alone feed, but for DQs and what hangs on them."""
@@ -48,6 +51,18 @@ def fold_constants(graph: ir.Graph, opset: int) -> None:
 def _is_needed(value: ir.Value, chosen: list[ir.Node]) -> bool:
     among = set(chosen)
     return any(node not in among for node, _ in value.uses())
+
+
+def share_constants(graph: ir.Graph) -> None:
+    """One value for equal small constants, but for those of bytes."""
+    first: dict[tuple[object, ...], ir.Value] = {}
+    for node in graph:
+        for place, value in enumerate(node.inputs):
+            array = constant(value)
+            if value is None or array is None or array.size > SHARED_ELEMENTS or array.dtype.itemsize < 2:
+                continue
+            key = (array.dtype, array.shape, array.tobytes())
+            node.replace_input_with(place, first.setdefault(key, value))
 
 
 def transpose_weights(graph: ir.Graph) -> None:

@@ -37,9 +37,10 @@ def _forward(dq: ir.Node, node: ir.Node, names: set[str]) -> None:
         if node.domain or node.op_type not in names:
             continue
         value = node.outputs[0]
-        readers = [(reader, place) for reader, place in consumers(value) if not is_q(reader)]
+        readers = consumers(value)
         is_output = value.is_graph_output()
-        if not (is_output or readers) or edges(value) > len(consumers(value)):
+        inside = edges(value) > len(readers)
+        if not (is_output or readers) or inside or any(is_q(reader) for reader, _ in readers):
             continue
         q = insert(node, "QuantizeLinear", [value, *dq.inputs[1:]], after=True, domain=dq.domain)
         if is_output:

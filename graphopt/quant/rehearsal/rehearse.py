@@ -12,6 +12,7 @@ from graphopt.quant.rehearsal.codes import absorb_clips, int8_pairs_to_uint8
 from graphopt.quant.rehearsal.constants import (
     fold_constants,
     quantize_constants,
+    share_constants,
     transpose_weights,
     wrap_where_constants,
 )
@@ -25,6 +26,7 @@ from graphopt.quant.rehearsal.tidy import (
     give_each_its_own_dq,
     merge_double_pairs,
     merge_equal_qs,
+    merge_transposes,
 )
 from graphopt.quant.rules import QuantizationRules
 
@@ -68,6 +70,8 @@ _STEPS: dict[str, _Step] = {
     "drop-no-ops": lambda graph, rules, opset: drop_no_ops(graph),
     "fold-constants": lambda graph, rules, opset: fold_constants(graph, opset),
     "transpose-weights": lambda graph, rules, opset: transpose_weights(graph),
+    "share-constants": lambda graph, rules, opset: share_constants(graph),
+    "merge-transposes": lambda graph, rules, opset: merge_transposes(graph),
     "merge-equal-qs": lambda graph, rules, opset: merge_equal_qs(graph),
     "merge-double-pairs": lambda graph, rules, opset: merge_double_pairs(graph),
     "fold-pads": lambda graph, rules, opset: fold_pads(graph),

@@ -69,6 +69,22 @@ def _is_interface(node: ir.Node) -> bool:
     )
 
 
+def merge_transposes(graph: ir.Graph) -> None:
+    """A Transpose behind another reads what that one reads."""
+    for node in [node for node in graph if node.op_type == "Transpose" and not node.domain]:
+        before = producer(node.inputs[0], graph)
+        if before is None or before.op_type != "Transpose" or before.domain:
+            continue
+        first, second = attribute_ints(before, "perm"), attribute_ints(node, "perm")
+        if first is None or second is None:
+            continue
+        order = [first[axis] for axis in second]
+        node.replace_input_with(0, before.inputs[0])
+        node.attributes["perm"] = ir.AttrInt64s("perm", order)
+        if order == sorted(order) and not _is_interface(node):
+            drop(node)
+
+
 def merge_equal_qs(graph: ir.Graph) -> None:
     """Qs of one value that share their zero point and have the same scale."""
     seen: dict[tuple[int, ...], ir.Node] = {}
