@@ -24,6 +24,8 @@ Run = Callable[[Arrays], Arrays]
 TaskMetric = Callable[[Run], float]
 """A metric of the user's own: is given what runs the model on arrays by input name; higher is better."""
 
+FEW_SAMPLES = 8
+"""Enough to tell which of two models is noisier."""
 MOST_SAMPLES = 32
 """More than that tell hardly more, and take their time for each candidate."""
 
@@ -73,6 +75,18 @@ class Evaluation:
         session = Session(reference, optimize=True, threads=threads)
         self._expected = [session.run(values) for values in self._samples]
         self._best = 0.0 if isinstance(metric, Metric) else float(metric(session.run))
+
+    def noise(self, model: ir.Model) -> float:
+        """Noise over signal at the output that is furthest off, on a few samples; infinite where broken."""
+        try:
+            session = Session(model, optimize=True, threads=self._threads)
+            actual = [session.run(values) for values in self._samples[:FEW_SAMPLES]]
+        except ExecutionError:
+            return math.inf
+        expected = self._expected[:FEW_SAMPLES]
+        if any(map(_fault, expected, actual)):
+            return math.inf
+        return max((10.0 ** (-decibels / 10.0) for decibels in _sqnr(expected, actual).values()), default=0.0)
 
     def score(self, model: ir.Model) -> Scores:
         """Run a model, with all optimizations of the runtime, and compare."""

@@ -22,8 +22,10 @@ from graphopt.execute import BenchResult, Samples, bench
 from graphopt.passes.quantization.calibrate import DATA_KEY, PROGRESS_KEY
 from graphopt.pipeline import Pipeline
 
+AIMED_SQNR = 20.0
+"""Decibels to reach with layers in float, where nobody says how much accuracy may be lost: cosine 0.995."""
 LEAST_SQNR = 10.0
-"""Decibels below which a model counts as broken, where nobody says how much accuracy may be lost."""
+"""Decibels below which a model counts as broken then."""
 SEARCH_SECONDS = 120.0
 """Time for the search, unless another is asked for."""
 HELD_OUT = 4
@@ -111,32 +113,29 @@ class Attempts:
             keep: Names of nodes to leave in float, and why.
         """
         keep = dict(keep or {})
-        with self._stages("quantize"):
-            pipeline = scheme.conversion(sorted(keep))
-            made = self._extend(base, scheme.name, pipeline, equal=False)
-        converting = made.records[len(base.records)]
-        if not converting.changes:
-            reasons = [f"{count}x {reason}" for reason, count in Counter(converting.refusals).most_common(3)]
-            self.idle[scheme.name] = ": ".join(
-                filter(None, (f"{scheme.name} found nothing to quantize", ", ".join(reasons)))
-            )
-            return None
-        return Attempt(scheme, base, made, self._scored(made), keep)
+        made = self._converted(scheme, base, keep)
+        return None if made is None else Attempt(scheme, base, made, self._scored(made), keep)
 
     def without(self, attempt: Attempt, keep: Mapping[str, str]) -> Attempt | None:
         """The attempt with further nodes left in float; None if it has none left to quantize."""
         return self.convert(attempt.scheme, attempt.base, {**attempt.keep, **keep})
 
+    def noise_without(self, attempt: Attempt, keep: Mapping[str, str]) -> float | None:
+        """Noise over signal at the outputs with further nodes left in float; None if nobody can tell."""
+        made = self._converted(attempt.scheme, attempt.base, {**attempt.keep, **keep})
+        evaluation = self._evaluated()
+        if made is None or evaluation is None:
+            return None
+        with self._stages("score"):
+            return evaluation.noise(made.model)
+
     def is_accurate(self, attempt: Attempt) -> bool:
-        """Whether an attempt loses no more accuracy than it may."""
-        scores = attempt.scores
-        if scores is None:
-            return True
-        if scores.fault:
-            return False
-        if self._request.max_drop is None:
-            return scores.worst_sqnr >= LEAST_SQNR
-        return scores.drop <= self._request.max_drop
+        """Whether an attempt is as accurate as it should be: nothing needs to be taken back for that."""
+        return self._within(attempt, AIMED_SQNR)
+
+    def is_usable(self, attempt: Attempt) -> bool:
+        """Whether an attempt may be emitted."""
+        return self._within(attempt, LEAST_SQNR)
 
     def measure(self, models: Sequence[ir.Model], threads: int | None = None) -> BenchResult:
         """Latencies side by side, with as many threads as the conditions say or as given."""
@@ -169,15 +168,41 @@ class Attempts:
     def _say_progress(self, done: int, total: int) -> None:
         self._stages.tell(f"calibrate, run {done} of {total}")
 
+    def _within(self, attempt: Attempt, decibels: float) -> bool:
+        """Whether an attempt loses no more than was said or, where nothing was, is no noisier than that."""
+        scores = attempt.scores
+        if scores is None:
+            return True
+        if scores.fault:
+            return False
+        if self._request.max_drop is None:
+            return scores.worst_sqnr >= decibels
+        return scores.drop <= self._request.max_drop
+
+    def _converted(self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str]) -> Made | None:
+        with self._stages("quantize"):
+            made = self._extend(base, scheme.name, scheme.conversion(sorted(keep)), equal=False)
+        converting = made.records[len(base.records)]
+        if converting.changes:
+            return made
+        reasons = [f"{count}x {reason}" for reason, count in Counter(converting.refusals).most_common(3)]
+        self.idle[scheme.name] = ": ".join(
+            filter(None, (f"{scheme.name} found nothing to quantize", ", ".join(reasons)))
+        )
+        return None
+
     def _scored(self, made: Made) -> Scores | None:
+        evaluation = self._evaluated()
         with self._stages("score"):
-            if self._evaluation is None:
-                if self.held_out is None:
-                    return None
+            return None if evaluation is None else evaluation.score(made.model)
+
+    def _evaluated(self) -> Evaluation | None:
+        if self._evaluation is None and self.held_out is not None:
+            with self._stages("score"):
                 self._evaluation = Evaluation(
                     self._reference.model,
                     self.held_out,
                     self._request.metric,
                     threads=self._conditions.threads,
                 )
-            return self._evaluation.score(made.model)
+        return self._evaluation

@@ -7,7 +7,6 @@ depend on each other and add up.
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from graphopt.compile.quantization.attempts import Attempt, Attempts
 from graphopt.compile.quantization.layers import heavy_nodes
@@ -46,8 +45,7 @@ def sensitivities(attempts: Attempts, attempt: Attempt) -> dict[str, float]:
     for name in heavy:
         if attempts.out_of_time():
             break
-        alone = attempts.without(attempt, {other: REASON for other in heavy if other != name})
-        if alone is not None and alone.scores is not None:
-            scores = alone.scores
-            noise[name] = math.inf if scores.fault else 10.0 ** (-scores.worst_sqnr / 10.0)
+        alone = attempts.noise_without(attempt, {other: REASON for other in heavy if other != name})
+        if alone is not None:
+            noise[name] = alone
     return noise

@@ -57,7 +57,7 @@ def quantize(
             continue
         if attempt is None:
             attempts.notes.append(attempts.idle[scheme.name])
-        elif attempts.is_accurate(attempt):
+        elif attempts.is_usable(attempt):
             usable.append(attempt)
         else:
             attempts.notes.append(f"{scheme.name} is not accurate enough: {_accuracy(attempt)}")
