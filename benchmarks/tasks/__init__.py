@@ -7,7 +7,7 @@
 | ppocr-cls | 400 drawn lines, half of them upside down | accuracy |
 | ddddocr | 400 drawn captchas | exact match, case aside |
 | magika | about 600 files of 43 types, made by the standard library and PIL or found in it | accuracy |
-| silero-vad | 8 streams of speech by espeak-ng, hum, chords, clicks and noise, 4982 frames | decisions as float |
+| silero-vad | 8 streams of espeak-ng, hum, chords, clicks and noise, 4982 frames | decisions as float |
 | effnet-lite0 | 480 crops of 12 photographs | first class as float |
 | minilm | 120 sentences and 40 longer texts, 120 pairs of three grades | cosine to float |
 | digits | the 500 images that ship with the demo | accuracy |
