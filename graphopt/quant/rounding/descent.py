@@ -5,7 +5,9 @@ minimization of tr((W - Q) H (W - Q)^T), H = x x^T, which has a closed form for 
 rounding and never raises the error on what it was shown.
 
 It stands where AdaRound would (M. Nagel et al., 2020), which minimizes the same sum over rounding up or down
-by gradients: here is no learning rate and no annealing, and it takes seconds instead of minutes.
+by gradients. Measured at 4 bits per output on layers of a sentence encoder, judged by other inputs, in dB of
+output error below rounding to nearest: GPTQ 6.4 to 7.5, this after GPTQ 6.6 to 7.6, AdaRound (3000 steps, the
+best of three penalties) 6.6 to 7.4 in a thousand times the time.
 """
 
 from __future__ import annotations

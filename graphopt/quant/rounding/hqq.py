@@ -4,9 +4,9 @@ H. Badri and A. Shaji, "Half-Quadratic Quantization of Large Machine Learning Mo
 |w - q|_p, p < 1, by splitting off outliers: shrink w - q to them (equation 4), then set the zero point to the
 mean that fits the rest (equation 5), in turns with a growing penalty.
 
-Measured on a sentence encoder at 4 bits and blocks of 32: 0.4 dB less output error than the least squared
-error's range, all of it owed to the real zero point; with zero points that are codes, as DequantizeLinear has
-them, nothing is gained. MatMulNBits takes real ones.
+Measured on a sentence encoder at 4 bits: 0.7 dB less output error than the least squared error's range with
+blocks of 32, 0.3 dB with 128, all of it owed to the real zero point; with zero points that are codes, as
+DequantizeLinear has them, nothing is gained. MatMulNBits takes real ones.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def hqq(weight: Array, scheme: Scheme) -> HalfQuadratic:
         codes = _codes(steps, zero, scheme)
         off = steps - (codes - zero)
         error = np.mean(np.abs(off), axis=axes, keepdims=True, dtype=np.float64) if off.size else np.zeros(())
+        if not np.any(error < least):
+            break
         best_zero = np.where(error < least, zero, best_zero)
         least = np.minimum(error, least)
         outliers = _shrunk(off, penalty)
