@@ -12,7 +12,7 @@ from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.limits import Budget, check_budget, left_behind
 from graphopt.execute.samples import Samples
 from graphopt.execute.session import ModelLike, NodeFailure, Session
-from graphopt.execute.support import runs_node, runs_opset
+from graphopt.execute.support import runs_node, runs_on_types, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
 __all__ = [
@@ -40,5 +40,6 @@ __all__ = [
     "load_inputs",
     "make_inputs",
     "runs_node",
+    "runs_on_types",
     "runs_opset",
 ]

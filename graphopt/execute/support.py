@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -63,6 +64,22 @@ def runs_node(draft: Draft, version: int) -> bool:
         return runs_operator(draft.op_type, version)
     written = "; ".join(f"{attribute.name}: {attribute.value!r}" for attribute in attributes)
     return _loads(_Probe(draft.op_type, version, inputs, draft.outputs, attributes, written))
+
+
+def runs_on_types(node: ir.Node, version: int, inputs: Sequence[Type], outputs: Sequence[Type]) -> bool:
+    """Whether the installed onnxruntime runs a standard node, without bodies, on values of other types.
+
+    Args:
+        node: Its operator and attributes.
+        version: Version of the standard operator set.
+        inputs: Element types of its inputs; None for those that are absent.
+        outputs: The same of its outputs.
+    """
+    if has_kernel(node.op_type, version, tuple(inputs), tuple(outputs)):
+        return True
+    attributes = tuple(node.attributes.values())
+    written = "; ".join(f"{attribute.name}: {attribute.value!r}" for attribute in attributes)
+    return _loads(_Probe(node.op_type, version, tuple(inputs), len(outputs), attributes, written))
 
 
 @functools.cache
