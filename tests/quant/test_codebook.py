@@ -19,7 +19,7 @@ SCHEMES = st.builds(
 )
 
 
-def weights(seed: int = 0, shape: tuple[int, ...] = (12, 400)) -> npt.NDArray[Any]:
+def weights(seed: int = 0, shape: tuple[int, ...] = (12, 800)) -> npt.NDArray[Any]:
     random = np.random.default_rng(seed)
     return (random.laplace(size=shape) * 10.0 ** random.integers(-3, 4, (shape[0], 1))).astype(np.float32)
 
