@@ -35,7 +35,12 @@ def test_matmul_nbits_computes_with_what_the_codes_stand_for(text: str, shape: t
     affine = affine_for(weight, Scheme.parse(text))
     packed = matmul_nbits(affine, affine.quantize(weight))
     assert ("symmetric" in text) == (packed.zero_points is None)
-    attributes = {"K": shape[0], "N": shape[1], "bits": affine.scheme.width, "block_size": affine.scheme.block}
+    attributes = {
+        "K": shape[0],
+        "N": shape[1],
+        "bits": affine.scheme.width,
+        "block_size": affine.scheme.block,
+    }
     arrays = [array for array in packed if array is not None]
     x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape((shape[0], shape[0])))
     constants = [ir.Value(name=f"c{i}", const_value=ir.tensor(a, name=f"c{i}")) for i, a in enumerate(arrays)]
