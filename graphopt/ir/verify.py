@@ -152,6 +152,14 @@ def fits_schema(node: ir.Node, scope: Scope) -> str | None:
     return None
 
 
+def has_groups(node: ir.Node, scope: Scope) -> str | None:
+    """Convolutions have one group or more: onnxruntime divides by their number, and ends the process."""
+    attribute = node.attributes.data.get("group")
+    if attribute is None or node.domain or attribute.is_ref() or attribute.type is not ir.AttributeType.INT:
+        return None
+    return None if attribute.value > 0 else f"{_told(node)} has {attribute.value} groups, expected at least 1"
+
+
 def bodies_fit(node: ir.Node, scope: Scope) -> str | None:
     """Bodies of control flow take and return as many values as the node gives and takes."""
     arity = _BODY_ARITIES.get(node.op_type)
@@ -194,6 +202,7 @@ NODE_RULES: tuple[NodeRule, ...] = (
     in_its_graph,
     refers_to_a_call,
     fits_schema,
+    has_groups,
     bodies_fit,
 )
 

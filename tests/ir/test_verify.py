@@ -81,6 +81,13 @@ def test_a_node_without_the_outputs_that_it_must_have() -> None:
     assert "has 0 outputs, expected at least 1" in only_violation(model)
 
 
+@pytest.mark.parametrize("group", [0, -1])
+def test_a_convolution_without_groups(group: int) -> None:
+    model = parse_model(f"""g (float[1,1,2,2] x, float[1,1,1,1] w) => (float[1,1,2,2] y) {{
+        [up] y = ConvTranspose <group = {group}> (x, w) }}""")
+    assert only_violation(model) == f"ConvTranspose 'up' has {group} groups, expected at least 1"
+
+
 def test_the_message_names_what_was_done_last() -> None:
     model = parse_model(CHAIN)
     model.graph[0].outputs[0].name = "x"
