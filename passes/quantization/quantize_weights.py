@@ -93,6 +93,8 @@ class QuantizeWeights(Pass):
         method: How the range of a group is found: minmax, or mse for the least squared error.
         target: Name or file of a target; one with com.microsoft gets MatMulNBits and GatherBlockQuantized.
         least: Fewest elements of a weight that is quantized; of fewer, scales and names take what codes save.
+        least_read: Fewest elements of a matrix or table of which codes are read as the model runs; smaller
+            ones are decoded at load, which costs no time.
         keep: Names of nodes whose weights stay float32.
     """
 
@@ -103,7 +105,8 @@ class QuantizeWeights(Pass):
     symmetric: bool = False
     method: str = "minmax"
     target: str = "portable"
-    least: int = 4096
+    least: int = 512
+    least_read: int = 16384
     keep: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -203,6 +206,8 @@ class _Work:
         assert array is not None
         if not finite(array):
             raise Reject("its weights hold NaN or infinities")
+        if array.size < self._options.least_read:
+            return [Use(use.node, use.index, Role.STORED) for use in uses], array
         return [self._settled(use, weight, len(uses)) for use in uses], array
 
     def _settled(self, use: Use, weight: ir.Value, uses: int) -> Use:

@@ -35,7 +35,7 @@ def model(text: str, opset: int = 21, **shapes: Any) -> ir.Model:
 
 
 def run(given: ir.Model, **options: object) -> PassRun:
-    return check_pass(QuantizeWeights(**{"least": 1, **options}), given)  # type: ignore[arg-type]
+    return check_pass(QuantizeWeights(**{"least": 1, "least_read": 1, **options}), given)  # type: ignore[arg-type]
 
 
 def accuracy(result: PassRun, **feed: Any) -> float:
@@ -111,6 +111,11 @@ def test_other_weights_are_decoded_at_load(text: str, shapes: dict[str, Any], bi
     assert result.hits == {f"{bits} bits, decoded at load": len(shapes)}
     kinds = Counter(value.dtype for value in result.model.graph.initializers.values())
     assert kinds[ir.DataType.INT8 if bits == 8 else ir.DataType.INT4] == 2 * len(shapes)
+
+
+def test_small_weights_are_decoded_at_load() -> None:
+    assert run(model(PRODUCT, w=(64, 24)), least_read=1537).hits == {"8 bits, decoded at load": 1}
+    assert run(model(ROWS, w=(50, 128)), bits=4, least_read=6401).hits == {"4 bits, decoded at load": 1}
 
 
 def test_weights_of_several_products_are_decoded_at_load() -> None:
@@ -204,5 +209,5 @@ def test_options_are_checked() -> None:
     ],
 )
 def test_generated_models_survive(options: dict[str, object], opsets: tuple[int, int]) -> None:
-    made = QuantizeWeights(least=1, **options)  # type: ignore[arg-type]
+    made = QuantizeWeights(least=1, least_read=1, **options)  # type: ignore[arg-type]
     assert check_pass_on_models(made, examples=20, seed=opsets[0] * 1000, opsets=opsets).changed
