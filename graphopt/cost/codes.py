@@ -119,8 +119,9 @@ class CodeRates:
 def kind_of(node: ir.Node) -> str:
     """What the rates of a node are filed under: its operator, and for products what their speed depends on.
 
-    `Conv.pointwise` has windows of one element, `Conv.grouped` takes its channels in groups, `Conv.narrow`
-    reads a number of channels that fills no machine word; `MatMul.computed` multiplies two activations.
+    `Conv.pointwise` has windows of one element, `Conv.grouped` takes its channels in groups (`.uneven`: they
+    are no multiple of 16), `Conv.narrow` reads a number of channels that is no multiple of 4;
+    `MatMul.computed` multiplies two activations.
     """
     name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     weight = static_shape(node.inputs[1]) if len(node.inputs) > 1 else None
@@ -129,7 +130,7 @@ def kind_of(node: ir.Node) -> str:
     if node.op_type != "Conv" or weight is None:
         return name
     if attribute_int(node, "group", 1) > 1:
-        return "Conv.grouped"
+        return "Conv.grouped" if weight[0] % 16 == 0 else "Conv.grouped.uneven"
     if math.prod(weight[2:]) == 1:
         return "Conv.pointwise"
     return "Conv" if weight[1] % 4 == 0 else "Conv.narrow"

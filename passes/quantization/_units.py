@@ -125,6 +125,8 @@ def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Nod
             continue
         tail = None if rule is None else tail_of(node, rule, limits.rules)
         unit = Unit(node, rule, form, None if tail is None or _is_kept(tail, limits) else tail)
+        if unit.tail is not None:
+            tails.add(unit.tail)
         try:
             _check(unit, version, limits)
         except Reject as reason:
@@ -132,8 +134,6 @@ def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Nod
                 changes.refuse(str(reason), node.name)
             continue
         found[node] = unit
-        if unit.tail is not None:
-            tails.add(unit.tail)
     _spare(model, found, limits, changes)
     return found
 
