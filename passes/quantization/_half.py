@@ -220,7 +220,8 @@ def _underflows(value: ir.Value | None, half: ir.DataType) -> bool:
     array = array[np.isfinite(array) & (array != 0)]
     with np.errstate(over="ignore"):
         stored = array.astype(half.numpy()).astype(np.float64)
-    return bool(np.any(np.abs(stored - array) > UNDERFLOW * np.abs(array)))
+    small = np.abs(array) < 1
+    return bool(np.any(small & (np.abs(stored - array) > UNDERFLOW * np.abs(array))))
 
 
 def _epsilon_underflows(node: ir.Node, half: ir.DataType) -> bool:
