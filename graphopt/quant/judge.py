@@ -34,6 +34,8 @@ GONE = "gone"
 _INTEGER = ("ConvInteger", "MatMulInteger", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 _INTEGER_PREFIXES = ("QLinear", "QGemm", "QAttention", "QEmbed", "QOrdered", "MatMulIntegerToFloat")
 _WEIGHT_ONLY = ("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized")
+_READ_TWICE = ("HardSwish",)
+"""Operators that onnxruntime spells out in two that read their input."""
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 _SCALES = (ir.DataType.FLOAT, ir.DataType.FLOAT16)
 _SIGNED = "its activations are int8 and several nodes read them; uint8 ones would do"
@@ -217,6 +219,8 @@ class _Judge:
         """The Qs that its outputs go to; none where it writes floats."""
         node = self._node
         outputs = [value for value in node.outputs if value.uses() or value.is_graph_output()]
+        if rule.output == "free":
+            return []
         if rule.outputs != 1:
             return [self._only_q(value) for value in outputs]
         value = node.outputs[0]
@@ -225,16 +229,10 @@ class _Judge:
         if edges(value) == 1 and readers and readers[0][0].op_type in self._rules.absorbs:
             follower = readers[0][0]
             after = follower.outputs[0]
-            if (
-                not follower.domain
-                and len(consumers(after)) == edges(after) == 1
-                and not after.is_graph_output()
-            ):
+            if not follower.domain and _is_read_once(after) and not after.is_graph_output():
                 last = follower
                 self._check_redundant(rule, follower)
         value = last.outputs[0]
-        if rule.output == "never":
-            return []
         if rule.output == "optional" and not any(is_q(reader) for reader, _ in consumers(value)):
             return []
         if node.outputs[0].is_graph_output():
@@ -309,12 +307,18 @@ class _Judge:
                 )
         if rule.weight is not None:
             weights = codes_of(read[-1]).dtype
-            if weights not in rule.weight_types:
+            fixed = constant_tensor(read[-1].inputs[0]) is not None
+            types = rule.weight_types if fixed else rule.factor_types or rule.weight_types
+            if weights not in types:
                 raise _Obstacle(
                     f"its weights have codes of {dtype_name(weights)}",
                     f"its weights {self._input_name(rule.weight)} have codes of {dtype_name(weights)}, "
-                    f"and must have {dtype_names(rule.weight_types)}",
+                    f"and must have {dtype_names(types)}",
                 )
+            if fixed and not rule.asymmetric_weights:
+                self._check_zero_points(rule.weight, read[-1])
+            if rule.symmetric == "data" or (rule.symmetric == "factors" and not fixed):
+                self._check_symmetry(places[0], data[0], read[-1] if not fixed else None)
             if rule.counts_scales:
                 self._check_count(rule, rule.weight, read[-1])
             if first == ir.DataType.INT8 and weights != first:
@@ -332,6 +336,26 @@ class _Judge:
                 _SIGNED if why else "its output has codes of another type than its input",
                 f"its input has codes of {dtype_name(first)}, its output of {dtype_name(dtype)}{why}",
             )
+
+    def _check_zero_points(self, place: int, dq: ir.Node) -> None:
+        codes = codes_of(dq)
+        if codes.zero_point is not None and codes.zero_point.any():
+            raise _Obstacle(
+                "its weights have a zero point", f"its weights {self._input_name(place)} have a zero point"
+            )
+
+    def _check_symmetry(self, place: int, data: ir.Node, factor: ir.Node | None) -> None:
+        """Stops where data have a zero point, or a second factor one that is not the middle."""
+        zero = codes_of(data).zero
+        if zero:
+            name = self._input_name(place)
+            raise _Obstacle(
+                "its input has a zero point", f"its input {name} has the zero point {zero}, not 0"
+            )
+        codes = None if factor is None else codes_of(factor)
+        if codes is not None and codes.zero != (128 if codes.dtype == ir.DataType.UINT8 else 0):
+            cause = "its second factor is not symmetric"
+            raise _Obstacle(cause, f"the zero point of its second factor is {codes.zero}, not the middle")
 
     def _check_count(self, rule: OpRule, place: int, dq: ir.Node) -> None:
         codes, shape = codes_of(dq), static_shape(dq.inputs[0])
@@ -393,7 +417,7 @@ class _Judge:
             return None
         if edges(value) == 1 and readers and readers[0][0].op_type in self._rules.absorbs:
             after = readers[0][0].outputs[0]
-            if len(consumers(after)) == edges(after) == 1 and not after.is_graph_output():
+            if _is_read_once(after) and not after.is_graph_output():
                 return None
         return held if node.op_type == "MatMul" or self._is_plain_gemm() else None
 
@@ -424,6 +448,12 @@ class _Judge:
     def _reader(self, node: ir.Node) -> str:
         stands_for = origins(node)
         return label(stands_for[0]) if stands_for else f"a {node.op_type}"
+
+
+def _is_read_once(value: ir.Value) -> bool:
+    """Whether one node of the graph alone reads a value, once."""
+    readers = consumers(value)
+    return len(readers) == edges(value) == 1 and readers[0][0].op_type not in _READ_TWICE
 
 
 def _fits(dq: ir.Node, held: WeightOnly) -> bool:

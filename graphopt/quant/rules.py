@@ -16,10 +16,10 @@ from graphopt.errors import UsageError
 from graphopt.ir import Operator
 from graphopt.quant.scheme import DTYPES, Scheme
 
-Output = Literal["needed", "optional", "never"]
-"""Whether a Q must follow: it must, it may (without one, the node writes floats), or nothing comes of it."""
+Output = Literal["needed", "optional", "free"]
+"""Whether a Q must follow, alone: it must, it may (without one, the node writes floats), or nobody looks."""
 
-OUTPUTS = ("needed", "optional", "never")
+OUTPUTS = ("needed", "optional", "free")
 
 STEPS = frozenset(
     {
@@ -64,11 +64,15 @@ class OpRule:
         weight_axis: The axis of the weights along which each index may have a scale of its own.
         transposed_by: The attribute which, if not 0, exchanges the two axes of the weights.
         output: Whether a Q must be the only consumer of the output, which then is no graph output.
+        asymmetric_weights: It takes weights with a zero point other than 0.
+        symmetric: "data" where its data needs codes around 0, "factors" where both inputs do if none is
+            constant, "" where they need not.
         counts_scales: Weights with several scales need as many as there are output channels.
         same_scale: Input and output need one scale and one zero point.
         positive_scale: And that scale above 0.
         types: Types of the codes of its data. The output's are the same as those of its first input.
         weight_types: Types of the codes of its weights.
+        factor_types: The same where they are no constants; empty where that makes no difference.
         min_opset: The opset from which on.
         attributes: Values that attributes must have; a list stands for any number of that one value.
         attributes_with_bias: The same where a bias is given.
@@ -87,12 +91,15 @@ class OpRule:
     bias_tolerance: tuple[float, ...] = ()
     weight_axis: int = 0
     transposed_by: str = ""
+    asymmetric_weights: bool = True
+    symmetric: str = ""
     counts_scales: bool = False
     output: Output = "needed"
     same_scale: bool = False
     positive_scale: bool = False
     types: tuple[ir.DataType, ...] = (ir.DataType.UINT8, ir.DataType.INT8)
     weight_types: tuple[ir.DataType, ...] = (ir.DataType.INT8, ir.DataType.UINT8)
+    factor_types: tuple[ir.DataType, ...] = ()
     min_opset: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
     attributes_with_bias: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -146,6 +153,8 @@ class OpRule:
             TypeError, ValueError: It is not such a table.
         """
         made: OpRule = _typed(cls, {"op": op, **plain}, f"quantization.ops.{op}")
+        if made.symmetric not in ("", "data", "factors"):
+            raise ValueError(f"quantization.ops.{op}: symmetric is {made.symmetric!r}, not data or factors")
         if made.output not in OUTPUTS:
             raise ValueError(f"quantization.ops.{op}: output is {made.output!r}, expected one of {OUTPUTS}")
         return made
@@ -186,7 +195,6 @@ class QuantizationRules:
         last_steps: What it does after that, once.
         propagates: Operators that Q and DQ move past, with the opset from which on.
         absorbs: Activations that a Q behind makes redundant, where its range says no more than theirs.
-        asymmetric_weights: It takes weights with a zero point other than 0.
         weight_only: Products of float activations and weights in codes; None where there are none.
     """
 
@@ -200,7 +208,6 @@ class QuantizationRules:
     last_steps: tuple[str, ...] = ()
     propagates: Mapping[str, int] = field(default_factory=dict, hash=False)
     absorbs: tuple[str, ...] = ()
-    asymmetric_weights: bool = True
     weight_only: WeightOnly | None = None
 
     def of(self, node: ir.Node) -> OpRule | None:

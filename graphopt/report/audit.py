@@ -7,7 +7,7 @@ changes nothing and draws nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,11 +18,10 @@ from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import Session
 from graphopt.execute.inputs import representative_inputs
 from graphopt.execute.optimized import Optimized, RunNode, optimized
-from graphopt.ir import nodes
+from graphopt.ir import infer_shapes, nodes
 from graphopt.quant.judge import GONE, INT8, integer_kind
 from graphopt.quant.pairs import DEQUANTIZE, QUANTIZE
 from graphopt.quant.predict import Placement, predict
-from graphopt.quant.rules import QuantizationRules
 from graphopt.targets import Target
 
 _ONNXRUNTIME = "onnxruntime"
@@ -118,6 +117,7 @@ def audit(
     *,
     source: str,
     confirm: bool = True,
+    profile: bool = True,
     inputs: Mapping[str, Any] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     threads: int = 1,
@@ -128,7 +128,8 @@ def audit(
         model: It is only read.
         target: Where it is going to run.
         source: What to call it.
-        confirm: Let onnxruntime optimize and profile it, where that is the target's runtime.
+        confirm: Let onnxruntime optimize it, where that is the target's runtime.
+        profile: And run it; else the shares are estimates.
         inputs: Arrays by input name to profile with; by default such are made.
         shapes: Input name -> shape to make inputs or estimate costs with.
         threads: Threads to profile with.
@@ -144,12 +145,18 @@ def audit(
         )
     placements = predict(model, rules)
     notes: list[str] = []
-    run = _run(model, rules, notes, inputs, shapes, threads) if confirm else None
+    run = None
+    if confirm and not rules.runtime.startswith(_ONNXRUNTIME):
+        notes.append(f"predicted from rules measured on {rules.runtime}; not confirmed by a run")
+    elif confirm:
+        run = _profiled(model, notes, inputs, shapes, threads) if profile else None
+        run = run or _optimized(model, notes)
     if run is not None and run.seconds:
         shares = {node: sum(each.seconds for each in run.of(node)) / run.seconds for node in nodes(model)}
     else:
         shares = _estimated(model, shapes)
-    audited = tuple(_audited(placement, shares.get(placement.node), run) for placement in placements)
+    several = Counter(placement.node for placement in placements)
+    audited = tuple(_audited(each, shares.get(each.node), run, several[each.node] > 1) for each in placements)
     return Audit(
         source=source,
         target=target.name,
@@ -171,47 +178,49 @@ def runs_in(run: RunNode) -> str:
     return INT8 if any(dtype in _CODES for dtype in run.input_types) else "float"
 
 
-def _run(
+def _profiled(
     model: ir.Model,
-    rules: QuantizationRules,
     notes: list[str],
     inputs: Mapping[str, Any] | None,
     shapes: Mapping[str, Sequence[int]] | None,
     threads: int,
 ) -> Optimized | None:
-    """What onnxruntime makes of the model; None, with a note, where it cannot tell."""
-    if not rules.runtime.startswith(_ONNXRUNTIME):
-        notes.append(f"predicted from rules measured on {rules.runtime}; not confirmed by a run")
-        return None
+    """What onnxruntime makes of the model, with times; None, with a note, where it cannot run it."""
     try:
         if inputs is None:
             inputs = representative_inputs(model, Session(model, optimize=True), shapes=shapes).values
         return optimized(model, inputs=inputs, threads=threads)
     except ExecutionError as error:
         notes.append(f"not profiled: {error.message}")
+        return None
+
+
+def _optimized(model: ir.Model, notes: list[str]) -> Optimized | None:
+    """The same without times."""
     try:
         return optimized(model)
     except ExecutionError as error:
-        notes[-1] = f"not confirmed: {error.message}"
+        notes[:] = [f"not confirmed: {error.message}"]
         return None
 
 
 def _estimated(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> dict[ir.Node, float]:
     """Parts of an estimated time; nodes of bodies and functions are left out."""
-    cost = estimate(model, shapes=shapes)
+    copy = model.clone()
+    infer_shapes(copy)
+    cost = estimate(copy, shapes=shapes)
     total = cost.time.estimate
-    if not total:
-        return {}
     seconds = {node.name: node.seconds for node in cost.nodes}
     found = {}
-    for node in model.graph:
-        own = seconds.get(node.name or (node.outputs[0].name if node.outputs else "") or "")
-        if own is not None:
+    for node, copied in zip(model.graph, copy.graph, strict=True):
+        own = seconds.get(copied.name or (copied.outputs[0].name if copied.outputs else "") or "")
+        if own is not None and total:
             found[node] = own / total
     return found
 
 
-def _audited(placement: Placement, share: float | None, run: Optimized | None) -> AuditedNode:
+def _audited(placement: Placement, share: float | None, run: Optimized | None, differs: bool) -> AuditedNode:
+    """A node with what was found of it; one of a function may run differently at each call."""
     node = placement.node
     done = [] if run is None else [each for each in run.of(node) if not _converts(each)]
     kinds = {runs_in(each) for each in done}
@@ -225,7 +234,7 @@ def _audited(placement: Placement, share: float | None, run: Optimized | None) -
         reason=placement.reason,
         share=share,
         found=", ".join(f"{each.operator} in {runs_in(each)}" for each in done),
-        agrees=kinds == {placement.runs_in} if done else None,
+        agrees=(placement.runs_in in kinds if differs else kinds == {placement.runs_in}) if done else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
 from graphopt.ir import graphs, infer_shapes, nodes, opset
 from graphopt.quant.rehearsal.codes import absorb_clips, int8_pairs_to_uint8
@@ -52,6 +53,8 @@ def rehearse(model: ir.Model, rules: QuantizationRules) -> Rehearsed:
     copy = model.clone()
     for original, copied in zip(nodes(model), nodes(copy), strict=True):
         copied.meta[ORIGINS_KEY] = (original,)
+    if copy.functions:
+        InlinePass()(copy)
     version = opset(copy)
     infer_shapes(copy)
     for graph in graphs(copy):
