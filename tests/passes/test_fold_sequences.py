@@ -67,6 +67,7 @@ def test_parts_of_a_split_come_from_a_split(split: str, sizes: list[int]) -> Non
     ("shape", "split", "position", "reason"),
     [
         ("N,M", "int64 c = {3}", 0, "the size of what is split is not known"),
+        ("N,7", "int64 c = {0}", 0, "position 0 of parts of [0] does not fit a size of 7"),
         ("N,7", "int64 c = {3}", 3, "position 3 of parts of [3, 3, 1] does not fit a size of 7"),
     ],
 )

@@ -102,6 +102,16 @@ def test_a_scale_may_stand_anywhere(scores: str) -> None:
     assert attribute_float(found(run), "scale", 0) == pytest.approx(SCALE)
 
 
+def test_a_scale_may_hide_behind_the_transposition_of_heads() -> None:
+    turned = "qh = Transpose <perm = [0,2,1,3]> ({})"
+    split = SPLIT.replace(turned.format("q4"), "qs = Mul(q4, scale) " + turned.format("qs"))
+    run = run_pass(
+        attention(split=split, scores="s = MatMul(qh, kt)"), "fuse-attention", opset=23, inputs=feeds()
+    )
+    assert attribute_float(found(run), "scale", 0) == pytest.approx(SCALE)
+    assert "Mul" not in run.ops
+
+
 @pytest.mark.parametrize(
     ("split", "keys", "scores"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from graphopt.ir import constant
@@ -35,6 +36,19 @@ def test_squeeze_of_one_element(start: int, end: int) -> None:
         p = Slice(x, s, e, a) y = Squeeze(p, a) z = Neg(y)
     }}"""
     assert run_pass(text, "merge-gathers").ops == ["Gather", "Neg"]
+
+
+@pytest.mark.parametrize(("start", "end", "step"), [(0, 2, 1), (-1, 3, 1), (2, 0, -2), (1, 3, 2)])
+def test_squeeze_of_what_is_one_element_at_this_size_stays(start: int, end: int, step: int) -> None:
+    """It holds for the size at hand, or the kind of range is not looked into."""
+    size = 1 if (start, step) == (0, 1) else 3
+    text = f"""g (float[M, 4] x) => (float[4] z) <int64[1] s = {{{start}}}, int64[1] e = {{{end}}},
+        int64[1] a = {{0}}, int64[1] k = {{{step}}}> {{
+        p = Slice(x, s, e, a, k) y = Squeeze(p, a) z = Neg(y)
+    }}"""
+    run = run_pass(text, "merge-gathers", inputs=[{"x": np.ones((size, 4), np.float32)}])
+    assert run.changes == 0
+    assert run.refusals == {"squeeze-of-slice: it is not known to take one element": 1}
 
 
 def test_squeeze_of_a_slice_along_more_axes_stays() -> None:

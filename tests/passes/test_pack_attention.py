@@ -139,6 +139,17 @@ def test_values_may_be_of_another_width(weights: Weights) -> None:
     assert packed(run)["qkv_hidden_sizes"] == (8, 8, 6)
 
 
+def test_heads_split_together_with_positions_stay(weights: Weights) -> None:
+    text = model(weights, *usual(masked="s2 = Identity(s1)")).replace("[B,S,8]", "[2,6,8]")
+    text = text.replace("split = {0, 0, 2, 4}", "split = {3, 4, 2, 4}")
+    run = run_pass(
+        text.replace("join = {0, 0, 8}", "join = {2, 6, 8}"), "eliminate-identities,pack-attention"
+    )
+    assert run.refusals == {
+        "packed-spelling: the heads of the attention are split together with another axis": 1
+    }
+
+
 def test_the_masked_softmax_without_a_number_may_be_guarded_where_it_always_has_one(weights: Weights) -> None:
     guard = "m = Where(keep, zero, low) s2 = Add(s1, m)"
     softmax = "p0 = Softmax(s2) n = IsNaN(p0) p = Where(n, zero, p0) c0 = MatMul(p, v3)"

@@ -117,9 +117,12 @@ def test_long_spellings_can_be_ruled_out() -> None:
     assert run_pass(model("y = Swish(x)"), "spell-out{most=3}", opset=24).changes == 1
 
 
+@pytest.mark.parametrize(
+    ("body", "rule"), [("y = Elu(x)", "elu"), ("s = Softplus(x) t = Tanh(s) y = Mul(x, t)", "mish")]
+)
 @pytest.mark.parametrize("opset", [7, 8])
-def test_min_and_max_broadcast_since_opset_8(opset: int) -> None:
-    run = run_pass(model("y = Elu(x)"), "spell-out", opset=opset)
-    reason = f"elu: Min broadcasts since opset 8, and the model is at {opset}"
+def test_min_and_max_broadcast_since_opset_8(opset: int, body: str, rule: str) -> None:
+    run = run_pass(model(body), "spell-out", opset=opset)
+    reason = f"{rule}: Min broadcasts since opset 8, and the model is at {opset}"
     assert run.refusals == ({} if opset == 8 else {reason: 1})
     assert run.changes == (opset == 8)

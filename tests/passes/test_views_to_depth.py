@@ -83,6 +83,18 @@ def test_slices_in_another_order_stay() -> None:
     assert not run.changes and "in another order" in next(iter(run.refusals))
 
 
+def test_slices_joined_along_another_axis_stay() -> None:
+    text = _slices((0, 0), (0, 1), (1, 0), (1, 1))
+    assert run_pass(text.replace("axis=1", "axis=-3"), "views-to-depth").changes == 1
+    assert run_pass(text.replace("axis=1", "axis=2"), "views-to-depth").changes == 0
+
+
+def test_slices_of_more_axes_stay() -> None:
+    """SpaceToDepth takes images alone."""
+    text = _slices((0, 0), (0, 1), (1, 0), (1, 1)).replace("[N,3,8,10]", "[N,3,8,10,1]")
+    assert run_pass(text.replace("[N,C,H,W]", "[N,C,H,W,V]"), "views-to-depth").changes == 0
+
+
 def test_types_without_a_kernel_stay() -> None:
     run = run_pass(_slices((0, 0), (0, 1), (1, 0), (1, 1), dtype="int64"), "views-to-depth")
     assert not run.changes and "onnxruntime has no SpaceToDepth for INT64" in next(iter(run.refusals))
