@@ -17,7 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
-from graphopt.execute.inputs import InputSet, describe_value
+from graphopt.execute.inputs import InputSet
 from graphopt.execute.sizes import required_inputs
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
@@ -65,9 +65,7 @@ class Samples:
     @property
     def first(self) -> InputSet:
         """The first sample, as a set of inputs to run or measure with."""
-        values = next(iter(self))
-        described = ", ".join(f"{name} {describe_value(value)}" for name, value in values.items())
-        return InputSet(values, description=f"calibration data: {described}")
+        return InputSet(next(iter(self)), description="calibration data")
 
     def split(self, every: int) -> tuple[Iterable[dict[str, Any]], Iterable[dict[str, Any]]]:
         """Two parts without a sample in common: all but every `every`-th, and those.
