@@ -12,6 +12,7 @@ from pathlib import Path
 
 AUDIO_OUTPUT_SYNCHRONOUS = 2
 CHARACTERS_UTF8 = 1
+SEED = 1
 POSITION_CHARACTER = 1
 PARAMETER_RATE, PARAMETER_PITCH = 1, 3
 SYNTH_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
@@ -30,6 +31,7 @@ def speak(folder: Path, voice: str, words_per_minute: int, pitch: int, text: str
     rate = library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, str(folder).encode(), 0)
     if rate <= 0:
         raise SystemExit(f"espeak_Initialize failed with {rate}")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))  # of the breath in some voices
     callback = SYNTH_CALLBACK(receive)
     library.espeak_SetSynthCallback(callback)
     if library.espeak_SetVoiceByName(voice.encode()) != 0:
