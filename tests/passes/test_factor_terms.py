@@ -79,3 +79,14 @@ def test_factors_as_large_stay(factor: str, reason: str) -> None:
 )
 def test_what_stays(text: str) -> None:
     assert not run_pass(text, "factor-terms").changes
+
+
+def test_integers_stay() -> None:
+    """Their sums are as fast as their products, and may overflow."""
+    run = run_pass(
+        """agraph (int64[2,4] x, int64[2,1] a, int64[4] b) => (int64[2,4] y) {
+            l = Mul(x, a)  r = Mul(x, b)  y = Add(l, r)
+        }""",
+        "factor-terms",
+    )
+    assert run.changes == 0

@@ -228,6 +228,7 @@ def test_masks_of_all_kinds(declared: str, mask: str, value: Any) -> None:
         "e = Expand(lowest, square) f = Mul(e, one) b = Trilu <upper = 1> (f, k1)",
         "e = Expand(line, square) f = Transpose <perm = [1,0]> (e) b = Min(f, one)",
         "e = Expand(line, square) b = Slice(e, k1v, k5v, k1v)",
+        "e = ConstantOfShape <value = float[1] {-2}> (square) b = Trilu <upper = 1> (e, k1)",
     ],
 )
 def test_what_reads_the_shape_of_a_mask_finds_it_expanded(views: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,12 @@ def test_a_shared_reciprocal_stays() -> None:
         "reduce-strength",
     )
     assert not run.changes
+
+
+@pytest.mark.parametrize(("size", "changes"), [(16384, 1), (16385, 0)])
+def test_a_big_divisor_that_others_use_is_not_copied(
+    weights: Callable[..., str], size: int, changes: int
+) -> None:
+    text = f"""g (float[{size}] x) => (float[{size}] y, float[{size}] z) {weights(c=(size,))} {{
+        y = Div(x, c)  z = Add(x, c) }}"""
+    assert run_pass(text, "reduce-strength").changes == changes

@@ -526,3 +526,20 @@ def test_a_branch_that_goes_reads_nothing_any_more() -> None:
         PASS,
     )
     assert not any(value.uses() for node in run.model.graph for value in node.outputs)
+
+
+def test_ifs_in_functions_stay() -> None:
+    """A branch may hold initializers, and a function cannot."""
+    run = run_pass(
+        """<ir_version: 9, opset_import: ["" : 18, "local" : 1]>
+        g (float[2] x) => (float[2] y) { y = local.f(x) }
+        <domain: "local", opset_import: ["" : 18]> f (x) => (y) {
+            c = Constant <value = bool {1}> ()
+            y = If(c) <
+                then_branch = t () => (float[2] u) <float[2] w = {1, 2}> { u = Add(x, w) },
+                else_branch = e () => (float[2] v) { v = Neg(x) }
+            >
+        }""",
+        PASS,
+    )
+    assert run.changes == 0
