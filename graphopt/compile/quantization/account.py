@@ -22,6 +22,9 @@ from graphopt.targets import Target
 SAMPLES, ELEMENTS = 4, 1 << 15
 """As many, and as many elements of each, tell the noise of a layer."""
 
+_VIEWS = frozenset({"Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+"""May stand between codes, decoded in blocks, and the node whose weights they are."""
+
 
 def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] | None) -> Quantization:
     """Say what became of a model.
@@ -50,7 +53,9 @@ def _layer(placement: Placement, attempt: Attempt, refused: Mapping[str, str]) -
     """One layer; why it is in float is best known to who left it there, then the pass, then the rules."""
     node, name = placement.node, placement.node.name or ""
     in_float = placement.runs_in == FLOAT
-    reason = attempt.keep.get(name) or refused.get(name) or placement.cause if in_float else ""
+    stored = f"weights of {_weights(node)}, decoded when the model is loaded" if _weights(node) else ""
+    reasons = (attempt.keep.get(name), refused.get(name), stored, placement.cause)
+    reason = next(filter(None, reasons), "") if in_float else ""
     return QuantizedLayer(
         name=name,
         op=node.op_type,
@@ -120,9 +125,9 @@ def _weight_bytes(node: ir.Node) -> int:
 
 
 def _codes(node: ir.Node) -> ir.TensorProtocol | None:
-    """The constant that a DequantizeLinear in front of a node reads; None if there is none."""
-    for value in node.inputs[1:2]:
-        maker = None if value is None else value.producer()
-        if maker is not None and maker.op_type == DEQUANTIZE:
-            return constant_tensor(maker.inputs[0])
-    return None
+    """The constant codes that a node's weights are decoded from; None if there are none."""
+    value = node.inputs[1] if len(node.inputs) > 1 else None
+    maker = None if value is None else value.producer()
+    while maker is not None and maker.op_type in _VIEWS:
+        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
+    return constant_tensor(maker.inputs[0]) if maker is not None and maker.op_type == DEQUANTIZE else None

@@ -67,7 +67,8 @@ class DynamicInt8(QuantizationScheme):
     name: ClassVar[str] = "dynamic-int8"
 
     def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
-        return _converting("quantize-dynamic", keep=tuple(keep))
+        rest = _text("quantize-weights", keep=tuple(keep))
+        return Pipeline.parse(f"{_text('quantize-dynamic', keep=tuple(keep))},{rest},{CLEANUP}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,20 +76,20 @@ class WeightInt8(QuantizationScheme):
     """Weights in int8, in blocks; activations in float.
 
     Attributes:
-        block: Elements that share a scale.
-        method: How scales are chosen: minmax, mse, hqq.
+        block: Weights that share a scale; 0 for 32 of 4 bits, and a whole channel of 8.
+        method: How scales are chosen: minmax, mse.
     """
 
     name: ClassVar[str] = "weight-int8"
     for_size: ClassVar[bool] = True
     bits: ClassVar[int] = 8
-    block: int = 32
+    block: int = 0
     method: str = "mse"
 
     def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
-        return _converting(
-            "quantize-weights", bits=self.bits, block=self.block, method=self.method, keep=tuple(keep)
-        )
+        options = {"bits": self.bits, "block": self.block, "method": self.method, "keep": tuple(keep)}
+        weights = _text("quantize-weights", **options)
+        return Pipeline.parse(f"{weights},raise-opset,{weights},{CLEANUP}")
 
 
 @dataclasses.dataclass(frozen=True)
