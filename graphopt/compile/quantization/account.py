@@ -22,8 +22,10 @@ from graphopt.targets import Target
 SAMPLES, ELEMENTS = 4, 1 << 15
 """As many, and as many elements of each, tell the noise of a layer."""
 
-_VIEWS = frozenset({"Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
-"""May stand between codes, decoded in blocks, and the node whose weights they are."""
+_DECODING = frozenset(
+    {"Cast", DEQUANTIZE, "Gather", "Mul", "Sub", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
+"""Operators between codes and the node whose weights they are, with or without one for each block."""
 
 
 def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] | None) -> Quantization:
@@ -128,6 +130,9 @@ def _codes(node: ir.Node) -> ir.TensorProtocol | None:
     """The constant codes that a node's weights are decoded from; None if there are none."""
     value = node.inputs[1] if len(node.inputs) > 1 else None
     maker = None if value is None else value.producer()
-    while maker is not None and maker.op_type in _VIEWS:
-        maker = None if maker.inputs[0] is None else maker.inputs[0].producer()
-    return constant_tensor(maker.inputs[0]) if maker is not None and maker.op_type == DEQUANTIZE else None
+    while maker is not None and maker.op_type in _DECODING and maker.inputs[0] is not None:
+        tensor = constant_tensor(maker.inputs[0])
+        if tensor is not None:
+            return tensor if tensor.dtype.is_integer() else None
+        maker = maker.inputs[0].producer()
+    return None
