@@ -78,7 +78,7 @@ NBITS_LEAST = 16
 ROW_BITS = 4
 """Fewest bits of embeddings."""
 ROW_BLOCK = 128
-"""Their default block, or what of it divides a row: of a sentence encoder, embeddings of 4 bits cost 0.001 of
+"""Their block, or what of it divides a row: of a sentence encoder, embeddings of 4 bits cost 0.001 of
 the cosine, products of 4 bits 0.026."""
 
 
@@ -88,7 +88,8 @@ class QuantizeWeights(Pass):
 
     Attributes:
         bits: Of a weight: 8, 4 or 2.
-        block: Weights that share a scale; 0 for 32 of 4 and 2 bits, and a whole channel or row of 8.
+        block: Weights that share a scale; 0 for 32 of 4 and 2 bits, and a whole channel of 8. Embeddings have
+            blocks of 128 at most, or whole rows.
         symmetric: Do without zero points: a bit faster to decode, and a bit less accurate.
         method: How the range of a group is found: minmax, or mse for the least squared error.
         target: Name or file of a target; one with com.microsoft gets MatMulNBits and GatherBlockQuantized.
@@ -282,10 +283,9 @@ class _Work:
     ) -> None:
         bits = max(self._options.bits, ROW_BITS)
         matrix = array.reshape(len(array), -1)
-        block = self._options.block or math.gcd(matrix.shape[1], ROW_BLOCK)
+        block = math.gcd(matrix.shape[1], ROW_BLOCK)
         nbits = self._contrib and _suits_nbits(block)
-        blocks = bits < 8 and array.ndim == 2 and matrix.shape[1] % block == 0 and block >= NBITS_LEAST
-        blocks = blocks and block % 2 == 0 and (nbits or self._opset >= BLOCKS_SINCE)
+        blocks = bits < 8 and array.ndim == 2 and block >= NBITS_LEAST
         scheme = self._scheme(bits if blocks else 8)
         layout = Scheme(
             scheme.dtype, scheme.symmetric, axis=1 if blocks else 0, block=block if blocks else None

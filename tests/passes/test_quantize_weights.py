@@ -90,15 +90,18 @@ def test_a_gemm_stays_and_is_no_more_transposed() -> None:
         ({"bits": 4}, 21, "Gather BitwiseAnd BitShift Concat Gather Gather DequantizeLinear"),
         ({"bits": 2}, 25, "Gather BitwiseAnd BitShift Concat Gather Gather DequantizeLinear"),
         ({"bits": 4, "target": "ort-cpu"}, 13, "GatherBlockQuantized"),
-        ({"bits": 4, "block": 48}, 21, "Gather Cast Gather Cast Sub Gather Mul"),
     ],
 )
 def test_rows_are_read_as_codes(options: dict[str, object], opset: int, ops: str) -> None:
     result = run(model(ROWS, opset, w=(50, 128)), **options)
     assert result.ops == ops.split()
-    assert accuracy(result, ids=IDS) > (
-        SQNR[4] if "block" not in options and options["bits"] != 8 else SQNR[8]
-    )
+    assert accuracy(result, ids=IDS) > SQNR[8 if options["bits"] == 8 else 4]
+
+
+def test_rows_without_even_blocks_are_of_eight_bits() -> None:
+    result = run(model(ROWS.replace("128", "100"), w=(50, 100)), bits=4)
+    assert result.ops == ["Gather", "Cast", "Gather", "Cast", "Sub", "Gather", "Mul"]
+    assert accuracy(result, ids=IDS) > SQNR[8]
 
 
 @pytest.mark.parametrize("bits", [8, 4])
