@@ -56,7 +56,7 @@ def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value 
         waiting += [each for body in subgraphs(node) for each in body.outputs]
         function = model.functions.get(node.op_identifier())
         if function is not None:
-            waiting += function.outputs
+            waiting.extend(iter(function.outputs))
         if node.op_type == "MaxPool":
             yield node, node.inputs[0]
         elif node.op_type in ("Cast", "CastLike") and (source := _number(node.inputs[0])) is not None:
@@ -64,8 +64,11 @@ def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value 
 
 
 def _number(value: ir.Value | None) -> ir.Value | None:
-    """The float that a row of Casts begins with, which runtimes may make one; None if there is none."""
-    while value is not None and not (value.dtype and value.dtype.is_floating_point()):
+    """The float that a row of Casts begins with, which runtimes may make one; None if there is none.
+
+    A value whose type is not known, as in functions, counts as a float.
+    """
+    while value is not None and value.dtype is not None and not value.dtype.is_floating_point():
         node = value.producer()
         value = node.inputs[0] if node is not None and node.op_type in ("Cast", "CastLike") else None
     return value

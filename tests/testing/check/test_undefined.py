@@ -44,6 +44,15 @@ def test_what_is_undefined(body: str, numbers: list[float], undefined: bool) -> 
     assert is_undefined(model, "y", inputs) == undefined
 
 
+@pytest.mark.parametrize(("number", "undefined"), [(1.0, False), (NAN, True)])
+def test_functions_are_looked_into(number: float, undefined: bool) -> None:
+    model = parse_model("""<ir_version: 9, opset_import: ["" : 18, "f" : 1]>
+        g (float[1] x) => (int32[1] y) { y = f.whole(x) }
+        <domain: "f", opset_import: ["" : 18]> whole (a) => (b) { b = Cast<to=6>(a) }""")
+    infer_shapes(model)
+    assert is_undefined(model, "y", {"x": np.array([number], np.float32)}) == undefined
+
+
 def becomes(text: str) -> Any:
     """A function that puts another model in the place of the one it is given."""
     return lambda model: parse_model(text)
