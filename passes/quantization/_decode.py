@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Tape, attribute_int, constant_tensor
+from graphopt.ir import PROVENANCE_KEY, Tape, constant_tensor
 from graphopt.passes.ort._contrib import CONTRIB
+from graphopt.passes.quantization._rounded import noted_for
 from graphopt.quant import Affine, Scheme, affine_for
 from graphopt.quant.packing import matmul_nbits, pack, pack_halves, unsigned
 
@@ -50,6 +51,29 @@ def encode(array: Array, scheme: Scheme, method: str) -> Codes:
     """Codes of a weight by a scheme; `method` finds the range of each group."""
     affine = affine_for(array, scheme, method)  # type: ignore[arg-type]
     return Codes(affine, affine.quantize(array))
+
+
+def encode_matrix(weight: ir.Value, array: Array, scheme: Scheme, method: str, *, turned: bool) -> Codes:
+    """Codes of a right-hand matrix [K, N].
+
+    Args:
+        weight: A weight that was rounded to a grid already keeps to it, if that is one of the scheme.
+        array: Its elements.
+        scheme: For [K, N].
+        method: See `encode`.
+        turned: The array is [N, K].
+    """
+    assert scheme.axis is not None
+    if not turned:
+        noted = noted_for(weight, scheme)
+        return encode(array, scheme, method) if noted is None else Codes(noted, noted.quantize(array))
+    turned_scheme = replace(scheme, axis=1 - scheme.axis)
+    affine = noted_for(weight, turned_scheme)
+    if affine is None:
+        affine = affine_for(array, turned_scheme, method)  # type: ignore[arg-type]
+    codes = np.ascontiguousarray(affine.quantize(array).T)
+    scale, zero_point = np.ascontiguousarray(affine.scale.T), np.ascontiguousarray(affine.zero_point.T)
+    return Codes(Affine(scheme, scale, zero_point), codes)
 
 
 def dequantized(tape: Tape, codes: Codes, name: str) -> ir.Value:
@@ -174,11 +198,6 @@ def place(tape: Tape, graph: ir.Graph, before: ir.Node, sources: list[ir.Node]) 
     for node in tape.nodes:
         node.metadata_props[PROVENANCE_KEY] = origin
     graph.insert_before(before, tape.nodes)
-
-
-def matrix_of(node: ir.Node, array: Array) -> Array:
-    """The right-hand matrix [K, N] of a MatMul or Gemm."""
-    return array.T if attribute_int(node, "transB", 0) else array
 
 
 def along_rows(scheme: Scheme, elements: int, block: int | None) -> Scheme:

@@ -39,7 +39,7 @@ from graphopt.ir import (
 )
 from graphopt.ir.edit import function_graphs, substitute_outputs
 from graphopt.passes.ort._contrib import CONTRIB, VERSION
-from graphopt.passes.quantization._decode import Codes, encode, place
+from graphopt.passes.quantization._decode import Codes, encode, encode_matrix, place
 from graphopt.passes.quantization._weights import finite, is_plain
 from graphopt.pipeline import Pass
 from graphopt.quant import Scheme
@@ -173,7 +173,7 @@ class _Work:
         """Codes [K, N] and scale [N] of a weight, made once for all who read it alike."""
         key = weight, turned
         if key not in self._weights:
-            codes = encode(np.ascontiguousarray(array.T if turned else array), self._scheme, "minmax")
+            codes = encode_matrix(weight, array, self._scheme, "minmax", turned=turned)
             self._weights[key] = self._place(weight, codes.array, codes.affine.scale)
         return self._weights[key]
 

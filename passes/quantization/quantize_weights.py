@@ -35,6 +35,7 @@ from graphopt.ir import (
     Operator,
     Reject,
     Tape,
+    attribute_int,
     constant,
     constant_tensor,
     graphs,
@@ -260,8 +261,8 @@ class _Work:
         layout = Scheme(scheme.dtype, scheme.symmetric, axis=axis, block=block)
         for use in uses:
             node, tape = use.node, self._tape(use.node)
-            matrix = np.ascontiguousarray(decode.matrix_of(node, array))
-            codes = decode.encode(matrix, layout, self._options.method)
+            turned = bool(attribute_int(node, "transB", 0))
+            codes = decode.encode_matrix(weight, array, layout, self._options.method, turned=turned)
             graph = node.graph
             assert graph is not None and weight.name is not None
             if not self._makes_nbits():
