@@ -6,7 +6,8 @@ all of its readers. The cheapest choice is a minimum cut. Changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -49,6 +50,38 @@ def choose(graph: ir.Graph, units: Mapping[ir.Node, Unit], rates: CodeRates, siz
         )
     side = network.source_side()
     return [unit for node, unit in units.items() if vertices[node] in side]
+
+
+def settle(chosen: Iterable[Unit], *, outputs: bool) -> list[Unit]:
+    """Units of which some readers want codes and others floats made to write codes for all.
+
+    A runtime that writes codes or floats at will wants a Q to be the only reader, or none. Where that cannot
+    be, as behind a graph output, the unit is left out.
+
+    Args:
+        chosen: Units to run on codes.
+        outputs: Graph outputs may come from codes.
+    """
+    units = list(chosen)
+    reading: dict[ir.Value, set[ir.Node]] = {}
+    for unit in units:
+        for value in unit.reads:
+            reading.setdefault(value, set()).add(unit.node)
+    settled = []
+    for unit in units:
+        if unit.rule is None or unit.rule.output != "optional":
+            settled.append(unit)
+            continue
+        mixed = [value for value in unit.writes if value in reading and not _alone(value, reading[value])]
+        if not mixed:
+            settled.append(unit)
+        elif outputs or not any(value.is_graph_output() for value in mixed):
+            settled.append(replace(unit, for_all=True))
+    return settled
+
+
+def _alone(value: ir.Value, readers: Collection[ir.Node]) -> bool:
+    return not value.is_graph_output() and all(use.node in readers for use in value.uses())
 
 
 def _made(graph: ir.Graph, units: Mapping[ir.Node, Unit]) -> Iterator[tuple[ir.Value, Unit | None]]:

@@ -27,12 +27,14 @@ class Unit:
         rule: How the target runs its operator on codes; None for an activation spelled by `form`.
         form: Its spelling.
         tail: The Relu or Clip behind it that the codes of its output make redundant.
+        for_all: Also who computes in float reads what it writes as codes.
     """
 
     node: ir.Node
     rule: OpRule | None = None
     form: Form | None = None
     tail: ir.Node | None = None
+    for_all: bool = False
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -70,8 +72,8 @@ class Unit:
 
     @property
     def must_write_codes(self) -> bool:
-        """Whether it cannot write floats."""
-        return self.rule is None or self.rule.output == "needed"
+        """Whether nobody can read floats of it."""
+        return self.rule is None or self.rule.output == "needed" or self.for_all
 
     @property
     def same_scale(self) -> bool:

@@ -15,10 +15,11 @@ import onnx_ir as ir
 from graphopt.execute import runs_node
 from graphopt.ir import Changes, opset
 from graphopt.ir.opsets import OpsetError, raise_opset
-from graphopt.passes.quantization._choice import choose
+from graphopt.passes.quantization._choice import choose, settle
 from graphopt.passes.quantization._emit import emit
 from graphopt.passes.quantization._parameters import parameters
 from graphopt.passes.quantization._ranges import forget, size_of
+from graphopt.passes.quantization._rounded import move_back
 from graphopt.passes.quantization._units import Limits, Unit, find_units
 from graphopt.pipeline import Pass
 from graphopt.targets import Target
@@ -65,6 +66,7 @@ class QuantizeStatic(Pass):
         chosen = list(units.values())
         if not self.everywhere:
             chosen = choose(model.graph, units, target.codes, size_of)
+        chosen = settle(chosen, outputs=self.quantize_outputs)
         for unit in _left_out(units.values(), chosen):
             changes.refuse("codes gain it less than converting to and from them takes", unit.node.name)
         scheme = target.quantization.weights
@@ -92,11 +94,13 @@ def _reach_opset(model: ir.Model, changes: Changes) -> bool:
 
 
 def _left_out(units: Iterable[Unit], chosen: Collection[Unit]) -> Iterator[Unit]:
-    taken = set(chosen)
-    return (unit for unit in units if unit not in taken)
+    taken = {unit.node for unit in chosen}
+    return (unit for unit in units if unit.node not in taken)
 
 
 def _forget(model: ir.Model) -> None:
-    """Drop the ranges, which say nothing of values that are codes now."""
+    """Drop the ranges, which say nothing of values that are codes now, and what was rounded for nothing."""
     for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs)):
         forget(value)
+    for weight in model.graph.initializers.values():
+        move_back(weight)

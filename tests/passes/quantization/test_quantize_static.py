@@ -395,3 +395,45 @@ def test_half_floats_are_left_alone(quantized: Quantize) -> None:
     outcome = QuantizeStatic(everywhere=True).call(model)
     assert list(outcome.changes.refusals) == ["it computes in FLOAT16"]
     assert isinstance(outcome.model, ir.Model)
+
+
+def test_a_product_that_some_read_as_codes_writes_codes_for_all(
+    weights: Weights, quantized: Quantize
+) -> None:
+    run = quantized(
+        f"""agraph (float[2,5,8] x) => (float[2,5,4] y, float[2,5,8] z) {weights(w=(8, 8), v=(8, 4))} {{
+            m = MatMul(x, w)
+            y = MatMul(m, v)
+            z = Tanh(m)
+        }}"""
+    )
+    assert run.on_codes == ["MatMul", "MatMul"]
+    assert run.node("Tanh").inputs[0].producer().op_type == "DequantizeLinear"
+    assert run.sqnr() > GOOD
+
+
+def test_a_product_read_as_codes_and_as_a_graph_output_stays_in_float(
+    weights: Weights, quantized: Quantize
+) -> None:
+    run = quantized(
+        f"""agraph (float[2,5,8] x) => (float[2,5,8] m, float[2,5,4] y) {weights(w=(8, 8), v=(8, 4))} {{
+            m = MatMul(x, w)
+            y = MatMul(m, v)
+        }}"""
+    )
+    assert run.on_codes == ["MatMul"]
+    assert run.sqnr() > GOOD
+
+
+def test_an_average_pool_names_no_dilations(quantized: Quantize) -> None:
+    """onnxruntime 1.31 makes a node of them that it then refuses to load."""
+    run = quantized(
+        """agraph (float[1,2,6,6] x) => (float[1,2,5,5] y) {
+            a = AveragePool <kernel_shape = [2,2], dilations = [1,1]> (x)
+            y = Relu(a)
+        }""",
+        opset=19,
+        quantize_outputs=True,
+    )
+    assert run.on_codes == ["AveragePool"]
+    assert run.sqnr() > GOOD
