@@ -1,0 +1,50 @@
+"""Weights that were moved onto the grid of their codes: the note that says so, and what they were before.
+
+The note is text in the weight's `metadata_props`; what the weight was before is kept in memory alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.ir import constant_tensor
+from graphopt.quant import Affine, Scheme
+
+AFFINE_KEY = "graphopt.affine"
+"""The grid on which every element lies, as JSON of an `Affine`."""
+BEFORE_KEY = "graphopt.before_rounding"
+"""In the `meta` of the weight: the tensor that it was."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def move(weight: ir.Value, rounded: Array, affine: Affine) -> None:
+    """Let an initializer be `rounded`, which lies on the grid of `affine`."""
+    before = constant_tensor(weight)
+    assert before is not None
+    weight.meta.setdefault(BEFORE_KEY, before)
+    weight.const_value = ir.Tensor(rounded, name=weight.name)
+    weight.metadata_props[AFFINE_KEY] = affine.to_json()
+
+
+def noted(weight: ir.Value) -> Affine | None:
+    """The grid that a weight was moved onto; None if it was not."""
+    text = weight.metadata_props.get(AFFINE_KEY)
+    return None if text is None else Affine.from_json(text)
+
+
+def noted_for(weight: ir.Value, scheme: Scheme) -> Affine | None:
+    """The grid that a weight was moved onto where that is one of a scheme."""
+    affine = noted(weight)
+    return affine if affine is not None and affine.scheme == scheme else None
+
+
+def move_back(weight: ir.Value) -> None:
+    """Drop the note, and let the weight be what it was where that is known."""
+    weight.metadata_props.pop(AFFINE_KEY, None)
+    before = weight.meta.pop(BEFORE_KEY, None)
+    if before is not None:
+        weight.const_value = before
