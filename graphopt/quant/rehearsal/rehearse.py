@@ -32,7 +32,7 @@ from graphopt.quant.rehearsal.tidy import (
 from graphopt.quant.rules import QuantizationRules
 
 ROUNDS = 3
-"""How often the steps are gone through: what one makes of a graph may be something to another."""
+"""How often at most the steps are gone through: what one makes of a graph may be something to another."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,14 @@ def rehearse(model: ir.Model, rules: QuantizationRules) -> Rehearsed:
     version = opset(copy)
     infer_shapes(copy)
     for graph in graphs(copy):
+        before = None
         for _ in range(ROUNDS):
             for step in rules.steps:
                 _STEPS[step](graph, rules, version)
+            now = [(node, *node.inputs) for node in graph]
+            if now == before:
+                break
+            before = now
         for step in rules.last_steps:
             _STEPS[step](graph, rules, version)
     return Rehearsed(copy, version)

@@ -102,38 +102,45 @@ def merge_equal_qs(graph: ir.Graph) -> None:
 
 
 def merge_double_pairs(graph: ir.Graph) -> None:
-    """Q, DQ, Q, DQ in a row become one pair with the range that both have in common."""
+    """Q, DQ, Q and its DQs in a row become one Q and its DQs, of the range that both have in common."""
     for first in [node for node in graph if is_q(node)]:
         while (row := _row(first)) is not None:
             dq, q, last = row
             before, after = codes_of(first), codes_of(q)
-            if not (before.same(codes_of(dq)) and after.same(codes_of(last)) and before.dtype == after.dtype):
+            fits = before.same(codes_of(dq)) and all(after.same(codes_of(each)) for each in last)
+            if not fits or before.dtype != after.dtype:
                 break
-            last.replace_input_with(0, first.outputs[0])
+            for each in last:
+                each.replace_input_with(0, first.outputs[0])
             remove(q)
             remove(dq)
             if not before.same(after):
-                _narrow((first, last), before, after)
+                _narrow((first, *last), before, after)
 
 
-def _row(first: ir.Node) -> tuple[ir.Node, ir.Node, ir.Node] | None:
-    found: list[ir.Node] = [first]
-    for fits in (is_dq, is_q, is_dq):
-        value = found[-1].outputs[0]
-        readers = consumers(value)
-        if edges(value) != 1 or not readers or value.is_graph_output() or not fits(readers[0][0]):
-            return None
-        found.append(readers[0][0])
-    return found[1], found[2], found[3]
+def _row(first: ir.Node) -> tuple[ir.Node, ir.Node, list[ir.Node]] | None:
+    """The DQ that alone reads a Q, the Q that alone reads that, and the DQs that read that one."""
+    dq = _only_reader(first)
+    q = _only_reader(dq) if dq is not None and is_dq(dq) else None
+    if dq is None or q is None or not is_q(q) or q.outputs[0].is_graph_output():
+        return None
+    last = [node for node, _ in consumers(q.outputs[0])]
+    return (dq, q, last) if last and all(is_dq(node) for node in last) else None
 
 
-def _narrow(pair: tuple[ir.Node, ir.Node], one: Codes, other: Codes) -> None:
+def _only_reader(node: ir.Node) -> ir.Node | None:
+    value = node.outputs[0]
+    readers = consumers(value)
+    return readers[0][0] if edges(value) == len(readers) == 1 and not value.is_graph_output() else None
+
+
+def _narrow(pairs: tuple[ir.Node, ...], one: Codes, other: Codes) -> None:
     assert one.range is not None and other.range is not None and one.dtype is not None
     low, high = max(one.range[0], other.range[0]), min(one.range[1], other.range[1])
     least, most = code_range(one.dtype)
     scale = np.float32((high - low) / (most - least))
     zero = np.asarray(np.clip(round(least - low / float(scale)), least, most), one.dtype.numpy())
-    for node in pair:
+    for node in pairs:
         node.replace_input_with(1, literal(np.asarray(scale)))
         node.replace_input_with(2, literal(zero))
 
