@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from graphopt.ir import PROVENANCE_KEY, Names, constant, rank, remove_node, static_shape
 from graphopt.passes.quantization._forms import Form
+from graphopt.passes.quantization._rounded import noted_for
 from graphopt.passes.quantization._units import Unit
 from graphopt.quant import Affine, Scheme, affine_for, affine_for_range, bias_affine
 
@@ -123,7 +124,8 @@ class _Emitter:
         array = constant(weight)
         assert array is not None
         axis = unit.channel_axis()
-        affine = affine_for(array, replace(self._weights, axis=axis))
+        scheme = replace(self._weights, axis=axis)
+        affine = noted_for(weight, scheme) or affine_for(array, scheme)
         bias = constant(unit.bias)
         if unit.bias is not None and bias is not None and rule.bias is not None:
             assert axis is not None

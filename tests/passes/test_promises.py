@@ -45,6 +45,7 @@ LOSSY = {
     "quantize-dynamic",
     "quantize-static",
     "quantize-weights",
+    "round-weights",
     "to-half",
 }
 """Numbers are stored in fewer bits."""

@@ -12,12 +12,14 @@ from graphopt.quant.rounding.equalize import cross_layer_scales, magnitudes, smo
 from graphopt.quant.rounding.gptq import gptq
 from graphopt.quant.rounding.gram import Gram
 from graphopt.quant.rounding.grid import Rounded, nearest
+from graphopt.quant.rounding.grouped import GroupedGram, round_groups
 from graphopt.quant.rounding.hqq import HalfQuadratic, hqq
 from graphopt.quant.rounding.patches import patches
 
 __all__ = [
     "ChannelStatistics",
     "Gram",
+    "GroupedGram",
     "HalfQuadratic",
     "Rounded",
     "bias_correction",
@@ -28,5 +30,6 @@ __all__ = [
     "magnitudes",
     "nearest",
     "patches",
+    "round_groups",
     "smooth_scales",
 ]

@@ -38,6 +38,14 @@ class Gram:
         self._products = np.zeros((inputs, inputs))
         self._sum = np.zeros(inputs)
 
+    @classmethod
+    def of(cls, products: Array) -> Gram:
+        """Of a mean of x x^T alone, [inputs, inputs]."""
+        gram = cls(len(products))
+        gram.samples = 1
+        gram._products = np.asarray(products, np.float64)
+        return gram
+
     def observe(self, x: Array) -> None:
         """Take in samples, [..., inputs] of any floating type; those with NaN or infinities are left out."""
         x = np.asarray(x).astype(np.float32, copy=False).reshape(-1, self.inputs)
