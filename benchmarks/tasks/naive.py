@@ -5,6 +5,9 @@ Its preprocessing goes first where it works. A failure is an error of the caller
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -30,7 +33,8 @@ def static(source: Path, target: Path, samples: Samples) -> str:
     """`quantize_static` with its defaults: QDQ, int8 activations and weights, a scale a tensor."""
     from onnxruntime.quantization import quantize_static
 
-    quantize_static(str(prepared(source, target)), str(target), Reader(samples))
+    with prepared(source) as ready:
+        quantize_static(str(ready), str(target), Reader(samples))
     return ""
 
 
@@ -44,13 +48,14 @@ def static_u8s8(source: Path, target: Path, samples: Samples) -> str:
 
     held = list(samples)
     options = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8, "per_channel": True}
-    ready = str(raised(prepared(source, target), target))
-    try:
-        quantize_static(ready, str(target), Reader(held), **options)
-    except ValueError:
-        extra = {"QDQDisableWeightAdjustForInt32Bias": True}
-        quantize_static(ready, str(target), Reader(held), **options, extra_options=extra)
-        return "fails with its defaults; made with QDQDisableWeightAdjustForInt32Bias"
+    with prepared(source) as ready:
+        raise_opset(ready)
+        try:
+            quantize_static(str(ready), str(target), Reader(held), **options)
+        except ValueError:
+            extra = {"QDQDisableWeightAdjustForInt32Bias": True}
+            quantize_static(str(ready), str(target), Reader(held), **options, extra_options=extra)
+            return "fails with its defaults; made with QDQDisableWeightAdjustForInt32Bias"
     return ""
 
 
@@ -58,35 +63,35 @@ def dynamic(source: Path, target: Path, _: Samples) -> str:
     """`quantize_dynamic` with its defaults; needs no data."""
     from onnxruntime.quantization import quantize_dynamic
 
-    quantize_dynamic(str(prepared(source, target)), str(target))
+    with prepared(source) as ready:
+        quantize_dynamic(str(ready), str(target))
     return ""
 
 
-def prepared(source: Path, target: Path) -> Path:
-    """The model after onnxruntime's `quant_pre_process`; the model itself where that fails."""
+@contextlib.contextmanager
+def prepared(source: Path) -> Iterator[Path]:
+    """A scratch copy of the model after onnxruntime's `quant_pre_process`; as it is where that fails."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    result = target.with_suffix(".prepared.onnx")
-    for skip_symbolic_shape in (False, True):
-        try:
-            quant_pre_process(str(source), str(result), skip_symbolic_shape=skip_symbolic_shape)
-        except Exception:
-            continue
-        return result
-    return source
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "prepared.onnx"
+        for skip_symbolic_shape in (False, True):
+            with contextlib.suppress(Exception):
+                quant_pre_process(str(source), str(ready), skip_symbolic_shape=skip_symbolic_shape)
+                break
+        else:
+            shutil.copyfile(source, ready)
+        yield ready
 
 
-def raised(source: Path, target: Path) -> Path:
-    """The model in the first opset whose DequantizeLinear has an axis; the model itself if it is newer."""
+def raise_opset(path: Path) -> None:
+    """Write the model anew in the first opset whose DequantizeLinear has an axis, if it is older."""
     import onnx
     from onnx import version_converter
 
-    model = onnx.load(source)
-    if next(entry.version for entry in model.opset_import if not entry.domain) >= PER_CHANNEL_OPSET:
-        return source
-    result = target.with_suffix(".raised.onnx")
-    onnx.save(version_converter.convert_version(model, PER_CHANNEL_OPSET), result)
-    return result
+    model = onnx.load(path)
+    if next(entry.version for entry in model.opset_import if not entry.domain) < PER_CHANNEL_OPSET:
+        onnx.save(version_converter.convert_version(model, PER_CHANNEL_OPSET), path)
 
 
 Scheme = Callable[[Path, Path, Samples], str]
