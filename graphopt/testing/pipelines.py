@@ -22,7 +22,7 @@ def random_pipeline(choices: Choices, catalog: Catalog | None = None) -> Pipelin
 
     Args:
         choices: Decides.
-        catalog: Pass name -> class; by default all that are installed and are not lossy.
+        catalog: Pass name -> class; by default all that are installed, not lossy, and in no need of data.
     """
     kind = choices.weighted(("pass", "passes", "group", "level"), (6, 4, 2, 4))
     if kind == "level":
@@ -36,7 +36,15 @@ def random_pipeline(choices: Choices, catalog: Catalog | None = None) -> Pipelin
 
 
 def _faithful_passes() -> list[type[ir.passes.PassBase]]:
-    return [each for each in default_catalog().values() if not getattr(each, "lossy", False)]
+    return [
+        each
+        for each in default_catalog().values()
+        if not getattr(each, "lossy", False) and not _reads_data(each)
+    ]
+
+
+def _reads_data(each: type[ir.passes.PassBase]) -> bool:
+    return dataclasses.is_dataclass(each) and any(field.name == "data" for field in dataclasses.fields(each))
 
 
 def _pass(choices: Choices, classes: Sequence[type[ir.passes.PassBase]]) -> ir.passes.PassBase:

@@ -60,3 +60,8 @@ def test_pipelines_are_single_passes_rows_groups_and_levels() -> None:
     assert (
         len({each.name for pipeline in pipelines for each in pipeline.passes() if hasattr(each, "name")}) > 50
     )
+
+
+def test_pipelines_hold_no_pass_that_asks_for_data() -> None:
+    passes = [each for seed in range(300) for each in random_pipeline(Seeded(seed)).passes()]
+    assert not {"calibrate", "quantize-static"} & {getattr(each, "name", "") for each in passes}
