@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import constant
-from graphopt.passes.quantization._forms import range_that_matters
+from graphopt.passes.quantization._flat import told_apart
 from graphopt.passes.quantization._ranges import range_of
 from graphopt.passes.quantization._units import Unit
 from graphopt.quant import Affine, Scheme, affine_for_range
@@ -67,11 +67,7 @@ def _range(value: ir.Value) -> tuple[float, float]:
         return float(finite.min(initial=0.0)), float(finite.max(initial=0.0))
     observed = range_of(value)
     assert observed is not None
-    low, high = observed
-    if value.is_graph_output() or not value.uses():
-        return low, high
-    wanted = [range_that_matters(use.node) for use in value.uses()]
-    return max(low, min(each[0] for each in wanted)), min(high, max(each[1] for each in wanted))
+    return told_apart(value, observed)
 
 
 def _fixed(unit: Unit, scheme: Scheme) -> Affine | None:
