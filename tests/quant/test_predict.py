@@ -116,6 +116,15 @@ SIGNED = [
             "Conv 'conv' runs in float: its bias 'bd' is in float, with no DequantizeLinear",
         ),
         (
+            [
+                ("bd = DequantizeLinear <axis = 0> (b, bs, bz)", "bd = Tanh (v)"),
+                ("(float[1,2,4,4] x)", "(float[1,2,4,4] x, float[3] v)"),
+            ],
+            "its bias is computed",
+            "Conv 'conv' runs in float: its bias 'bd' comes from the Tanh that writes 'bd', neither "
+            "constant nor dequantized",
+        ),
+        (
             [("uint8 u", "uint16 u"), ("13", "21"), ("uint8 z", "uint16 z")],
             "its input has codes of uint16",
             "Conv 'conv' runs in float: its input 'xd' has codes of uint16, and Conv takes uint8 there",
