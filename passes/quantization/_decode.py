@@ -20,7 +20,8 @@ INT8_MULTIPLIED = 4
 """`accuracy_level` of MatMulNBits at which it multiplies in int8; at others it decodes to float32 first: this
 takes up to ten times as long for 8 bits and is no more accurate for 4."""
 NIBBLE = 4
-LOW_NIBBLE = 15
+NIBBLES = 1 << NIBBLE
+"""Codes of 4 bits."""
 
 
 @dataclass(frozen=True)
@@ -160,20 +161,34 @@ def rows_read(tape: Tape, gather: ir.Node, codes: Codes, shape: tuple[int, ...],
     return tape.op("Mul", [value, read(codes.affine.scale.reshape(spread), "scale")])
 
 
-def nibble_rows_read(tape: Tape, gather: ir.Node, codes: Codes, name: str) -> ir.Value:
+def nibble_rows_read(tape: Tape, gather: ir.Node, codes: Codes, axes: int, name: str) -> ir.Value:
     """The rows that a Gather reads, of codes [rows, n] of 4 bits by blocks; two of them lie in a byte.
 
-    No Gather of onnxruntime takes int4.
+    No Gather of onnxruntime takes int4. Bytes are split in floats: OpenVINO 2026.4 rounds where it shifts and
+    divides bytes, and has a DequantizeLinear by blocks for constants alone.
+
+    Args:
+        tape: Gets the nodes.
+        gather: The Gather.
+        codes: Of the table.
+        axes: Number of axes of what it looks up.
+        name: Of the table.
     """
-    indices = gather.inputs[1]
     array, zero = unsigned(codes.affine, codes.array)
-    both = tape.op("Gather", [tape.const(pack_halves(array), f"{name}/codes"), indices])
-    low = tape.op("BitwiseAnd", [both, tape.const(np.uint8(LOW_NIBBLE), "low_nibble")])
-    high = tape.op("BitShift", [both, tape.const(np.uint8(NIBBLE), "nibble")], {"direction": "RIGHT"})
-    row = tape.op("Concat", [low, high], {"axis": -1})
-    scale = tape.op("Gather", [tape.const(codes.affine.scale, f"{name}/scale"), indices])
-    zeros = tape.op("Gather", [tape.const(zero, f"{name}/zero_point"), indices])
-    return tape.op("DequantizeLinear", [row, scale, zeros], {"axis": -1, "block_size": codes.block})
+    same = [0] * axes
+
+    def read(table: Array, what: str) -> ir.Value:
+        return tape.op("Gather", [tape.const(table, f"{name}/{what}"), gather.inputs[1]])
+
+    both = _as_float(tape, read(pack_halves(array), "codes"))
+    high = tape.op("Floor", [tape.op("Mul", [both, tape.const(np.float32(1 / NIBBLES), "nibble")])])
+    low = tape.op("Sub", [both, tape.op("Mul", [high, tape.const(np.float32(NIBBLES), "nibbles")])])
+    row = tape.op("Concat", [low, high], {"axis": axes})
+    blocks = tape.op("Reshape", [row, tape.ints([*same, *codes.affine.scale.shape[1:], codes.block])])
+    zeros = _as_float(tape, read(zero[..., np.newaxis], "zero_point"))
+    scale = read(codes.affine.scale[..., np.newaxis], "scale")
+    values = tape.op("Mul", [tape.op("Sub", [blocks, zeros]), scale])
+    return tape.op("Reshape", [values, tape.ints([*same, array.shape[1]])])
 
 
 def blocks_read(tape: Tape, gather: ir.Node, codes: Codes, name: str) -> ir.Value:

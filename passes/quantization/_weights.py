@@ -94,22 +94,6 @@ def is_plain(gemm: ir.Node) -> bool:
     return factors == [1, 1] and not attribute_int(gemm, "transA", 0)
 
 
-def reads_scales(node: ir.Node) -> bool:
-    """Whether a Gather reads what codes are multiplied by: those of a table that is quantized already."""
-    for use in node.outputs[0].uses():
-        if use.node.op_type == "DequantizeLinear" and use.idx:
-            return True
-        if use.node.op_type == "Mul":
-            other = use.node.inputs[1 - use.idx]
-            made_by = None if other is None else other.producer()
-            if made_by is not None and made_by.op_type == "Sub" and made_by.inputs[0] is not None:
-                made_by = made_by.inputs[0].producer()
-            source = made_by.inputs[0] if made_by is not None and made_by.op_type == "Cast" else None
-            if source is not None and source.dtype in (ir.DataType.INT8, ir.DataType.UINT8):
-                return True
-    return False
-
-
 def leading_axes(node: ir.Node, axes: int) -> int:
     """How many of the first axes of a weight are its rows, which a group of weights does not go beyond."""
     if node.op_type in ("LSTM", "GRU", "RNN"):
