@@ -149,6 +149,21 @@ def test_angles_read_from_a_table_of_positions() -> None:
     assert found(run) and run.ops.count("Gather") == 2
 
 
+@pytest.mark.parametrize(
+    ("part", "turns"), [("zero, five, rows", 1), ("zeros, all", 0), ("zero, eight, columns", 0)]
+)
+def test_angles_of_some_rows(part: str, turns: int) -> None:
+    """Where the axes of a Slice are not named, it is not looked through; nor is one along the columns."""
+    body = f"""{HALVES} {TURNED} f = Mul(p, rates) d = Concat <axis = -1> (f, f) e = Slice(d, {part})
+        co = Cos(e) si = Sin(e) cos = Unsqueeze(co, one) sin = Unsqueeze(si, one) {FULL}"""
+    constants = (
+        ", int64[1] zero = {0}, int64[1] five = {5}, int64[1] eight = {8}, int64[1] rows = {1},"
+        " int64[1] columns = {2}, int64[3] zeros = {0, 0, 0}, int64[3] all = {9, 9, 9}"
+    )
+    text = rotary(body, x="float[2,3,5,8] x", p="float[2,5,1] p", constants=constants)
+    assert run_pass(text, "fuse-rotary,dce", opset=23).ops.count("RotaryEmbedding") == turns
+
+
 def test_heads_behind_rows() -> None:
     angles = ANGLES.replace("(co, one)", "(co, two)").replace("(si, one)", "(si, two)")
     text = rotary(f"{HALVES} {TURNED} {angles} {FULL}", x="float[B,S,3,8] x")

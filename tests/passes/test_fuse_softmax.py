@@ -36,12 +36,14 @@ SOFTMAX = {
     "turned around": """
         t = Transpose <perm = [0, 2, 1]> (x) u = Softmax <axis = 1> (t)
         y = Transpose <perm = [0, 2, 1]> (u)""",
+    "times equal numbers": "t = Mul(x, ones) e = Exp(t) s = ReduceSum(e, last) y = Div(e, s)",
     "mean for the sum": """
         e = Exp(x) s = ReduceMean <axes = [2]> (e) q = Div(e, s) y = Mul(q, sixth)""",
 }
 CONSTANTS = """<int64[1] last = {2}, int64[3] shape = {0, -1, 1}, float one = {1}, float zero = {0},
     float euler = {2.7182817459106445}, float lowest = {-inf}, float sixth = {0.1666666716337204},
-    float half = {0.5}, float tiny = {0.001}, int64[1] middle = {1}, int64[2] both = {1, 2}>"""
+    float half = {0.5}, float tiny = {0.001}, int64[1] middle = {1}, int64[2] both = {1, 2},
+    float[6] ones = {1, 1, 1, 1, 1, 1}>"""
 
 
 def model(body: str, *, shape: str = "float[B,4,6]") -> str:

@@ -23,6 +23,8 @@ DROPPED = {
     "unary": "a = Squeeze(r, two) b = Relu(a) y = Unsqueeze(b, two)",
     "several": "a = Squeeze(r, two) b = Relu(a) e = Sigmoid(b) f = Clip(e, c) y = Unsqueeze(f, two)",
     "a scalar": "a = Squeeze(r, two) b = Mul(c, a) y = Unsqueeze(b, two)",
+    "a computed scalar": """n = ReduceMax<keepdims = 0>(x) a = Squeeze(r, two) b = Mul(a, n)
+        y = Unsqueeze(b, two)""",
     "one element": "a = Squeeze(r, two) b = Div(a, d) y = Unsqueeze(b, two)",
     "a constant per channel": "a = Squeeze(r, two) b = Mul(a, w) y = Unsqueeze(b, two)",
     "a constant of the last axis": "a = Squeeze(r, two) b = Sub(v, a) y = Unsqueeze(b, two)",
