@@ -26,6 +26,7 @@ from graphopt.errors import ExecutionError
 from graphopt.execute.proto import LightProto, light_proto
 from graphopt.execute.session import to_runtime
 from graphopt.execute.weights import handed_over, ways
+from graphopt.ir.ops import CONTROL_FLOW
 
 PROFILED_RUNS = 5
 """Runs of whose times the median is taken, after one that is not counted."""
@@ -166,7 +167,8 @@ def _profile(
     times: dict[str, list[float]] = defaultdict(list)
     for event in events:
         name = event.get("name", "")
-        if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+        holds_bodies = event.get("args", {}).get("op_name") in CONTROL_FLOW  # whose nodes are timed too
+        if event.get("cat") == "Node" and name.endswith("_kernel_time") and not holds_bodies:
             times[name.removesuffix("_kernel_time")].append(event["dur"] * 1e-6)
     return {name: _of_a_run(each, runs) for name, each in times.items()}
 

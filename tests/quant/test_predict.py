@@ -239,6 +239,13 @@ def test_what_stands_behind_a_product(behind: str, runs: str) -> None:
     assert judged(PRODUCT, *changes)["product"].runs_in == runs
 
 
+def test_what_is_not_quantized_at_all_says_so() -> None:
+    found = judged(
+        PRODUCT, ("MatMul (xd, wd)", "MatMul (x, v)"), ("(float[2,4] x)", "(float[2,4] x, float[4,3] v)")
+    )
+    assert found["product"].cause == "nothing of it is quantized"
+
+
 def test_weights_alone_in_codes() -> None:
     found = judged(PRODUCT, ("MatMul (xd, wd)", "MatMul (x, wd)"))["product"]
     assert (found.runs_in, found.kernel) == (WEIGHT_ONLY, "com.microsoft.MatMulNBits")

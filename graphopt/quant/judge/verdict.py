@@ -16,7 +16,7 @@ from graphopt.quant.judge.kinds import FLOAT, GONE, INT8, WEIGHT_ONLY, integer_k
 from graphopt.quant.judge.outputs import quantizers
 from graphopt.quant.judge.site import Obstacle, Site
 from graphopt.quant.judge.weights import weight_only
-from graphopt.quant.pairs import is_q
+from graphopt.quant.pairs import is_dq, is_q
 from graphopt.quant.rules import OpRule, QuantizationRules
 from graphopt.quant.wording import operator_name
 
@@ -101,6 +101,9 @@ def _check(site: Site, rule: OpRule) -> bool:
     refusal = rule.refusal(node, site.opset)
     if refusal is not None:
         raise Obstacle(refusal, refusal)
+    if not any(is_dq(value.producer()) for value in node.inputs if value is not None):
+        detail = "none of its inputs comes from a DequantizeLinear"
+        raise Obstacle("nothing of it is quantized", detail)
     places = rule.data_inputs(node)
     read = [dequantized(site, place) for place in places]
     if rule.weight is not None:
