@@ -30,7 +30,15 @@ from graphopt.ir.edit import function_graphs
 from graphopt.ir.opsets import oldest_ir_version
 from graphopt.passes.ort._contrib import CONTRIB, VERSION
 from graphopt.passes.quantization import _decode as decode
-from graphopt.passes.quantization._weights import WEIGHT_INPUTS, Role, Use, finite, leading_axes, use_of
+from graphopt.passes.quantization._weights import (
+    WEIGHT_INPUTS,
+    Role,
+    Use,
+    finite,
+    leading_axes,
+    sums_over_rows,
+    use_of,
+)
 from graphopt.quant import Scheme
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -102,7 +110,7 @@ class Coding:
                 weight, found, array
             )
             self._changes.add(f"{self._request.bits} bits, {role.value}")
-        _drop(weight)
+        decode.drop(weight)
 
     def finish(self) -> None:
         """Import what was used, and let the file say that it holds such types."""
@@ -247,7 +255,8 @@ class Coding:
         rows = int(np.prod(array.shape[: leading_axes(uses[0].node, array.ndim)]))
         matrix = array.reshape(rows, -1)
         block = self._request.block or (BLOCK if self._request.bits < 8 else None)
-        layout = decode.along_rows(self._scheme(self._request.bits), matrix.shape[1], block)
+        axis = 0 if array.ndim == 2 and sums_over_rows(uses[0].node, uses[0].index) else 1
+        layout = decode.along(axis, self._scheme(self._request.bits), matrix.shape[axis], block)
         tape = self._tape(uses[0].node)
         assert weight.name is not None
         codes = decode.encode(matrix, layout, self._request.method)
@@ -278,12 +287,3 @@ def _suits_nbits(block: int) -> bool:
 def _graph_of(weight: ir.Value) -> ir.Graph | None:
     graph = weight.graph
     return graph if isinstance(graph, ir.Graph) else None
-
-
-def _drop(weight: ir.Value) -> None:
-    """Remove a constant that nobody uses any more."""
-    producer = weight.producer()
-    if producer is not None:
-        remove_node(producer)
-    elif weight.graph is not None and weight.name is not None:
-        del weight.graph.initializers[weight.name]

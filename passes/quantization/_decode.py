@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Tape, constant_tensor
+from graphopt.ir import PROVENANCE_KEY, Tape, constant_tensor, remove_node
 from graphopt.passes.ort._contrib import CONTRIB
 from graphopt.passes.quantization._rounded import noted_for
 from graphopt.quant import Affine, Scheme, affine_for
@@ -96,7 +96,7 @@ def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.V
 
     Args:
         tape: Gets the nodes.
-        codes: Of the weight as a matrix [rows, elements], with a scale a row or by blocks along axis 1.
+        codes: Of the weight as a matrix [rows, elements], with a scale a row, or by blocks along either axis.
         shape: Of the weight; its first axes together are the rows.
         name: Of the weight.
     """
@@ -106,8 +106,12 @@ def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.V
         spread = _row_shape(shape, len(array))
         array, scale, zero_point = array.reshape(shape), scale.reshape(spread), zero_point.reshape(spread)
     else:
-        array = array.reshape(*scale.shape, scheme.block)
-        scale, zero_point = scale[..., np.newaxis], zero_point[..., np.newaxis]
+        assert scheme.axis is not None
+        place_of_block = scheme.axis + 1
+        parts = list(scale.shape)
+        parts.insert(place_of_block, scheme.block)
+        array = array.reshape(parts)
+        scale, zero_point = (np.expand_dims(each, place_of_block) for each in (scale, zero_point))
     value = _as_float(tape, tape.const(array, f"{name}/codes"))
     if codes.has_zero_point:
         value = tape.op("Sub", [value, _as_float(tape, tape.const(zero_point, f"{name}/zero_point"))])
@@ -215,16 +219,31 @@ def place(tape: Tape, graph: ir.Graph, before: ir.Node, sources: list[ir.Node]) 
     graph.insert_before(before, tape.nodes)
 
 
-def along_rows(scheme: Scheme, elements: int, block: int | None) -> Scheme:
-    """The scheme for a matrix whose rows of so many elements share a scale, or each block of them does.
+def drop(weight: ir.Value) -> None:
+    """Remove a constant that nobody uses any more."""
+    producer = weight.producer()
+    if producer is not None:
+        remove_node(producer)
+    elif weight.graph is not None and weight.name is not None:
+        del weight.graph.initializers[weight.name]
 
-    Blocks divide the row: a shorter last one would have to be filled up. Where no number near the size wanted
-    does, the row is one block.
+
+def along(axis: int, scheme: Scheme, elements: int, block: int | None) -> Scheme:
+    """The scheme for a matrix of which blocks along an axis share a scale, or whole rows.
+
+    Blocks divide the axis: a shorter last one would have to be filled up. Where no number near the size
+    wanted does, and where no block is wanted, each row has a scale.
+
+    Args:
+        axis: 0 or 1.
+        scheme: Type of the codes.
+        elements: Size of the axis.
+        block: The size wanted, or None.
     """
     if block is None:
         return replace(scheme, axis=0, block=None)
     fits = max(size for size in range(1, min(block, elements) + 1) if elements % size == 0)
-    return replace(scheme, axis=0, block=None) if 4 * fits < block else replace(scheme, axis=1, block=fits)
+    return replace(scheme, axis=0, block=None) if 4 * fits < block else replace(scheme, axis=axis, block=fits)
 
 
 def _row_shape(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:

@@ -26,7 +26,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HALF_TYPES = {"float16": ir.DataType.FLOAT16, "bfloat16": ir.DataType.BFLOAT16}
 SENSITIVE = frozenset(
     ("Exp", "Pow", "ReduceSum", "ReduceSumSquare", "ReduceL1", "ReduceL2", "ReduceProd", "CumSum", "CumProd",
-     "Range", "Mod", "Floor", "Ceil", "Round", "Reciprocal", "Log", "Tan", "Sinh", "Cosh", "GridSample")
+     "Range", "Mod", "Floor", "Ceil", "Round", "Reciprocal", "Log", "Tan", "Sinh", "Cosh", "GridSample",
+     "MeanVarianceNormalization")
 )  # fmt: skip
 """Operators whose results may leave the range of ordinary inputs, or that count: whole numbers above 2048 are
 not float16's."""

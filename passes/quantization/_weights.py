@@ -101,6 +101,16 @@ def leading_axes(node: ir.Node, axes: int) -> int:
     return 1 if node.op_type.startswith("Conv") else axes - 1
 
 
+def sums_over_rows(node: ir.Node, index: int) -> bool:
+    """Whether a node sums over the first axis of its matrix of weights.
+
+    Blocks lie along the axis that is summed over: OpenVINO 2026.4 takes decoded weights for such.
+    """
+    if node.op_type not in ("MatMul", "Gemm"):
+        return False
+    return bool(index) != bool(attribute_int(node, ("transA", "transB")[index], 0))
+
+
 def finite(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> bool:
     """Whether no element is NaN or infinite."""
     return bool(np.isfinite(array).all())

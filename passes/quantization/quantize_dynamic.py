@@ -39,7 +39,7 @@ from graphopt.ir import (
 )
 from graphopt.ir.edit import function_graphs, substitute_outputs
 from graphopt.passes.ort._contrib import CONTRIB, VERSION
-from graphopt.passes.quantization._decode import Codes, encode, encode_matrix, place
+from graphopt.passes.quantization._decode import Codes, drop, encode, encode_matrix, place
 from graphopt.passes.quantization._weights import finite, is_plain
 from graphopt.pipeline import Pass
 from graphopt.quant import Scheme
@@ -125,12 +125,8 @@ class _Work:
     def finish(self) -> None:
         """Remove weights that nobody reads any more, and import what was used."""
         for weight in self._read:
-            if not weight.uses() and weight.graph is not None and weight.name is not None:
-                producer = weight.producer()
-                if producer is not None:
-                    remove_node(producer)
-                else:
-                    del weight.graph.initializers[weight.name]
+            if not weight.uses() and not weight.is_graph_output():
+                drop(weight)
         if any(node.domain == CONTRIB for node in self._model.graph.all_nodes()):
             self._model.opset_imports.setdefault(CONTRIB, VERSION)
 

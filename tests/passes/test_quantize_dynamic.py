@@ -137,3 +137,8 @@ def test_products_in_bodies_read_codes_from_outside() -> None:
 def test_generated_models_survive(target: str) -> None:
     made = QuantizeDynamic(least=1, target=target)
     assert check_pass_on_models(made, examples=30, seed=len(target) * 1000).changed
+
+
+def test_weights_that_are_an_output_too_stay_beside_their_codes() -> None:
+    result = run(model(PRODUCT.replace("[M,24] y", "[M,24] y, float[64,24] w"), w=(64, 24)))
+    assert result.hits == {"product of codes": 1} and "w" in result.model.graph.initializers

@@ -154,3 +154,9 @@ def test_old_opsets_have_no_bfloat16() -> None:
 @pytest.mark.parametrize("options", [{}, {"dtype": "bfloat16"}, {"target": "ort-cpu"}])
 def test_generated_models_survive(options: dict[str, Any]) -> None:
     assert check_pass_on_models(ToHalf(least=1, **options), examples=25, seed=len(options) * 500).changed
+
+
+def test_functions_of_the_standard_with_constants_of_float32_stay() -> None:
+    text = """g (float[1,2,4,4] x, float[1,2,4,4] w) => (float[1,2,4,4] y) {
+        a = Mul(x, w) y = MeanVarianceNormalization(a) }"""
+    assert "a MeanVarianceNormalization loses too much" in run(model(text)).refusals
