@@ -53,6 +53,9 @@ CROPS_OF_EACH = 40
 CLEAR_MARGIN = 0.5
 """Between the two largest logits: with less, the float model itself hardly prefers one class."""
 
+FLOAT_SQNR = 150.0
+"""Decibels that float32 itself is good for; nothing is told apart above."""
+
 
 class Photographs(Task[str, Array]):
     """A crop is one run; its label is the photograph's name, its answer the logits."""
@@ -88,7 +91,7 @@ class Photographs(Task[str, Array]):
             "agreement": share(same),
             "agreement where float is sure": share(same[sure]),
             "in first five": share((ranked[:, -5:] == best[:, None]).any(axis=1)),
-            "sqnr dB": sqnr_db(theirs, ours),
+            "sqnr dB": min(sqnr_db(theirs, ours), FLOAT_SQNR),
         }
 
 

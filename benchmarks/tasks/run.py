@@ -1,6 +1,6 @@
 """Accuracy, size and speed of quantized models of the zoo, graphopt's beside naive ones.
 
-    python benchmarks/tasks/run.py [--tasks NAME ...] [--schemes NAME,...] [--models DIR] [--no-latency]
+    python benchmarks/tasks/run.py [--tasks NAME ...] [--schemes NAME,...] [--models DIR [--reuse]]
     python benchmarks/tasks/run.py --write-calibration DIR [--tasks NAME ...]
 
 Prints tables in Markdown; a full run also writes `results/tasks.json` and `results/tasks.md`. Each step runs
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -53,28 +54,33 @@ def work(*arguments: str) -> Record:
     return {"fails": lines[-1][:300] if lines else f"exit status {done.returncode}"}
 
 
-def compare(name: str, schemes: Sequence[str], folder: Path, *, latency: bool) -> Record:
+def compare(name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, latency: bool) -> Record:
     """One task: a record for each scheme, with `fails` where there is no model that runs."""
-    task = TASKS[name]()
+    task = TASKS[name]
     records: dict[str, Record] = {}
-    files = {
-        scheme: folder / f"{name}.{scheme.replace(':', '_').replace('/', '_')}.onnx" for scheme in schemes
-    }
+    files = {scheme: folder / f"{name}.{re.sub('[^a-z0-9.-]', '_', scheme)}.onnx" for scheme in schemes}
     for scheme, file in files.items():
-        record = work("make", name, scheme, str(file))
-        if "fails" not in record:
-            figures = work("score", name, str(file))
-            record["size"] = file.stat().st_size / task.path().stat().st_size
-            record |= figures if "fails" in figures else {"figures": figures}
-        records[scheme] = record
+        kept = file.with_suffix(".json")
+        if not (reuse and kept.exists()):
+            kept.write_text(json.dumps(judge(name, scheme, file)), encoding="utf-8")
+        records[scheme] = record = json.loads(kept.read_text(encoding="utf-8"))
         print(
             f"{name:12} {scheme:14} {record.get('fails') or record['figures']}", file=sys.stderr, flush=True
         )
     if latency:
-        measure(
-            name, {scheme: file for scheme, file in files.items() if "figures" in records[scheme]}, records
-        )
+        running = {scheme: file for scheme, file in files.items() if "figures" in records[scheme]}
+        measure(name, running, records)
     return {"headline": task.headline, "allowance": task.allowance, "floor": task.floor, "schemes": records}
+
+
+def judge(name: str, scheme: str, file: Path) -> Record:
+    """Make one model and score it."""
+    record = work("make", name, scheme, str(file))
+    if "fails" in record:
+        return record
+    figures = work("score", name, str(file))
+    record["size"] = file.stat().st_size / TASKS[name]().path().stat().st_size
+    return record | (figures if "fails" in figures else {"figures": figures})
 
 
 def measure(name: str, files: dict[str, Path], records: dict[str, Record]) -> None:
@@ -105,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), metavar="NAME")
     parser.add_argument("--schemes", default=",".join(SCHEMES), help="comma-separated (default: %(default)s)")
     parser.add_argument("--models", type=Path, metavar="DIR", help="keep the models made there")
+    parser.add_argument("--reuse", action="store_true", help="make and score only what is not there yet")
     parser.add_argument("--no-latency", action="store_true", help="measure no times")
     parser.add_argument("--write-calibration", type=Path, metavar="DIR", help="only write calibration data")
     options = parser.parse_args(arguments)
@@ -117,7 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.models or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         results = {
-            name: compare(name, schemes, folder, latency=not options.no_latency) for name in options.tasks
+            name: compare(name, schemes, folder, reuse=options.reuse, latency=not options.no_latency)
+            for name in options.tasks
         }
     text = render(results)
     print(text)

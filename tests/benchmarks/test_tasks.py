@@ -409,6 +409,26 @@ def test_the_table_says_whether_the_bound_holds() -> None:
     assert "| rec | near | exact 95 (by chance) |" in text
 
 
+def test_a_model_that_is_there_is_not_made_again(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def judge(name: str, scheme: str, file: Path) -> dict[str, Any]:
+        made.append(scheme)
+        return {"figures": {"accuracy": 98.0}, "size": 0.5}
+
+    monkeypatch.setattr(run, "judge", judge)
+    for reuse, schemes in (
+        (False, ["float"]),
+        (True, ["float", "graphopt@portable/0.01"]),
+        (False, ["float"]),
+    ):
+        result = run.compare("digits", schemes, tmp_path, reuse=reuse, latency=False)
+        assert list(result["schemes"]) == schemes
+    assert made == ["float", "graphopt@portable/0.01", "float"]
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     runner = module("run")
