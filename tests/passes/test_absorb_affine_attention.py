@@ -167,3 +167,26 @@ def test_biases_of_keys_and_values_of_the_operator(
     )
     assert run.hits["shift into what reads the value"] == hits
     assert_close(run)
+
+
+@pytest.mark.parametrize(
+    ("reader", "output", "hits"),
+    [("", "scores", 0), ("r = Abs(scores)  z = ReduceMax(r)", "z", 0), ("z = ReduceMax(a)", "z", 1)],
+)
+def test_biases_stay_where_scores_of_the_operator_are_seen(
+    weights: Weights, assert_close: Close, reader: str, output: str, hits: int
+) -> None:
+    """As an output, or by a node: they are those of the shifted keys."""
+    run = run_pass(
+        f"""agraph (float[2,4,6] q, float[2,4,6] k, float[2,4,6] v) => (y, {output})
+        {weights(s=(6,), w=(6, 6), u=(6,))} {{
+            ks = Add(k, s)
+            a, pk, pv, scores = Attention <q_num_heads = 2, kv_num_heads = 2> (q, ks, v)
+            {reader}  o = MatMul(a, w)  y = Add(o, u)
+        }}""",
+        "absorb-affine",
+        opset=23,
+        inputs=(),
+    )
+    assert run.changes == hits
+    assert_close(run)
