@@ -51,7 +51,7 @@ class Int8(QuantizationScheme):
 
     name: ClassVar[str] = "int8"
     needs_data: ClassVar[bool] = True
-    observer: str = "minmax"
+    observer: str = "mse"
 
     def preparation(self) -> str:
         return _text("calibrate", observer=self.observer)

@@ -67,8 +67,8 @@ def test_ranges_are_not_left_in_the_model() -> None:
 
 
 def test_a_scheme_may_have_options_of_its_own() -> None:
-    result = quantized(quantize=Int8(observer="mse"))
-    assert "calibrate{observer=mse}" in result.report.pipeline
+    result = quantized(quantize=Int8(observer="minmax"))
+    assert "calibrate{observer=minmax}" in result.report.pipeline
 
 
 def test_passes_of_ones_own_may_quantize() -> None:

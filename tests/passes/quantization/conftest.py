@@ -93,7 +93,7 @@ def quantized() -> Callable[..., Quantized]:
         model = before.clone()
         feeds = _feeds(before) if feeds is None else feeds
         model.meta[DATA_KEY] = feeds
-        Calibrate(threads=1).call(model)
+        Calibrate(threads=1, observer="minmax").call(model)
         outcome = QuantizeStatic(**{"everywhere": True, **options}).call(model)
         verify(model)
         return Quantized(before, model, outcome.changes, feeds[0])

@@ -46,7 +46,7 @@ def _range(model: ir.Model, name: str) -> tuple[float, float] | None:
 
 def test_ranges_hold_all_samples_and_zero() -> None:
     model = _model(_feeds())
-    outcome = Calibrate().call(model)
+    outcome = Calibrate(observer="minmax").call(model)
     assert _range(model, "x") == (-3.0, 1.0)
     assert _range(model, "a") == (-2.0, 5.0)
     assert _range(model, "m") == (0.0, 25.0)
@@ -56,21 +56,21 @@ def test_ranges_hold_all_samples_and_zero() -> None:
 
 def test_only_floats_that_may_be_quantized_are_observed() -> None:
     model = _model(_feeds())
-    Calibrate().call(model)
+    Calibrate(observer="minmax").call(model)
     assert _range(model, "t") is not None  # a Sigmoid reads it
     assert _range(model, "i") is None and _range(model, "j") is None
 
 
 def test_a_second_run_changes_nothing() -> None:
     model = _model(_feeds())
-    Calibrate().call(model)
-    assert not Calibrate().call(model).modified
+    Calibrate(observer="minmax").call(model)
+    assert not Calibrate(observer="minmax").call(model).modified
 
 
 @pytest.mark.parametrize("feeds", [lambda: _feeds(), tuple(_feeds()), iter(_feeds())])
 def test_data_come_in_any_form(feeds: Any) -> None:
     model = _model(feeds)
-    Calibrate().call(model)
+    Calibrate(observer="minmax").call(model)
     assert _range(model, "a") == (-2.0, 5.0)
 
 
@@ -78,7 +78,7 @@ def test_data_come_from_a_folder(tmp_path: Path) -> None:
     for index, feed in enumerate(_feeds()):
         np.savez(tmp_path / f"{index}.npz", **feed)
     model = _model()
-    Calibrate(data=str(tmp_path)).call(model)
+    Calibrate(data=str(tmp_path), observer="minmax").call(model)
     assert _range(model, "a") == (-2.0, 5.0)
 
 
@@ -86,8 +86,8 @@ def test_values_are_observed_in_turns_where_memory_is_short() -> None:
     told: list[tuple[int, int]] = []
     whole, parts = _model(_feeds()), _model(_feeds())
     parts.meta[PROGRESS_KEY] = lambda done, total: told.append((done, total))
-    Calibrate().call(whole)
-    Calibrate(megabytes=0).call(parts)
+    Calibrate(observer="minmax").call(whole)
+    Calibrate(megabytes=0, observer="minmax").call(parts)
     for name in ("x", "a", "m", "t", "y"):
         assert _range(whole, name) == _range(parts, name)
     assert told == [(done, 8) for done in range(1, 9)]  # four values by two samples
@@ -97,14 +97,14 @@ def test_values_that_are_not_finite_get_no_range() -> None:
     feeds = _feeds()
     feeds[1]["x"][0, 0] = np.inf
     model = _model(feeds)
-    outcome = Calibrate().call(model)
+    outcome = Calibrate(observer="minmax").call(model)
     assert _range(model, "x") is None and _range(model, "y") is not None
     assert outcome.changes.refusals["it held NaN or infinity in the calibration data"] == 3
 
 
 def test_values_without_elements_get_no_range() -> None:
     model = _model([{"x": np.zeros((0, 4), np.float32), "i": np.zeros(0, np.int64)}])
-    outcome = Calibrate().call(model)
+    outcome = Calibrate(observer="minmax").call(model)
     assert not outcome.changes.count
     assert outcome.changes.refusals["it had no elements in any sample"] == 5
 
@@ -115,7 +115,7 @@ def test_an_input_with_a_default_is_observed_as_it_is() -> None:
     )
     model.meta[DATA_KEY] = [{"x": np.ones(2, np.float32)}]
     infer_shapes(model)
-    Calibrate().call(model)
+    Calibrate(observer="minmax").call(model)
     assert _range(model, "b") == (0.0, 7.0)
 
 
@@ -129,5 +129,5 @@ def test_another_observer() -> None:
 
 def test_without_data_it_says_how_to_give_them() -> None:
     with pytest.raises(UsageError) as raised:
-        Calibrate().call(_model())
+        Calibrate(observer="minmax").call(_model())
     assert "data=PATH" in (raised.value.hint or "")
