@@ -39,7 +39,8 @@ from graphopt.passes.quantization._weights import (
     sums_over_rows,
     use_of,
 )
-from graphopt.quant import Scheme
+from graphopt.quant import CodebookScheme, Scheme, codebook_for
+from graphopt.quant.codebook import TABLES
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -51,7 +52,7 @@ BLOCKS_SINCE = 21
 """The opset since which DequantizeLinear knows blocks."""
 BROADCASTS_SINCE = 7
 """The opset since which Mul and Sub broadcast by themselves."""
-METHODS = ("minmax", "mse")
+METHODS = ("minmax", "mse", *TABLES)
 BLOCK = 32
 """Default block of less than 8 bits: 1 bit a weight goes into scales."""
 NBITS_BLOCK = 128
@@ -150,7 +151,7 @@ class Coding:
         assert array is not None
         if not finite(array):
             raise Reject("its weights hold NaN or infinities")
-        if array.size < self._request.least_read:
+        if array.size < self._request.least_read or self._request.method in TABLES:
             return [Use(use.node, use.index, Role.STORED) for use in uses], array
         return [self._settled(use, weight, len(uses)) for use in uses], array
 
@@ -254,15 +255,18 @@ class Coding:
     def _stored(self, weight: ir.Value, uses: list[Use], array: Array) -> None:
         rows = int(np.prod(array.shape[: leading_axes(uses[0].node, array.ndim)]))
         matrix = array.reshape(rows, -1)
-        block = self._request.block or (BLOCK if self._request.bits < 8 else None)
-        axis = 0 if array.ndim == 2 and sums_over_rows(uses[0].node, uses[0].index) else 1
-        layout = decode.along(axis, self._scheme(self._request.bits), matrix.shape[axis], block)
-        tape = self._tape(uses[0].node)
-        assert weight.name is not None
-        codes = decode.encode(matrix, layout, self._request.method)
-        made = decode.decoded(tape, codes, array.shape, weight.name)
-        graph = _graph_of(weight)
-        assert graph is not None
+        over_rows = array.ndim == 2 and sums_over_rows(uses[0].node, uses[0].index)
+        graph, tape = _graph_of(weight), self._tape(uses[0].node)
+        assert graph is not None and weight.name is not None
+        bits, method = self._request.bits, self._request.method
+        if method in TABLES:
+            book = codebook_for(matrix, CodebookScheme(method, bits, axis=1 if over_rows else 0))
+            made = decode.looked_up(tape, book, matrix, array.shape, weight.name)
+        else:
+            block = self._request.block or (BLOCK if bits < 8 else None)
+            axis = 0 if over_rows else 1
+            layout = decode.along(axis, self._scheme(bits), matrix.shape[axis], block)
+            made = decode.decoded(tape, decode.encode(matrix, layout, method), array.shape, weight.name)
         decode.place(tape, graph, weight.producer() or graph[0], [use.node for use in uses])
         for use in uses:
             use.node.replace_input_with(use.index, made)

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphopt.ir import PROVENANCE_KEY, Tape, constant_tensor, remove_node
 from graphopt.passes.ort._contrib import CONTRIB
 from graphopt.passes.quantization._rounded import noted_for
-from graphopt.quant import Affine, Scheme, affine_for
+from graphopt.quant import Affine, Codebook, Scheme, affine_for
 from graphopt.quant.packing import matmul_nbits, pack, pack_halves, unsigned
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -19,6 +19,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 INT8_MULTIPLIED = 4
 """`accuracy_level` of MatMulNBits at which it multiplies in int8; at others it decodes to float32 first: this
 takes up to ten times as long for 8 bits and is no more accurate for 4."""
+INDICES = {8: ir.DataType.UINT8, 4: ir.DataType.UINT4, 2: ir.DataType.UINT2}
+"""Types of indices into a table, by their bits."""
 NIBBLE = 4
 NIBBLES = 1 << NIBBLE
 """Codes of 4 bits."""
@@ -117,6 +119,23 @@ def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.V
         value = tape.op("Sub", [value, _as_float(tape, tape.const(zero_point, f"{name}/zero_point"))])
     value = tape.op("Mul", [value, tape.const(scale, f"{name}/scale")])
     return value if array.shape == shape else tape.op("Reshape", [value, tape.ints(shape, f"{name}/shape")])
+
+
+def looked_up(tape: Tape, book: Codebook, matrix: Array, shape: tuple[int, ...], name: str) -> ir.Value:
+    """Gather(table, codes) * scale in the weight's shape, which runtimes fold when they load the model.
+
+    Args:
+        tape: Gets the nodes.
+        book: With a scale for each index of either axis.
+        matrix: The weight as a matrix.
+        shape: Of the weight; its first axes together are the rows.
+        name: Of the weight.
+    """
+    codes = book.quantize(matrix).reshape(shape).astype(INDICES[book.scheme.bits].numpy())
+    index = tape.op("Cast", [tape.const(codes, f"{name}/codes")], {"to": ir.DataType.INT32.value})
+    value = tape.op("Gather", [tape.const(book.table, f"{name}/table"), index])
+    spread = _row_shape(shape, len(matrix)) if book.scheme.axis == 0 else (1, *book.scale.shape)
+    return tape.op("Mul", [value, tape.const(book.scale.reshape(spread), f"{name}/scale")])
 
 
 def by_nbits(tape: Tape, x: ir.Value, codes: Codes, bias: ir.Value | None, name: str) -> ir.Value:

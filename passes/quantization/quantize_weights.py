@@ -32,7 +32,11 @@ from graphopt.passes.ort._contrib import CONTRIB
 from graphopt.passes.quantization._coding import METHODS, NAME, TYPES, Coding, Request, weights_of
 from graphopt.passes.quantization._weights import WEIGHT_INPUTS
 from graphopt.pipeline import Pass
+from graphopt.quant.codebook import TABLES
 from graphopt.targets import Target
+
+LARGEST_ERROR_OF_TABLES = 0.25
+"""Half of what lies between the two largest powers of two."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class QuantizeWeights(Pass):
         block: Weights that share a scale; 0 for 32 of 4 and 2 bits, and a whole channel of 8. Embeddings have
             blocks of 128 at most, or whole rows.
         symmetric: Do without zero points: a bit faster to decode, and a bit less accurate.
-        method: How the range of a group is found: minmax, or mse for the least squared error.
+        method: How the range of a group is found: minmax, or mse for the least squared error. Or k-means,
+            log, power-of-two or tanh: indices into a table of such levels, decoded at load.
         target: Name or file of a target; one with com.microsoft gets MatMulNBits and GatherBlockQuantized.
         least: Fewest elements of a weight that is quantized; of fewer, scales and names take what codes save.
         least_read: Fewest elements of a matrix or table of which codes are read as the model runs; smaller
@@ -73,8 +78,8 @@ class QuantizeWeights(Pass):
 
     @property
     def largest_error(self) -> float:
-        """Half a step of so many bits, and a little more."""
-        return float(2.0 ** (1 - self.bits))
+        """Half a step of so many bits, and a little more; levels of a table may lie further apart."""
+        return LARGEST_ERROR_OF_TABLES if self.method in TABLES else float(2.0 ** (1 - self.bits))
 
     def roots(self) -> frozenset[Operator]:
         """Operators with weights."""

@@ -136,6 +136,16 @@ def test_weights_of_several_products_are_decoded_at_load() -> None:
     assert run(model(text, w=(64, 24)), bits=4, target="ort-cpu").ops == ["MatMulNBits"] * 2
 
 
+@pytest.mark.parametrize("method", ["k-means", "log", "power-of-two", "tanh"])
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("text", [PRODUCT, GEMM, CONV])
+def test_tables_are_read_at_load(method: str, bits: int, text: str) -> None:
+    shapes: dict[str, Any] = {PRODUCT: {"w": (64, 24)}, GEMM: {"w": (24, 64)}, CONV: {"w": (4, 8, 3, 3)}}
+    result = run(model(text, **shapes[text]), bits=bits, method=method, target="ort-cpu")
+    assert result.hits == {f"{bits} bits, decoded at load": 1}
+    assert {"Cast", "Gather", "Mul"} < set(result.ops)
+
+
 def test_pointwise_convolutions() -> None:
     text = CONV.replace("3,3", "1,1")
     assert run(model(text, w=(4, 8, 1, 1))).hits == {"8 bits, decoded at load": 1}
@@ -221,6 +231,7 @@ def test_options_are_checked() -> None:
         ({"bits": 4, "method": "mse"}, (21, 24)),
         ({"bits": 2, "symmetric": True}, (25, 25)),
         ({"bits": 4, "target": "ort-cpu"}, (7, 24)),
+        ({"bits": 4, "method": "k-means"}, (21, 24)),
         ({"block": 16, "target": "ort-cpu"}, (7, 24)),
     ],
 )
