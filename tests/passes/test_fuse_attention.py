@@ -612,6 +612,21 @@ def test_rows_in_front_of_the_batch(batch: int, split: str, keys: str, rows: obj
     assert attribute_int(node, "q_num_heads", 0) == HEADS and "Softmax" not in run.ops
 
 
+def test_queries_of_merged_heads_that_are_given() -> None:
+    """The number of their rows is asked of the input, which no node makes."""
+    run = run_pass(
+        f"""agraph (float[6,S,4] q, float[6,7,4] k, float[6,7,4] v, float[2,1,S,7] mask) => (float[h,s,w] y)
+        <float scale = {{{SCALE}}}, int64[4] apart = {{2, 3, -1, 7}}, int64[3] back = {{6, -1, 7}}> {{
+            kt = Transpose <perm = [0,2,1]> (k) p = MatMul(q, kt) s = Mul(p, scale)
+            s4 = Reshape(s, apart) z = Add(s4, mask) w4 = Softmax(z) w = Reshape(w4, back)
+            y = MatMul(w, v)
+        }}""",
+        "fuse-attention",
+        opset=23,
+    )
+    assert "Attention" in run.ops and "Softmax" not in run.ops
+
+
 def test_one_head_without_an_axis_of_its_own() -> None:
     run = run_pass(
         f"""agraph (float[2,5,4] q, float[2,7,4] k, float[2,7,6] v, float[2,5,7] mask) => (float[b,s,w] y)
