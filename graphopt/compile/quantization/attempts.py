@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.compile.candidates import Made, Stages, Workshop
-from graphopt.compile.levels import aimed
+from graphopt.compile.levels import aimed, split_lossy
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
@@ -99,8 +99,10 @@ class Attempts:
         text = scheme.preparation()
         if not text:
             return base
+        exact, lossy = split_lossy(Pipeline.parse(text))
         with self._stages("calibrate"):
-            return self._extend(base, f"{scheme.name} in float", Pipeline.parse(text), equal=True)
+            made = self._extend(base, f"{scheme.name} in float", exact, equal=True)
+            return self._extend(made, made.name, lossy, equal=False) if lossy.items else made
 
     def convert(
         self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str] | None = None

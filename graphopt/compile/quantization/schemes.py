@@ -29,7 +29,7 @@ class QuantizationScheme(abc.ABC):
     for_size: ClassVar[bool] = False
 
     def preparation(self) -> str:
-        """Passes that bring the float model into form and leave its numbers as they are; as text."""
+        """Passes that bring the float model into form; as text. At most they round weights."""
         return ""
 
     @abc.abstractmethod
@@ -47,14 +47,19 @@ class Int8(QuantizationScheme):
 
     Attributes:
         observer: How a range is chosen from what was seen: minmax, moving-average, percentile, entropy, mse.
+        smooth: Even out channels of activations first.
+        round: Round weights so that errors make up for each other, not each to the nearest code.
     """
 
     name: ClassVar[str] = "int8"
     needs_data: ClassVar[bool] = True
     observer: str = "mse"
+    smooth: bool = True
+    round: bool = True
 
     def preparation(self) -> str:
-        return _text("calibrate", observer=self.observer)
+        before, behind = ["smooth-quant"] * self.smooth, ["round-weights"] * self.round
+        return ",".join([*before, _text("calibrate", observer=self.observer), *behind])
 
     def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
         return _converting("quantize-static", keep=tuple(keep))

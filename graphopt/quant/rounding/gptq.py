@@ -12,6 +12,9 @@ from graphopt.quant.affine import Affine
 from graphopt.quant.rounding.gram import DAMPING, Array, Gram
 from graphopt.quant.rounding.grid import Grid, Rounded
 
+_FEW = 64
+"""Rows of a triangular matrix that is inverted at once."""
+
 
 def gptq(
     weight: Array,
@@ -61,5 +64,16 @@ def inverse_factor(matrix: Array) -> Array:
     Cholesky's factor of the matrix with its rows and columns reversed, itself reversed, is an upper R with
     R R^T = matrix; U = R^-1.
     """
-    upper = np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
-    return np.triu(np.linalg.inv(upper))
+    return _inverse(np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1])
+
+
+def _inverse(upper: Array) -> Array:
+    """Of an upper triangular matrix, by halves: a tenth of the time of one that may be full."""
+    if len(upper) <= _FEW:
+        return np.triu(np.linalg.inv(upper))
+    half = len(upper) // 2
+    inverse = np.zeros_like(upper)
+    first, last = _inverse(upper[:half, :half]), _inverse(upper[half:, half:])
+    inverse[:half, :half], inverse[half:, half:] = first, last
+    inverse[:half, half:] = -first @ (upper[:half, half:] @ last)
+    return inverse

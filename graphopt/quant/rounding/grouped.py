@@ -17,6 +17,8 @@ from graphopt.quant.rounding.grid import Floats
 
 FEW_INPUTS = 32
 """Up to so many inputs of a group all groups are rounded together, by coordinate descent alone."""
+_WAITING = 1 << 20
+"""Elements of samples that are multiplied together."""
 PASSES = 8
 """How often each column is rounded then, at most."""
 
@@ -35,19 +37,30 @@ class GroupedGram:
         self.inputs = inputs
         self.samples = 0
         self._products = np.zeros((groups, inputs, inputs), np.float64 if groups == 1 else np.float32)
+        self._waiting: list[Array] = []
 
     def observe(self, x: Array) -> None:
         """Take in samples, [samples, groups * inputs]; those with NaN or infinities are left out."""
         x = np.asarray(x).astype(np.float32, copy=False)
         x = x[np.isfinite(x).all(axis=1)]
-        by_group = np.ascontiguousarray(x.reshape(-1, self.groups, self.inputs).transpose(1, 0, 2))
-        self._products += by_group.transpose(0, 2, 1) @ by_group
         self.samples += len(x)
+        self._waiting.append(x)
+        if sum(each.size for each in self._waiting) >= _WAITING:
+            self._multiply()
 
     @property
     def products(self) -> npt.NDArray[np.float64]:
         """Mean of x x^T by group, [groups, inputs, inputs]."""
+        self._multiply()
         return self._products / np.float64(max(self.samples, 1))
+
+    def _multiply(self) -> None:
+        """Take in what waits: few large products of matrices take less time than many small ones."""
+        if self._waiting:
+            x = np.concatenate(self._waiting).reshape(-1, self.groups, self.inputs)
+            by_group = np.ascontiguousarray(x.transpose(1, 0, 2))
+            self._products += by_group.transpose(0, 2, 1) @ by_group
+            self._waiting.clear()
 
 
 def round_groups(weight: Array, affine: Affine, gram: GroupedGram) -> Floats:
