@@ -89,15 +89,15 @@ def _add_noise(
             Session(each, extra_outputs=[name for name in wanted if name not in outputs])
             for each, wanted in zip((attempt.base.model, model), names, strict=True)
         ]
-        runs = [
-            [session.run(values) for session in sessions] for values in itertools.islice(samples, SAMPLES)
-        ]
+        for values in itertools.islice(samples, SAMPLES):
+            one, other = (session.run(values) for session in sessions)
+            for layer in layers:
+                if layer.name in pairs:
+                    before_it, after = pairs[layer.name]
+                    found = sqnr_db(_thinned(one[before_it]), _thinned(other[after]))
+                    layer.sqnr = found if layer.sqnr is None else min(found, layer.sqnr)
     except ExecutionError:
         return
-    for layer in layers:
-        if layer.name in pairs:
-            before_it, after = pairs[layer.name]
-            layer.sqnr = min(sqnr_db(_thinned(one[before_it]), _thinned(other[after])) for one, other in runs)
 
 
 def _seen(value: ir.Value) -> tuple[str, str]:
