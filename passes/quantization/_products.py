@@ -38,7 +38,6 @@ class Product:
     Attributes:
         node: Conv, Gemm or MatMul.
         data: The activation.
-        weight: The constant, an initializer that nobody else reads.
         axis: Of the weight, which has an index for each output.
         groups: Of a convolution; 1 for the others.
         shape: Of the weight.
@@ -46,7 +45,6 @@ class Product:
 
     node: ir.Node
     data: ir.Value
-    weight: ir.Value
     axis: int
     groups: int
     shape: tuple[int, ...]
@@ -55,6 +53,13 @@ class Product:
     def name(self) -> str:
         """Of the node."""
         return self.node.name or ""
+
+    @property
+    def weight(self) -> ir.Value:
+        """The constant, an initializer that nobody else reads."""
+        weight = self.node.inputs[1]
+        assert weight is not None
+        return weight
 
     @property
     def inputs(self) -> int:
@@ -131,13 +136,13 @@ def _product(node: ir.Node, graph: ir.Graph) -> Product:
     if array is None or not np.isfinite(array).all():
         raise Reject("its weights are not finite")
     if node.op_type == "Conv":
-        return Product(node, data, weight, 0, attribute_int(node, "group", 1), shape)
+        return Product(node, data, 0, attribute_int(node, "group", 1), shape)
     if len(shape) != 2:
         raise Reject("its weights are no matrix")
     if node.op_type == "Gemm" and attribute_float(node, "alpha", 1.0) != 1.0:
         raise Reject("its product is scaled")
     axis = 0 if node.op_type == "Gemm" and attribute_int(node, "transB", 0) else 1
-    return Product(node, data, weight, axis, 1, shape)
+    return Product(node, data, axis, 1, shape)
 
 
 def _pads(node: ir.Node, sizes: tuple[int, ...], kernel: tuple[int, ...]) -> list[int] | None:
