@@ -59,7 +59,7 @@ class Int8(QuantizationScheme):
 
     def preparation(self) -> str:
         before, behind = ["smooth-quant"] * self.smooth, ["round-weights"] * self.round
-        return ",".join([*before, _text("calibrate", observer=self.observer), *behind])
+        return ",".join([SHAPING, *before, _text("calibrate", observer=self.observer), *behind])
 
     def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
         return _converting("quantize-static", keep=tuple(keep))
@@ -144,6 +144,8 @@ class OwnPasses(QuantizationScheme):
 SCHEMES: dict[str, type[QuantizationScheme]] = {
     each.name: each for each in (Int8, DynamicInt8, WeightInt8, WeightInt4, Float16, BFloat16)
 }
+SHAPING = "reduce-mean-to-pool"
+"""Float forms that run on codes where the usual ones do not."""
 AUTO = "auto"
 """Whatever is fastest of those that keep the model's accuracy, with the data at hand."""
 
