@@ -199,6 +199,26 @@ def test_concat(weights: Weights) -> None:
     assert run.ops == ["Concat", "Conv"]
 
 
+@pytest.mark.parametrize("op", ["Mul", "Add"])
+def test_each_part_of_a_split_takes_up_its_own(weights: Weights, op: str) -> None:
+    text = f"""agraph (float[1,4,5,5] x) => (float[1,2,5,5] y, float[1,3,5,5] z)
+        {weights(positive_c=(4, 1, 1), w=(2, 2, 1, 1), v=(3, 2, 1, 1))} {{
+            a = {op}(x, positive_c)  l, r = Split<axis = 1, num_outputs = 2>(a)
+            y = Conv(l, w)  z = Conv(r, v)
+        }}"""
+    run = run_pass(text, "absorb-affine")
+    assert run.ops == ["Split", "Conv", "Conv"]
+
+
+def test_constants_that_would_become_a_product_of_two_stay(weights: Weights) -> None:
+    """One per channel and one per column: as one they are channels times columns."""
+    text = f"""agraph (float[1,4,5,5] x) => (float[1,4,5,5] y) {weights(positive_c=(4, 1, 1), d=(5,))} {{
+        a = Mul(x, positive_c)  b = Relu(a)  y = Mul(b, d)
+    }}"""
+    run = run_pass(text, "absorb-affine")
+    assert run.changes == 0 and run.refusals["scale: a constant would grow"] == 1
+
+
 def test_the_scale_of_a_query_goes_into_its_projection(weights: Weights) -> None:
     run = run_pass(
         f"""agraph (float[2,5,8] x, float[2,2,4,5] k) => (float[2,2,5,5] y)
