@@ -42,6 +42,7 @@ FREEZES = {
 }
 """Inputs with a default become constants."""
 LOSSY = {
+    "correct-bias",
     "quantize-dynamic",
     "quantize-static",
     "quantize-weights",
