@@ -207,7 +207,11 @@ def value_names(model: ir.Model) -> set[str]:
 
 
 class Names:
-    """Hands out value names that no scope of the model uses; it looks at the model when first asked."""
+    """Hands out names that no value of any scope and no node has; it looks at the model when first asked.
+
+    Nodes are named as their first output is when it is made. That may take another name later, and the node
+    keeps its own: onnxruntime refuses two nodes of one name.
+    """
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
@@ -215,7 +219,7 @@ class Names:
 
     @functools.cached_property
     def _used(self) -> set[str]:
-        return value_names(self._model)
+        return value_names(self._model).union(node.name for node in nodes(self._model) if node.name)
 
     def fresh(self, base: str) -> str:
         """`base`, or `base` with the smallest free number behind it."""

@@ -45,6 +45,7 @@ from graphopt.quant.codebook import TABLES
 Array = np.ndarray[Any, np.dtype[Any]]
 
 NAME = "quantize-weights"
+CONVOLUTIONS = ("Conv", "ConvTranspose")
 TYPES = {8: ir.DataType.INT8, 4: ir.DataType.INT4, 2: ir.DataType.INT2}
 FIRST_OPSETS = {8: 13, 4: 21, 2: 25}
 """From which on DequantizeLinear and Cast take the type (for 8 bits, DequantizeLinear an axis)."""
@@ -61,6 +62,9 @@ NBITS_LEAST = 16
 """Its smallest block; all are powers of two."""
 ROW_BITS = 4
 """Fewest bits of embeddings."""
+CONVOLUTION_BITS = 8
+"""Fewest bits of a Conv's weights, but by tables: with 4, nothing was left of a network of depthwise ones (1 dB;
+23 dB with 8)."""
 ROW_BLOCK = 128
 """Their block, or what of it divides a row: of a sentence encoder, embeddings of 4 bits cost 0.001 of
 the cosine, products of 4 bits 0.026."""
@@ -97,20 +101,21 @@ class Coding:
             uses, array = self._guard(weight)
             if not uses:
                 return
-            roles = {use.role for use in uses}
-            for role in sorted(roles, key=lambda role: role.name):
-                self._check_opset(role)
+            roles = sorted({use.role for use in uses}, key=lambda role: role.name)
+            bits = {role: self._bits([use for use in uses if use.role is role]) for role in roles}
+            for role in roles:
+                self._check_opset(role, bits[role])
         except Reject as rejection:
             if str(rejection):
                 user = next(iter(weight.uses())).node
                 self._changes.refuse(str(rejection), user.name or user.outputs[0].name, [weight.name])
             return
-        for role in sorted(roles, key=lambda role: role.name):
+        for role in roles:
             found = [use for use in uses if use.role is role]
             {Role.PRODUCT: self._product, Role.ROWS: self._rows, Role.STORED: self._stored}[role](
                 weight, found, array
             )
-            self._changes.add(f"{self._request.bits} bits, {role.value}")
+            self._changes.add(f"{bits[role]} bits, {role.value}")
         decode.drop(weight)
 
     def finish(self) -> None:
@@ -163,7 +168,7 @@ class Coding:
         assert tensor is not None
         terms = int(tensor.shape.numpy()[attribute_int(use.node, "transB", 0)])
         slow = uses > 1 or _graph_of(weight) is not use.node.graph
-        slow = slow or (self._request.bits == 8 and self._opset < self._needed_opset(Role.PRODUCT))
+        slow = slow or (self._request.bits == 8 and self._opset < self._needed_opset(Role.PRODUCT, 8))
         return Use(use.node, use.index, Role.STORED) if slow or (block and terms % block) else use
 
     def _makes_nbits(self) -> bool:
@@ -176,14 +181,20 @@ class Coding:
             return self._request.block or BLOCK
         return NBITS_BLOCK if self._request.contrib else None
 
-    def _check_opset(self, role: Role) -> None:
-        needed = self._needed_opset(role)
+    def _bits(self, uses: list[Use]) -> int:
+        """Bits of the codes for uses of one role."""
+        if uses[0].role is Role.ROWS:
+            return max(self._request.bits, ROW_BITS)
+        convolves = uses[0].node.op_type in CONVOLUTIONS and self._request.method not in TABLES
+        return max(self._request.bits, CONVOLUTION_BITS) if convolves else self._request.bits
+
+    def _check_opset(self, role: Role, bits: int) -> None:
+        needed = self._needed_opset(role, bits)
         if self._opset < needed:
             want_opset(self._model, needed, NAME)
-            raise Reject(f"{self._request.bits} bits need opset {needed}, and the model is at {self._opset}")
+            raise Reject(f"{bits} bits need opset {needed}, and the model is at {self._opset}")
 
-    def _needed_opset(self, role: Role) -> int:
-        bits = self._request.bits
+    def _needed_opset(self, role: Role, bits: int) -> int:
         if role is Role.STORED:
             return FIRST_OPSETS[bits] if bits < 8 else BROADCASTS_SINCE
         if role is Role.ROWS:
@@ -224,7 +235,7 @@ class Coding:
             self._is_contrib_used = True
 
     def _rows(self, weight: ir.Value, uses: list[Use], array: Array) -> None:
-        bits = max(self._request.bits, ROW_BITS)
+        bits = self._bits(uses)
         matrix = array.reshape(len(array), -1)
         block = math.gcd(matrix.shape[1], ROW_BLOCK)
         nbits = self._request.contrib and _suits_nbits(block)
@@ -258,7 +269,7 @@ class Coding:
         over_rows = array.ndim == 2 and sums_over_rows(uses[0].node, uses[0].index)
         graph, tape = _graph_of(weight), self._tape(uses[0].node)
         assert graph is not None and weight.name is not None
-        bits, method = self._request.bits, self._request.method
+        bits, method = self._bits(uses), self._request.method
         if method in TABLES:
             book = codebook_for(matrix, CodebookScheme(method, bits, axis=1 if over_rows else 0))
             made = decode.looked_up(tape, book, matrix, array.shape, weight.name)

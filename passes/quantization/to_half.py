@@ -175,7 +175,8 @@ class _Casts:
         users = [
             (node, index)
             for node, index in _uses(value)
-            if index not in chosen.inputs.get(node, ()) and not _reads_anything(node, self._model.graph)
+            if index not in chosen.inputs.get(node, ())
+            and not _reads_anything(node, index, self._model.graph)
         ]
         needs_output = value.is_graph_output() and not is_output_half
         value.type = ir.TensorType(self._half)
@@ -229,8 +230,9 @@ _WHOLE = (
 )  # fmt: skip
 
 
-def _reads_anything(node: ir.Node, graph: ir.Graph) -> bool:
-    return node.op_type in READERS and not node.domain and node.graph is graph
+def _reads_anything(node: ir.Node, index: int, graph: ir.Graph) -> bool:
+    """Whether a use takes a value of any type: the second input of a CastLike says the type of its output."""
+    return node.op_type in READERS and not node.domain and node.graph is graph and index == 0
 
 
 def _is_plain_float(value: ir.Value) -> bool:

@@ -160,3 +160,9 @@ def test_functions_of_the_standard_with_constants_of_float32_stay() -> None:
     text = """g (float[1,2,4,4] x, float[1,2,4,4] w) => (float[1,2,4,4] y) {
         a = Mul(x, w) y = MeanVarianceNormalization(a) }"""
     assert "a MeanVarianceNormalization loses too much" in run(model(text)).refusals
+
+
+def test_what_says_a_type_stays_float32() -> None:
+    text = """g (float[2,8] x, float[8,8] w) => (float[2,8] y, float[2,8] z) {
+        a = MatMul(x, w) y = Relu(a) n = Cast<to = 7>(x) z = CastLike(n, a) }"""
+    assert run(model(text)).ops.count("CastLike") == 1
