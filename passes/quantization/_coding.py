@@ -63,8 +63,7 @@ NBITS_LEAST = 16
 ROW_BITS = 4
 """Fewest bits of embeddings."""
 CONVOLUTION_BITS = 8
-"""Fewest bits of a Conv's weights, but by tables: with 4, nothing was left of a network of depthwise ones (1 dB;
-23 dB with 8)."""
+"""Fewest bits of a Conv's weights, but by tables: with 4, nothing was left of a depthwise network."""
 ROW_BLOCK = 128
 """Their block, or what of it divides a row: of a sentence encoder, embeddings of 4 bits cost 0.001 of
 the cosine, products of 4 bits 0.026."""

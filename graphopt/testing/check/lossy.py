@@ -24,6 +24,8 @@ Array = np.ndarray[Any, Any]
 SAMPLES = 4
 NOISE_FACTOR = 8.0
 """How many times further than the noise moves it an output may be: errors cancel out less than noise does."""
+SMALLEST_NOISE = float(np.finfo(np.float32).tiny)
+"""No scale is smaller: what is denormal may become zero."""
 
 
 def explained(
@@ -129,4 +131,5 @@ def _shaken(value: Any, error: float, random: np.random.Generator) -> Any:
     with np.errstate(all="ignore"):
         wide = value.astype(np.float64)
         largest = np.abs(wide[np.isfinite(wide)]).max(initial=0.0)
-        return (wide + error * largest * random.uniform(-1.0, 1.0, value.shape)).astype(value.dtype)
+        noise = max(error * largest, SMALLEST_NOISE) if largest else 0.0
+        return (wide + noise * random.uniform(-1.0, 1.0, value.shape)).astype(value.dtype)
