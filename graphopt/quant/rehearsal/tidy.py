@@ -70,19 +70,36 @@ def _is_interface(node: ir.Node) -> bool:
 
 
 def merge_transposes(graph: ir.Graph) -> None:
-    """A Transpose behind another reads what that one reads."""
-    for node in [node for node in graph if node.op_type == "Transpose" and not node.domain]:
+    """A Transpose behind another reads what that one reads; one that does nothing goes."""
+    for node in [node for node in graph if _order(node) is not None]:
         before = producer(node.inputs[0], graph)
-        if before is None or before.op_type != "Transpose" or before.domain:
+        if before is None or _order(before) is None:
             continue
-        first, second = attribute_ints(before, "perm"), attribute_ints(node, "perm")
-        if first is None or second is None:
-            continue
-        order = [first[axis] for axis in second]
-        node.replace_input_with(0, before.inputs[0])
-        node.attributes["perm"] = ir.AttrInt64s("perm", order)
-        if order == sorted(order) and not _is_interface(node):
+        if not _does_move(node) and not _is_interface(node):
             drop(node)
+            continue
+        node.replace_input_with(0, before.inputs[0])
+        _compose(before, node)
+
+
+def _does_move(node: ir.Node) -> bool:
+    order = _order(node)
+    return order is not None and order != sorted(order)
+
+
+def _order(node: ir.Node) -> list[int] | None:
+    """The permutation of a Transpose that spells it out."""
+    return attribute_ints(node, "perm") if node.op_type == "Transpose" and not node.domain else None
+
+
+def _compose(first: ir.Node, second: ir.Node) -> None:
+    """Let a Transpose do the work of one before as well; one that then does nothing goes."""
+    inner, outer = _order(first), _order(second)
+    assert inner is not None and outer is not None
+    order = [inner[axis] for axis in outer]
+    second.attributes["perm"] = ir.AttrInt64s("perm", order)
+    if not _does_move(second) and not _is_interface(second):
+        drop(second)
 
 
 def merge_equal_qs(graph: ir.Graph) -> None:

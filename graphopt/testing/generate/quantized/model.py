@@ -12,6 +12,8 @@ from graphopt.testing.generate.quantized.layers import LAYERS, MOST_ELEMENTS
 from graphopt.testing.generate.quantized.net import Net
 
 OPSETS = (13, 17, 21, 12, 11, 19, 14)
+TRIES = 5
+"""For each layer wanted."""
 SHAPES = ((1, 4, 4, 4), (2, 8), (1, 4, 8), (2, 3, 4, 8))
 
 
@@ -32,7 +34,7 @@ def quantized_model(choices: Choices | int) -> ir.Model:
         net.inputs.append(value)
         net.signal(value, shape)
     for _ in range(choices.integer(2, 9)):
-        _grow(net)
+        choices.attempt(lambda: _grow(net), TRIES)
     outputs = _outputs(net)
     graph = ir.Graph(
         net.inputs,
@@ -45,13 +47,16 @@ def quantized_model(choices: Choices | int) -> ir.Model:
     return ir.Model(graph, ir_version=max(8, oldest_ir_version(opset)))
 
 
-def _grow(net: Net) -> None:
+def _grow(net: Net) -> bool:
+    """Add a layer; False if the one chosen does not fit."""
     layers, weights = zip(*LAYERS, strict=True)
     recent = net.signals[-3:]
     before = len(net.nodes), len(net.constants), len(net.signals)
     made = net.choices.weighted(layers, weights)(net, net.choices.choose(recent[::-1]))
     if made is None or math.prod(made.shape) > MOST_ELEMENTS or min(made.shape) < 1:
         _undo(net, *before)
+        return False
+    return True
 
 
 def _undo(net: Net, nodes: int, constants: int, signals: int) -> None:

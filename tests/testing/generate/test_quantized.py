@@ -10,7 +10,7 @@ import pytest
 
 from graphopt.testing.generate.quantized import quantized_model
 
-SEEDS = range(60)
+SEEDS = range(150)
 
 
 @pytest.mark.parametrize("seed", range(0, 60, 6))
