@@ -20,6 +20,7 @@ COMMANDS = (
     "check",
     "bench",
     "explain",
+    "audit",
     "diff",
     "passes",
     "bisect",
