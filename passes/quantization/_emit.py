@@ -160,8 +160,10 @@ class _Emitter:
         assert source is not None and form is not None
         shift = self._constant_of(f"{output.name}/shift", form.shift, source)
         origin = node.metadata_props.get(PROVENANCE_KEY) or node.name or ""
-        total = ir.Value(name=self._names.fresh(f"{output.name}/sum"), type=output.type, shape=output.shape)
-        add = ir.Node("", "Add", [source, shift], outputs=[total], name=f"{node.name}/sum")
+        total = ir.Value(
+            name=self._names.fresh(f"{output.name}/sum"), type=output.type, shape=_copied(output.shape)
+        )
+        add = ir.Node("", "Add", [source, shift], outputs=[total], name=total.name)
         add.metadata_props[PROVENANCE_KEY] = origin
         self._graph.insert_before(node, add)
         last = add
@@ -244,13 +246,18 @@ class _Emitter:
         dtype = inputs[2].dtype if is_quantize else FLOAT
         assert dtype is not None
         name = self._names.fresh(f"{like.name}/{'quantized' if is_quantize else 'dequantized'}")
-        output = ir.Value(name=name, type=ir.TensorType(dtype), shape=like.shape)
+        output = ir.Value(name=name, type=ir.TensorType(dtype), shape=_copied(like.shape))
         node = ir.Node("", op_type, inputs, attributes, outputs=[output], name=name)
         if after is not None:
             self._graph.insert_after(after, node)
         elif before is not None or len(self._graph):
             self._graph.insert_before(before or self._graph[0], node)
         return node
+
+
+def _copied(shape: ir.Shape | None) -> ir.Shape | None:
+    """A shape of its own for another value."""
+    return None if shape is None else shape.copy()
 
 
 def _leave_out_defaults(unit: Unit) -> None:
