@@ -35,7 +35,7 @@ def command(
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Say which nodes of a quantized model run in int8, and why the others do not.
+    """Say which nodes run in int8, and why not the others.
 
     Predicted from the target's rules, and confirmed by what onnxruntime really runs where that is the
     target's runtime. A node that runs otherwise is shown, and makes the exit code 1."""
