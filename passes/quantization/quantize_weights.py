@@ -30,6 +30,7 @@ from graphopt.errors import UsageError
 from graphopt.ir import Changes, Operator
 from graphopt.passes.ort._contrib import CONTRIB
 from graphopt.passes.quantization._coding import METHODS, NAME, TYPES, Coding, Request, weights_of
+from graphopt.passes.quantization._rounded import move_back
 from graphopt.passes.quantization._weights import WEIGHT_INPUTS
 from graphopt.pipeline import Pass
 from graphopt.quant.codebook import TABLES
@@ -94,3 +95,5 @@ class QuantizeWeights(Pass):
         for weight in weights_of(model):
             coding.quantize(weight)
         coding.finish()
+        for weight in model.graph.initializers.values():
+            move_back(weight)

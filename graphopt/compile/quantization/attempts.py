@@ -101,8 +101,8 @@ class Attempts:
             return base
         exact, lossy = split_lossy(Pipeline.parse(text))
         with self._stages("calibrate"):
-            made = self._extend(base, f"{scheme.name} in float", exact, equal=True)
-            return self._extend(made, made.name, lossy, equal=False) if lossy.items else made
+            made = self._extend(base, f"{scheme.name} in float", exact, equal=True) if exact.items else base
+            return self._extend(made, f"{scheme.name} rounded", lossy, equal=False) if lossy.items else made
 
     def convert(
         self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str] | None = None

@@ -99,10 +99,18 @@ class WeightInt8(QuantizationScheme):
 
 @dataclasses.dataclass(frozen=True)
 class WeightInt4(WeightInt8):
-    """Weights in int4, in blocks; activations in float."""
+    """Weights in int4, in blocks; activations in float.
+
+    Attributes:
+        round: Round weights so that errors make up for each other, on calibration data, which that needs.
+    """
 
     name: ClassVar[str] = "weight-int4"
     bits: ClassVar[int] = 4
+    round: bool = False
+
+    def preparation(self) -> str:
+        return _text("round-weights", bits=self.bits, block=self.block) if self.round else ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +178,8 @@ def schemes_of(asked: str | QuantizationScheme, *, with_data: bool) -> list[Quan
         raise UsageError(
             f"there is no quantization scheme {asked!r}", hint=f"schemes are {', '.join([*SCHEMES, AUTO])}"
         )
-    return [SCHEMES[asked]()]
+    scheme = SCHEMES[asked]()
+    return [dataclasses.replace(scheme, round=with_data) if isinstance(scheme, WeightInt4) else scheme]
 
 
 def _converting(name: str, **options: object) -> Pipeline:

@@ -43,6 +43,18 @@ def test_auto_does_with_the_data_at_hand() -> None:
     assert with_data is not None and with_data.schemes == (Int8(), DynamicInt8())
 
 
+def test_weights_of_four_bits_are_rounded_on_data_where_there_are_some() -> None:
+    without, with_data = Request.asked("weight-int4"), Request.asked("weight-int4", DATA)
+    assert without is not None and without.schemes[0].preparation() == ""
+    assert with_data is not None and with_data.schemes[0].preparation() == "round-weights{bits=4}"
+
+
+def test_int8_prepares_activations_and_weights_unless_told_not_to() -> None:
+    assert Int8().preparation().endswith("smooth-quant,calibrate,round-weights")
+    plain = Int8(smooth=False, round=False).preparation()
+    assert "smooth-quant" not in plain and plain.endswith("calibrate")
+
+
 @pytest.mark.parametrize(
     ("scheme", "given", "message"),
     [
