@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import onnx_ir as ir
@@ -94,25 +94,29 @@ class CodeRates:
         return 0.0 if terms is None else terms.unfused * _outputs(node, sizes)
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> CodeRates:
+    def from_dict(cls, plain: Mapping[str, Any], base: CodeRates | None = None) -> CodeRates:
         """The rates of a table: `quantize`, `dequantize`, and for each kind `float` and `codes`.
+
+        Args:
+            plain: The table.
+            base: Rates of what it does not name.
 
         Raises:
             KeyError, ValueError: It is not such a table.
         """
+        if base is not None:
+            plain = {"quantize": asdict(base.quantize), "dequantize": asdict(base.dequantize), **plain}
         kinds = {name: table for name, table in plain.items() if name not in ("quantize", "dequantize")}
         for name, table in kinds.items():
             if table.keys() != {"float", "codes"}:
                 raise ValueError(f"codes.{name}: expected float and codes, found {', '.join(table)}")
+        in_float = {name: Terms.from_dict(table["float"], f"codes.{name}") for name, table in kinds.items()}
+        on_codes = {name: Terms.from_dict(table["codes"], f"codes.{name}") for name, table in kinds.items()}
         return cls(
             quantize=Terms.from_dict(plain["quantize"], "codes.quantize"),
             dequantize=Terms.from_dict(plain["dequantize"], "codes.dequantize"),
-            in_float={
-                name: Terms.from_dict(table["float"], f"codes.{name}") for name, table in kinds.items()
-            },
-            on_codes={
-                name: Terms.from_dict(table["codes"], f"codes.{name}") for name, table in kinds.items()
-            },
+            in_float=in_float if base is None else {**base.in_float, **in_float},
+            on_codes=on_codes if base is None else {**base.on_codes, **on_codes},
         )
 
 

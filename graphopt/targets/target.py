@@ -131,14 +131,15 @@ def _quantization(given: object) -> QuantizationRules | None:
 
 
 def _codes(given: object) -> CodeRates | None:
-    """The rates of a table, or of the target that is named in its place."""
+    """The rates of a table, or of the target named in its place; its key `like` names one for the rest."""
     if given is None:
         return None
     if isinstance(given, str):
         return Target.load(given).codes
     if not isinstance(given, dict):
         raise TypeError(f"codes: expected a table or a target's name, found {given!r}")
-    return CodeRates.from_dict(given)
+    base = Target.load(_text(given["like"])).codes if "like" in given else None
+    return CodeRates.from_dict({key: value for key, value in given.items() if key != "like"}, base)
 
 
 def _text(value: object) -> str:

@@ -95,6 +95,13 @@ def test_tables_that_are_none(wrong: dict[str, object]) -> None:
         CodeRates.from_dict({**PLAIN, **wrong})
 
 
+def test_rates_may_build_on_others() -> None:
+    base = CodeRates.from_dict(PLAIN)
+    made = CodeRates.from_dict({"quantize": {"output": 1.0}}, base)
+    assert made.quantize.output == 1.0 and made.quantize.node == 0.0
+    assert (made.dequantize, made.in_float, made.on_codes) == (base.dequantize, base.in_float, base.on_codes)
+
+
 @pytest.mark.parametrize("name", ["portable", "ort-cpu"])
 def test_targets_have_rates_of_what_their_rules_call_heavy(name: str) -> None:
     target = Target.load(name)
