@@ -95,7 +95,7 @@ class Runs:
         taken = 0.0
         for value in values:
             size = sizes(value) + beside(value)
-            if turn and taken + size > self._room:
+            if taken and taken + size > self._room:
                 yield turn
                 turn, taken = [], 0.0
             turn.append(value)

@@ -6,32 +6,23 @@ looked at in turns: each turn runs all samples for some of them. The graph itsel
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError, UsageError
-from graphopt.execute import Samples, Session
 from graphopt.ir import Changes, constant_tensor
 from graphopt.passes.quantization._forms import has_form
 from graphopt.passes.quantization._ranges import forget, note, note_size, size_of
+from graphopt.passes.quantization._runs import Runs
 from graphopt.passes.quantization._units import tail_of
 from graphopt.pipeline import Pass
 from graphopt.quant import Scheme
 from graphopt.quant.observers import Observer, make_observer
 from graphopt.quant.rules import QuantizationRules
 from graphopt.targets import Target
-
-DATA_KEY = "graphopt.calibration"
-"""Under it a model's `meta` may hold sets of inputs, in any form that `Samples` takes."""
-PROGRESS_KEY = "graphopt.progress"
-"""Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
-
-Progress = Callable[[int, int], None]
 
 MOST_ELEMENTS = 1 << 17
 """Of a value in a sample, so many elements are counted, spread over it, and its ends."""
@@ -92,17 +83,13 @@ class Calibrate(Pass):
         values = _worth_observing(model, rules)
         if not values:
             return
-        source = self.data or model.meta.get(DATA_KEY)
-        if source is None:
-            raise UsageError(
-                "there are no data to calibrate with",
-                hint="name a folder or an .npz file: calibrate{data=PATH}",
-            )
-        samples = source if isinstance(source, Samples) else Samples(source, model)
-        seen = {value.name or "": Seen(make_observer(self.observer)) for value in values}
-        _observe(model, samples, values, seen, self)
+        runs = Runs(model, self.data, self.name, megabytes=self.megabytes, threads=self.threads)
+        seen = {value: Seen(make_observer(self.observer)) for value in values}
+        for _, arrays in runs.turns(values):
+            for value, array in arrays:
+                seen[value].add(array)
         for value in values:
-            _conclude(value, seen[value.name or ""], rules.activations, changes)
+            _conclude(value, seen[value], rules.activations, changes)
         for node, tail in _absorbing(model, rules):
             note_size(node.outputs[0], size_of(tail.outputs[0]))
 
@@ -132,56 +119,6 @@ def _absorbing(model: ir.Model, rules: QuantizationRules) -> Iterator[tuple[ir.N
         tail = None if rule is None else tail_of(node, rule, rules)
         if tail is not None:
             yield node, tail
-
-
-def _observe(
-    model: ir.Model, samples: Samples, values: list[ir.Value], seen: dict[str, Seen], options: Calibrate
-) -> None:
-    """Run the samples, all of them for each turn."""
-    given = {value.name: value.const_value for value in model.graph.inputs}
-    computed = [value for value in values if value.name not in given]
-    turns = list(_turns(model, next(iter(samples)), computed, options))
-    progress: Progress = model.meta.get(PROGRESS_KEY, lambda done, total: None)
-    total = len(turns) * len(samples)
-    outputs = {value.name for value in model.graph.outputs}
-    for turn, names in enumerate(turns):
-        session = Session(
-            model,
-            extra_outputs=[name for name in names if name not in outputs],
-            threads=options.threads,
-            optimize=True,
-        )
-        for done, sample in enumerate(samples, start=turn * len(samples) + 1):
-            results = session.run(sample)
-            for name in names:
-                seen[name].add(results[name])
-            if not turn:
-                for name in [name for name in seen if name in given]:
-                    default = given[name]
-                    seen[name].add(np.asarray(sample[name] if default is None else sample.get(name, default)))
-            progress(done, total)
-
-
-def _turns(
-    model: ir.Model, sample: Mapping[str, Any], values: list[ir.Value], options: Calibrate
-) -> Iterator[list[str]]:
-    """Names in runs that fit into the memory allowed, by their sizes in a sample; one at least."""
-    try:
-        _, shapes = Session(model, observe_shapes=True, threads=options.threads).run_observed(sample)
-    except ExecutionError:
-        shapes = {}  # onnxruntime has no Shape of some types
-    room = options.megabytes << 20
-    turn: list[str] = []
-    taken = 0.0
-    for value in values:
-        name = value.name or ""
-        size = 4.0 * (math.prod(shapes[name]) if name in shapes else size_of(value))
-        if turn and taken + size > room:
-            yield turn
-            turn, taken = [], 0.0
-        turn.append(name)
-        taken += size
-    yield turn
 
 
 def _conclude(value: ir.Value, seen: Seen, scheme: Scheme, changes: Changes) -> None:

@@ -19,7 +19,7 @@ from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.execute import BenchResult, Samples, bench
-from graphopt.passes.quantization.calibrate import DATA_KEY, PROGRESS_KEY
+from graphopt.passes.quantization._runs import DATA_KEY, PROGRESS_KEY
 from graphopt.pipeline import Pipeline
 
 AIMED_SQNR = 20.0

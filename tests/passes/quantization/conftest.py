@@ -13,7 +13,8 @@ import pytest
 
 from graphopt.execute import Session
 from graphopt.ir import Changes, infer_shapes, verify
-from graphopt.passes.quantization.calibrate import DATA_KEY, Calibrate
+from graphopt.passes.quantization._runs import DATA_KEY
+from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.quant.measures import sqnr_db
 from graphopt.targets import Target

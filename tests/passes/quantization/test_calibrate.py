@@ -12,7 +12,8 @@ import pytest
 from graphopt.errors import UsageError
 from graphopt.ir import infer_shapes
 from graphopt.passes.quantization._ranges import range_of, size_of
-from graphopt.passes.quantization.calibrate import DATA_KEY, PROGRESS_KEY, Calibrate
+from graphopt.passes.quantization._runs import DATA_KEY, PROGRESS_KEY
+from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.testing import parse_model
 
 TEXT = """agraph (float[n,4] x, int64[n] i) => (float[n,4] y, int64[n] j) <float[4] b = {1, 2, 3, 4}> {

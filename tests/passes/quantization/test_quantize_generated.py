@@ -11,7 +11,8 @@ import pytest
 
 from graphopt.execute import Session
 from graphopt.ir import infer_shapes, verify
-from graphopt.passes.quantization.calibrate import DATA_KEY, Calibrate
+from graphopt.passes.quantization._runs import DATA_KEY
+from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.passes.quantization.reduce_mean_to_pool import ReduceMeanToPool
 from graphopt.testing import generate_model, model_inputs
