@@ -17,7 +17,8 @@ def cases() -> Iterator[Case]:
     """Arguments from zero to the ends of an integer; onnxruntime refuses most when it loads or runs them."""
     for name, nodes in _IMAGES.items():
         for number in (0, -1, _HUGE):
-            yield Case(f"{name}-{number}", body(nodes.replace("?", str(number)), _IMAGE, _ANY, _WEIGHTS))
+            text = body(nodes.replace("?", str(number)), _IMAGE, _ANY, _WEIGHTS)
+            yield Case(f"{name}-{number}", text, _REFUSED.get((name, number)))
     for name, nodes in _ROWS.items():
         for number in (0, -1, 3, -3, _HUGE, -_HUGE):
             refused = _REFUSED.get((name, number))
@@ -27,9 +28,12 @@ def cases() -> Iterator[Case]:
 
 _REFUSED = {
     **dict.fromkeys((("gather-nd-batch", number) for number in (-1, -3, -_HUGE)), "batch_dims"),
+    **dict.fromkeys(
+        ((f"{name}-group", number) for name in ("conv", "transposed") for number in (0, -1)), "groups"
+    ),
     ("range", -_HUGE): "memory",
 }
-"""By node and argument: where onnxruntime reads memory that is not its own, or would need all there is."""
+"""By node and argument: where onnxruntime divides by zero, reads memory not its own, or needs all of it."""
 _WEIGHTS = "float[2,2,1,1] w = {1,2,3,4}"
 _IMAGES = {
     "conv-group": "y = Conv <group = ?> (x, w)",
@@ -38,6 +42,7 @@ _IMAGES = {
     "conv-pads": "y = Conv <pads = [?, ?, ?, ?]> (x, w)",
     "conv-kernel": "y = Conv <kernel_shape = [?, ?]> (x, w)",
     "conv-one-stride": "y = Conv <strides = [?]> (x, w)",
+    "transposed-group": "y = ConvTranspose <group = ?> (x, w)",
     "transposed-output": "y = ConvTranspose <output_shape = [?, ?]> (x, w)",
     "transposed-strides": "y = ConvTranspose <strides = [?, ?]> (x, w)",
     "transposed-padding": "y = ConvTranspose <output_padding = [?, ?]> (x, w)",
