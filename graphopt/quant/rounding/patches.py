@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_GOLDEN = 0.6180339887498949
+"""Steps of this share of a whole fall evenly."""
+
 
 def patches(
     x: Array,
@@ -28,7 +31,7 @@ def patches(
         strides: As the standard's Conv has them; all 1 if None.
         dilations: Likewise.
         pads: Zeros before each spatial axis, then after each; none if None.
-        at_most: Positions kept, evenly spread; all if None.
+        at_most: Positions kept, evenly spread and on no rhythm of rows; all if None.
     """
     rank = len(kernel)
     strides, dilations = strides or (1,) * rank, dilations or (1,) * rank
@@ -43,5 +46,7 @@ def patches(
     windows = np.moveaxis(windows, 1, 1 + rank)
     positions = windows.shape[: 1 + rank]
     count = int(np.prod(positions))
-    chosen = np.arange(count) if at_most is None else np.arange(0, count, max(-(-count // at_most), 1))
+    chosen = np.arange(count)
+    if at_most is not None and at_most < count:
+        chosen = np.floor(np.arange(at_most) * _GOLDEN % 1 * count).astype(np.int64)
     return windows[np.unravel_index(chosen, positions)].reshape(len(chosen), -1)
