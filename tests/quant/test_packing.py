@@ -26,8 +26,16 @@ def test_unpack_undoes_pack(bits: int, count: int) -> None:
     assert np.array_equal(unpack(pack(codes, bits), bits, count), codes)
 
 
-@pytest.mark.parametrize("text", ["int4:axis=0,block=16", "int4:axis=0,block=16,symmetric", "uint4:axis=0,block=32",
-                                  "int8:axis=0,block=32", "int2:axis=0,block=16"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "int4:axis=0,block=16",
+        "int4:axis=0,block=16,symmetric",
+        "uint4:axis=0,block=32",
+        "int8:axis=0,block=32",
+        "int2:axis=0,block=16",
+    ],
+)
 @pytest.mark.parametrize("shape", [(32, 3), (33, 5), (7, 1)])
 def test_matmul_nbits_computes_with_what_the_codes_stand_for(text: str, shape: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
