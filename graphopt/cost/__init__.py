@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from graphopt.cost.codes import CodeRates, Sizes
 from graphopt.cost.estimate import estimate
-from graphopt.cost.machine import load_rates, measure_rates
+from graphopt.cost.machine import lacks_all, load_rates, measure_rates
 from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
 from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
 
@@ -22,6 +22,7 @@ __all__ = [
     "Parameters",
     "Sizes",
     "estimate",
+    "lacks_all",
     "load_rates",
     "measure_rates",
 ]

@@ -15,6 +15,7 @@ import platform
 import stat
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -167,12 +168,25 @@ _WORKING_SETS = ((1 << 20, 1 << 16), (16 << 20, 1 << 20), (math.inf, 12 << 20))
 
 def cpu_name() -> str:
     """The processor's name as the operating system gives it."""
+    return _cpu_fields().get("model name") or platform.processor() or platform.machine() or "unknown"
+
+
+def lacks_all(instructions: Collection[str]) -> bool:
+    """Whether this machine's processor is known to have none of some x86 extensions, as `avx_vnni`.
+
+    False where the operating system does not tell, and where none are named.
+    """
+    known = _cpu_fields().get("flags", "").split()
+    return bool(known) and bool(instructions) and not set(instructions) & set(known)
+
+
+def _cpu_fields() -> dict[str, str]:
+    """What Linux tells of the first processor, by name; empty elsewhere."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as info:
-        fields = dict(line.split(":", 1) for line in info.read().split("\n\n")[0].splitlines() if ":" in line)
-        for key, value in fields.items():
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown"
+        lines = info.read().split("\n\n")[0].splitlines()
+        pairs = [line.split(":", 1) for line in lines if ":" in line]
+        return {name.strip(): value.strip() for name, value in pairs}
+    return {}
 
 
 @functools.cache

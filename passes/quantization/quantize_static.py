@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from graphopt.cost import lacks_all
 from graphopt.execute import runs_node
 from graphopt.ir import Changes, opset
 from graphopt.ir.opsets import OpsetError, raise_opset
@@ -37,7 +38,8 @@ class QuantizeStatic(Pass):
         target: What the model will run on.
         keep: Names of nodes to leave in float.
         ops: Operators that may be quantized; all if empty.
-        reduce_range: Use 7 bits of weights, for processors whose 8-bit products saturate.
+        reduce_range: Use 7 bits of weights, for processors whose 8-bit products saturate; done without being
+            asked where this machine's is such a one and the target says that it matters.
         quantize_outputs: Let codes end in graph outputs, too.
         everywhere: Quantize also what gains nothing by it.
     """
@@ -70,7 +72,7 @@ class QuantizeStatic(Pass):
         for unit in _left_out(units.values(), chosen):
             changes.refuse("codes gain it less than converting to and from them takes", unit.node.name)
         scheme = target.quantization.weights
-        if self.reduce_range:
+        if self.reduce_range or lacks_all(target.quantization.reduce_range_without):
             scheme = replace(scheme, bits=7)
         if chosen:
             emit(model, chosen, parameters(chosen, target.quantization.activations), scheme)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.cost import machine
 from graphopt.ir import constant
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.testing import parse_model
@@ -41,7 +42,10 @@ def test_a_conv_between_others_runs_on_codes(weights: Weights, quantized: Quanti
     assert run.sqnr() > GOOD
 
 
-def test_weights_have_a_symmetric_scale_for_each_channel(weights: Weights, quantized: Quantize) -> None:
+def test_weights_have_a_symmetric_scale_for_each_channel(
+    weights: Weights, quantized: Quantize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "_cpu_fields", lambda: {"flags": "avx_vnni"})
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,8,1,1] y) {weights(w=(8, 4, 3, 3), b=(8,))} {{
             c = Conv(x, w, b)
@@ -364,6 +368,21 @@ def test_seven_bits_of_weights(weights: Weights, quantized: Quantize) -> None:
             y = GlobalAveragePool(c)
         }}""",
         reduce_range=True,
+    )
+    codes = _array(run.node("Conv").inputs[1].producer().inputs[0])
+    assert np.abs(codes).max() == 63
+
+
+def test_a_machine_whose_products_saturate_gets_seven_bits(
+    weights: Weights, quantized: Quantize, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = {"flags": "fpu sse2 avx2"}
+    monkeypatch.setattr(machine, "_cpu_fields", lambda: flags)
+    run = quantized(
+        f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1))} {{
+            c = Conv(x, w)
+            y = GlobalAveragePool(c)
+        }}"""
     )
     codes = _array(run.node("Conv").inputs[1].producer().inputs[0])
     assert np.abs(codes).max() == 63
