@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.cost import CodeRates
-from graphopt.ir import Changes, Reject, constant_tensor, opset, static_shape
+from graphopt.ir import Changes, Reject, constant, constant_tensor, opset, static_shape
 from graphopt.passes.operands import an
 from graphopt.passes.quantization._forms import Form, clamps_around_zero, form_of
 from graphopt.passes.quantization._ranges import range_of
@@ -152,14 +153,14 @@ def _spare(model: ir.Model, found: dict[ir.Node, Unit], limits: Limits, changes:
         if rule is None or node in found or rule.same_scale or rule.weight is not None:
             continue
         before = [
-            _maker(value, makers, limits)
+            _makers(value, makers, limits)
             for index in rule.data_inputs(node)
             if (value := node.inputs[index]) is not None
         ]
         after = [found[reader] for reader in _readers(node, limits) if reader in found]
         if not all(before) or not after:
             continue
-        made = [unit for unit in before if unit is not None]
+        made = [unit for units in before for unit in units]
         spare_makers = any(map(_heavy_unit, after)) and not any(map(_heavy_unit, made))
         for unit in made if spare_makers else after:
             if found.pop(unit.node, None) is not None:
@@ -171,12 +172,12 @@ def _moves(node: ir.Node | None, limits: Limits) -> bool:
     return rule is not None and rule.same_scale
 
 
-def _maker(value: ir.Value, makers: Mapping[ir.Value, Unit], limits: Limits) -> Unit | None:
-    """The unit that writes a value as codes, or the elements that are only moved to make it."""
-    made = makers.get(value)
+def _makers(value: ir.Value, makers: Mapping[ir.Value, Unit], limits: Limits) -> list[Unit]:
+    """The units that write a value as codes, or the elements that are only moved to make it."""
+    made = [makers[value]] if value in makers else []
     while (node := value.producer()) is not None and _moves(node, limits) and node.inputs[0] is not None:
         value = node.inputs[0]
-        made = makers.get(value, made)
+        made += [makers[value]] if value in makers else []
     return made
 
 
@@ -239,6 +240,8 @@ def _check(unit: Unit, version: int, limits: Limits) -> None:
     if not limits.rates.knows(node):
         raise Reject("" if rule is None or not rule.heavy else f"nobody measured {an(node.op_type)} on codes")
     _check_weights(unit)
+    if not all(map(_is_finite, [*unit.reads, unit.weight, unit.bias])):
+        raise Reject("it reads a constant that holds NaN or infinity")
     for value in (*unit.reads, *unit.writes):
         tensor = constant_tensor(value)
         if tensor is None and range_of(value) is None:
@@ -251,6 +254,14 @@ def _check(unit: Unit, version: int, limits: Limits) -> None:
 
 
 _HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+
+
+def _is_finite(value: ir.Value | None) -> bool:
+    """Whether a value is no constant with elements that no range holds."""
+    array = constant(value)
+    if array is None or not array.size:
+        return True
+    return bool(np.isfinite([array.min(), array.max()]).all())
 
 
 def _check_weights(unit: Unit) -> None:

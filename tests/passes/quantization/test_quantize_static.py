@@ -337,6 +337,30 @@ def test_a_softmax_between_codes_is_spared(weights: Weights, quantized: Quantize
     assert run.sqnr() > GOOD
 
 
+def test_what_moves_elements_to_a_softmax_is_spared_with_it(weights: Weights, quantized: Quantize) -> None:
+    run = quantized(
+        f"""agraph (float[3,1] x) => (float[1,2] y) {weights(b=(1,), w=(3, 2))} {{
+            m = Mul(x, b)
+            t = Transpose <perm = [1,0]> (m)
+            s = Softmax <axis = 0> (t)
+            z = MatMul(s, w)
+            y = Tanh(z)
+        }}"""
+    )
+    assert run.on_codes == ["MatMul"]
+    assert run.sqnr() > GOOD
+
+
+def test_constants_that_no_range_holds_are_refused() -> None:
+    model = parse_model(
+        """agraph (float[2,2] x) => (float[2,2] y) <float[2,2] w = {1, 2, 3, 4}> { y = MatMul(x, w) }"""
+    )
+    weight = model.graph.initializers["w"]
+    weight.const_value = ir.Tensor(np.array([[1, 2], [np.inf, 4]], np.float32), name="w")
+    outcome = QuantizeStatic(everywhere=True).call(model)
+    assert list(outcome.changes.refusals) == ["it reads a constant that holds NaN or infinity"]
+
+
 def test_a_quantized_model_stays_as_it_is(weights: Weights, quantized: Quantize) -> None:
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1))} {{
