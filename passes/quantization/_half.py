@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.execute import runs_on_types
-from graphopt.ir import constant, constant_tensor, facts, opset, scalar, subgraphs
+from graphopt.ir import attribute_string, constant, constant_tensor, facts, opset, scalar, subgraphs
 from graphopt.passes.operands import an
 from graphopt.passes.quantization._ranges import range_of
 
@@ -143,7 +143,8 @@ def _reason(node: ir.Node, version: int, half: ir.DataType, keep: Collection[str
         for index, value in enumerate(node.inputs)
     ]
     made = [half if index in outputs else value.dtype for index, value in enumerate(node.outputs)]
-    if not runs_on_types(node, version, types, made):
+    reduces = attribute_string(node, "reduction", "none") != "none"  # onnxruntime finds out when it runs
+    if (reduces and half is ir.DataType.FLOAT16) or not runs_on_types(node, version, types, made):
         return f"onnxruntime runs no {node.op_type} of {name}"
     return ""
 

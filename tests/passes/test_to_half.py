@@ -166,3 +166,11 @@ def test_what_says_a_type_stays_float32() -> None:
     text = """g (float[2,8] x, float[8,8] w) => (float[2,8] y, float[2,8] z) {
         a = MatMul(x, w) y = Relu(a) n = Cast<to = 7>(x) z = CastLike(n, a) }"""
     assert run(model(text)).ops.count("CastLike") == 1
+
+
+def test_scatters_that_reduce_stay() -> None:
+    text = """g (float[4] x, int64[2] i, float[2] u) => (float[4] y) {
+        a = Mul(x, x) y = ScatterElements<axis = 0, reduction = "mul">(a, i, u) }"""
+    inputs = [{"x": np.ones(4, np.float32), "i": np.array([0, 1]), "u": np.ones(2, np.float32)}]
+    result = check_pass(ToHalf(least=1), model(text), inputs=inputs)
+    assert "onnxruntime runs no ScatterElements of float16" in result.refusals
