@@ -2,6 +2,12 @@
 
 Each layer's rounding errors make up for each other (GPTQ, then coordinate descent) for the inputs that the
 layer has in the calibration data. The grid is noted with the weight, and the passes that quantize use it.
+
+Measured with other inputs, in dB of signal over noise at the outputs, after `smooth-quant`, without and
+with it: in int8 an image classifier (EfficientNet-Lite0) 20.1 and 27.0, a sentence encoder (MiniLM) 24.2
+and 25.8, text recognition (ddddocr) 25.3 and 27.2, text detection (PP-OCR) 21.0 and 21.4; PP-OCR's
+recognition, where the noise is that of activations, 13.1 and 12.8. The sentence encoder in int4 by blocks
+of 32: 12.6 and 18.7.
 """
 
 from __future__ import annotations

@@ -2,6 +2,10 @@
 
 After SmoothQuant (G. Xiao et al., 2022). The factors are powers of two: in float nothing changes. How much of
 the difficulty goes to the weights is chosen for each value by the noise that rounding either is to make.
+
+A value that others read too, or that no constant scales, gets a Div in front of the products: no runtime
+takes that for codes, as it might a Mul. On a sentence encoder (MiniLM) 15 of them take the noise in int8
+from 18.4 to 24.2 dB below the signal, and 2% of the time; convolutional networks hardly change.
 """
 
 from __future__ import annotations
