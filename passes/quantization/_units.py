@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphopt.cost import CodeRates
 from graphopt.ir import Changes, Reject, constant, constant_tensor, opset, static_shape
-from graphopt.passes.operands import an
+from graphopt.passes.operands import MASKED, an
 from graphopt.passes.quantization._forms import Form, clamps_around_zero, form_of
 from graphopt.passes.quantization._ranges import range_of
 from graphopt.quant.rules import OpRule, QuantizationRules
@@ -243,17 +243,27 @@ def _check(unit: Unit, version: int, limits: Limits) -> None:
     if not all(map(_is_finite, [*unit.reads, unit.weight, unit.bias])):
         raise Reject("it reads a constant that holds NaN or infinity")
     for value in (*unit.reads, *unit.writes):
-        tensor = constant_tensor(value)
-        if tensor is None and range_of(value) is None:
+        ends = _ends(value)
+        if ends is None:
             raise Reject("no range was observed of a value that it reads or writes")
+        if max(map(abs, ends)) >= -MASKED:
+            raise Reject("it reads or writes a mask, beside which codes tell nothing apart")
     if all(constant_tensor(value) is not None for value in unit.reads) and node.op_type != "Gather":
         raise Reject("it reads constants alone")
-    ends = any(value.is_graph_output() for value in unit.writes)
-    if ends and unit.must_write_codes and not limits.outputs:
+    is_output = any(value.is_graph_output() for value in unit.writes)
+    if is_output and unit.must_write_codes and not limits.outputs:
         raise Reject("it writes a graph output, behind which no QuantizeLinear can stand")
 
 
 _HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
+
+
+def _ends(value: ir.Value) -> tuple[float, float] | None:
+    """Lowest and highest element that a value is known to have; None if nobody looked."""
+    array = constant(value)
+    if array is None:
+        return range_of(value)
+    return float(array.min(initial=0.0)), float(array.max(initial=0.0))
 
 
 def _is_finite(value: ir.Value | None) -> bool:

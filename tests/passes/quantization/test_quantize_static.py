@@ -361,6 +361,18 @@ def test_constants_that_no_range_holds_are_refused() -> None:
     assert list(outcome.changes.refusals) == ["it reads a constant that holds NaN or infinity"]
 
 
+@pytest.mark.parametrize("masked", ["-10000", "-3.4e38", "1e9"])
+def test_masks_are_refused(quantized: Quantize, masked: str) -> None:
+    run = quantized(
+        f"""agraph (float[2,2] x) => (float[2,2] y) <float[2] m = {{0, {masked}}}> {{
+            a = Add(x, m)
+            y = Tanh(a)
+        }}"""
+    )
+    assert not run.on_codes
+    assert "it reads or writes a mask, beside which codes tell nothing apart" in run.changes.refusals
+
+
 def test_a_quantized_model_stays_as_it_is(weights: Weights, quantized: Quantize) -> None:
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1))} {{
