@@ -353,12 +353,14 @@ class _Engine:
         return made
 
     def _remove_dead(self, candidates: Sequence[ir.Node]) -> None:
-        """Remove candidates nobody uses any more, and what they alone used."""
+        """Remove candidates nobody uses any more, and what they alone used; look again at what is left."""
         stack = list(reversed(candidates))
         while stack:
             node = stack.pop()
             if node.graph is None or any(out.uses() or out.is_graph_output() for out in node.outputs):
                 self._push(node)
+                for consumer in (each for out in node.outputs for each in out.consumers()):
+                    self._push(consumer)  # who is left may now be the only one, and match
                 continue
             producers = [value.producer() for value in node.inputs if value is not None]
             remove_node(node)

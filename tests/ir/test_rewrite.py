@@ -159,6 +159,19 @@ def test_an_identity_into_an_output_hands_its_name_over() -> None:
     assert [value.name for value in model.graph.outputs] == ["y"]
 
 
+def test_a_reader_that_is_left_alone_is_looked_at_again() -> None:
+    """The inner Relu has two readers until one of them, which comes later, is taken elsewhere."""
+
+    @rule(op("Sub", var("x"), var("y")))
+    def drop_difference(tape: Tape, x: ir.Value, y: ir.Value) -> ir.Value:
+        return tape.op("Neg", [y])
+
+    text = "g (float[2] x, float[2] z) => (float[2] y, float[2] d) { a = Relu(x) y = Relu(a) d = Sub(a, z) }"
+    model, changes = run(text, merge_relu, drop_difference)
+    assert [node.op_type for node in nodes(model)] == ["Relu", "Neg"]
+    assert changes.hits == {"merge-relu": 1, "drop-difference": 1}
+
+
 def test_provenance_names_every_original_node() -> None:
     model = parse_model("g (float[2] x) => (float[2] y) { [a] t = Relu(x) [b] u = Relu(t) [c] y = Relu(u) }")
     rewrite(model, [merge_relu], Changes())
