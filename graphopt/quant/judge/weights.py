@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
@@ -23,7 +24,9 @@ def weight_only(site: Site) -> WeightOnly | None:
         return None
     dq = producer(node.inputs[1], site.graph)
     data = producer(node.inputs[0], site.graph)
-    if dq is None or not is_dq(dq) or is_dq(data) or not _fits(dq, held):
+    if dq is None or not is_dq(dq) or not _fits(dq, held):
+        return None
+    if data is not None and is_dq(data) and not _has_type(data.inputs[0], held.decoded):
         return None
     value = node.outputs[0]
     readers = consumers(value)
@@ -34,6 +37,10 @@ def weight_only(site: Site) -> WeightOnly | None:
         if is_read_once(after) and not after.is_graph_output():
             return None
     return held if node.op_type == "MatMul" or _is_plain_gemm(site) else None
+
+
+def _has_type(codes: ir.Value | None, types: Sequence[ir.DataType]) -> bool:
+    return codes is not None and codes.dtype in types
 
 
 def _is_plain_gemm(site: Site) -> bool:
