@@ -170,7 +170,7 @@ class WeightOnly:
         types: Types of the weights' codes.
         min_block: The smallest block, which is a power of two; 0 where blocks are not taken.
         whole_columns: Whether one scale a tensor or an output channel will do as well.
-        decoded: Types of codes that the activations may be decoded from; those in float are always taken.
+        decoded: Types of codes that its activations may be decoded from, and its result become.
     """
 
     ops: tuple[str, ...]

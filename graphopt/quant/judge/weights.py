@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import onnx_ir as ir
 
 from graphopt.ir import attribute_int, constant_tensor, rank
 from graphopt.quant.judge.outputs import is_read_once
 from graphopt.quant.judge.site import Site
-from graphopt.quant.pairs import consumers, edges, is_dq, is_q, producer
+from graphopt.quant.pairs import codes_of, consumers, edges, is_dq, is_q, producer
 from graphopt.quant.rules import WeightOnly
 from graphopt.quant.wording import operator_name
 
@@ -26,21 +25,17 @@ def weight_only(site: Site) -> WeightOnly | None:
     data = producer(node.inputs[0], site.graph)
     if dq is None or not is_dq(dq) or not _fits(dq, held):
         return None
-    if data is not None and is_dq(data) and not _has_type(data.inputs[0], held.decoded):
+    if data is not None and is_dq(data) and codes_of(data).dtype not in held.decoded:
         return None
     value = node.outputs[0]
     readers = consumers(value)
-    if any(is_q(reader) for reader, _ in readers):
+    if any(is_q(reader) and codes_of(reader).dtype not in held.decoded for reader, _ in readers):
         return None
     if edges(value) == 1 and readers and readers[0][0].op_type in site.rules.absorbs:
         after = readers[0][0].outputs[0]
         if is_read_once(after) and not after.is_graph_output():
             return None
     return held if node.op_type == "MatMul" or _is_plain_gemm(site) else None
-
-
-def _has_type(codes: ir.Value | None, types: Sequence[ir.DataType]) -> bool:
-    return codes is not None and codes.dtype in types
 
 
 def _is_plain_gemm(site: Site) -> bool:
