@@ -47,9 +47,9 @@ class SlicesToSplit(Pass):
         names = Names(model)
         version = opset(model)
         for graph in graph_and_bodies(model.graph):
-            for value, readers in _taken_apart(graph):
+            for readers in _taken_apart(graph):
                 try:
-                    _split(model, value, readers, names, version)
+                    _split(model, readers, names, version)
                     changes.add("pieces to Split")
                 except Reject as reason:
                     if str(reason):
@@ -59,16 +59,18 @@ class SlicesToSplit(Pass):
                     changes.add("work before Split")
 
 
-def _taken_apart(graph: ir.Graph) -> Iterable[tuple[ir.Value, list[ir.Node]]]:
-    """Values that several Slices or Gathers of one graph read, and those in order."""
+def _taken_apart(graph: ir.Graph) -> Iterable[list[ir.Node]]:
+    """Slices and Gathers of one graph that read the same value, in order."""
     found: dict[ir.Value, list[ir.Node]] = {}
     for node in graph:
         if node.op_type in ("Slice", "Gather") and not node.domain and node.inputs[0] is not None:
             found.setdefault(node.inputs[0], []).append(node)
-    return [(value, readers) for value, readers in found.items() if len(readers) > 1]
+    return [readers for readers in found.values() if len(readers) > 1]
 
 
-def _split(model: ir.Model, value: ir.Value, readers: list[ir.Node], names: Names, version: int) -> None:
+def _split(model: ir.Model, readers: list[ir.Node], names: Names, version: int) -> None:
+    value = readers[0].inputs[0]  # a piece that was taken apart itself is another value by now
+    assert value is not None
     parts = [(part(value, reader), reader) for reader in readers]
     parts.sort(key=lambda pair: pair[0].start)
     _check_whole([each for each, _ in parts])

@@ -30,6 +30,18 @@ def test_pieces(pieces: str) -> None:
     assert run.ops == ["Split", "Neg", "Relu"]
 
 
+def test_a_piece_is_taken_apart_in_turn() -> None:
+    run = run_pass(
+        f"""agraph (float[N,6,T] x) => (float[N,2,T] y, float[N,2,T] z, float[N,2,T] w) {CONSTANTS} {{
+            a = Slice(x, zero, two, axis)  b = Slice(x, two, end, axis)
+            p = Slice(b, zero, two, axis)  q = Slice(b, two, end, axis)
+            y = Neg(a)  z = Relu(p)  w = Abs(q)
+        }}""",
+        "slices-to-split",
+    )
+    assert run.ops == ["Split", "Split", "Neg", "Relu", "Abs"]
+
+
 @pytest.mark.parametrize("opset", [11, 13, 18])
 def test_rows(opset: int) -> None:
     run = run_pass(
