@@ -12,7 +12,7 @@ import numpy.typing as npt
 from graphopt.quant.affine import Affine
 from graphopt.quant.rounding.descent import coordinate_descent
 from graphopt.quant.rounding.gptq import gptq
-from graphopt.quant.rounding.gram import DAMPING, Array, Gram
+from graphopt.quant.rounding.gram import DAMPING, Array, Gram, has_squares
 from graphopt.quant.rounding.grid import Floats
 
 FEW_INPUTS = 32
@@ -40,9 +40,9 @@ class GroupedGram:
         self._waiting: list[Array] = []
 
     def observe(self, x: Array) -> None:
-        """Take in samples, [samples, groups * inputs]; those with NaN or infinities are left out."""
+        """Take in samples, [samples, groups * inputs]; those without squares are left out."""
         x = np.asarray(x).astype(np.float32, copy=False)
-        x = x[np.isfinite(x).all(axis=1)]
+        x = x[has_squares(x)]
         self.samples += len(x)
         self._waiting.append(x)
         if sum(each.size for each in self._waiting) >= _WAITING:

@@ -116,7 +116,9 @@ def test_uncorrelated_inputs_round_to_nearest() -> None:
         np.testing.assert_array_equal(rounded.weight, affine.fake(w))
 
 
-@pytest.mark.parametrize("x", [np.zeros((0, 96)), np.zeros((5, 96)), np.full((5, 96), np.nan)])
+@pytest.mark.parametrize(
+    "x", [np.zeros((0, 96)), np.zeros((5, 96)), np.full((5, 96), np.nan), np.full((5, 96), 3e38)]
+)
 def test_without_inputs_it_rounds_to_nearest(x: Array) -> None:
     w = random_layer()[0]
     affine = affine_for(w, Scheme.parse("int4:axis=0"))
