@@ -10,11 +10,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.compile.quantization.attempts import Attempt
-from graphopt.compile.quantization.layers import DEQUANTIZE, QUANTIZE
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
 from graphopt.ir import constant_tensor, infer_shapes
 from graphopt.quant.measures import sqnr_db
+from graphopt.quant.pairs import DEQUANTIZE, is_dq, is_q
 from graphopt.quant.predict import FLOAT, Placement, predict
 from graphopt.report import Quantization, QuantizedLayer
 from graphopt.targets import Target
@@ -103,9 +103,9 @@ def _add_noise(
 def _seen(value: ir.Value) -> tuple[str, str]:
     """Names of a value in the float model and of what stands for it now: what its codes are decoded to."""
     for user in value.consumers():
-        if user.op_type == QUANTIZE:
+        if is_q(user):
             for reader in user.outputs[0].consumers():
-                if reader.op_type == DEQUANTIZE:
+                if is_dq(reader):
                     return value.name or "", reader.outputs[0].name or ""
     return value.name or "", value.name or ""
 

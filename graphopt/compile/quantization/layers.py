@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from graphopt.ir import constant_tensor
-
-QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
-HEAVY = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+from graphopt.quant.pairs import is_dq, is_q
+from graphopt.quant.predict import HEAVY
 
 
 def quantized_nodes(model: ir.Model) -> list[ir.Node]:
@@ -20,7 +19,7 @@ def quantized_nodes(model: ir.Model) -> list[ir.Node]:
     return [
         node
         for node in model.graph
-        if node.op_type not in (QUANTIZE, DEQUANTIZE) and any(map(_is_quantized, node.inputs))
+        if not is_q(node) and not is_dq(node) and any(map(_is_quantized, node.inputs))
     ]
 
 
@@ -56,13 +55,13 @@ def _readers(node: ir.Node) -> Iterator[ir.Node]:
     """Nodes that read an output of this one through QuantizeLinear and DequantizeLinear."""
     for output in node.outputs:
         for quantize in output.consumers():
-            if quantize.op_type == QUANTIZE:
+            if is_q(quantize):
                 for dequantize in quantize.outputs[0].consumers():
-                    yield from (dequantize.outputs[0].consumers() if dequantize.op_type == DEQUANTIZE else ())
+                    yield from (dequantize.outputs[0].consumers() if is_dq(dequantize) else ())
 
 
 def _is_quantized(value: ir.Value | None) -> bool:
     maker = None if value is None else value.producer()
-    if maker is None or maker.op_type != DEQUANTIZE:
+    if maker is None or not is_dq(maker):
         return False
     return constant_tensor(maker.inputs[0]) is None
