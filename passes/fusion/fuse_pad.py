@@ -1,7 +1,8 @@
 """Fold a Pad into the pads of a Conv, AveragePool or MaxPool.
 
 Only where the two mean the same: constant mode, the value that the operator's own padding has (zero, or the
-lowest for MaxPool), spatial axes, no cropping. Pools take no padding as wide as their window.
+lowest for MaxPool), spatial axes, no cropping. Pools take no padding as wide as their window, and no image
+that may be empty.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def fold_pad(tape: Tape, pad: ir.Node, window: ir.Node, x: ir.Value) -> ir.Value
     pads = [a + b for a, b in zip(own, begin + end, strict=True)]
     attributes = {name: each for name, each in window.attributes.items() if name != "auto_pad"}
     if window.op_type in POOLS:
-        _check_pool(window, own, pads)
+        _check_pool(window, x, own, pads)
         if window.op_type == "AveragePool":
             attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
     attributes["pads"] = ir.AttrInt64s("pads", pads)
@@ -108,7 +109,11 @@ def _own_pads(window: ir.Node, spatial: int) -> list[int]:
     return attribute_ints(window, "pads") or [0] * 2 * spatial
 
 
-def _check_pool(window: ir.Node, own: Sequence[int], pads: Sequence[int]) -> None:
+def _check_pool(window: ir.Node, x: ir.Value, own: Sequence[int], pads: Sequence[int]) -> None:
+    if x.shape is None or not all(isinstance(size, int) for size in x.shape.dims[2:]):
+        raise Reject(
+            f"a size of the image is not known: onnxruntime takes no {window.op_type} of an empty one"
+        )
     if len(window.outputs) > 1:
         raise Reject("the indices of the MaxPool count its padded input")
     dilated = any(size != 1 for size in attribute_ints(window, "dilations") or [])

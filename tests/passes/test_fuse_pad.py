@@ -156,3 +156,17 @@ def test_padding_around_nothing_stays() -> None:
         "fuse-pad",
     )
     assert run.ops == ["Pad", "AveragePool"]
+
+
+@pytest.mark.parametrize(("op_type", "fused"), [("Conv", True), ("AveragePool", False)])
+def test_padding_around_what_may_be_nothing(op_type: str, fused: bool) -> None:
+    """A height of 0 at run time is one of 2 behind the Pad, and pools refuse the former."""
+    weights = ", w" if op_type == "Conv" else ""
+    run = run_pass(
+        f"""g (float[1,1,h,4] x) => (float[1,1,a,b] y)
+        <int64[8] p = {{0, 0, 1, 0, 0, 0, 1, 0}}, float[1,1,2,2] w = {{1, 2, 3, 4}}> {{
+            z = Pad(x, p) y = {op_type} <kernel_shape = [2, 2]> (z{weights})
+        }}""",
+        "fuse-pad",
+    )
+    assert run.ops == ([op_type] if fused else ["Pad", op_type])
