@@ -198,6 +198,12 @@ class Builder:
         self.constants.append(known)
         return known
 
+    def state(self, array: Array) -> Known:
+        """An initializer that nothing else reads: a runtime may write over it."""
+        known = Known(self.name("c"), np.asarray(array), constant=True)
+        self.initializers.append(known)
+        return known
+
     def _in_constant_node(self, array: Array) -> bool:
         """Whether a Constant of this opset may hold elements of that type."""
         schema = onnx.defs.get_schema("Constant", self.opset, "")

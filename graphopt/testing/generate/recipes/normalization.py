@@ -20,6 +20,8 @@ def batch(b: Builder, op_type: str) -> None:
         bias = mean = scale
     training = has_attribute(b, op_type, "training_mode") and b.choices.chance(0.05)
     variance = b.floats([x.shape[1]], x.dtype, positive=True)
+    if training:
+        mean, variance = (b.state(each.array) for each in (mean, variance))
     mode, outputs = (1, 3) if training else (None, 1)
     operands = (x, scale, bias, mean, variance)
     b.op(op_type, *operands, outputs=outputs, epsilon=_epsilon(b), training_mode=mode)
