@@ -17,14 +17,14 @@ from graphopt.testing.hostile import Kind, Limits, Runner, attempt, sandbox
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="files are tried in forks")
 
 
-def outcome_of(doing: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch) -> Any:
+def outcome_of(doing: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch, seconds: float = 1.0) -> Any:
     """What the runner says of a process that does something in place of loading a model."""
 
     def load(path: Path) -> object:
         doing(path)
         raise ValueError("done")
 
-    with Runner(limits=Limits(seconds=1.0, peak_bytes=600 << 20)) as runner:
+    with Runner(limits=Limits(seconds=seconds, peak_bytes=600 << 20)) as runner:
         monkeypatch.setattr(attempt, "load", load)
         return runner.try_bytes(b"x")
 
@@ -58,7 +58,7 @@ def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
             held.append(bytearray(os.urandom(1 << 20)) * 50)
             time.sleep(0.001)
 
-    assert outcome_of(grow, monkeypatch).kind is Kind.MEMORY
+    assert outcome_of(grow, monkeypatch, seconds=60.0).kind is Kind.MEMORY
 
 
 def test_a_file_beside_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
