@@ -15,13 +15,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, UsageError
-from graphopt.execute import Samples, Session
+from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples, Session
 from graphopt.passes.quantization._ranges import size_of
-
-DATA_KEY = "graphopt.calibration"
-"""Under it a model's `meta` may hold sets of inputs, in any form that `Samples` takes."""
-PROGRESS_KEY = "graphopt.progress"
-"""Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
 
 Progress = Callable[[int, int], None]
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.ir import Changes, Names, Operator, Reject, attribute_float, attribute_int, constant
+from graphopt.passes.quantization._bits import narrowed
 from graphopt.passes.quantization._products import Floats, Product, products
 from graphopt.passes.quantization._rounded import move, noted, replace_for_codes
 from graphopt.passes.quantization._runs import Runs
@@ -33,7 +34,8 @@ class CorrectBias(Pass):
     Attributes:
         data: A folder or file of sets of inputs; by default what the caller hands over with the model.
         target: What the model will run on: it says which codes weights may have.
-        reduce_range: Use 7 bits of weights, as `quantize-static` then should.
+        reduce_range: Use 7 bits of weights, as `quantize-static` then should; done without being asked where
+            `quantize-static` does so.
         megabytes: Values that take more together are looked at in turns.
         threads: Threads inside an operator; 0 for as many as there are processors.
     """
@@ -93,8 +95,8 @@ class CorrectBias(Pass):
             except Reject as reason:
                 changes.refuse(str(reason), layer.name)
                 continue
-            scheme = replace(rules.weights, axis=layer.axis)
-            yield layer, replace(scheme, bits=7) if self.reduce_range else scheme
+            scheme = narrowed(rules.weights, rules, asked=self.reduce_range)
+            yield layer, replace(scheme, axis=layer.axis)
 
 
 def _check(layer: Product) -> None:

@@ -39,6 +39,7 @@ from graphopt.ir import (
 )
 from graphopt.ir.edit import function_graphs, substitute_outputs
 from graphopt.passes.ort._contrib import CONTRIB, VERSION
+from graphopt.passes.quantization._bits import narrowed
 from graphopt.passes.quantization._decode import Codes, drop, encode, encode_matrix, place
 from graphopt.passes.quantization._weights import finite, is_plain
 from graphopt.pipeline import Pass
@@ -50,7 +51,6 @@ FIRST_OPSET = 11
 MOST_TERMS = 66_000
 """Products of uint8 by int8 of which the sum surely fits into int32."""
 WEIGHT = Scheme(ir.DataType.INT8, symmetric=True, axis=1)
-REDUCED = Scheme(ir.DataType.INT8, symmetric=True, axis=1, bits=7)
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 RECURRENCES = ("LSTM", "GRU", "RNN")
 LSTM_INPUTS = 8
@@ -63,7 +63,8 @@ class QuantizeDynamic(Pass):
 
     Attributes:
         target: Name or file of a target; one with com.microsoft gets DynamicQuantizeLSTM.
-        reduce_range: Use 7 bits of weights, for processors whose 8-bit products saturate.
+        reduce_range: Use 7 bits of weights, for processors whose 8-bit products saturate; done without being
+            asked where this machine's is such a one and the target says that it matters.
         least: Fewest weights of a product that is quantized: of smaller ones, the codes cost what they save.
         keep: Names of nodes that stay float32.
     """
@@ -80,7 +81,7 @@ class QuantizeDynamic(Pass):
         return frozenset(("", name) for name in ("MatMul", "Gemm", *CONVOLUTIONS, *RECURRENCES))
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
-        work = _Work(self, model, CONTRIB in Target.load(self.target).domains)
+        work = _Work(self, model, Target.load(self.target))
         skipped = function_graphs(model)
         for graph in list(graphs(model)):
             for node in list(graph) if graph not in skipped else ():
@@ -96,12 +97,12 @@ class QuantizeDynamic(Pass):
 class _Work:
     """One run of the pass on one model."""
 
-    def __init__(self, options: QuantizeDynamic, model: ir.Model, contrib: bool) -> None:
+    def __init__(self, options: QuantizeDynamic, model: ir.Model, target: Target) -> None:
         self._options = options
         self._model = model
-        self._contrib = contrib
+        self._contrib = CONTRIB in target.domains
         self._names = Names(model)
-        self._scheme = REDUCED if options.reduce_range else WEIGHT
+        self._scheme = narrowed(WEIGHT, target.quantization, asked=options.reduce_range)
         self._activations: dict[tuple[ir.Value, ir.Graph], tuple[ir.Value, ...]] = {}
         self._weights: dict[tuple[ir.Value, bool], tuple[ir.Value, ir.Value]] = {}
         self._read: dict[ir.Value, None] = {}

@@ -7,15 +7,15 @@ nodes a target can run on codes and what they take there is data of the target; 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphopt.cost import lacks_all
 from graphopt.execute import runs_node
 from graphopt.ir import Changes, opset
 from graphopt.ir.opsets import OpsetError, raise_opset
+from graphopt.passes.quantization._bits import narrowed
 from graphopt.passes.quantization._choice import choose, settle
 from graphopt.passes.quantization._emit import emit
 from graphopt.passes.quantization._parameters import parameters
@@ -71,9 +71,7 @@ class QuantizeStatic(Pass):
         chosen = settle(chosen, outputs=self.quantize_outputs)
         for unit in _left_out(units.values(), chosen):
             changes.refuse("codes gain it less than converting to and from them takes", unit.node.name)
-        scheme = target.quantization.weights
-        if self.reduce_range or lacks_all(target.quantization.reduce_range_without):
-            scheme = replace(scheme, bits=7)
+        scheme = narrowed(target.quantization.weights, target.quantization, asked=self.reduce_range)
         if chosen:
             emit(model, chosen, parameters(chosen, target.quantization.activations), scheme)
         for unit in chosen:

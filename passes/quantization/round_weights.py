@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.ir import Changes, Operator, constant
+from graphopt.passes.quantization._bits import narrowed
 from graphopt.passes.quantization._products import PRODUCTS, Floats, Product, products
 from graphopt.passes.quantization._rounded import move, noted
 from graphopt.passes.quantization._runs import Runs
@@ -41,7 +42,8 @@ class RoundWeights(Pass):
 
     Attributes:
         data: A folder or file of sets of inputs; by default what the caller hands over with the model.
-        bits: Of a weight: 8, or 7 of them, as `quantize-static` uses; 4 or 2 as `quantize-weights` does.
+        bits: Of a weight: 8, or 7 of them, as `quantize-static` uses (7 without being asked where that does
+            so); 4 or 2 as `quantize-weights` does.
         block: Weights that share a scale where there are 4 bits or 2; 0 for 32.
         symmetric: The same without zero points.
         target: What the model will run on: it says which codes weights may have.
@@ -130,8 +132,7 @@ class RoundWeights(Pass):
             return Scheme(TYPES[self.bits], self.symmetric, axis=1 - layer.axis, block=self.block or BLOCK)
         rules = Target.load(self.target).quantization
         assert rules is not None
-        scheme = replace(rules.weights, axis=layer.axis)
-        return replace(scheme, bits=self.bits) if self.bits < 8 else scheme
+        return replace(narrowed(rules.weights, rules, asked=self.bits == 7), axis=layer.axis)
 
 
 def _of_matrix(affine: Affine, layer: Product) -> Affine:

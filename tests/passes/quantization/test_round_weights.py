@@ -9,11 +9,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.cost import machine
 from graphopt.errors import UsageError
-from graphopt.execute import Session
+from graphopt.execute import DATA_KEY, Session
 from graphopt.ir import constant, infer_shapes, verify
 from graphopt.passes.quantization._rounded import AFFINE_KEY, noted
-from graphopt.passes.quantization._runs import DATA_KEY
 from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.passes.quantization.round_weights import RoundWeights
@@ -180,3 +180,13 @@ def test_without_data_it_says_what_to_do(weights: Weights) -> None:
 def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError):
         RoundWeights(bits=5)
+
+
+def test_a_machine_whose_products_saturate_gets_seven_bits(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `quantize-static` gives it, which then takes the weights as they were rounded."""
+    monkeypatch.setattr(machine, "_cpu_fields", lambda: {"flags": "fpu sse2 avx2"})
+    rounded, _ = _rounded(*_model(next(iter(LAYERS)), weights), target="ort-cpu")
+    affine = noted(rounded.graph.initializers["w"])
+    assert affine is not None and affine.scheme.bits == 7
