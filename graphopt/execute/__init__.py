@@ -10,12 +10,14 @@ from graphopt.execute.check import CheckResult, Oracle, check, input_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.limits import Budget, check_budget, left_behind
-from graphopt.execute.samples import Samples
+from graphopt.execute.samples import DATA_KEY, PROGRESS_KEY, Samples
 from graphopt.execute.session import ModelLike, NodeFailure, Session
 from graphopt.execute.support import runs_node, runs_on_types, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
 
 __all__ = [
+    "DATA_KEY",
+    "PROGRESS_KEY",
     "BenchResult",
     "Budget",
     "CheckResult",

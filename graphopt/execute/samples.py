@@ -26,6 +26,11 @@ Source: TypeAlias = (
     str | os.PathLike[str] | Arrays | Iterable[Arrays | Any] | Callable[[], Iterable[Arrays | Any]]
 )
 
+DATA_KEY = "graphopt.calibration"
+"""Under it a model's `meta` may hold sets of inputs, in any form that `Samples` takes."""
+PROGRESS_KEY = "graphopt.progress"
+"""Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
+
 
 class Samples:
     """Sets of inputs for a model, each an array by input name.

@@ -18,8 +18,7 @@ from graphopt.compile.levels import aimed, split_lossy
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
-from graphopt.execute import BenchResult, Samples, bench
-from graphopt.passes.quantization._runs import DATA_KEY, PROGRESS_KEY
+from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
 from graphopt.pipeline import Pipeline
 
 AIMED_SQNR = 20.0

@@ -10,9 +10,9 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.errors import UsageError
+from graphopt.execute import DATA_KEY, PROGRESS_KEY
 from graphopt.ir import infer_shapes
 from graphopt.passes.quantization._ranges import range_of, size_of
-from graphopt.passes.quantization._runs import DATA_KEY, PROGRESS_KEY
 from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.testing import parse_model
 

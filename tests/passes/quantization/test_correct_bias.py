@@ -9,10 +9,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphopt.execute import Session
+from graphopt.execute import DATA_KEY, Session
 from graphopt.ir import constant, infer_shapes, verify
 from graphopt.passes.quantization._rounded import noted
-from graphopt.passes.quantization._runs import DATA_KEY
 from graphopt.passes.quantization.correct_bias import CorrectBias
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.pipeline import Outcome

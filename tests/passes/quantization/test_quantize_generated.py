@@ -9,9 +9,8 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from graphopt.execute import Session
+from graphopt.execute import DATA_KEY, Session
 from graphopt.ir import infer_shapes, verify
-from graphopt.passes.quantization._runs import DATA_KEY
 from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.passes.quantization.reduce_mean_to_pool import ReduceMeanToPool

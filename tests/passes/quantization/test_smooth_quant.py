@@ -10,9 +10,8 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.errors import UsageError
-from graphopt.execute import Session
+from graphopt.execute import DATA_KEY, Session
 from graphopt.ir import infer_shapes, verify
-from graphopt.passes.quantization._runs import DATA_KEY
 from graphopt.passes.quantization.calibrate import Calibrate
 from graphopt.passes.quantization.quantize_static import QuantizeStatic
 from graphopt.passes.quantization.smooth_quant import SmoothQuant
