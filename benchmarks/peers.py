@@ -22,11 +22,10 @@ from typing import Any
 
 import zoo
 from peer_tools import TOOLS
+from readme import write_table
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "peers.json"
-README = HERE.parent / "README.md"
-BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
 
 TIMEOUT_SECONDS = 300.0
 TOLERANCE = 1e-4
@@ -173,16 +172,6 @@ def render(results: dict[str, Record], versions: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-def write_readme(text: str) -> None:
-    """Replace what stands between the markers of the README."""
-    content = README.read_text(encoding="utf-8")
-    head, begin, rest = content.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"error: {README.name} lacks the lines {BEGIN} and {END}")
-    README.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-
-
 def installed_versions() -> dict[str, str]:
     """The versions of the compared packages that are installed."""
     versions = {}
@@ -210,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     everything = {"versions": versions, "machine": platform.machine(), "models": results}
     RESULTS.write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
-    write_readme(text)
+    write_table("peers", text)
     return 0
 
 

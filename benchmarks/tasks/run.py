@@ -3,8 +3,8 @@
     python benchmarks/tasks/run.py [--tasks NAME ...] [--schemes NAME,...] [--models DIR [--reuse]]
     python benchmarks/tasks/run.py --write-calibration DIR [--tasks NAME ...]
 
-Prints tables in Markdown; a full run also writes `results/tasks.json` and `results/tasks.md`. Each step runs
-in a process of its own with a time limit.
+Prints tables in Markdown; a full run also writes `results/tasks.json`, `results/tasks.md` and the README's
+table. Each step runs in a process of its own with a time limit.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
+from readme import write_table
 
 from tasks.catalog import TASKS
-from tasks.table import render
+from tasks.table import beside, render
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
@@ -133,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "tasks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         (RESULTS / "tasks.md").write_text(text + "\n", encoding="utf-8")
+        write_table("tasks", beside(results, "naive-u8s8", "graphopt"))
     return 0
 
 

@@ -27,6 +27,21 @@ def render(results: Mapping[str, Record]) -> str:
     return "\n".join([*lines, "", explained, "", *details])
 
 
+def beside(results: Mapping[str, Record], one: str, other: str) -> str:
+    """A table of two schemes, figures of both in each cell, behind the float model's."""
+    lines = [
+        "| model | judged by | float | accuracy | size | time, 1 thread | time, 2 threads |",
+        "|---|---|--:|--:|--:|--:|--:|",
+    ]
+    for task, result in results.items():
+        schemes, headline = result["schemes"], result["headline"]
+        pairs = zip(*(cells(headline, None, schemes[each])[1:] for each in (one, other)), strict=True)
+        value, _, _, size, *times = (f"{left} / {right}" for left, right in pairs)
+        exact = number(schemes["float"]["figures"][headline])
+        lines.append(f"| {task} | {headline} | {exact} | {value} | {size} | {' | '.join(times)} |")
+    return "\n".join(lines)
+
+
 def cells(headline: str, limit: float | None, record: Record) -> list[str]:
     """What a row says after the scheme."""
     if "figures" not in record:
