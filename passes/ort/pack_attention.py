@@ -49,6 +49,8 @@ def _packed(tape: Tape, found: Attention) -> ir.Value:
         raise Reject("query, key and value are not projected from one value")
     if not is_float32(source):
         raise Reject("onnxruntime has this Attention for float32 alone")
+    if not found.scale or not np.isfinite(found.scale):
+        raise Reject(f"a scale of {found.scale:g}, in place of which onnxruntime takes the usual one")
     widths = [part.weight.shape[1] for part in parts]
     if widths[0] != widths[1]:
         raise Reject("query and key differ in width")

@@ -244,6 +244,10 @@ TWO_MASKS = "the scores of the attention get more than one mask, or scale it"
             "an operand of the attention is scaled by more than one number",
         ),
         (
+            {"scores": SCORES.replace("scale", "zero")},
+            "a scale of 0, in place of which onnxruntime takes the usual one",
+        ),
+        (
             {"v_split": SPLIT["v"].replace("v3", "v4") + " v3 = Mul(v4, half)"},
             "the values of the attention are scaled",
         ),
