@@ -29,6 +29,8 @@ SEARCH_SECONDS = 120.0
 """Time for the search, unless another is asked for."""
 HELD_OUT = 4
 """One sample of so many is not calibrated on, but scored."""
+FOR_ACCURACY = "accuracy needs it in float"
+"""Why a node is kept in float whose weights are not to be codes either."""
 TRIAL_SECONDS = 0.8
 """Time to measure one of several candidates for."""
 
@@ -182,7 +184,8 @@ class Attempts:
 
     def _converted(self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str]) -> Made | None:
         with self._stages("quantize"):
-            made = self._extend(base, scheme.name, scheme.conversion(sorted(keep)), equal=False)
+            exact = sorted(name for name, reason in keep.items() if reason == FOR_ACCURACY)
+            made = self._extend(base, scheme.name, scheme.conversion(sorted(keep), exact), equal=False)
         converting = made.records[len(base.records)]
         if converting.changes:
             return made

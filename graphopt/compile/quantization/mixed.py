@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from graphopt.compile.quantization.attempts import Attempt, Attempts
+from graphopt.compile.quantization.attempts import FOR_ACCURACY, Attempt, Attempts
 from graphopt.compile.quantization.layers import heavy_nodes
-
-REASON = "accuracy needs it in float"
 
 
 def without_what_is_inaccurate(attempts: Attempts, attempt: Attempt) -> Attempt:
@@ -27,7 +25,7 @@ def without_what_is_inaccurate(attempts: Attempts, attempt: Attempt) -> Attempt:
     best = attempt
     while low <= high and not attempts.out_of_time():
         middle = (low + high) // 2
-        less = attempts.without(attempt, dict.fromkeys(sensitive[:middle], REASON))
+        less = attempts.without(attempt, dict.fromkeys(sensitive[:middle], FOR_ACCURACY))
         if less is not None and attempts.is_accurate(less):
             best, high = less, middle - 1
         else:
@@ -45,7 +43,7 @@ def sensitivities(attempts: Attempts, attempt: Attempt) -> dict[str, float]:
     for name in heavy:
         if attempts.out_of_time():
             break
-        alone = attempts.noise_without(attempt, {other: REASON for other in heavy if other != name})
+        alone = attempts.noise_without(attempt, {other: FOR_ACCURACY for other in heavy if other != name})
         if alone is not None:
             noise[name] = alone
     return noise

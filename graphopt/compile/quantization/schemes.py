@@ -33,17 +33,20 @@ class QuantizationScheme(abc.ABC):
         return ""
 
     @abc.abstractmethod
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
         """Passes that quantize.
 
         Args:
             keep: Names of nodes to leave in float.
+            exact: Those of them whose weights are to stay as they are as well.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Int8(QuantizationScheme):
     """Weights and activations in int8, with ranges from calibration data.
+
+    Weights of what computes in float are stored in int8, too, and decoded when the model is loaded.
 
     Attributes:
         observer: How a range is chosen from what was seen: minmax, moving-average, percentile, entropy, mse.
@@ -61,8 +64,9 @@ class Int8(QuantizationScheme):
         before, behind = ["smooth-quant"] * self.smooth, ["round-weights"] * self.round
         return ",".join([SHAPING, *before, _text("calibrate", observer=self.observer), *behind])
 
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
-        return _converting("quantize-static", keep=tuple(keep))
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
+        rest = _text("quantize-weights", method="mse", least_read=AT_LOAD, keep=tuple(exact))
+        return Pipeline.parse(f"{_text('quantize-static', keep=tuple(keep))},{rest},{CLEANUP}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,7 @@ class DynamicInt8(QuantizationScheme):
 
     name: ClassVar[str] = "dynamic-int8"
 
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
         rest = _text("quantize-weights", keep=tuple(keep))
         return Pipeline.parse(f"{_text('quantize-dynamic', keep=tuple(keep))},{rest},{CLEANUP}")
 
@@ -91,7 +95,7 @@ class WeightInt8(QuantizationScheme):
     block: int = 0
     method: str = "mse"
 
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
         options = {"bits": self.bits, "block": self.block, "method": self.method, "keep": tuple(keep)}
         weights = _text("quantize-weights", **options)
         return Pipeline.parse(f"{weights},raise-opset,{weights},{CLEANUP}")
@@ -121,7 +125,7 @@ class Float16(QuantizationScheme):
     for_size: ClassVar[bool] = True
     dtype: ClassVar[str] = "float16"
 
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
         return _converting("to-half", dtype=self.dtype, keep=tuple(keep))
 
 
@@ -145,7 +149,7 @@ class OwnPasses(QuantizationScheme):
     for_size: ClassVar[bool] = True
     passes: Pipeline
 
-    def conversion(self, keep: Sequence[str] = ()) -> Pipeline:
+    def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
         return self.passes
 
 
@@ -157,6 +161,8 @@ SHAPING = "reduce-mean-to-pool"
 AUTO = "auto"
 """Whatever is fastest of those that keep the model's accuracy, with the data at hand."""
 
+AT_LOAD = 1 << 40
+"""More elements than a weight has: all are decoded when the model is loaded, which costs no time after it."""
 CLEANUP = "cse,dedup-initializers,dce"
 
 
