@@ -73,8 +73,8 @@ def quantize(
         winner = None
     if winner is None:
         attempts.notes.append(
-            "nothing quantized measured faster than the float model, which is emitted; weight-int8 would make "
-            "its file smaller, and take no more time"
+            "nothing quantized measured faster than the float model, which is emitted; weight-int8 would "
+            "make its file smaller, and take no more time"
         )
         return Choice(rival, measured, listed(workshop, tried, measured, rival), attempts.notes)
     made = winner.made
