@@ -53,7 +53,9 @@ BLOCKS_SINCE = 21
 """The opset since which DequantizeLinear knows blocks."""
 BROADCASTS_SINCE = 7
 """The opset since which Mul and Sub broadcast by themselves."""
-METHODS = ("minmax", "mse", *TABLES)
+METHODS = ("minmax", "mse", decode.HQQ, *TABLES)
+AT_LOAD = (decode.HQQ, *TABLES)
+"""Methods of which no runtime multiplies by the codes fast, if at all."""
 BLOCK = 32
 """Default block of less than 8 bits: 1 bit a weight goes into scales."""
 NBITS_BLOCK = 128
@@ -155,7 +157,7 @@ class Coding:
         assert array is not None
         if not finite(array):
             raise Reject("its weights hold NaN or infinities")
-        if array.size < self._request.least_read or self._request.method in TABLES:
+        if array.size < self._request.least_read or self._request.method in AT_LOAD:
             return [Use(use.node, use.index, Role.STORED) for use in uses], array
         return [self._settled(use, weight, len(uses)) for use in uses], array
 

@@ -13,6 +13,7 @@ from graphopt.passes.ort._contrib import CONTRIB
 from graphopt.passes.quantization._rounded import noted_for
 from graphopt.quant import Affine, Codebook, Scheme, affine_for
 from graphopt.quant.packing import matmul_nbits, pack, pack_halves, unsigned
+from graphopt.quant.rounding import hqq
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -21,6 +22,8 @@ INT8_MULTIPLIED = 4
 takes up to ten times as long for 8 bits and is no more accurate for 4."""
 INDICES = {8: ir.DataType.UINT8, 4: ir.DataType.UINT4, 2: ir.DataType.UINT2}
 """Types of indices into a table, by their bits."""
+HQQ = "hqq"
+"""The method of which zero points are no codes."""
 NIBBLE = 4
 NIBBLES = 1 << NIBBLE
 """Codes of 4 bits."""
@@ -33,10 +36,12 @@ class Codes:
     Attributes:
         affine: What they stand for.
         array: Of the scheme's type.
+        real: Zero points that are no codes, in place of those of `affine`.
     """
 
     affine: Affine
     array: Array
+    real: Array | None = None
 
     @property
     def block(self) -> int:
@@ -47,11 +52,20 @@ class Codes:
     @property
     def has_zero_point(self) -> bool:
         """Some zero point is not 0."""
-        return bool(self.affine.zero_point.any())
+        return bool(self.zero_point.any())
+
+    @property
+    def zero_point(self) -> Array:
+        """What codes are counted from."""
+        return self.affine.zero_point if self.real is None else self.real
 
 
 def encode(array: Array, scheme: Scheme, method: str) -> Codes:
     """Codes of a weight by a scheme; `method` finds the range of each group."""
+    if method == HQQ:
+        fitted = hqq(array, scheme)
+        none = np.zeros(fitted.scale.shape, scheme.dtype.numpy())
+        return Codes(Affine(scheme, fitted.scale, none), fitted.codes, fitted.zero_point)
     affine = affine_for(array, scheme, method)  # type: ignore[arg-type]
     return Codes(affine, affine.quantize(array))
 
@@ -103,7 +117,7 @@ def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.V
         name: Of the weight.
     """
     scheme = codes.affine.scheme
-    scale, zero_point, array = codes.affine.scale, codes.affine.zero_point, codes.array
+    scale, zero_point, array = codes.affine.scale, codes.zero_point, codes.array
     if scheme.block is None:
         spread = _row_shape(shape, len(array))
         array, scale, zero_point = array.reshape(shape), scale.reshape(spread), zero_point.reshape(spread)
@@ -116,7 +130,8 @@ def decoded(tape: Tape, codes: Codes, shape: tuple[int, ...], name: str) -> ir.V
         scale, zero_point = (np.expand_dims(each, place_of_block) for each in (scale, zero_point))
     value = _as_float(tape, tape.const(array, f"{name}/codes"))
     if codes.has_zero_point:
-        value = tape.op("Sub", [value, _as_float(tape, tape.const(zero_point, f"{name}/zero_point"))])
+        zero = tape.const(zero_point, f"{name}/zero_point")
+        value = tape.op("Sub", [value, zero if codes.real is not None else _as_float(tape, zero)])
     value = tape.op("Mul", [value, tape.const(scale, f"{name}/scale")])
     return value if array.shape == shape else tape.op("Reshape", [value, tape.ints(shape, f"{name}/shape")])
 

@@ -147,6 +147,20 @@ def test_tables_are_read_at_load(method: str, bits: int, text: str) -> None:
     assert {"Cast", "Gather", "Mul"} < set(result.ops)
 
 
+@pytest.mark.parametrize("target", ["portable", "ort-cpu"])
+@pytest.mark.parametrize("text", [PRODUCT, GEMM])
+def test_real_zero_points_are_read_at_load(text: str, target: str) -> None:
+    """They fit weights off zero with outliers better than zero points that are codes."""
+    shapes: dict[str, Any] = {PRODUCT: {"w": (64, 24)}, GEMM: {"w": (24, 64), "c": (24,)}}
+    given = model(text, **shapes[text])
+    array = np.array(constant(given.graph.initializers["w"]))
+    array.reshape(-1)[::97] *= 6
+    given.graph.initializers["w"].const_value = ir.Tensor(array, name="w")
+    fitted, plain = (run(given, bits=4, method=method, target=target) for method in ("hqq", "minmax"))
+    assert fitted.hits == {"4 bits, decoded at load": 1}
+    assert accuracy(fitted, x=X) > accuracy(plain, x=X)
+
+
 def test_pointwise_convolutions() -> None:
     text = CONV.replace("3,3", "1,1")
     assert run(model(text, w=(4, 8, 1, 1))).hits == {"8 bits, decoded at load": 1}
@@ -223,6 +237,8 @@ def test_a_file_of_four_bits_is_an_eighth_and_scales() -> None:
 def test_options_are_checked() -> None:
     with pytest.raises(UsageError, match="bits=3"):
         QuantizeWeights(bits=3)
+    with pytest.raises(UsageError, match="hqq"):
+        QuantizeWeights(method="hqq", symmetric=True)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +249,7 @@ def test_options_are_checked() -> None:
         ({"bits": 2, "symmetric": True}, (25, 25)),
         ({"bits": 4, "target": "ort-cpu"}, (7, 24)),
         ({"bits": 4, "method": "k-means"}, (21, 24)),
+        ({"bits": 4, "method": "hqq"}, (21, 24)),
         ({"block": 16, "target": "ort-cpu"}, (7, 24)),
     ],
 )
