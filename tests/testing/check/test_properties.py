@@ -529,6 +529,20 @@ def test_what_follows_from_infinities_is_compared_on_plain_numbers() -> None:
         check_pass(ChangesNumbers(before="Hardmax", after="LogSoftmax"), text, inputs=[odd])
 
 
+def test_a_score_below_what_masks_is_no_score() -> None:
+    """Where scores are -1e30, what is masked with -1e4 is attended to; they follow from no sensible input."""
+    text = """<ir_version: 10, opset_import: ["": 23]>
+    g (float[1,2,1,1] q, float[1,2,2,1] k, float[1,2,2,1] v, bool[1,2] m) => (float[1,2,1,1] y)
+    <float low = {-10000.0}> {
+        t = Transpose <perm = [0, 1, 3, 2]> (k) s = MatMul(q, t) w = Where(m, s, low) p = Softmax(w)
+        y = MatMul(p, v)
+    }"""
+    small = np.ones((1, 2, 1, 1), np.float32)
+    pair = np.ones((1, 2, 2, 1), np.float32) * np.array([1.0, 2.0], np.float32).reshape(1, 1, 2, 1)
+    huge = {"q": small, "k": pair * np.float32(-1e30), "v": pair, "m": np.array([[True, False]])}
+    assert check_pass("fuse-attention", text, inputs=[huge]).changes == 1
+
+
 def test_a_branch_must_not_come_to_end_in_one_value_twice() -> None:
     text = """g (bool c, float[2] x) => (float[2] y, float[2] z) {
         y, z = If (c) <then_branch = t () => (float[2] a, float[2] b) { a = Neg(x) b = Neg(x) },
