@@ -15,7 +15,7 @@ from graphopt.ir import Reject, Rule, Tape, attribute_int, op, rank, rest, rule,
 from graphopt.passes.operands import reduced_axes, with_axes
 from graphopt.pipeline import RewritePass
 
-FEWEST_AXES = 3
+FEWEST_AXES, MOST_AXES = 3, 5
 """A GlobalAveragePool takes batch, channels and at least one spatial axis."""
 
 
@@ -30,6 +30,8 @@ def mean_to_pool(tape: Tape, x: ir.Value, mean: ir.Node) -> ir.Value:
     reduced = sorted(reduced_axes(mean, axes))
     if reduced != list(range(2, axes)):
         raise Reject("the mean is over other axes than the spatial ones")
+    if axes > MOST_AXES:
+        raise Reject(f"onnxruntime has no pool over {axes - 2} axes")
     if x.shape is not None and 0 in x.shape.dims:
         raise Reject("a mean of no elements")
     pooled = tape.op("GlobalAveragePool", [x])

@@ -46,6 +46,7 @@ def test_one_spatial_axis_is_enough() -> None:
         ("2,3,4,5] x) => (float[2,1,4,5", "1", "the mean is over other axes than the spatial ones"),
         ("2,3,4,5] x) => (float[2,1,1,1", "1,2,3", "the mean is over other axes than the spatial ones"),
         ("2,3] x) => (float[2,1", "1", "it is not known to have spatial axes"),
+        ("2,3,1,2,1,2] x) => (float[2,3,1,1,1,1", "2,3,4,5", "onnxruntime has no pool over 4 axes"),
     ],
 )
 def test_other_means_stay(shapes: str, axes: str, reason: str) -> None:
