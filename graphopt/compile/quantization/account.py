@@ -40,7 +40,8 @@ def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] 
     infer_shapes(model)
     rules = Target.load(target).quantization
     placements = [] if rules is None else predict(model, rules)
-    refused = {name: reason for record in attempt.made.records for reason, name in record.told}
+    converting = attempt.made.records[len(attempt.base.records)]
+    refused = {name: reason for reason, name in converting.told}
     layers = [_layer(each, attempt, refused) for each in placements if each.heavy]
     _add_noise(layers, model, attempt, samples)
     scores = attempt.scores

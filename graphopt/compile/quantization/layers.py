@@ -28,6 +28,15 @@ def heavy_nodes(model: ir.Model) -> list[ir.Node]:
     return [node for node in quantized_nodes(model) if node.op_type in HEAVY]
 
 
+def light_kinds(model: ir.Model) -> dict[str, list[str]]:
+    """Names of the others by operator."""
+    names: dict[str, list[str]] = {}
+    for node in quantized_nodes(model):
+        if node.op_type not in HEAVY:
+            names.setdefault(node.op_type, []).append(node.name or "")
+    return names
+
+
 def regions(model: ir.Model) -> list[list[str]]:
     """Names of the quantized nodes that hand each other quantized values, region by region, in order.
 

@@ -65,7 +65,7 @@ class Int8(QuantizationScheme):
         return ",".join([SHAPING, *before, _text("calibrate", observer=self.observer), *behind])
 
     def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:
-        rest = _text("quantize-weights", method="mse", least_read=AT_LOAD, keep=tuple(exact))
+        rest = _text("quantize-weights", least=LARGE, least_read=AT_LOAD, keep=tuple(exact))
         return Pipeline.parse(f"{_text('quantize-static', keep=tuple(keep))},{rest},{CLEANUP}")
 
 
@@ -161,6 +161,8 @@ SHAPING = "reduce-mean-to-pool"
 AUTO = "auto"
 """Whatever is fastest of those that keep the model's accuracy, with the data at hand."""
 
+LARGE = 4096
+"""Elements of a weight from which on it matters to the size; stems, which are sensitive, have fewer."""
 AT_LOAD = 1 << 40
 """More elements than a weight has: all are decoded when the model is loaded, which costs no time after it."""
 CLEANUP = "cse,dedup-initializers,dce"

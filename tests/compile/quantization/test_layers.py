@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphopt.compile.quantization.layers import heavy_nodes, quantized_nodes, regions
+from graphopt.compile.quantization.layers import heavy_nodes, light_kinds, quantized_nodes, regions
 
 MODEL = ir.from_onnx_text(
     """<ir_version: 8, opset_import: ["" : 17]> g (float[1,4] x) => (float[1,4] y)
@@ -31,6 +31,7 @@ MODEL = ir.from_onnx_text(
 def test_who_reads_a_quantized_activation_is_quantized_and_weights_alone_do_not_count() -> None:
     assert [node.name for node in quantized_nodes(MODEL)] == ["first", "add", "exp", "second"]
     assert [node.name for node in heavy_nodes(MODEL)] == ["first", "second"]
+    assert light_kinds(MODEL) == {"Add": ["add"], "Exp": ["exp"]}
 
 
 def test_regions_end_where_values_are_float() -> None:
