@@ -69,7 +69,7 @@ def settle(chosen: Iterable[Unit], *, outputs: bool) -> list[Unit]:
             reading.setdefault(value, set()).add(unit.node)
     settled = []
     for unit in units:
-        if unit.rule is None or unit.rule.output != "optional":
+        if unit.must_write_codes:
             settled.append(unit)
             continue
         mixed = [value for value in unit.writes if value in reading and not _alone(value, reading[value])]

@@ -73,8 +73,8 @@ class Unit:
 
     @property
     def must_write_codes(self) -> bool:
-        """Whether nobody can read floats of it."""
-        return self.rule is None or self.rule.output == "needed" or self.for_all
+        """Whether nobody can read floats of it: of a tail only codes make it redundant."""
+        return self.rule is None or self.rule.output == "needed" or self.tail is not None or self.for_all
 
     @property
     def same_scale(self) -> bool:

@@ -397,6 +397,23 @@ def test_an_old_model_is_raised_to_scales_per_channel(weights: Weights, quantize
     assert run.on_codes == ["Conv"]
 
 
+@pytest.mark.parametrize("product", ["Gemm(x, w, b)", "MatMul(x, w)"])
+def test_a_product_whose_activation_ends_in_floats_writes_codes(
+    weights: Weights, quantized: Quantize, product: str
+) -> None:
+    """Floats of it would do, but not behind an activation, which only codes make redundant."""
+    run = quantized(
+        f"""agraph (float[3,16] x) => (float[3,16] y) {weights(w=(16, 16), b=(16,))} {{
+            p = {product}
+            r = Relu(p)
+            y = Erf(r)
+        }}"""
+    )
+    assert run.on_codes == [product.partition("(")[0]]
+    assert run.ops == [product.partition("(")[0], "Erf"]
+    assert run.sqnr() > GOOD
+
+
 def test_seven_bits_of_weights(weights: Weights, quantized: Quantize) -> None:
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1))} {{
