@@ -1,7 +1,8 @@
 """What the standard leaves undefined, so that two right ways to compute it need not agree.
 
 A number that an integer type cannot hold, cast to it, becomes any integer, and a MaxPool may keep a NaN or
-overlook it: kernels differ, and so do the outputs that depend on such a result.
+overlook it: kernels differ, and so do the outputs that depend on such a result. Scores far below -1e4 are
+likewise left open: what is masked with that number is meant to be below them, and never is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
-from graphopt.ir import subgraphs
+from graphopt.ir import attribute_int, subgraphs
+from graphopt.passes.operands import MASKED
 from graphopt.testing.check.noise import meets_odd_numbers
 
 
@@ -57,7 +59,7 @@ def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value 
         function = model.functions.get(node.op_identifier())
         if function is not None:
             waiting.extend(iter(function.outputs))
-        if node.op_type == "MaxPool":
+        if node.op_type in ("MaxPool", "Softmax"):
             yield node, node.inputs[0]
         elif node.op_type in ("Cast", "CastLike") and (source := _number(node.inputs[0])) is not None:
             yield node, source
@@ -81,6 +83,8 @@ def _defies(node: ir.Node, operand: Any) -> bool:
     wide = operand.astype(np.float64)
     if node.op_type == "MaxPool":
         return bool(np.isnan(wide).any())
+    if node.op_type == "Softmax":
+        return bool(wide.size) and _mask_wins(wide, attribute_int(node, "axis", -1))
     target = node.outputs[0].dtype
     if target is None or not target.is_integer():
         return False
@@ -88,3 +92,11 @@ def _defies(node: ir.Node, operand: Any) -> bool:
     with np.errstate(all="ignore"):
         within = (wide > (-(2.0**bits) - 1.0 if target.is_signed() else -1.0)) & (wide < 2.0**bits)
     return not bool(within.all())
+
+
+def _mask_wins(scores: np.ndarray[Any, np.dtype[np.float64]], axis: int) -> bool:
+    """Whether the highest score of a row is as low as masks are, and others are lower still."""
+    if not scores.ndim or not np.isfinite(scores).all():
+        return False
+    highest, lowest = scores.max(axis), scores.min(axis)
+    return bool(np.any((highest <= MASKED) & (lowest < 2.0 * highest)))

@@ -30,6 +30,11 @@ NAN, INF = float("nan"), float("inf")
         ("a = Cast<to=7>(x)  b = Shape(a)  y = Identity(x)", [NAN, 0, 0, 0], False),
         ("r = Reshape(x, grid)  p = MaxPool<kernel_shape=[2]>(r)  y = Neg(p)", [1, INF, 0, 0], False),
         ("r = Reshape(x, grid)  p = MaxPool<kernel_shape=[2]>(r)  y = Neg(p)", [1, NAN, 0, 0], True),
+        # What is masked with -1e4 is meant to be below all scores.
+        ("y = Softmax(x)", [-1e4, -1e6, -1e30, -3e4], True),
+        ("y = Softmax(x)", [-1e4, -1e6, -1e30, -9e3], False),
+        ("y = Softmax(x)", [-1e9, -1e9, -1e9, -1.5e9], False),
+        ("y = Softmax(x)", [-INF, -INF, -1e4, -1e4], False),
         # In a body, odd numbers anywhere count.
         ("""y = If(c) <then_branch = t () => (int32[4] u) { u = Cast<to=6>(x) },
                        else_branch = e () => (int32[4] v) { v = Cast<to=6>(c) }>""", [NAN, 0, 0, 0], True),
