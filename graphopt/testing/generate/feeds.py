@@ -57,9 +57,9 @@ def found_feeds(
 
 
 def _claims_ranks_of_branches(proto: onnx.ModelProto) -> bool:
-    """Whether a Scan, which must claim the rank of its states, may get one of another from an If.
+    """Whether an operator that onnxruntime ends the process in gets a value of an If, which may be of any rank.
 
-    onnxruntime ends the process where such a claim turns out to be false.
+    That is a Scan, which must claim the rank of its states, and a ReverseSequence of less than two axes.
     """
     found = list(_all_nodes(proto))
     branches = [list(bodies(node)) for node in found if node.op_type == "If"]
@@ -68,7 +68,7 @@ def _claims_ranks_of_branches(proto: onnx.ModelProto) -> bool:
         for then, otherwise in branches
         for one, other in zip(then.output, otherwise.output, strict=True)
     )
-    return unlike and any(node.op_type == "Scan" for node in found)
+    return unlike and any(node.op_type in ("Scan", "ReverseSequence") for node in found)
 
 
 def _dies_of_nothing(proto: onnx.ModelProto, feed: Mapping[str, Content]) -> bool:

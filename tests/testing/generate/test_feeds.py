@@ -58,3 +58,15 @@ def test_no_other_branch_gives_a_scan_another_rank(declared: str, claims: bool) 
         }}"""
     )
     assert _claims_ranks_of_branches(model) == claims
+
+
+def test_no_other_branch_gives_what_is_reversed_one_axis() -> None:
+    model = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 18]> g (bool c, float[2,1] a, float[2] b) => (y)
+        <int64[1] n = {1}> {
+            s = If(c) <then_branch = t () => (float[2,1] u) { u = Neg(a) },
+                       else_branch = e () => (float[2] v) { v = Neg(b) }>
+            y = ReverseSequence(s, n)
+        }"""
+    )
+    assert _claims_ranks_of_branches(model)
