@@ -57,7 +57,7 @@ def found_feeds(
 
 
 def _claims_ranks_of_branches(proto: onnx.ModelProto) -> bool:
-    """Whether an operator that onnxruntime ends the process in gets a value of an If, which may be of any rank.
+    """Whether what onnxruntime may end the process in gets a value of an If, which may be of any rank.
 
     That is a Scan, which must claim the rank of its states, and a ReverseSequence of less than two axes.
     """
