@@ -74,9 +74,15 @@ def quantize(
     if winner is None:
         attempts.notes.append(
             "nothing quantized measured faster than the float model, which is emitted; weight-int8 would "
-            "make its file smaller, and take no more time"
+            "make its file smaller"
         )
         return Choice(rival, measured, listed(workshop, tried, measured, rival), attempts.notes)
+    place = 2 + usable.index(winner)
+    if measured.slower(place, 1):
+        attempts.notes.append(
+            f"{winner.scheme.name} is for size: here it takes {measured.ratio(place, 1).median:.2f} times as "
+            "long as the float model"
+        )
     made = winner.made
     return Choice(made, measured, listed(workshop, tried, measured, made), attempts.notes, accounted(winner))
 
