@@ -21,10 +21,12 @@ from graphopt.ir import (
     facts,
     is_constant_node,
     is_deterministic,
+    opset,
     remove_node,
     replace_value,
     subgraphs,
 )
+from graphopt.ir.kernels import takes_type
 from graphopt.native import hash_tensor
 from graphopt.passes.tensors import content, same_tensor
 from graphopt.pipeline import Pass
@@ -46,13 +48,14 @@ class CommonSubexpressionElimination(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         names = Names(model)
         for graph in (model.graph, *(function.graph for function in model.functions.values())):
-            _Scope(names, changes, None).walk(graph)
+            _Scope(names, changes, None, opset(model)).walk(graph)
 
 
 class _Scope:
     """Nodes met so far in one graph, by what they compute, and in the graphs around it."""
 
-    def __init__(self, names: Names, changes: Changes, outer: _Scope | None) -> None:
+    def __init__(self, names: Names, changes: Changes, outer: _Scope | None, version: int) -> None:
+        self._version = version
         self._names = names
         self._changes = changes
         self._outer = outer
@@ -63,7 +66,7 @@ class _Scope:
         for node in graph:
             if bodies := subgraphs(node):
                 for body in bodies:
-                    _Scope(self._names, self._changes, self).walk(body)
+                    _Scope(self._names, self._changes, self, self._version).walk(body)
             elif is_deterministic(node):
                 self._visit(node)
 
@@ -94,14 +97,20 @@ class _Scope:
         ]
         if any(both_bound) and node.op_type in ("Identity", "Constant"):
             return False
-        if any(bound and not _is_tensor(old) for old, bound in zip(node.outputs, both_bound, strict=True)):
-            return False  # an Identity of a sequence takes a newer opset than the sequence
+        if any(bound and not self._copies(old) for old, bound in zip(node.outputs, both_bound, strict=True)):
+            return False
         for old, new, bound in zip(node.outputs, first.outputs, both_bound, strict=True):
             if bound:
                 self._copy(old, new, node)
             else:
                 replace_value(old, new)
         return True
+
+    def _copies(self, value: ir.Value) -> bool:
+        """Whether there is an Identity of such a value: of sequences it takes a newer opset than these."""
+        if value.type is None or not isinstance(value.type, ir.TensorType):
+            return value.type is None
+        return takes_type("Identity", self._version, value.type.dtype)
 
     def _copy(self, old: ir.Value, new: ir.Value, node: ir.Node) -> None:
         """Put an Identity where an output needs a name of its own."""
@@ -139,10 +148,6 @@ def _may_replace(first: ir.Node, node: ir.Node) -> bool:
         return False  # runtimes know constants best in the graph that uses them
     tensors = [constant_tensor(each.outputs[0]) for each in (first, node)]
     return tensors[0] is None or tensors[1] is None or same_tensor(tensors[0], tensors[1])
-
-
-def _is_tensor(value: ir.Value) -> bool:
-    return value.type is None or isinstance(value.type, ir.TensorType)
 
 
 def _attribute_key(attribute: ir.Attr) -> tuple[str, Hashable]:

@@ -182,3 +182,11 @@ def test_two_sequences_that_are_both_outputs_stay() -> None:
     { y = SequenceConstruct (x) z = SequenceConstruct (x) }
     """
     assert run_pass(text, "cse", opset=13).changes == 0
+
+
+def test_two_outputs_of_which_onnxruntime_has_no_identity_stay() -> None:
+    text = """
+    g (float[2] x) => (uint4[2] y, uint4[2] z) <float s = {0.5}>
+    { y = Cast <to = 21> (x) z = Cast <to = 21> (x) }
+    """
+    assert run_pass(text, "cse", opset=21).changes == 0
