@@ -47,6 +47,7 @@ class Stages:
     def __init__(self, announce: Callable[[str], None]) -> None:
         self.seconds: dict[str, float] = {}
         self._announce = announce
+        self._within: list[float] = []  # seconds of the stages inside each open one
 
     def tell(self, text: str) -> None:
         """Say how far the present stage has come."""
@@ -54,13 +55,17 @@ class Stages:
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Time the block as a part of the stage `name`."""
+        """Time the block as a part of the stage `name`, but for the stages within it."""
         self._announce(name)
+        self._within.append(0.0)
         begin = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+            spent = time.perf_counter() - begin
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent - self._within.pop()
+            if self._within:
+                self._within[-1] += spent
 
 
 @dataclasses.dataclass

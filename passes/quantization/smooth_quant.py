@@ -124,6 +124,8 @@ class SmoothQuant(Pass):
                     least, better = noise, scales
             if least < before:
                 best = better
+            if not least > 0:
+                break  # nothing to save, or no numbers
             if 10 * np.log10(before / least) < min(self.gain, 0.5):
                 break
         return best, float(10 * np.log10(first / least)) if least > 0 else 0.0

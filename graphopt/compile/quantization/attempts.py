@@ -6,6 +6,7 @@ Which nodes they leave in float is decided elsewhere.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +15,12 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.compile.candidates import Made, Stages, Workshop
-from graphopt.compile.levels import aimed, split_lossy
+from graphopt.compile.levels import aimed
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
-from graphopt.pipeline import Pipeline
+from graphopt.pipeline import FailedPassError, Pass, Pipeline
 
 AIMED_SQNR = 20.0
 """Decibels to reach with layers in float, where nobody says how much accuracy may be lost: cosine 0.995."""
@@ -29,6 +30,10 @@ SEARCH_SECONDS = 120.0
 """Time for the search, unless another is asked for."""
 HELD_OUT = 4
 """One sample of so many is not calibrated on, but scored."""
+HELPERS = ("smooth-quant", "round-weights")
+"""Passes of a preparation that make the outcome more accurate, and may be left out."""
+HELPERS_UNTIL = 0.5
+"""Share of the time after which none of them is begun."""
 FOR_ACCURACY = "accuracy needs it in float"
 """Why a node is kept in float whose weights are not to be codes either."""
 TRIAL_SECONDS = 0.8
@@ -92,18 +97,30 @@ class Attempts:
         self._reference = reference
         self._stages = stages
         self._evaluation: Evaluation | None = None
-        budget = SEARCH_SECONDS if request.time_budget is None else request.time_budget
-        self._deadline = time.perf_counter() + budget
+        self._budget = SEARCH_SECONDS if request.time_budget is None else request.time_budget
+        self._begun = time.perf_counter()
 
     def prepare(self, scheme: QuantizationScheme, base: Made) -> Made:
         """The float candidate in the form that a scheme starts from, with the ranges it needs."""
         text = scheme.preparation()
         if not text:
             return base
-        exact, lossy = split_lossy(Pipeline.parse(text))
+        made = base
         with self._stages("calibrate"):
-            made = self._extend(base, f"{scheme.name} in float", exact, equal=True) if exact.items else base
-            return self._extend(made, f"{scheme.name} rounded", lossy, equal=False) if lossy.items else made
+            for item in Pipeline.parse(text).items:
+                assert isinstance(item, Pass)
+                helps = item.name in HELPERS
+                if helps and self._spent() > HELPERS_UNTIL:
+                    self.notes.append(f"{item.name} was left out for lack of time")
+                    continue
+                step = Pipeline((item,))
+                try:
+                    made = self._extend(made, f"{scheme.name} in float", step, equal=not item.lossy)
+                except FailedPassError as error:
+                    if not helps:
+                        raise
+                    self.notes.append(f"{item.name} was left out: {error.reason}")
+        return made
 
     def convert(
         self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str] | None = None
@@ -156,10 +173,15 @@ class Attempts:
 
     def out_of_time(self) -> bool:
         """Whether the best found so far has to do."""
-        over = time.perf_counter() > self._deadline
+        over = self._spent() > 1.0
         if over and not any(note.startswith("the search") for note in self.notes):
             self.notes.append("the search took all its time, and the best found by then stands")
         return over
+
+    def _spent(self) -> float:
+        """The share of the time that is over."""
+        spent = time.perf_counter() - self._begun
+        return spent / self._budget if self._budget else math.inf
 
     def _extend(self, base: Made, name: str, pipeline: Pipeline, *, equal: bool) -> Made:
         meta: dict[str, Any] = {PROGRESS_KEY: self._say_progress}

@@ -12,6 +12,7 @@ import pytest
 import graphopt
 from graphopt.compile.quantization import Int8, WeightInt8
 from graphopt.execute import Session
+from graphopt.passes.quantization.round_weights import RoundWeights
 
 RNG = np.random.default_rng(5)
 SAMPLES = [{"x": RNG.normal(size=(1, 16, 28, 28)).astype(np.float32)} for _ in range(16)]
@@ -116,3 +117,14 @@ def test_what_no_mixture_makes_accurate_stays_in_float_and_is_told() -> None:
 def test_the_best_found_in_time_is_emitted() -> None:
     result = quantized(quantize="int8", time_budget=0.0, measure=True)
     assert any("the search took all its time" in note for note in result.report.notes)
+    assert any(note == "round-weights was left out for lack of time" for note in result.report.notes)
+
+
+def test_what_only_helps_is_left_out_where_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise ZeroDivisionError("of its own making")
+
+    monkeypatch.setattr(RoundWeights, "apply", fails)
+    result = quantized(quantize="int8")
+    assert result.report.quantization is not None
+    assert any(note.startswith("round-weights was left out: ") for note in result.report.notes)

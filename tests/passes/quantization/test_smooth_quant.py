@@ -161,3 +161,16 @@ def test_without_data_it_says_what_to_do(weights: Weights) -> None:
 def test_an_alpha_above_one_is_refused() -> None:
     with pytest.raises(UsageError):
         SmoothQuant(alpha=1.5)
+
+
+def test_a_value_that_is_always_zero_gains_nothing(weights: Weights) -> None:
+    feeds = _feeds((1, 4, 9, 9))
+    model = _with_outliers(
+        CONVS.format(weights=weights(w=(10, 4, 3, 3), b=(10,), v=(8, 10, 1, 1))), "w", feeds
+    )
+    for name in ("w", "b"):
+        constant = model.graph.initializers[name]
+        assert constant.const_value is not None
+        constant.const_value = ir.Tensor(-np.abs(constant.const_value.numpy()) * 0, name=name)
+    _, outcome = _smoothed(model)
+    assert outcome.changes.count == 0
