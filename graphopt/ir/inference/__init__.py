@@ -14,6 +14,7 @@ from onnx_shape_inference import ShapeInferenceContext, registry
 from graphopt.ir.inference.bounds import infer_long_concat, is_boundless
 from graphopt.ir.inference.broadcasting import correct_broadcast, infer_float_arithmetic
 from graphopt.ir.inference.context import Context
+from graphopt.ir.inference.contrib import CONTRIB, correct_contrib
 from graphopt.ir.inference.control_flow import correct_loop, infer_if
 from graphopt.ir.inference.elements import (
     COMPARE,
@@ -105,8 +106,8 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
 }
 
 _SAME_SHAPES: dict[tuple[str, str], str] = {
-    ("com.microsoft", "FusedConv"): "Conv",
-    ("com.microsoft", "FusedGemm"): "Gemm",
+    (CONTRIB, "FusedConv"): "Conv",
+    (CONTRIB, "FusedGemm"): "Gemm",
 }
 """Operators of onnxruntime that give the shapes of one of the standard with their first inputs."""
 
@@ -125,6 +126,9 @@ def infer(context: ShapeInferenceContext, node: ir.Node) -> bool:
     if rule is None:
         return False
     rule(context, node)
+    if node.domain == CONTRIB:
+        correct_contrib(node)
+        return True
     after = _CORRECTIONS.get(node.op_type) if node.domain in KNOWN_DOMAINS else None
     if after is not None:
         after(context, node)

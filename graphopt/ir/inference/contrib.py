@@ -1,0 +1,73 @@
+"""Types of results of onnxruntime's own operators that onnx-shape-inference gets wrong.
+
+Each follows from the operator's schema and from what onnxruntime itself infers. Nothing here knows shapes,
+but where those that were inferred are false too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from graphopt.ir.graphs import attribute_int
+
+CONTRIB = "com.microsoft"
+"""Domain of onnxruntime's own operators."""
+_EMBEDDING_SCALE = 8
+"""Input of QEmbedLayerNormalization, of the type of its result: the scale of the word embedding."""
+_CONCAT_LIKE = 1
+"""Input of QLinearConcat that is the zero point of the output."""
+_GEMM_LIKE = 8
+"""Input of QGemm that is the zero point of the output."""
+
+
+def correct_contrib(node: ir.Node) -> None:
+    """Correct the types, and false shapes, of a node of onnxruntime's own."""
+    correction = _CORRECTIONS.get(node.op_type)
+    if correction is not None and node.outputs:
+        correction(node)
+
+
+def _correct_quantized_gemm(node: ir.Node) -> None:
+    """Codes of the type of the output's zero point; without one the numbers themselves."""
+    zero_point = _input(node, _GEMM_LIKE)
+    _retype(node.outputs[0], ir.DataType.FLOAT if zero_point is None else zero_point.dtype)
+
+
+def _correct_quantized_concat(node: ir.Node) -> None:
+    """Parts may be codes of another type than the whole."""
+    zero_point = _input(node, _CONCAT_LIKE)
+    _retype(node.outputs[0], None if zero_point is None else zero_point.dtype)
+
+
+def _correct_quantized_embedding(node: ir.Node) -> None:
+    """Codes go in, numbers come out."""
+    scale = _input(node, _EMBEDDING_SCALE)
+    _retype(node.outputs[0], None if scale is None else scale.dtype)
+
+
+def _correct_gemm_of_float8(node: ir.Node) -> None:
+    """An attribute names the type; what is transposed was not seen."""
+    _retype(node.outputs[0], ir.DataType(attribute_int(node, "dtype", ir.DataType.FLOAT.value)))
+    if attribute_int(node, "transA", 0) or attribute_int(node, "transB", 0):
+        node.outputs[0].shape = None
+
+
+_CORRECTIONS: dict[str, Callable[[ir.Node], None]] = {
+    "GemmFloat8": _correct_gemm_of_float8,
+    "QEmbedLayerNormalization": _correct_quantized_embedding,
+    "QGemm": _correct_quantized_gemm,
+    "QLinearConcat": _correct_quantized_concat,
+}
+
+
+def _input(node: ir.Node, index: int) -> ir.Value | None:
+    return node.inputs[index] if index < len(node.inputs) else None
+
+
+def _retype(value: ir.Value, dtype: ir.DataType | None) -> None:
+    """Give a value a type; inside of functions, where those of inputs are unknown, it has none."""
+    value.type = None if dtype is None else ir.TensorType(dtype)
+    if dtype is None:
+        value.shape = None
