@@ -2,7 +2,7 @@
 
 A number that an integer type cannot hold, cast to it, becomes any integer, and a MaxPool may keep a NaN or
 overlook it: kernels differ, and so do the outputs that depend on such a result. Scores far below -1e4 are
-likewise left open: what is masked with that number is meant to be below them, and never is.
+likewise left open, as what is masked with that number is meant to be below them, and those of 1e29 and more.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from graphopt.ir import attribute_int, subgraphs
 from graphopt.passes.operands import MASKED
 from graphopt.testing.check.noise import meets_odd_numbers
 
+LARGEST_SCORE = 1e29
+_AROUND_SCORES = frozenset({"Add", "Cast", "Div", "Mul", "Reshape", "Sub", "Transpose", "Where"})
+
 
 def is_undefined(model: ir.Model, output: str, inputs: Mapping[str, Any]) -> bool:
     """Whether an output depends on a result that the standard does not define.
@@ -31,15 +34,13 @@ def is_undefined(model: ir.Model, output: str, inputs: Mapping[str, Any]) -> boo
         inputs: One set.
     """
     suspects = list(_suspects(model, output))
-    shown = {node: value for node, value in suspects if node.graph is model.graph and value is not None}
-    names = sorted({str(value.name) for value in shown.values()})
+    shown = [(node, value) for node, value in suspects if node.graph is model.graph and value is not None]
+    names = sorted({str(value.name) for _, value in shown if not value.is_initializer()})
     try:
         seen = Session(model, extra_outputs=names).run(inputs) if names else {}
     except ExecutionError:
         return False
-    if any(
-        _defies(node, seen.get(str(value.name), inputs.get(str(value.name)))) for node, value in shown.items()
-    ):
+    if any(_defies(node, seen.get(str(value.name), inputs.get(str(value.name)))) for node, value in shown):
         return True
     return len(shown) < len(suspects) and meets_odd_numbers(model, inputs)
 
@@ -59,10 +60,27 @@ def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value 
         function = model.functions.get(node.op_identifier())
         if function is not None:
             waiting.extend(iter(function.outputs))
-        if node.op_type in ("MaxPool", "Softmax"):
+        if node.op_type == "MaxPool":
             yield node, node.inputs[0]
+        elif node.op_type == "Softmax":
+            yield from ((node, score) for score in _scores(node.inputs[0]))
         elif node.op_type in ("Cast", "CastLike") and (source := _number(node.inputs[0])) is not None:
             yield node, source
+
+
+def _scores(value: ir.Value | None) -> list[ir.Value]:
+    """What a Softmax reads, and what that is made of before it is masked and scaled."""
+    found: list[ir.Value] = []
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if each is None or each in found:
+            continue
+        found.append(each)
+        node = each.producer()
+        if node is not None and node.op_type in _AROUND_SCORES and not node.domain:
+            waiting.extend(node.inputs)
+    return found
 
 
 def _number(value: ir.Value | None) -> ir.Value | None:
@@ -84,7 +102,7 @@ def _defies(node: ir.Node, operand: Any) -> bool:
     if node.op_type == "MaxPool":
         return bool(np.isnan(wide).any())
     if node.op_type == "Softmax":
-        return bool(wide.size) and _mask_wins(wide, attribute_int(node, "axis", -1))
+        return bool(wide.size) and (_are_huge(wide) or _mask_wins(wide, attribute_int(node, "axis", -1)))
     target = node.outputs[0].dtype
     if target is None or not target.is_integer():
         return False
@@ -94,9 +112,14 @@ def _defies(node: ir.Node, operand: Any) -> bool:
     return not bool(within.all())
 
 
+def _are_huge(scores: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
+    """Whether a score is so large that it shows beside -1e38, which stands for never."""
+    return bool(np.any(np.isfinite(scores) & (np.abs(scores) > LARGEST_SCORE)))
+
+
 def _mask_wins(scores: np.ndarray[Any, np.dtype[np.float64]], axis: int) -> bool:
     """Whether the highest score of a row is as low as masks are, and others are lower still."""
-    if not scores.ndim or not np.isfinite(scores).all():
+    if not -scores.ndim <= axis < scores.ndim or not np.isfinite(scores).all():
         return False
     highest, lowest = scores.max(axis), scores.min(axis)
     return bool(np.any((highest <= MASKED) & (lowest < 2.0 * highest)))

@@ -32,9 +32,11 @@ NAN, INF = float("nan"), float("inf")
         ("r = Reshape(x, grid)  p = MaxPool<kernel_shape=[2]>(r)  y = Neg(p)", [1, NAN, 0, 0], True),
         # What is masked with -1e4 is meant to be below all scores.
         ("y = Softmax(x)", [-1e4, -1e6, -1e30, -3e4], True),
-        ("y = Softmax(x)", [-1e4, -1e6, -1e30, -9e3], False),
+        ("y = Softmax(x)", [-1e4, -1e6, -1e20, -9e3], False),
         ("y = Softmax(x)", [-1e9, -1e9, -1e9, -1.5e9], False),
         ("y = Softmax(x)", [-INF, -INF, -1e4, -1e4], False),
+        ("s = Where(c, x, low)  y = Softmax(s)", [1e30, 0, 0, 0], True),
+        ("s = Where(c, x, low)  y = Softmax(s)", [1e20, 0, 0, 0], False),
         # In a body, odd numbers anywhere count.
         ("""y = If(c) <then_branch = t () => (int32[4] u) { u = Cast<to=6>(x) },
                        else_branch = e () => (int32[4] v) { v = Cast<to=6>(c) }>""", [NAN, 0, 0, 0], True),
@@ -43,7 +45,9 @@ NAN, INF = float("nan"), float("inf")
     ],
 )  # fmt: skip
 def test_what_is_undefined(body: str, numbers: list[float], undefined: bool) -> None:
-    model = parse_model(f"g (float[4] x, bool c) => (y) <int64[3] grid = {{1, 1, 4}}> {{ {body} }}")
+    model = parse_model(
+        f"g (float[4] x, bool c) => (y) <int64[3] grid = {{1, 1, 4}}, float low = {{-10000}}> {{ {body} }}"
+    )
     infer_shapes(model)
     inputs = {"x": np.array(numbers, np.float32), "c": np.array(True)}
     assert is_undefined(model, "y", inputs) == undefined
