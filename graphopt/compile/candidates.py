@@ -16,7 +16,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.compile.background import Background
-from graphopt.compile.emit import METADATA_PREFIX, forget_claims
+from graphopt.compile.emit import METADATA_PREFIX, forget_claims, forget_declarations
 from graphopt.cost import ModelCost, estimate, load_rates
 from graphopt.errors import ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
@@ -347,8 +347,21 @@ class Workshop:
         return restore(model, self._interface, None if oracle is None else oracle.shapes)
 
     def _compare(self, model: ir.Model) -> CheckResult | None:
+        """Compare a candidate as it would be written; declarations that make it differ are dropped."""
         oracle = self._oracle
-        return self._unchecked if oracle is None else oracle.compare(model)
+        if oracle is None:
+            return self._unchecked
+        check = oracle.compare(model, as_written=True)
+        if check.equal:
+            return check
+        bare = model.clone()
+        if not forget_declarations(bare):
+            return check
+        again = oracle.compare(bare, as_written=True)
+        if again.equal:
+            forget_declarations(model)
+            again.notes.append(f"declared types of inner values are left out: {check.reason}")
+        return again
 
     def _blame(self, pipeline: Pipeline) -> str:
         def is_good(model: ir.Model) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import onnx_ir as ir
+
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
@@ -93,12 +95,38 @@ def fastest(
         ]
         measured = measure(tried)
     except ExecutionError as error:
-        return Choice(made, notes=[f"not measured: {error.message}"])
+        others = [workshop.make(name, less) for name, less in fallbacks.items() if _differs(made, less)]
+        return _that_runs(workshop, [made, *others], error, inputs=inputs, shapes=shapes, threads=threads)
     standing = [index for index in range(2, len(tried) + 1) if not measured.slower(index)]
     best = min(standing, key=lambda index: measured.ratio(index).median, default=None)
     winner = workshop.as_it_came() if best is None else tried[best - 1]
     note = f"{made.name} measured slower than the original: emitted {winner.name}"
     return Choice(winner, measured, listed(workshop, tried, measured, winner), [note])
+
+
+def _that_runs(
+    workshop: Workshop,
+    tried: Sequence[Made],
+    error: ExecutionError,
+    *,
+    inputs: Sequence[InputSet] | None,
+    shapes: Mapping[str, Sequence[int]] | None,
+    threads: int,
+) -> Choice:
+    """What to emit where measuring failed: nothing that fails as users run it, unless the original does."""
+
+    def runs(model: ir.Model) -> bool:
+        try:
+            bench([model], inputs=inputs, shapes=shapes, threads=threads, seconds=0.0, min_rounds=1)
+        except ExecutionError:
+            return False
+        return True
+
+    made = tried[0]
+    if not runs(workshop.original) or runs(made.model):
+        return Choice(made, notes=[f"not measured: {error.message}"])
+    winner = next((each for each in tried[1:] if runs(each.model)), None) or workshop.as_it_came()
+    return Choice(winner, notes=[f"{made.name} is not emitted, but {winner.name}: {error.message}"])
 
 
 def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) -> Choice:

@@ -45,6 +45,18 @@ def forget_claims(model: ir.Model) -> None:
                     )
 
 
+def forget_declarations(model: ir.Model) -> bool:
+    """Drop types and shapes of inner values, declared ones too; whether there were any."""
+    found = False
+    for graph in graphs(model):
+        for output in (output for node in graph for output in node.outputs):
+            if output.is_graph_output() and graph is model.graph:
+                continue
+            found |= output.type is not None or output.shape is not None
+            output.type = output.shape = None
+    return found
+
+
 def stamp(model: ir.Model, entries: dict[str, str]) -> None:
     """Write graphopt's own metadata, replacing what an earlier run left."""
     for key in [key for key in model.metadata_props if key.startswith(METADATA_PREFIX)]:

@@ -168,12 +168,14 @@ class Oracle:
         if self._stateful:
             self._settle_random_outputs()
 
-    def compare(self, candidate: ModelLike, *, exact: bool = False) -> CheckResult:
+    def compare(self, candidate: ModelLike, *, exact: bool = False, as_written: bool = False) -> CheckResult:
         """Run a candidate on the oracle's inputs and compare.
 
         Args:
             candidate: A rewritten form of the original; only read.
             exact: Ask for the same bits instead of the tolerances.
+            as_written: With the types and shapes that it declares of intermediate values, and by the runtime
+                that runs the original alone.
 
         Returns:
             The result; a candidate that cannot be loaded or run is a negative answer, not an error.
@@ -185,7 +187,8 @@ class Oracle:
             opened = open_model(candidate)
             if differences := interface_differences(self._model, opened):
                 return self._negative("; ".join(differences), self._all_notes())
-            results = self.run(opened)
+            alone = as_written and self.backend == "onnxruntime"
+            results = self.run(opened, fallback=not alone, annotate=as_written)
         except LimitError:
             raise
         except GraphoptError as error:
@@ -238,12 +241,13 @@ class Oracle:
             self.notes.append("the shapes of intermediate values could not be observed")
             return session
 
-    def run(self, model: ir.Model, *, fallback: bool = True) -> list[dict[str, Any]]:
+    def run(self, model: ir.Model, *, fallback: bool = True, annotate: bool = False) -> list[dict[str, Any]]:
         """The outputs of a candidate, one mapping per input set.
 
         Args:
             model: The candidate; only read.
             fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
+            annotate: Tell the runtime the declared types and shapes of intermediate values.
 
         Raises:
             ExecutionError: It cannot be run.
@@ -253,7 +257,9 @@ class Oracle:
         session = None
         for one in self.input_sets:
             if session is None or self._stateful:  # seeded random operators need a new one to start alike
-                session = Session(model, prepack=False, fallback=fallback, budget=self._budget)
+                session = Session(
+                    model, prepack=False, fallback=fallback, annotate=annotate, budget=self._budget
+                )
             results.append(session.run(one.values))
         return results
 

@@ -233,7 +233,7 @@ class _Writer:
             self.node(proto.node.add(), node)
             if self.annotate:
                 for value in node.outputs:
-                    if value.type is not None and value.shape is not None and not value.is_graph_output():
+                    if value.name and value.type is not None and not value.is_graph_output():
                         serde.serialize_value_into(proto.value_info.add(), value)
         for value in graph.outputs:
             serde.serialize_value_into(proto.output.add(), value)

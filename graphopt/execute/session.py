@@ -89,6 +89,8 @@ class Session:
         prepack: Let onnxruntime keep repacked copies of weights; ignored above `LARGE_WEIGHT_BYTES`.
         observe_shapes: Make `run_observed` report the shapes of main-graph tensors (see `light_proto`).
         fallback: Let the ONNX reference evaluator run what onnxruntime lacks.
+        annotate: Tell onnxruntime the declared types and shapes of intermediate values, as a file does; by
+            default where it optimizes.
         budget: Time and memory for loading and running; without, there is no limit.
 
     Attributes:
@@ -110,6 +112,7 @@ class Session:
         prepack: bool = True,
         observe_shapes: bool = False,
         fallback: bool = True,
+        annotate: bool | None = None,
         budget: Budget | None = None,
     ) -> None:
         model = open_model(model)
@@ -123,7 +126,7 @@ class Session:
                 extra_outputs=extra_outputs,
                 observe_shapes=observe_shapes,
                 share_constants=not optimize,
-                annotate=optimize,
+                annotate=optimize if annotate is None else annotate,
             )
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -13,7 +15,7 @@ import pytest
 from graphopt.compile import LEVELS, optimize, pipeline_for
 from graphopt.errors import ExecutionError, SaveError, UsageError
 from graphopt.io import to_proto
-from graphopt.ir import nodes
+from graphopt.ir import Changes, nodes
 from graphopt.pipeline import Group, Pass, Pipeline
 from graphopt.testing import parse_model
 from graphopt.testing.broken import BreaksTheGraph, ChangesNumbers, Raises, RenamesAnOutput
@@ -282,3 +284,80 @@ def test_a_wrong_conversion_is_never_written(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ExecutionError, match="nothing was written: even without any pass the model differs"):
         optimize(parse_model(UNTIDY), opset=21, measure=False, output=tmp_path / "out.onnx")
     assert not (tmp_path / "out.onnx").exists()
+
+
+CODES = """g (uint8[4,6] a, uint8[6,5] b) => (uint8[4,5] y) <float s = {0.05}, uint8 z = {3}> {
+    c = com.microsoft.QGemm(a, s, z, b, s, z, , s, z)
+    d = com.microsoft.QLinearSigmoid(c, s, z, s, z) y = com.microsoft.QLinearLeakyRelu(d, s, z, s, z) }"""
+
+
+@dataclasses.dataclass(frozen=True)
+class DeclaresFalsely(Pass):
+    """Declare another type of what an operator of onnxruntime's own gives."""
+
+    name: ClassVar[str] = "declares-falsely"
+
+    def apply(self, model: ir.Model, changes: Changes) -> None:
+        model.graph[0].outputs[0].type = ir.TensorType(ir.DataType.FLOAT)
+        changes.add("declared")
+
+
+def loads(model: ir.Model) -> bool:
+    """Whether onnxruntime loads what is written of a model."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(to_proto(model).SerializeToString(), options)
+    except Exception:
+        return False
+    return True
+
+
+def quantized() -> ir.Model:
+    model = parse_model(CODES)
+    model.opset_imports["com.microsoft"] = 1
+    return model
+
+
+@pytest.mark.parametrize("level", sorted(LEVELS))
+def test_what_onnxruntime_loads_it_loads_afterwards(level: int) -> None:
+    assert loads(quantized())
+    assert loads(optimize(quantized(), level=level, measure=False).model)
+
+
+def test_false_declarations_are_not_written() -> None:
+    result = optimize(quantized(), passes=Pipeline([DeclaresFalsely()]), measure=False)
+    assert loads(result.model)
+    assert result.report.check is not None
+    assert result.report.check.equal
+    assert any("declared types of inner values are left out" in note for note in result.report.check.notes)
+
+
+def test_what_onnxruntime_alone_could_not_load_is_no_equal_model() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class LeavesTheRuntime(Pass):
+        name: ClassVar[str] = "leaves-the-runtime"
+
+        def apply(self, model: ir.Model, changes: Changes) -> None:
+            model.opset_imports[""] = 99
+            changes.add("raised")
+
+    result = optimize(parse_model(UNTIDY), passes=Pipeline([LeavesTheRuntime()]), measure=False)
+    assert [left.name for left in result.report.left_out] == ["leaves-the-runtime"]
+    assert loads(result.model)
+
+
+def test_what_only_the_original_runs_as_users_run_it_is_not_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphopt.execute import BenchResult, bench
+
+    def refusing(models: list[ir.Model], **options: Any) -> BenchResult:
+        if any(len(model.graph) < 7 for model in models):
+            raise ExecutionError("onnxruntime could not load the model")
+        return bench(models, **options)
+
+    monkeypatch.setattr("graphopt.compile.choice.bench", refusing)
+    result = optimize(parse_model(UNTIDY))
+    assert len(result.model.graph) == 7
+    assert any("-O2 is not emitted, but original" in note for note in result.report.notes)

@@ -93,7 +93,7 @@ U8, I8, FLOAT = ir.DataType.UINT8, ir.DataType.INT8, ir.DataType.FLOAT
 @pytest.mark.parametrize(("codes"), [U8, I8])
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_gemm_gives_codes_of_the_type_of_their_zero_point(codes: ir.DataType, bias: bool) -> None:
-    operands = [
+    operands: list[ir.Value | None] = [
         value("a", U8), value("sa", FLOAT, 0), value("za", U8, 0),
         value("b", I8), value("sb", FLOAT, 0), value("zb", I8, 0),
         value("c", ir.DataType.INT32, 1) if bias else None,
@@ -106,13 +106,13 @@ def test_a_gemm_gives_codes_of_the_type_of_their_zero_point(codes: ir.DataType, 
 
 
 def test_what_is_joined_is_of_the_type_of_the_zero_point_of_the_whole() -> None:
-    part = [value("a", I8), value("sa", FLOAT, 0), value("za", I8, 0)]
+    part: list[ir.Value | None] = [value("a", I8), value("sa", FLOAT, 0), value("za", I8, 0)]
     node = inferred("QLinearConcat", [value("s", FLOAT, 0), value("z", U8, 0), *part], 1, axis=1)
     assert node.outputs[0].dtype == U8
 
 
 def test_a_type_that_an_attribute_names_is_the_outputs() -> None:
-    operands = [value("a", ir.DataType.FLOAT16), value("b", ir.DataType.FLOAT16)]
+    operands: list[ir.Value | None] = [value("a", ir.DataType.FLOAT16), value("b", ir.DataType.FLOAT16)]
     assert inferred("GemmFloat8", operands, 1).outputs[0].dtype == FLOAT
     node = inferred("GemmFloat8", operands, 1, dtype=ir.DataType.BFLOAT16.value, transB=1)
     assert node.outputs[0].dtype == ir.DataType.BFLOAT16
