@@ -26,6 +26,8 @@ from graphopt.ir.shapes import infer_node, refine_shapes
 PROVENANCE_KEY = "graphopt.from"
 WANTED_OPSET_KEY = "graphopt.wanted-opset"
 VISITS_PER_NODE = 50
+READERS_LEFT = 3
+"""Nodes of a pattern behind one that has a single reader left."""
 
 Replacement = ir.Value | Sequence[ir.Value]
 
@@ -240,6 +242,14 @@ class _Engine:
             self._queue.append(node)
             self._queued.add(node)
 
+    def _push_readers(self, node: ir.Node, steps: int) -> None:
+        """Look again at who is left to read a node, as one may be the only one now, and at who reads that."""
+        readers = list(dict.fromkeys(each for out in node.outputs for each in out.consumers()))
+        for reader in readers:
+            self._push(reader)
+            if steps > 1 and len(readers) == 1:
+                self._push_readers(reader, steps - 1)
+
     def _visit(self, root: ir.Node) -> None:
         made_by = makers(root)
         for each, pattern, needed in self._index.get((root.domain, root.op_type), ()):
@@ -359,8 +369,7 @@ class _Engine:
             node = stack.pop()
             if node.graph is None or any(out.uses() or out.is_graph_output() for out in node.outputs):
                 self._push(node)
-                for consumer in (each for out in node.outputs for each in out.consumers()):
-                    self._push(consumer)  # who is left may now be the only one, and match
+                self._push_readers(node, READERS_LEFT)
                 continue
             producers = [value.producer() for value in node.inputs if value is not None]
             remove_node(node)

@@ -172,6 +172,25 @@ def test_a_reader_that_is_left_alone_is_looked_at_again() -> None:
     assert changes.hits == {"merge-relu": 1, "drop-difference": 1}
 
 
+def test_who_reads_a_reader_that_is_left_alone_is_looked_at_again() -> None:
+    """Likewise of the outermost of three: its pattern reaches to the one that had two readers."""
+
+    @rule(op("Sub", var("x"), var("y")))
+    def drop_difference(tape: Tape, x: ir.Value, y: ir.Value) -> ir.Value:
+        return tape.op("Neg", [y])
+
+    @rule(op("Abs", op("Exp", op("Relu", var("x")))))
+    def merge_three(tape: Tape, x: ir.Value) -> ir.Value:
+        return tape.op("Softplus", [x])
+
+    text = """g (float[2] x, float[2] z) => (float[2] y, float[2] d) {
+        a = Relu(x) b = Exp(a) y = Abs(b) d = Sub(a, z)
+    }"""
+    model, changes = run(text, merge_three, drop_difference)
+    assert changes.hits == {"merge-three": 1, "drop-difference": 1}
+    assert [node.op_type for node in nodes(model)] == ["Softplus", "Neg"]
+
+
 def test_provenance_names_every_original_node() -> None:
     model = parse_model("g (float[2] x) => (float[2] y) { [a] t = Relu(x) [b] u = Relu(t) [c] y = Relu(u) }")
     rewrite(model, [merge_relu], Changes())
