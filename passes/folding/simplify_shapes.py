@@ -9,6 +9,7 @@ Before: Shape - Gather - Unsqueeze - Concat(., 512) - Reshape. After: Reshape(x,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,6 +21,7 @@ from graphopt.ir import (
     SYMBOLIC_VALUE_KEY,
     Changes,
     Reject,
+    attribute_int,
     constant_tensor,
     facts,
     graphs,
@@ -139,7 +141,7 @@ def _simplify(model: ir.Model, node: ir.Node, names: Names, earliest: Earliest, 
             if _keeps_order(node):
                 _remove_idle(node, changes)
         case "Shape" | "Size":
-            _ask_earlier(node, earliest, changes)
+            _ask_earlier(node, earliest, model.opset_imports, changes)
 
 
 def _remove_idle(node: ir.Node, changes: Changes) -> bool:
@@ -238,16 +240,26 @@ def _expand_target(
     return dims
 
 
-def _ask_earlier(node: ir.Node, earliest: Earliest, changes: Changes) -> None:
+def _ask_earlier(node: ir.Node, earliest: Earliest, opsets: Mapping[str, int], changes: Changes) -> None:
     """Let Shape and Size read the earliest value on the way that has the same shape and is read twice anyway.
 
-    A value that one node alone reads is left to it: a second reader would keep the two from being fused.
+    A value that one node alone reads is left to it: a second reader would keep the two from being fused. What
+    is known of the earlier value, and was not of this one, becomes a constant.
     """
     value = node.inputs[0]
     if value is None or value.shape is None:
         return
     found = _earliest(value, earliest)
     if found is not None and found is not value:
+        shape, (output,) = static_shape(found), node.outputs
+        if shape is not None and reason_against_constant(output, opsets) is None:
+            first, last = attribute_int(node, "start", 0), node.attributes.get("end")
+            dims = shape[first : None if last is None else last.as_int()]
+            array = np.array(math.prod(shape) if node.op_type == "Size" else dims, np.int64)
+            make_constant(output, ir.Tensor(array, name=output.name))
+            changes.add("known elements")
+            _remove_unused(node)
+            return
         node.replace_input_with(0, found)
         changes.add(f"{node.op_type} of an earlier value")
 

@@ -473,3 +473,15 @@ def test_a_size_that_the_new_target_tells_is_known_at_once() -> None:
         inputs=[{"x": np.ones((), np.float32), "n": np.array([1])}],
     )
     assert run.ops == ["Reshape"]
+
+
+def test_a_size_that_an_earlier_value_tells_is_known_at_once() -> None:
+    """Of the reshaped value nothing is known but that it has one dimension."""
+    run = run_pass(
+        """g (float[1] x, int64[1] n) => (int64 y) {
+            t = Concat <axis = 0> (n) r = Reshape(x, t) y = Size(r)
+        }""",
+        "simplify-shapes,dce",
+        inputs=[{"x": np.ones(1, np.float32), "n": np.array([1])}],
+    )
+    assert run.ops == []  # but for a Constant
