@@ -8,7 +8,7 @@ Exporters spell the zeros as a ConstantOfShape behind a chain of shape arithmeti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -49,15 +49,20 @@ def _is_zero(value: ir.Value | None, depth: int = DEEPEST_CHAIN) -> bool:
     producer = value.producer()
     if producer is None or producer.op_type == "Constant":
         array = constant(value)
-        return array is not None and array.size <= LARGEST_STATE_ELEMENTS and not array.any()
+        return array is not None and array.size <= LARGEST_STATE_ELEMENTS and _is_plus_zero(array)
     if producer.domain:
         return False
     if producer.op_type == "ConstantOfShape":
         fill = producer.attributes.get("value")
-        return fill is None or not fill.as_tensor().numpy().any()
+        return fill is None or _is_plus_zero(fill.as_tensor().numpy())
     if producer.op_type == "Concat":
         return all(_is_zero(part, depth - 1) for part in producer.inputs)
     return facts(producer).moves and _is_zero(producer.inputs[0], depth - 1)
+
+
+def _is_plus_zero(array: np.ndarray[Any, np.dtype[Any]]) -> bool:
+    """Whether all elements are 0.0; the sign of -0.0 may show in what is computed from it."""
+    return not array.any() and not np.signbit(array).any()
 
 
 @dataclass(frozen=True)

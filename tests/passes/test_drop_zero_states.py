@@ -55,6 +55,7 @@ def test_one_zero_state_of_two_goes() -> None:
     [
         "h = Identity(given) c = Neg(given)",
         "h = ConstantOfShape<value = float[1] {1.0}>(shape) c = Identity(given)",
+        "h = ConstantOfShape<value = float[1] {-0.0}>(shape) c = Identity(given)",
     ],
 )
 def test_other_states_stay(states: str) -> None:
