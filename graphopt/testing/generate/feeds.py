@@ -37,7 +37,7 @@ def found_feeds(
     results = runnable.run(feeds[0])
     if not any(known.random for known in b.values) and not _same(results, runnable.run(feeds[0])):
         raise ExecutionError("two runs differ")
-    if _claims_ranks_of_branches(proto):
+    if _has_branches_of_unlike_ranks(proto):
         return feeds
     defaults = [known for known in b.initializers if known.name in present and not known.constant]
     for resized in (False, True):
@@ -56,19 +56,17 @@ def found_feeds(
     return feeds
 
 
-def _claims_ranks_of_branches(proto: onnx.ModelProto) -> bool:
-    """Whether what onnxruntime may end the process in gets a value of an If, which may be of any rank.
+def _has_branches_of_unlike_ranks(proto: onnx.ModelProto) -> bool:
+    """Whether an If gives values of one rank or another, for which nodes behind it were not made.
 
-    That is a Scan, which must claim the rank of its states, and a ReverseSequence of less than two axes.
+    onnxruntime ends the process in some operators that get another rank (Einsum, ReverseSequence, Scan).
     """
-    found = list(_all_nodes(proto))
-    branches = [list(bodies(node)) for node in found if node.op_type == "If"]
-    unlike = any(
+    branches = [list(bodies(node)) for node in _all_nodes(proto) if node.op_type == "If"]
+    return any(
         len(one.type.tensor_type.shape.dim) != len(other.type.tensor_type.shape.dim)
         for then, otherwise in branches
         for one, other in zip(then.output, otherwise.output, strict=True)
     )
-    return unlike and any(node.op_type in ("Scan", "ReverseSequence") for node in found)
 
 
 def _dies_of_nothing(proto: onnx.ModelProto, feed: Mapping[str, Content]) -> bool:
