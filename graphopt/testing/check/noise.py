@@ -38,7 +38,7 @@ _UNITS = {
 _STEPS = {dtype.numpy(): LARGEST_STEP * unit for dtype, unit in _UNITS.items()}
 
 
-def movement(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, Array]:
+def movement(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Largest change of each element of each output under changes of the size of rounding.
 
     Args:
@@ -47,19 +47,27 @@ def movement(model: ir.Model, inputs: Mapping[str, Any]) -> dict[str, Array]:
 
     Returns:
         Output name -> absolute change by element; infinite where NaN or an infinity comes or goes, and where
-        the shape changes. Outputs that are no arrays of numbers are left out.
+        the shape changes. Of a sequence, a list of those of its arrays. What holds no numbers is left out.
     """
-    moved: dict[str, Array] = {}
+    moved: dict[str, Any] = {}
     try:
         expected = Session(model).run(inputs)
         for results in _samples(model, inputs):
             for name, array in expected.items():
-                if isinstance(array, np.ndarray) and array.dtype.kind not in "OUSTc":
+                if _are_numbers(array):
                     distance = _distance(array, results[name])
                     moved[name] = np.maximum(moved.get(name, 0.0), distance)
+                elif isinstance(array, list) and all(map(_are_numbers, array)):
+                    parts = map(_distance, array, [*results[name], *[None] * len(array)])
+                    before = moved.get(name, [0.0] * len(array))
+                    moved[name] = [np.maximum(one, other) for one, other in zip(before, parts, strict=False)]
     except ExecutionError:
         return moved
     return moved
+
+
+def _are_numbers(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind not in "OUSTc"
 
 
 def excused(expected: Array, actual: Array, moved: Array) -> Array:

@@ -60,3 +60,15 @@ def test_outputs_without_names_and_names_in_use_hinder_nothing(body: str) -> Non
     infer_shapes(model)
     moved = movement(model, {"x": np.array([1, 3], np.float32)})["y"]
     assert moved.shape == (2,) and (moved > 100 * UNITS["float"]).all()
+
+
+def test_arrays_of_sequences_move_each_on_its_own() -> None:
+    model = parse_model(
+        """g (float[2] x, float[2] y) => (seq(float[2]) s) {
+            one = Neg(y)  cancelled = Add(x, one)  sum = Add(x, y)  s = SequenceConstruct(cancelled, sum)
+        }"""
+    )
+    infer_shapes(model)
+    inputs = {"x": np.array([100, 1], np.float32), "y": np.array([100, 3], np.float32)}
+    cancelled, total = movement(model, inputs)["s"]
+    assert cancelled[0] / 100 > UNITS["float"] and total[0] / 200 < 20 * UNITS["float"]
