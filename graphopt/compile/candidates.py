@@ -103,7 +103,8 @@ class Workshop:
         inputs: Data to check with; made to fit the model if None.
         insisted: The user asked for these inputs or shapes, so it is an error if they do not run.
         shapes: Input name -> shape to check and cost at.
-        budget: What comparing candidates with the original may take; None compares nothing.
+        budget: Says of the start, its shapes inferred, what comparing candidates with the original may take;
+            None compares nothing.
         stages: Where time is accounted for.
         observer: Called after each pass run.
         pass_timeout: Seconds that one run of a pass may take; see `Pipeline.run`.
@@ -127,7 +128,7 @@ class Workshop:
         inputs: Sequence[InputSet] | None,
         insisted: bool,
         shapes: Mapping[str, Sequence[int]] | None,
-        budget: Budget | None,
+        budget: Callable[[ir.Model], Budget] | None,
         stages: Stages,
         observer: Observer | None,
         pass_timeout: float | None = None,
@@ -146,9 +147,11 @@ class Workshop:
         with stages("shapes"):
             infer_shapes(start)
             self.cost = self._estimate(start)
+        self._asked: Background[Oracle | None] | None = None
         if budget is not None:
             map_external(original)  # the oracle and the passes share them, each in a thread of its own
-        self._asked = None if budget is None else Background(lambda: self._ask_oracle(inputs, shapes, budget))
+            limits = budget(start)
+            self._asked = Background(lambda: self._ask_oracle(inputs, shapes, limits))
         self._refuted: list[str] | None = [] if budget is None else None
         if insisted:
             self._hold_against_oracle()  # what does not fit is told at once

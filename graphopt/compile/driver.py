@@ -7,6 +7,7 @@ measures slower. The driver knows no pass by name.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.metadata
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +99,7 @@ def optimize(
         check_timeout: Seconds of processor time that all runs of the check may take together; by default 5,
             and one more for each megabyte of weights.
         memory_limit: Bytes that a run of the check may allocate beside the weights; by default 384 MiB, and
-            four times the weights.
+            four times the weights, and the size of what is computed from constants alone.
         measure: Compare latencies, and emit the fastest candidate.
         threads: Threads of the runtime while measuring.
         pass_timeout: Seconds after which a pass that still runs is stopped, left out and named; None for a
@@ -150,8 +151,9 @@ def optimize(
                 data = dataclasses.replace(data, measure=[samples.first])
         workshop = Workshop(
             original, start, interface,
+        limits = functools.partial(check_budget, seconds=check_timeout, peak_bytes=memory_limit)
             inputs=data.check, insisted=data.insisted, shapes=data.shapes,
-            budget=check_budget(original, check_timeout, memory_limit) if check else None, stages=stages,
+            budget=limits if check else None, stages=stages,
             observer=observer, pass_timeout=pass_timeout,
         )  # fmt: skip
         made = workshop.make(f"-O{level}" if passes is None else "pipeline", pipeline)

@@ -7,6 +7,7 @@ what is being run.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -16,12 +17,14 @@ from typing import Any, Generic, TypeVar
 import onnx_ir as ir
 
 from graphopt.errors import LimitError
-from graphopt.ir import constant_tensor, graphs, is_constant_node
+from graphopt.ir import constant_tensor, graphs, is_constant_node, is_deterministic, static_shape, subgraphs
 
 BASE_SECONDS = 5.0
 SECONDS_PER_WEIGHT_BYTE = 1e-6
 BASE_BYTES = 384 << 20
 BYTES_PER_WEIGHT_BYTE = 4
+MOST_COMPUTED_BYTES = 1 << 30
+"""What is computed from constants alone may be weights up to so much; a few numbers can say any size."""
 
 _LOOK_SECONDS = 0.02
 _GRACE_SECONDS = 1.0
@@ -123,9 +126,10 @@ def check_budget(model: ir.Model, seconds: float | None = None, peak_bytes: int 
     """The budget for comparing a model with its rewritten forms.
 
     Args:
-        model: The original.
+        model: The original, or what came of it with its shapes inferred: only with them is it known how large
+            values are that are computed from constants alone, as weights of a ConstantOfShape.
         seconds: Processor time; by default more for a model of more weights.
-        peak_bytes: Memory, likewise.
+        peak_bytes: Memory, likewise, and for what is computed from constants alone.
     """
     stored = sum(_bytes(value) for graph in graphs(model) for value in graph.initializers.values())
     stored += sum(
@@ -133,7 +137,9 @@ def check_budget(model: ir.Model, seconds: float | None = None, peak_bytes: int 
     )
     return Budget(
         BASE_SECONDS + SECONDS_PER_WEIGHT_BYTE * stored if seconds is None else seconds,
-        BASE_BYTES + BYTES_PER_WEIGHT_BYTE * stored if peak_bytes is None else peak_bytes,
+        BASE_BYTES + BYTES_PER_WEIGHT_BYTE * stored + min(_computed_bytes(model.graph), MOST_COMPUTED_BYTES)
+        if peak_bytes is None
+        else peak_bytes,
         what="running the model to check it",
         hint="raise --check-timeout or --memory-limit, give smaller sizes with --shape, "
         "or write it unchecked with --no-check",
@@ -227,6 +233,30 @@ class _Worker(Generic[T]):
         if self._clock is not None:
             self._seconds = time.clock_gettime(self._clock)
         self._done.set()
+
+
+def _computed_bytes(graph: ir.Graph) -> int:
+    """Size of the values of known shapes that a graph computes from constants alone, defaults included."""
+    constants: set[ir.Value] = set(graph.initializers.values())
+    total = 0
+    for node in graph:
+        if is_constant_node(node):
+            constants.update(node.outputs)
+            continue
+        if not node.inputs or subgraphs(node) or not is_deterministic(node):
+            continue
+        if all(value is None or value in constants for value in node.inputs):
+            constants.update(node.outputs)
+            total += sum(_static_bytes(value) for value in node.outputs)
+    return total
+
+
+def _static_bytes(value: ir.Value) -> int:
+    """Size of a tensor of known type and shape; 0 where it is not known."""
+    shape, dtype = static_shape(value), value.dtype
+    if shape is None or dtype is None or dtype == ir.DataType.STRING:
+        return 0
+    return int(math.prod(shape) * dtype.itemsize)
 
 
 def _bytes(value: ir.Value) -> int:

@@ -12,7 +12,8 @@ import pytest
 from graphopt.compile import optimize
 from graphopt.errors import LimitError
 from graphopt.execute import NodeFailure, Session
-from graphopt.execute.limits import BASE_BYTES, BASE_SECONDS, Budget, check_budget
+from graphopt.execute.limits import BASE_BYTES, BASE_SECONDS, MOST_COMPUTED_BYTES, Budget, check_budget
+from graphopt.ir import infer_shapes
 
 ENDLESS = """<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y)
     <int64 n = {4611686018427387904}, bool t = {1}> {
@@ -99,6 +100,30 @@ def test_more_weights_are_given_more() -> None:
     assert check_budget(small).seconds_left == BASE_SECONDS
     assert check_budget(large).peak_bytes == BASE_BYTES + 4 * (4 << 20)
     assert check_budget(large).seconds_left > BASE_SECONDS
+
+
+def test_weights_that_are_computed_are_given_more() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]> g (float[1,SIZE] x) => (float[1,SIZE] y)
+        <int64[2] n = {SIZE, SIZE}, float one = {1.0}> {
+        w = ConstantOfShape(n) v = Add(w, one) p = MatMul(x, v) q = MatMul(p, w) y = Relu(q) }"""
+    model = ir.from_onnx_text(text.replace("SIZE", "1024"))
+    infer_shapes(model)
+    assert check_budget(model).peak_bytes - BASE_BYTES - 4 * 20 == 2 * (4 << 20)  # w and v, not p or y
+    enormous = ir.from_onnx_text(text.replace("SIZE", "100000"))
+    infer_shapes(enormous)
+    assert check_budget(enormous).peak_bytes - BASE_BYTES - 4 * 20 == MOST_COMPUTED_BYTES
+
+
+def test_a_model_with_many_computed_weights_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphopt.execute.limits.BASE_BYTES", 8 << 20)
+    layers = range(12)
+    made = " ".join(f"w{i} = ConstantOfShape(n)" for i in layers)
+    read = " ".join(f"x{i + 1} = MatMul(x{i}, w{i})" for i in layers)
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g (float[1,1000] x0) => (float[1,1000] y)
+        <int64[2] n = {{1000, 1000}}> {{ {made} {read} y = Relu(x12) }}"""
+    report = optimize(ir.from_onnx_text(text), level=0, measure=False).report
+    assert report.check is not None
+    assert report.check.equal
 
 
 def test_nothing_is_emitted_that_could_not_be_checked_in_time() -> None:
