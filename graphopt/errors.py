@@ -56,6 +56,10 @@ class UsageError(GraphoptError):
     """An option, pipeline text, shape or pass name is wrong."""
 
 
+class DataError(UsageError):
+    """Data that were given do not fit the model, or it cannot run on them: no pass is at fault."""
+
+
 class TraceError(GraphoptError):
     """A PyTorch module could not be turned into a graph."""
 

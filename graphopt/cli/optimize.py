@@ -144,7 +144,7 @@ def _metric(text: str | None) -> Any:
         return text
     from graphopt.pipeline.named import load_named
 
-    return load_named(text)
+    return load_named(text, "metric", "function")
 
 
 def _write(path: Path, text: str) -> None:

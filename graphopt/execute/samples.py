@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import UsageError
+from graphopt.errors import DataError
 from graphopt.execute.inputs import InputSet
 from graphopt.execute.sizes import required_inputs
 from graphopt.execute.userdata import fit_inputs, load_inputs
@@ -32,6 +32,18 @@ PROGRESS_KEY = "graphopt.progress"
 """Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
 
 
+class Sample(dict[str, Any]):
+    """A set of inputs, an array by input name, of the user's.
+
+    Attributes:
+        name: What to call it: its number, and the file it was read from.
+    """
+
+    def __init__(self, values: Arrays, name: str) -> None:
+        super().__init__(values)
+        self.name = name
+
+
 class Samples:
     """Sets of inputs for a model, each an array by input name.
 
@@ -43,29 +55,48 @@ class Samples:
             more than the input has, or a longer one than it takes, are cut along it.
 
     Raises:
-        UsageError: There is no sample, or one does not fit; also while they are gone through.
+        DataError: There is no sample, or one does not fit or holds NaN; also while they are gone through.
+
+    Infinities are let through: in a mask they mean something. Who runs on them finds out if they do harm.
     """
 
     def __init__(self, source: Source, model: ir.Model) -> None:
         self._names = [value.name or "" for value in required_inputs(model)]
         self._model = model
+        self._renamed: dict[str, str] = {}
         self._parts = self._opened(source)
         self._length: int | None = None
         if next(iter(self), None) is None:
-            raise UsageError("the calibration data hold no sample")
+            raise DataError("the calibration data hold no sample")
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Sample]:
         count = 0
         for part in self._parts():
+            origin = f" ({part.description})" if isinstance(part, InputSet) else ""
             for values in self._cut(part):
-                yield fit_inputs(self._model, [InputSet(values, description=f"sample {count + 1}")])[0].values
                 count += 1
+                yield (
+                    values if isinstance(values, Sample) else self._fitted(values, f"sample {count}{origin}")
+                )
         self._length = count
 
     def __len__(self) -> int:
         if self._length is None:
             self._length = sum(1 for _ in self)
         return self._length
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the samples gone through so far."""
+        found = [
+            f"the calibration data call the input {wanted!r} {given!r}: taken for it, as the only one"
+            for given, wanted in self._renamed.items()
+        ]
+        if self._length == 1:
+            found.append(
+                "the calibration data hold one sample only: what accuracy is told on is calibrated on"
+            )
+        return found
 
     @property
     def first(self) -> InputSet:
@@ -80,6 +111,19 @@ class Samples:
         if len(self) < 2 * every:
             return self, self
         return _Part(self, every, taken=False), _Part(self, every, taken=True)
+
+    def _fitted(self, values: dict[str, Any], name: str) -> Sample:
+        """A sample under the names of the model's inputs, checked."""
+        sample = Sample(fit_inputs(self._model, [InputSet(values, description=name)])[0].values, name)
+        if len(sample) == 1 and sample.keys() != values.keys():
+            self._renamed.update(zip(values, sample, strict=True))
+        for each, value in sample.items():
+            if any(_holds_nan(array) for array in (value if isinstance(value, list) else [value])):
+                raise DataError(
+                    f"input {each!r} of {name} holds NaN",
+                    hint="neither ranges nor accuracy can be told from it: mend the sample, or leave it out",
+                )
+        return sample
 
     def _opened(self, source: Source) -> Callable[[], Iterable[Any]]:
         if isinstance(source, (str, os.PathLike)):
@@ -103,17 +147,19 @@ class Samples:
 
     def _named(self, part: Any) -> dict[str, Any]:
         """The arrays by name: a bare array, or a tuple that begins with one, is the model's first input."""
+        if isinstance(part, InputSet):
+            part = part.values
         if isinstance(part, Mapping):
             return {name: _array(value) for name, value in part.items()}
         if isinstance(part, (tuple, list)):
             if len(part) < len(self._names):
-                raise UsageError(
+                raise DataError(
                     f"a sample holds {len(part)} arrays, and the model has {len(self._names)} inputs",
                     hint=f"give a mapping by input name: {', '.join(self._names)}",
                 )
             return dict(zip(self._names, map(_array, part), strict=False))
         if len(self._names) != 1:
-            raise UsageError(
+            raise DataError(
                 f"a sample is {type(part).__name__}, and the model has {len(self._names)} inputs",
                 hint=f"give a mapping by input name: {', '.join(self._names)}",
             )
@@ -121,6 +167,9 @@ class Samples:
 
     def _cut(self, part: Any) -> Iterator[dict[str, Any]]:
         """One sample, or those that lie along the first axis of every array; scalars belong to all."""
+        if isinstance(part, Sample):
+            yield part
+            return
         values = self._named(part)
         if self._fits(values):
             yield values
@@ -140,7 +189,7 @@ class Samples:
     def _fits(self, values: Mapping[str, Any]) -> bool:
         try:
             fit_inputs(self._model, [InputSet(dict(values))])
-        except UsageError:
+        except DataError:
             return False
         return True
 
@@ -151,7 +200,11 @@ class _Part:
     def __init__(self, samples: Samples, every: int, *, taken: bool) -> None:
         self._samples, self._every, self._taken = samples, every, taken
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __len__(self) -> int:
+        taken = len(self._samples) // self._every
+        return taken if self._taken else len(self._samples) - taken
+
+    def __iter__(self) -> Iterator[Sample]:
         for index, values in enumerate(self._samples):
             if (index % self._every == self._every - 1) == self._taken:
                 yield values
@@ -171,20 +224,27 @@ def _array(value: Any) -> Any:
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
+def _holds_nan(value: Any) -> bool:
+    """Whether floats of any width hold NaN; those that numpy does not know are of kind V."""
+    array = np.asarray(value)
+    is_float = array.dtype.kind in "fc" or array.dtype.name.startswith(("bfloat", "float"))
+    return is_float and bool(np.isnan(array).any())
+
+
 def _files(path: Path, names: list[str]) -> Callable[[], Iterator[Any]]:
     """Reads a folder's files in turn; .npy files that are named as inputs are one sample together."""
     if not path.is_dir() or list(path.glob("input_*.pb")):
-        return lambda: (one.values for one in load_inputs(path))
+        if path.suffix == ".npy":  # what the file is called says nothing of inputs
+            return lambda: (next(iter(one.values.values())) for one in load_inputs(path))
+        return lambda: iter(load_inputs(path))
     for pattern in ("test_data_set_*", "*.npz"):
         if found := sorted(path.glob(pattern)):
-            return lambda: (one.values for each in found for one in load_inputs(each))
+            return lambda: (one for each in found for one in load_inputs(each))
     if (found := sorted(path.glob("*.npy"))) and {each.stem for each in found} == set(names):
-        return lambda: (one.values for one in load_inputs(path))
+        return lambda: iter(load_inputs(path))
     if found:
-        return lambda: (
-            {each.stem: array} for each in found for array in load_inputs(each)[0].values.values()
-        )
-    raise UsageError(
+        return lambda: (array for each in found for array in load_inputs(each)[0].values.values())
+    raise DataError(
         f"there are no calibration data in {path}",
         hint="expected .npz files with an array per input, .npy files, or test_data_set_* folders",
     )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import UsageError
+from graphopt.errors import DataError
 from graphopt.execute.inputs import InputSet, describe_value
 from graphopt.execute.sizes import required_inputs
 
@@ -32,7 +32,7 @@ def load_inputs(source: Source, model: ir.Model | None = None) -> list[InputSet]
         model: Checked against its inputs if given.
 
     Raises:
-        UsageError: nothing to read, an unreadable file, or arrays that do not fit the model.
+        DataError: nothing to read, an unreadable file, or arrays that do not fit the model.
     """
     if isinstance(source, Mapping):
         sets = [InputSet(dict(source), description="given arrays")]
@@ -45,10 +45,10 @@ def fit_inputs(model: ir.Model, sets: Sequence[InputSet]) -> list[InputSet]:
     """The sets under the model's input names, checked for names, types and shapes.
 
     Raises:
-        UsageError: naming the input, what the model expects and what was given.
+        DataError: naming the input, what the model expects and what was given.
     """
     if not sets:
-        raise UsageError("no set of inputs was given")
+        raise DataError("no set of inputs was given")
     return [_fit(model, one) for one in sets]
 
 
@@ -56,9 +56,9 @@ def _read(path: Path) -> list[InputSet]:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
-        raise UsageError(f"no such file or folder of inputs: {path}")
+        raise DataError(f"no such file or folder of inputs: {path}")
     if path.suffix not in (".npz", ".npy"):
-        raise UsageError(f"cannot read inputs from {path}", hint="give an .npz, an .npy or a folder")
+        raise DataError(f"cannot read inputs from {path}", hint="give an .npz, an .npy or a folder")
     loaded = _load(path)
     values = loaded if isinstance(loaded, dict) else {path.stem: loaded}
     return [InputSet(values, description=path.name)]
@@ -73,7 +73,7 @@ def _read_folder(folder: Path) -> list[InputSet]:
         return [InputSet(_load(one), description=one.name) for one in archives]
     if arrays := sorted(folder.glob("*.npy")):
         return [InputSet({one.stem: _load(one) for one in arrays}, description=folder.name)]
-    raise UsageError(
+    raise DataError(
         f"no inputs in the folder {folder}", hint="expected .npz files, .npy files or test_data_set_* folders"
     )
 
@@ -89,7 +89,7 @@ def _load(path: Path) -> Any:
         return loaded if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         system = error.strerror if isinstance(error, OSError) else None
-        raise UsageError(
+        raise DataError(
             f"cannot read {path}: {system or 'it is damaged, or no numpy data of numbers or text'}",
             hint=None if system else "write it with numpy.savez(path, input_name=array, ...)",
         ) from error
@@ -123,7 +123,7 @@ def _read_proto(path: Path) -> tuple[str, Any]:
             return read()
         except Exception as error:  # protobuf's DecodeError has no typed home; numpy raises several others
             failure = failure or error
-    raise UsageError(f"cannot read {path} as an ONNX tensor: {failure}") from failure
+    raise DataError(f"cannot read {path} as an ONNX tensor: {failure}") from failure
 
 
 def _fit(model: ir.Model, given: InputSet) -> InputSet:
@@ -135,12 +135,12 @@ def _fit(model: ir.Model, given: InputSet) -> InputSet:
     if positional and (len(values) == 1 or all(name.startswith("input_") for name in values)):
         values = dict(zip(required, values.values(), strict=True))
     elif unknown:
-        raise UsageError(
+        raise DataError(
             f"the inputs {_of(given)}have {unknown[0]!r}, which is not an input of the model",
             hint=f"the inputs are {', '.join(required)}",
         )
     if missing := [name for name in required if name not in values]:
-        raise UsageError(
+        raise DataError(
             f"the inputs {_of(given)}lack {missing[0]!r}", hint=f"the inputs are {', '.join(required)}"
         )
     bindings: dict[str, int] = {}
@@ -164,7 +164,7 @@ def _fit_value(value: ir.Value, array: Any, bindings: dict[str, int], given: Inp
             array = array.view(expected.numpy())  # numpy files cannot name bfloat16 and float8
         is_text = expected == ir.DataType.STRING and array.dtype.kind in "OUS"
         if not is_text and array.dtype != expected.numpy():
-            raise UsageError(
+            raise DataError(
                 f"input {value.name!r} {_of(given)}has type {array.dtype}, expected {expected.numpy()}",
                 hint=_conversion(array, expected.numpy()),
             )
@@ -179,7 +179,7 @@ def _fit_value(value: ir.Value, array: Any, bindings: dict[str, int], given: Inp
             wrong |= bindings.setdefault(dim, size) != size
         wrong |= isinstance(dim, int) and dim >= 0 and dim != size
     if wrong:
-        raise UsageError(
+        raise DataError(
             f"input {value.name!r} {_of(given)}has shape {'x'.join(map(str, array.shape)) or 'of a scalar'}, "
             f"expected {text}",
             hint=", ".join(f"{dim} is {size}" for dim, size in bindings.items()) or None,

@@ -9,7 +9,7 @@ import contextlib
 import signal
 from collections.abc import Iterator
 
-from graphopt.errors import GraphoptError, PassError
+from graphopt.errors import DataError, GraphoptError, PassError
 from graphopt.pipeline.time_limit import OverTimeError, TimeLimit
 
 
@@ -38,8 +38,8 @@ class FailedPassError(PassError):
 def blaming(text: str, limit: TimeLimit) -> Iterator[None]:
     """Turn whatever the block raises into the failure of the pass of that text, which has a limit of time.
 
-    Ctrl-C, what handlers of signals raise, and a limit of time around all of it is no pass's doing and goes
-    through.
+    Ctrl-C, what handlers of signals raise, a limit of time around all of it, and data of the user's that are
+    bad are no pass's doing and go through.
     """
     try:
         yield
@@ -48,7 +48,7 @@ def blaming(text: str, limit: TimeLimit) -> Iterator[None]:
             raise
         reason = f"it was stopped after {limit.seconds:g} s; --pass-timeout gives it more time"
         raise FailedPassError(text, reason, seconds=limit.seconds) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, DataError):
         raise
     except BaseException as error:
         if raised_by_a_signal(error) or (isinstance(error, FailedPassError) and error.name == text):

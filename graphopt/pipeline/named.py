@@ -49,8 +49,13 @@ def names_file(text: str) -> bool:
     )
 
 
-def load_named(text: str) -> Any:
+def load_named(text: str, what: str = "pass", example: str = "Class") -> Any:
     """What a text names: `module:name` or `path/to/file.py:name`; the name may hold dots.
+
+    Args:
+        text: What names it.
+        what: What it is meant to be, for messages.
+        example: A name of such a thing, for messages.
 
     Raises:
         UsageError: It cannot be loaded.
@@ -65,9 +70,9 @@ def load_named(text: str) -> Any:
         found = import_guest(load)
     except ImportError as error:
         raise UsageError(
-            f"cannot load the pass {text!r}: {error}",
-            hint="write it as module:Class, of a module that can be imported from here, "
-            "or as path/to/file.py:Class",
+            f"cannot load the {what} {text!r}: {error}",
+            hint=f"write it as module:{example}, of a module that can be imported from here, "
+            f"or as path/to/file.py:{example}",
         ) from error
     if place.endswith(_SUFFIX):
         with contextlib.suppress(TypeError):  # no class or function

@@ -16,7 +16,10 @@ import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples, Session
+from graphopt.execute.sampled import infinite_input, refuse_nan, run_sample, spoilt
+from graphopt.execute.samples import Sample
 from graphopt.passes.quantization._ranges import size_of
+from graphopt.quant.predict import HEAVY
 
 Progress = Callable[[int, int], None]
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -56,6 +59,9 @@ class Runs:
         Args:
             values: Of the main graph, with names.
             beside: Bytes that the caller keeps of a value during its turn.
+
+        Raises:
+            DataError: The model cannot run on a sample, or infinities in it leave nothing to take a range of.
         """
         progress: Progress = self._model.meta.get(PROGRESS_KEY, lambda done, total: None)
         turns = list(self._split(values, beside))
@@ -70,15 +76,19 @@ class Runs:
         wanted = [value.name or "" for value in turn if value.name not in given and value.name not in outputs]
         session = Session(self._model, extra_outputs=wanted, threads=self._threads, optimize=True)
         for runs, sample in enumerate(self.samples, start=1):
-            results = session.run(sample)
+            results = run_sample(session, self._model, sample)
+            for name in outputs:
+                refuse_nan(sample, name or "", results[name or ""])
             for value in turn:
                 name = value.name or ""
                 if name not in given:
-                    yield value, results[name]
+                    array = results[name]
                 elif (default := given[name]) is None:
-                    yield value, np.asarray(sample[name])
+                    array = np.asarray(sample[name])
                 else:
-                    yield value, np.asarray(sample.get(name, default))
+                    array = np.asarray(sample.get(name, default))
+                _refuse_infinite(sample, value, array)
+                yield value, array
             tell(runs)
 
     def _split(
@@ -112,6 +122,25 @@ class Runs:
             return 4.0 * (math.prod(shapes[value.name]) if value.name in shapes else size_of(value))
 
         return size
+
+
+def _refuse_infinite(sample: Sample, value: ir.Value, array: Array) -> None:
+    """Raise a `DataError` where infinities in a sample reach what is to be quantized.
+
+    Those of a mask do not: they end in a Softmax, and what reads and writes them stays in float.
+    """
+    refuse_nan(sample, value.name or "", array)
+    if not _is_multiplied(value) or array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    culprit = infinite_input(sample)
+    if culprit is not None:
+        raise spoilt(sample, culprit, f"reach {value.name!r}, so that it has no range")
+
+
+def _is_multiplied(value: ir.Value) -> bool:
+    """Whether a node that does most of the work reads or writes a value."""
+    nodes = [value.producer(), *value.consumers()]
+    return any(node is not None and node.op_type in HEAVY for node in nodes)
 
 
 def _tell(progress: Progress, before: int, total: int, done: int) -> None:

@@ -70,6 +70,26 @@ def test_a_metric_of_ones_own_and_json(folder: Path) -> None:
     assert told["metric"] == "own metric" and told["drop"] <= 0.5 and told["layers"]
 
 
+def test_bad_values_are_bad_input_even_of_a_pass_alone(folder: Path) -> None:
+    (folder / "data").mkdir()
+    for index, element in enumerate((0.5, np.nan, 0.5)):
+        np.savez(folder / "data" / f"{index}.npz", image=np.full((2, 1, 8, 8), element, np.float32))
+    for arguments in (
+        ("--quantize", "int8", "--calibration", "data"),
+        ("--passes", "-O2,calibrate{data=data},quantize-static"),
+    ):
+        ran = run(*arguments)
+        assert ran.exit_code == 2 and "input 'image' of sample 2 (1.npz) holds NaN" in ran.stderr
+
+
+def test_a_metric_that_fails_is_told_before_anything_is_done(folder: Path) -> None:
+    (folder / "metric.py").write_text("def first(run):\n    return run({})[0]\n")
+    ran = run("--quantize", "weight-int8", "--metric", "metric.py:first")
+    assert ran.exit_code == 2 and "metric.py, line 2" in ran.stderr and "unexpected" not in ran.stderr
+    ran = run("--quantize", "weight-int8", "--metric", "metric.py:second")
+    assert ran.exit_code == 2 and "cannot load the metric" in ran.stderr and ":function" in ran.stderr
+
+
 def test_a_folder_of_samples_calibrates(folder: Path) -> None:
     rng = np.random.default_rng(3)
     (folder / "data").mkdir()

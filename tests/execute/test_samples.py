@@ -117,6 +117,46 @@ def test_samples_of_several_inputs_are_mappings_or_tuples() -> None:
         taken([(np.ones((1, 2), np.float32),)], TWO)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_not_a_number_is_refused_by_sample_and_input(tmp_path: Path, dtype: str) -> None:
+    element = {"float32": 1, "float16": 10, "bfloat16": 16}[dtype]
+    text = ONE.replace("float[", f"{'float' if element == 1 else dtype}[")
+    good = STACK[:1].astype(ir.DataType(element).numpy())
+    bad = good.copy()
+    bad[0, 1, 2] = np.nan
+    with pytest.raises(UsageError, match="input 'x' of sample 2 holds NaN"):
+        taken([good, bad, good], text)
+    np.savez(tmp_path / "a.npz", x=STACK[:1])
+    np.savez(tmp_path / "b.npz", x=STACK[:1] * np.nan)
+    with pytest.raises(UsageError, match=r"input 'x' of sample 2 \(b.npz\) holds NaN"):
+        taken(tmp_path)
+
+
+def test_infinities_may_mean_something() -> None:
+    assert len(taken([STACK[:1], np.full((1, 3, 4), -np.inf, np.float32)])) == 2
+
+
+def test_a_part_keeps_the_numbers_of_the_samples() -> None:
+    samples = Samples({"x": np.repeat(STACK, 2, axis=0)}, ir.from_onnx_text(ONE))
+    held_out = Samples(samples.split(4)[1], ir.from_onnx_text(ONE))
+    assert [each.name for each in held_out] == ["sample 4", "sample 8"]
+
+
+def test_what_is_bound_by_its_place_or_too_little_is_told(tmp_path: Path) -> None:
+    def notes(source: Any) -> list[str]:
+        samples = Samples(source, ir.from_onnx_text(ONE))
+        assert len(samples)
+        return samples.notes
+
+    (note,) = notes([{"image": row[None]} for row in STACK])
+    assert "call the input 'x' 'image'" in note
+    assert notes({"x": STACK}) == []
+    np.save(tmp_path / "anything.npy", STACK)
+    assert notes(tmp_path) == notes(tmp_path / "anything.npy") == []
+    (note,) = notes([STACK[:1]])
+    assert "one sample only" in note
+
+
 def test_a_folder_without_data_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no calibration data"):
         taken(tmp_path)

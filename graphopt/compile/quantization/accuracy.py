@@ -8,14 +8,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError
+from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import Session
+from graphopt.execute.sampled import refuse_nan, run_sample
+from graphopt.pipeline import described
 from graphopt.quant.measures import sqnr_db
 from graphopt.quant.metrics import Metric
 
@@ -73,8 +76,11 @@ class Evaluation:
         self._threads = threads
         self._samples = list(itertools.islice(samples, MOST_SAMPLES))
         session = Session(reference, optimize=True, threads=threads)
-        self._expected = [session.run(values) for values in self._samples]
-        self._best = 0.0 if isinstance(metric, Metric) else float(metric(session.run))
+        self._expected = [run_sample(session, reference, values) for values in self._samples]
+        for values, expected in zip(self._samples, self._expected, strict=True):
+            for name, array in expected.items():
+                refuse_nan(values, name, array)
+        self._best = 0.0 if isinstance(metric, Metric) else ask(metric, session.run)
 
     def noise(self, model: ir.Model) -> float:
         """Noise over signal at the output that is furthest off, on a few samples; infinite where broken."""
@@ -103,8 +109,44 @@ class Evaluation:
         if isinstance(self._metric, Metric):
             value = self._metric(self._expected, actual)
             return Scores(name, value, self._metric.drop(value), sqnr, len(actual))
-        value = float(self._metric(session.run))
+        value = ask(self._metric, session.run)
         return Scores(name, value, self._best - value, sqnr, len(actual))
+
+
+def ask(metric: TaskMetric, run: Run) -> float:
+    """What a metric of the user's own says of a model.
+
+    Args:
+        metric: The metric.
+        run: Runs the model on arrays by input name, and returns arrays by output name.
+
+    Raises:
+        UsageError: The metric raised an exception, or returned no number.
+    """
+    name = getattr(metric, "__qualname__", type(metric).__qualname__)
+    try:
+        value = metric(run)
+    except Exception as error:
+        raise UsageError(
+            f"the metric {name!r} failed{_place(error, metric)}: {described(error)}",
+            hint="it is given a function that takes a dict of arrays by input name, and returns a dict of "
+            "arrays by output name",
+        ) from error
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise UsageError(f"the metric {name!r} returned {value!r}, expected a number")
+    return number
+
+
+def _place(error: Exception, metric: TaskMetric) -> str:
+    """The innermost line of the metric's own file that an exception came through."""
+    code = getattr(metric, "__code__", None) or getattr(type(metric).__call__, "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    return f" in {own[-1].filename}, line {own[-1].lineno}" if own else ""
 
 
 def _fault(expected: Arrays, actual: Arrays) -> str:

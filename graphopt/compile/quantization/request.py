@@ -8,10 +8,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.compile.quantization.accuracy import TaskMetric
+from graphopt.compile.quantization.accuracy import TaskMetric, ask
 from graphopt.compile.quantization.schemes import QuantizationScheme, schemes_of
-from graphopt.errors import UsageError
-from graphopt.execute import InputSet, Samples, make_inputs
+from graphopt.errors import ExecutionError, UsageError
+from graphopt.execute import InputSet, Samples, Session, make_inputs
 from graphopt.quant.metrics import Metric, parse_metric
 
 SYNTHETIC = "synthetic"
@@ -82,6 +82,20 @@ class Request:
             parse_metric(DEFAULT_METRIC if metric is None else metric) if not callable(metric) else metric
         )
         return cls(schemes, calibration, chosen, max_drop, time_budget)
+
+    def try_metric(self, model: ir.Model, threads: int) -> None:
+        """Ask a metric of the user's own about the float model, before time goes into anything else.
+
+        Raises:
+            UsageError: It failed, or returned no number.
+        """
+        if isinstance(self.metric, Metric):
+            return
+        try:
+            session = Session(model, optimize=True, threads=threads)
+        except ExecutionError:
+            return  # who cannot run the model says so elsewhere
+        ask(self.metric, session.run)
 
     def samples(self, model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:
         """The calibration data, for a model; None without.

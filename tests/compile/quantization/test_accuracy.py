@@ -11,6 +11,8 @@ import onnx_ir as ir
 import pytest
 
 from graphopt.compile.quantization.accuracy import Evaluation
+from graphopt.errors import UsageError
+from graphopt.execute import Samples
 from graphopt.quant.metrics import parse_metric
 
 HEADER = '<ir_version: 8, opset_import: ["" : 17]>'
@@ -53,6 +55,40 @@ def test_what_cannot_be_used_has_a_fault(body: str, outputs: str, fault: str) ->
         body = "bad = Constant <value_ints = [3, 8]> ()  " + body
     scores = evaluation().score(model(body, outputs))
     assert fault in scores.fault and scores.drop == math.inf
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda outputs: outputs[0], r"the metric '.*' failed in .*test_accuracy.py, line \d+: KeyError: 0"),
+        (lambda outputs: None, "returned None, expected a number"),
+        (lambda outputs: math.nan, "returned nan, expected a number"),
+    ],
+)
+def test_what_is_wrong_with_a_metric_of_the_users_own_is_told(answer: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        evaluation(lambda run: answer(run(SAMPLES[0])))
+
+
+def test_a_sample_that_the_model_cannot_take_is_named() -> None:
+    lookup = ir.from_onnx_text(
+        f"""{HEADER} g (int64[2] x) => (float[2,2] y) <float[3,2] table = {{1, 2, 3, 4, 5, 6}}>
+        {{ [embed] y = Gather(table, x) }}"""
+    )
+    samples = Samples([np.array([0, 1]), np.array([2, 67])], lookup)
+    with pytest.raises(UsageError, match=r"cannot run on sample 2: .*'embed'.* idx=67"):
+        Evaluation(lookup, samples, parse_metric("cosine"))
+
+
+def test_infinities_are_refused_where_they_make_nan() -> None:
+    def scored(body: str) -> float:
+        network = model(body)
+        samples = Samples([SAMPLES[0]["x"], np.full((2, 8), -np.inf, np.float32)], network)
+        return Evaluation(network, samples, parse_metric("cosine")).score(network).drop
+
+    assert scored("y = Sigmoid(x)") == 0.0
+    with pytest.raises(UsageError, match="input 'x' of sample 2 holds infinities, which make NaN of 'y'"):
+        scored("y = Softmax(x)")
 
 
 def test_a_metric_of_the_users_own_is_compared_with_what_the_float_model_reaches() -> None:

@@ -103,6 +103,61 @@ def test_values_that_are_not_finite_get_no_range() -> None:
     assert outcome.changes.refusals["it held NaN or infinity in the calibration data"] == 3
 
 
+MASKED = """agraph (float[1,2,2] q, float[1,2,2] mask) => (float[1,2,2] y)
+    <float[2,2] w = {1, 0, 0, 1}, float[2,2] k = {1, 1, 1, 1}> {
+        p = MatMul(q, w)  s = MatMul(p, k)  a = Add(s, mask)  m = Softmax(a)  y = MatMul(m, q)
+    }"""
+
+
+def _masked(mask: float, query: float = 1.0) -> ir.Model:
+    model = parse_model(MASKED)
+    infer_shapes(model)
+    queries = np.ones((1, 2, 2), np.float32)
+    queries[0, 1, 1] = query
+    model.meta[DATA_KEY] = [{"q": queries, "mask": np.array([[[0, mask]] * 2], np.float32)}] * 2
+    return model
+
+
+def test_infinities_of_a_mask_are_let_be() -> None:
+    model = _masked(-np.inf)
+    Calibrate(observer="minmax").call(model)
+    assert _range(model, "q") == (0.0, 1.0) and _range(model, "mask") is None
+
+
+@pytest.mark.parametrize(
+    ("mask", "query", "message"),
+    [
+        (np.inf, 1.0, "input 'mask' of sample 1 holds infinities, which make NaN of 'y'"),
+        (0.0, np.inf, "input 'q' of sample 1 holds infinities, which make NaN of 'y'"),
+    ],
+)
+def test_infinities_that_do_harm_are_refused(mask: float, query: float, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Calibrate(observer="minmax").call(_masked(mask, query))
+
+
+def test_infinities_that_leave_no_range_to_what_weighs_are_refused() -> None:
+    model = parse_model(
+        """agraph (float[1,2] x) => (float[1,2] y) <float[2,2] w = {1, 1, 1, 1}>
+        { m = MatMul(x, w)  y = Sigmoid(m) }"""
+    )
+    infer_shapes(model)
+    model.meta[DATA_KEY] = [{"x": np.array([[np.inf, 1]], np.float32)}]
+    with pytest.raises(UsageError, match="input 'x' of sample 1 holds infinities, which reach 'x'"):
+        Calibrate(observer="minmax").call(model)
+
+
+def test_a_sample_that_the_model_cannot_take_is_named() -> None:
+    model = parse_model(
+        """agraph (int64[2] x) => (float[2,2] y) <float[3,2] table = {1, 2, 3, 4, 5, 6}>
+        { [embed] e = Gather(table, x)  y = Sigmoid(e) }"""
+    )
+    infer_shapes(model)
+    model.meta[DATA_KEY] = [np.array([0, 1]), np.array([2, 67])]
+    with pytest.raises(UsageError, match=r"cannot run on sample 2: .*'embed'.* idx=67"):
+        Calibrate(observer="minmax").call(model)
+
+
 def test_values_without_elements_get_no_range() -> None:
     model = _model([{"x": np.zeros((0, 4), np.float32), "i": np.zeros(0, np.int64)}])
     outcome = Calibrate(observer="minmax").call(model)
