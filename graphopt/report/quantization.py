@@ -45,6 +45,8 @@ class Quantization:
         sqnr: Signal to quantization noise by output, in dB.
         samples: Samples scored.
         layers: Those that weigh, in order.
+        of_samples: Samples there are to score on, of which those scored are the first.
+        calibrated_on: Ranges were taken from the samples scored, too: they are too few to hold some out.
     """
 
     scheme: str
@@ -54,6 +56,8 @@ class Quantization:
     sqnr: dict[str, float] = dataclasses.field(default_factory=dict)
     samples: int = 0
     layers: list[QuantizedLayer] = dataclasses.field(default_factory=list)
+    of_samples: int = 0
+    calibrated_on: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -53,7 +53,9 @@ def _accuracy(result: Quantization) -> str:
     if result.value is not None:
         worst = min(result.sqnr.values(), default=math.inf)
         told += f", {result.metric} {significant(result.value, 5)}, SQNR {_decibels(worst)}"
-        told += f" on {plural(result.samples, 'sample')}"
+        several = f"{result.samples} of " if result.of_samples > result.samples else ""
+        told += f" on {several}{plural(max(result.samples, result.of_samples), 'sample')}"
+        told += ", on which ranges were calibrated as well" if result.calibrated_on else ""
     return told
 
 

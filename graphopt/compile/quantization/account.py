@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.compile.quantization.attempts import Attempt
+from graphopt.compile.quantization.attempts import Attempt, converting
+from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.errors import ExecutionError
-from graphopt.execute import Session
+from graphopt.execute import Samples, Session
 from graphopt.ir import constant_tensor, infer_shapes
 from graphopt.quant.measures import sqnr_db
 from graphopt.quant.pairs import DEQUANTIZE, is_dq, is_q
@@ -40,30 +41,29 @@ def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] 
     infer_shapes(model)
     rules = Target.load(target).quantization
     placements = [] if rules is None else predict(model, rules)
-    converting = attempt.made.records[len(attempt.base.records)]
-    refused = {name: reason for reason, name in converting.told}
+    refused = {name: reason for reason, name in converting(attempt.made, attempt.base)[-1].told}
     layers = [_layer(each, attempt, refused) for each in placements if each.heavy]
     _add_noise(layers, model, attempt, samples)
     scores = attempt.scores
     if scores is None:
         return Quantization(attempt.scheme.name, layers=layers)
     return Quantization(
-        attempt.scheme.name, scores.metric, scores.value, scores.drop, scores.sqnr, scores.samples, layers
-    )
+        attempt.scheme.name, scores.metric, scores.value, scores.drop, scores.sqnr, scores.samples, layers,
+        of_samples=len(samples) if isinstance(samples, Sized) else scores.samples,
+        calibrated_on=isinstance(samples, Samples) and bool(attempt.scheme.preparation()),
+    )  # fmt: skip
 
 
 def _layer(placement: Placement, attempt: Attempt, refused: Mapping[str, str]) -> QuantizedLayer:
     """One layer; why it is in float is best known to who left it there, then the pass, then the rules."""
     node, name = placement.node, placement.node.name or ""
-    in_float = placement.runs_in == FLOAT
-    stored = f"weights of {_weights(node)}, decoded when the model is loaded" if _weights(node) else ""
-    reasons = (attempt.keep.get(name), refused.get(name), stored, placement.cause)
-    reason = next(filter(None, reasons), "") if in_float else ""
+    runs_in = _half(node) if placement.runs_in == FLOAT and _half(node) else placement.runs_in
+    reasons = (attempt.keep.get(name), refused.get(name), _stored(node, attempt.scheme), placement.cause)
     return QuantizedLayer(
         name=name,
         op=node.op_type,
-        runs_in=placement.runs_in,
-        reason=reason,
+        runs_in=runs_in,
+        reason=next(filter(None, reasons), "") if runs_in == FLOAT else "",
         weights=_weights(node),
         sensitivity=attempt.noise.get(name),
         weight_bytes=_weight_bytes(node),
@@ -116,24 +116,46 @@ def _thinned(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array.ravel()[:: max(1, array.size // ELEMENTS)]
 
 
+def _half(node: ir.Node) -> str:
+    """The type of half floats that a node reads; "" if it reads others."""
+    dtype = None if not node.inputs or node.inputs[0] is None else node.inputs[0].dtype
+    return dtype.name.lower() if dtype in (ir.DataType.FLOAT16, ir.DataType.BFLOAT16) else ""
+
+
+def _stored(node: ir.Node, scheme: QuantizationScheme) -> str:
+    """What there is to say of codes that are the weights of a node in float; "" if there are none."""
+    tensor, at_load = _codes(node)
+    if tensor is None:
+        return ""
+    when = "when the model is loaded" if at_load else "at every run"
+    few = getattr(scheme, "bits", tensor.dtype.bitwidth)
+    wider = f"; it sums too few products for {few} bits" if few < tensor.dtype.bitwidth else ""
+    return f"weights of {_weights(node)}, decoded {when}{wider}"
+
+
 def _weights(node: ir.Node) -> str:
     """The type of a node's weights, if they are codes."""
-    tensor = _codes(node)
+    tensor, _ = _codes(node)
     return "" if tensor is None else tensor.dtype.name.lower()
 
 
 def _weight_bytes(node: ir.Node) -> int:
-    tensors = [_codes(node), *(constant_tensor(value) for value in node.inputs)]
+    tensors = [_codes(node)[0], *(constant_tensor(value) for value in node.inputs)]
     return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
 
-def _codes(node: ir.Node) -> ir.TensorProtocol | None:
-    """The constant codes that a node's weights are decoded from; None if there are none."""
+def _codes(node: ir.Node) -> tuple[ir.TensorProtocol | None, bool]:
+    """The constant codes that a node's weights are decoded from, and whether a runtime does so at load.
+
+    It folds operators on constants then, but for a DequantizeLinear, which it takes for one to fuse.
+    """
+    at_load = True
     value = node.inputs[1] if len(node.inputs) > 1 else None
     maker = None if value is None else value.producer()
     while maker is not None and maker.op_type in _DECODING and maker.inputs[0] is not None:
         tensor = constant_tensor(maker.inputs[0])
+        at_load &= maker.op_type != DEQUANTIZE
         if tensor is not None:
-            return tensor if tensor.dtype.is_integer() else None
+            return (tensor if tensor.dtype.is_integer() else None), at_load
         maker = maker.inputs[0].producer()
-    return None
+    return None, at_load

@@ -17,10 +17,11 @@ import onnx_ir as ir
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.levels import aimed
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
+from graphopt.compile.quantization.idle import why_idle
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
-from graphopt.pipeline import FailedPassError, Pass, Pipeline
+from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
 
 AIMED_SQNR = 20.0
 """Decibels to reach with layers in float, where nobody says how much accuracy may be lost: cosine 0.995."""
@@ -59,6 +60,12 @@ class Attempt:
     scores: Scores | None
     keep: Mapping[str, str]
     noise: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+def converting(made: Made, base: Made) -> list[Record]:
+    """The runs of the pass that quantizes; a second one stands behind what the first one asked for."""
+    records = made.records[len(base.records) :]
+    return [record for record in records if record.name == records[0].name]
 
 
 class Attempts:
@@ -208,13 +215,12 @@ class Attempts:
         with self._stages("quantize"):
             exact = sorted(name for name, reason in keep.items() if reason == FOR_ACCURACY)
             made = self._extend(base, scheme.name, scheme.conversion(sorted(keep), exact), equal=False)
-        converting = made.records[len(base.records)]
-        if converting.changes:
+        runs = converting(made, base)
+        if any(run.changes for run in runs):
             return made
-        reasons = [f"{count}x {reason}" for reason, count in Counter(converting.refusals).most_common(3)]
-        self.idle[scheme.name] = ": ".join(
-            filter(None, (f"{scheme.name} found nothing to quantize", ", ".join(reasons)))
-        )
+        reasons = [f"{count}x {reason}" for reason, count in Counter(runs[-1].refusals).most_common(3)]
+        why = ", ".join(reasons) or why_idle(base.model)
+        self.idle[scheme.name] = f"{scheme.name} found nothing to quantize: {why}"
         return None
 
     def _scored(self, made: Made) -> Scores | None:

@@ -60,7 +60,7 @@ def quantize(
         elif attempts.is_usable(attempt):
             usable.append(attempt)
         else:
-            attempts.notes.append(f"{scheme.name} is not accurate enough: {_accuracy(attempt)}")
+            attempts.notes.append(_refusal(attempt))
     if not usable:
         return Choice(rival, notes=attempts.notes)
     if not conditions.measure:
@@ -124,7 +124,10 @@ def _loses_with_others(attempts: Attempts, rival: Made, winner: Attempt, threads
     return True
 
 
-def _accuracy(attempt: Attempt) -> str:
-    scores = attempt.scores
+def _refusal(attempt: Attempt) -> str:
+    scores, name = attempt.scores, attempt.scheme.name
     assert scores is not None
-    return scores.fault or f"SQNR {scores.worst_sqnr:.1f} dB, {scores.metric} {scores.value:.4g}"
+    if scores.fault:
+        return f"what {name} makes of the model cannot be used: {scores.fault}"
+    accuracy = f"SQNR {scores.worst_sqnr:.1f} dB, {scores.metric} {scores.value:.4g}"
+    return f"{name} is not accurate enough: {accuracy}"
