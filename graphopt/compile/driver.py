@@ -147,11 +147,13 @@ def optimize(
             start = convert_opset(original, opset, notes)
             data = given.data(asked, shapes)
             samples = None if request is None else request.samples(original, shapes)
+            if request is not None:
+                request.try_metric(original, threads)
             if samples is not None and data.measure is None and shapes is None:
                 data = dataclasses.replace(data, measure=[samples.first])
+        limits = functools.partial(check_budget, seconds=check_timeout, peak_bytes=memory_limit)
         workshop = Workshop(
             original, start, interface,
-        limits = functools.partial(check_budget, seconds=check_timeout, peak_bytes=memory_limit)
             inputs=data.check, insisted=data.insisted, shapes=data.shapes,
             budget=limits if check else None, stages=stages,
             observer=observer, pass_timeout=pass_timeout,
@@ -202,6 +204,8 @@ def optimize(
                 files, abandoned = _write(made.model, output)
                 notes += abandoned
                 after.file_bytes = stored_bytes(files)
+    if samples is not None:
+        notes += samples.notes
     report = Report(
         version=version,
         source=given.source,
@@ -234,8 +238,13 @@ def _scheme(quantize: str | QuantizationScheme | None, lossy: Pipeline) -> str |
 
 
 def _followed(float_choice: Choice, choice: Choice) -> Choice:
-    """The second choice, with what there is to say of the first."""
-    choice.notes[:0] = float_choice.notes
+    """The second choice, with what there is to say of the first and still is true.
+
+    Which one of float is emitted is not, where none is, nor why nothing was measured, where it was by now.
+    """
+    is_float = choice.quantization is None
+    if is_float and not (float_choice.bench is None and choice.bench is not None):
+        choice.notes[:0] = float_choice.notes
     if choice.bench is None:
         choice.bench, choice.candidates = float_choice.bench, float_choice.candidates
     return choice
