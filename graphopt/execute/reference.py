@@ -11,7 +11,12 @@ import numpy as np
 import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_loop import Loop as _Loop
+
+OPSET_OF_TRAINING_MODE = 14
+"""From here on an attribute of BatchNormalization says whether it trains."""
+DEFAULT_EPSILON = 1e-5
 
 
 class Loop(_Loop):
@@ -56,9 +61,28 @@ class Loop(_Loop):
         return tuple(self._check_and_fix_outputs((*carried, *stacks)))
 
 
+class BatchNormalization(OpRun):
+    """BatchNormalization before opset 14 with one output: by the statistics given, whatever its momentum.
+
+    ONNX's own mixes them with those of the batch.
+    """
+
+    op_domain = ""
+
+    def _run(
+        self, x: Any, scale: Any, bias: Any, mean: Any, var: Any, epsilon: float | None = None, **_: Any
+    ) -> tuple[Any, ...]:
+        scale, bias, mean, var = (each.reshape(-1, *(1,) * (x.ndim - 2)) for each in (scale, bias, mean, var))
+        spread = np.sqrt(var + (DEFAULT_EPSILON if epsilon is None else epsilon))
+        return (np.asarray(scale * (x - mean) / spread + bias, x.dtype),)
+
+
 def reference_evaluator(proto: onnx.ModelProto) -> ReferenceEvaluator:
     """The evaluator of a model, all weights inside."""
-    return ReferenceEvaluator(proto, new_ops=[Loop])
+    version = next((each.version for each in proto.opset_import if not each.domain), 0)
+    return ReferenceEvaluator(
+        proto, new_ops=[Loop, BatchNormalization] if version < OPSET_OF_TRAINING_MODE else [Loop]
+    )
 
 
 def _no_rows(declared: onnx.TypeProto | None) -> np.ndarray[Any, Any]:

@@ -43,3 +43,24 @@ def test_what_a_loop_yields_is_stacked(operands: str, trips: int, sizes: tuple[i
     for name, expected in results[0].items():
         assert results[1][name].shape == expected.shape
         np.testing.assert_array_equal(results[1][name], expected)
+
+
+@pytest.mark.parametrize("opset", [9, 13, 14, 15])
+def test_a_normalization_is_by_the_statistics_given(opset: int) -> None:
+    results = []
+    for dtype in ("float", "double"):
+        model = parse_model(
+            f"""g ({dtype}[2,3,4] x, {dtype}[3,3,1] w, {dtype}[3] s, {dtype}[3] v) => ({dtype}[2,3,4] y) {{
+                c = Conv (x, w)  y = BatchNormalization <epsilon = 0.25> (c, s, s, s, v)
+            }}""",
+            opset=opset,
+        )
+        random = np.random.default_rng(0)
+        shapes = {"x": (2, 3, 4), "w": (3, 3, 1), "s": (3,), "v": (3,)}
+        feed = {name: np.abs(random.normal(size=shape)) for name, shape in shapes.items()}
+        session = Session(model)
+        assert (session.backend == "onnxruntime") == (dtype == "float")
+        numpy_dtype = np.float32 if dtype == "float" else np.float64
+        results.append(session.run({name: array.astype(numpy_dtype) for name, array in feed.items()})["y"])
+    one, other = results
+    np.testing.assert_allclose(one, other, rtol=1e-4)
