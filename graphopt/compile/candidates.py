@@ -155,7 +155,6 @@ class Workshop:
         self._refuted: list[str] | None = [] if budget is None else None
         if insisted:
             self._hold_against_oracle()  # what does not fit is told at once
-        self._note_defaults()
 
     @property
     def _oracle(self) -> Oracle | None:
@@ -253,6 +252,22 @@ class Workshop:
         """Whether a candidate computes as the original does, node by node."""
         return self._start is self.original and not any(record.changes for record in made.records)
 
+    def notes_of(self, made: Made) -> list[str]:
+        """What a user should know where a candidate is emitted, beside `notes`."""
+        inputs = {value.name for value in made.model.graph.inputs}
+        traced: Signature | None = self.original.meta.get(SIGNATURE_KEY)
+        state = () if traced is None else traced.state.values()  # what forward writes to is meant to change
+        count = sum(
+            port.has_default and port.name in inputs and port.name not in state
+            for port in self._interface.inputs
+        )
+        if not count:
+            return []
+        return [
+            f"{count} initializers are graph inputs too, which callers may override, so they are no "
+            "constants; if nobody does, `--passes freeze-initializers,-O2` makes them so"
+        ]
+
     def judge(self, compute: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> CheckResult | None:
         """Compare what a function makes of the check's inputs with the original's outputs; None without."""
         oracle = self._oracle
@@ -318,16 +333,6 @@ class Workshop:
             self._unchecked = CheckResult(False, False, reason=error.message)
             self.notes.append(f"not checked, since the original cannot be run: {error.message}")
             return None
-
-    def _note_defaults(self) -> None:
-        traced: Signature | None = self.original.meta.get(SIGNATURE_KEY)
-        state = () if traced is None else traced.state.values()  # what forward writes to is meant to change
-        count = sum(port.has_default and port.name not in state for port in self._interface.inputs)
-        if count:
-            self.notes.append(
-                f"{count} initializers are graph inputs too, which callers may override, so they are no "
-                "constants; if nobody does, `--passes freeze-initializers,-O2` makes them so"
-            )
 
     def _note_false_shapes(self, false: list[str]) -> None:
         if false:

@@ -206,6 +206,7 @@ def optimize(
                 after.file_bytes = stored_bytes(files)
     if samples is not None:
         notes += samples.notes
+    told = [*made.corrections, *notes_of_raising(made.records)]
     report = Report(
         version=version,
         source=given.source,
@@ -213,7 +214,7 @@ def optimize(
         pipeline=str(made.pipeline),
         before=before,
         after=after,
-        notes=[*notes, *workshop.notes, *made.corrections, *notes_of_raising(made.records), *choice.notes],
+        notes=[*notes, *workshop.notes, *workshop.notes_of(made), *told, *choice.notes],
         cost_before=workshop.cost,
         cost_after=made.cost,
         records=made.records,

@@ -21,7 +21,7 @@ STACK = np.arange(60, dtype=np.float32).reshape(5, 3, 4)
 
 def taken(source: Any, text: str = ONE) -> list[dict[str, Any]]:
     samples = Samples(source, ir.from_onnx_text(text))
-    first = list(samples)
+    first: list[dict[str, Any]] = list(samples)
     again = list(samples)
     assert len(samples) == len(first) == len(again)
     for one, other in zip(first, again, strict=True):

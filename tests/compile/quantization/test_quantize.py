@@ -128,3 +128,92 @@ def test_what_only_helps_is_left_out_where_it_fails(monkeypatch: pytest.MonkeyPa
     result = quantized(quantize="int8")
     assert result.report.quantization is not None
     assert any(note.startswith("round-weights was left out: ") for note in result.report.notes)
+
+
+def layers_of(result: graphopt.Result) -> dict[str, tuple[str, str]]:
+    account = result.report.quantization
+    assert account is not None
+    return {layer.name: (layer.runs_in, layer.reason) for layer in account.layers}
+
+
+def perceptron(opset: int = 17) -> ir.Model:
+    """Two layers, of which only a later opset has codes of 4 bits."""
+    model = ir.from_onnx_text(
+        f"""<ir_version: 8, opset_import: ["" : {opset}]>
+        g (float[N,64] x, float[64,512] w1, float[512,64] w2) => (float[N,64] y) {{
+            [up] a = MatMul(x, w1)  r = Relu(a)  [down] y = Gemm(r, w2)
+        }}"""
+    )
+    for value in list(model.graph.inputs)[1:]:
+        assert value.shape is not None
+        array = np.random.default_rng(2).normal(size=value.shape.numpy()).astype(np.float32)
+        value.const_value = ir.tensor(array, name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    return model
+
+
+def test_what_a_raised_opset_settled_is_no_reason() -> None:
+    result = graphopt.optimize(perceptron(), quantize="weight-int4", measure=False)
+    assert result.model.opset_imports[""] == 21
+    assert not [reason for _, reason in layers_of(result).values() if "opset" in reason]
+    assert {layer.weights for layer in result.report.quantization.layers} == {"int4"}  # type: ignore[union-attr]
+
+
+def test_convs_keep_8_bits_and_it_is_said() -> None:
+    layers = layers_of(quantized(quantize="weight-int4", calibration=None))
+    assert layers["second"][1] == (
+        "weights of int8, decoded when the model is loaded; it sums too few products for 4 bits"
+    )
+
+
+def test_weights_that_are_decoded_at_every_run_are_not_said_to_be_at_load() -> None:
+    layers = layers_of(graphopt.optimize(perceptron(), quantize="weight-int8", measure=False))
+    assert ("float", "weights of int8, decoded at every run") in layers.values()
+    assert not [reason for _, reason in layers.values() if "when the model is loaded" in reason]
+
+
+def test_what_computes_in_half_floats_is_not_in_float() -> None:
+    layers = layers_of(quantized(quantize="fp16", calibration=None))
+    assert set(layers.values()) == {("float16", "")}
+
+
+def test_what_was_measured_is_not_said_not_to_be() -> None:
+    unchanged = graphopt.optimize(perceptron(), quantize="weight-int8")
+    assert unchanged.report.bench is not None
+    assert not [note for note in unchanged.report.notes if "not measured" in note]
+
+
+def test_why_nothing_was_found_to_quantize_is_said() -> None:
+    def note(body: str) -> str:
+        model = ir.from_onnx_text(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[2,2] x) => (float[2,2] y) <float one = {{1}}> {{ {body} }}"""
+        )
+        data = [np.ones((2, 2), np.float32)] * 2
+        report = graphopt.optimize(model, quantize="int8", calibration=data, measure=False).report
+        (found,) = [note for note in report.notes if "nothing to quantize" in note]
+        return found
+
+    assert note("y = Tan(x)").endswith(
+        "it has no Conv, Gemm, MatMul or other node that does most of the work of a network"
+    )
+    branch = "b = MatMul(x, x)"
+    loop = (
+        f"c = Less(s, one)  y = If(c) <then_branch = t () => (float[2,2] b) {{ {branch} }}, "
+        "else_branch = e () => (float[2,2] n) { n = Neg(x) }>"
+    )
+    assert note(f"s = ReduceSum <keepdims = 0> (x)  {loop}").endswith(
+        "1 node (MatMul) is in bodies of If, Loop or Scan, or in functions"
+    )
+    done = "q = QuantizeLinear(x, one)  d = DequantizeLinear(q, one)  y = MatMul(d, d)"
+    assert "quantized already" in note(done)
+
+
+def test_the_report_says_how_many_samples_were_held_out() -> None:
+    some = quantized(quantize="int8").report.quantization
+    assert some is not None and (some.samples, some.of_samples, some.calibrated_on) == (4, 4, False)
+    few = quantized(quantize="int8", calibration=SAMPLES[:2]).report.quantization
+    assert few is not None and (few.samples, few.calibrated_on) == (2, True)
+    many = quantized(quantize="int8", calibration=SAMPLES * 10).report.quantization
+    assert many is not None and (many.samples, many.of_samples) == (32, 40)
