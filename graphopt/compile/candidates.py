@@ -213,7 +213,7 @@ class Workshop:
 
         Raises:
             FailedPassError: A pass raised, or left a graph that the verifier refuses.
-            ExecutionError: The outcome differs though it should not.
+            ExecutionError: The outcome differs though it should not, or has inputs or outputs of other types.
         """
         with self._stages("passes"):
             model = base.model.clone()
@@ -223,6 +223,8 @@ class Workshop:
             ran = pipeline.run(
                 model, infer=self._infer, observer=self._observer, watch=watch, pass_timeout=math.inf
             )
+            if retyped := self._interface.retyped(ran.model):
+                raise ExecutionError(f"inputs and outputs keep their types, and {'; '.join(retyped)}")
             cost = self._estimate(ran.model)
             with _kept_notes(ran.model):
                 corrections = self._finish(ran.model)

@@ -90,6 +90,20 @@ class Interface:
             *_differences("output", self.outputs, now.outputs),
         ]
 
+    def retyped(self, model: ir.Model) -> list[str]:
+        """Which inputs and outputs of `model` are of another element type, a line each."""
+        now = {
+            port.name: port
+            for port in (*map(Port.of, model.graph.inputs), *map(Port.of, model.graph.outputs))
+        }
+        return [
+            f"{old.name!r} was {old.type} and is {new.type}"
+            for old in (*self.inputs, *self.outputs)
+            if (new := now.get(old.name)) is not None
+            and None not in (old.type, new.type)
+            and old.type != new.type
+        ]
+
 
 def restore(model: ir.Model, interface: Interface, real_shapes: RealShapes | None = None) -> list[str]:
     """Put types, shapes, documentation and metadata of inputs and outputs back as `interface` has them.

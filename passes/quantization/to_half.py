@@ -44,7 +44,8 @@ class ToHalf(Pass):
 
     Attributes:
         dtype: float16 or bfloat16.
-        keep_io: Inputs and outputs stay float32.
+        keep_io: Inputs and outputs stay float32. `optimize` emits nothing else: other types take
+            `Pipeline.run`.
         target: Name of a target; for ort-cpu weights are stored as half floats, and nothing computes in them.
         least: Fewest elements of a weight of float32 nodes that is stored as half floats.
         keep: Names of nodes that stay float32.

@@ -39,6 +39,17 @@ def test_differences_in_words(model: ir.Model) -> None:
     assert interface.differences(model)[-1] == "the outputs were ['y', 'z'] and are ['z', 'y']"
 
 
+def test_other_types_in_words(model: ir.Model) -> None:
+    interface = Interface.of(model)
+    model.graph.outputs[0].shape = ir.Shape([4, "seq"])
+    assert interface.retyped(model) == []
+    model.graph.inputs[0].dtype = ir.DataType.FLOAT16
+    model.graph.outputs[1].dtype = ir.DataType.BFLOAT16
+    assert interface.retyped(model) == ["'x' was FLOAT and is FLOAT16", "'z' was FLOAT and is BFLOAT16"]
+    model.graph.outputs[1].type = None
+    assert interface.retyped(model) == ["'x' was FLOAT and is FLOAT16"]
+
+
 def test_restoring_puts_declarations_back(model: ir.Model) -> None:
     model.graph.inputs[0].shape = ir.Shape(["?", 3])
     model.graph.inputs[0].doc_string = "doc"
