@@ -70,6 +70,7 @@ class Audit:
         shares: Where the shares come from: "profile" or "estimate".
         conversions: Part of the time that Q and DQ take, where it was profiled.
         notes: What a reader should know.
+        confirmed_in: The runtime that is installed and was asked; "" where all is predicted.
     """
 
     source: str
@@ -80,6 +81,7 @@ class Audit:
     shares: str
     conversions: float | None
     notes: tuple[str, ...]
+    confirmed_in: str = ""
 
     @property
     def heavy(self) -> tuple[AuditedNode, ...]:
@@ -166,6 +168,7 @@ def audit(
         shares="profile" if run is not None and run.seconds else "estimate",
         conversions=_conversions(run),
         notes=tuple(notes),
+        confirmed_in="" if run is None else _installed(),
     )
 
 
@@ -176,6 +179,13 @@ def runs_in(run: RunNode) -> str:
     if kind is not None:
         return kind
     return INT8 if any(dtype in _CODES for dtype in run.input_types) else "float"
+
+
+def _installed() -> str:
+    """The runtime at hand, whatever its package is called: there are several of it."""
+    import onnxruntime
+
+    return f"{_ONNXRUNTIME} {onnxruntime.__version__}"
 
 
 def _profiled(

@@ -25,13 +25,22 @@ def audit(found: Audit, *, every: bool = False) -> Iterator[RenderableType]:
     """
     listed_nodes = found.nodes if every else found.heavy
     yield from sections(
-        [heading(f"{found.source} in {found.runtime}")],
+        [heading(_title(found))],
         [_summary(found)],
         [_groups(found)] if found.groups else (),
         [_nodes(listed_nodes)] if listed_nodes else (),
         _confirmation(found),
         map(note, found.notes),
     )
+
+
+def _title(found: Audit) -> str:
+    """The model, and what is said of which version of a runtime."""
+    if not found.confirmed_in:
+        return f"{found.source}, predicted by rules measured with {found.runtime}"
+    if found.runtime.partition(",")[0] == found.confirmed_in:
+        return f"{found.source} in {found.runtime}"
+    return f"{found.source} in {found.confirmed_in}, by rules measured with {found.runtime}"
 
 
 def _summary(found: Audit) -> str:

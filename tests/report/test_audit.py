@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from rich.console import Console
 
@@ -55,6 +56,20 @@ def test_an_audit_groups_nodes_by_cause() -> None:
     plain = found.to_dict()
     assert {group["cause"]: group["nodes"] for group in plain["groups"]} == causes
     assert plain["nodes"][0]["found"].endswith("QLinearConv in int8")
+
+
+def test_it_says_which_version_was_asked_and_which_was_measured() -> None:
+    model = ir.from_onnx_text(TEXT)
+    found = audit(model, ORT, source="m.onnx", profile=False)
+    assert found.confirmed_in == f"onnxruntime {onnxruntime.__version__}"
+    same = dataclasses.replace(found, runtime=f"{found.confirmed_in}, CPU")
+    assert shown(same).startswith(f"m.onnx in {found.confirmed_in}, CPU\n")
+    other = dataclasses.replace(found, runtime="onnxruntime 1.0, CPU")
+    assert shown(other).startswith(
+        f"m.onnx in {found.confirmed_in}, by rules measured with onnxruntime 1.0, CPU\n"
+    )
+    predicted = audit(model, ORT, source="m.onnx", confirm=False)
+    assert shown(predicted).startswith(f"m.onnx, predicted by rules measured with {predicted.runtime}\n")
 
 
 def test_without_confirmation_shares_are_estimates() -> None:
