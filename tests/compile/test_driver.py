@@ -287,6 +287,15 @@ def test_a_wrong_conversion_is_never_written(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "out.onnx").exists()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_inputs_and_outputs_keep_their_types(dtype: str) -> None:
+    model = parse_model("g (float[1,64] x, float[64,64] w) => (float[1,64] y) { y = MatMul(x, w) }")
+    result = optimize(model, passes=f"to-half{{dtype={dtype},keep_io=false}}", measure=False)
+    assert [value.dtype for value in result.model.graph.outputs] == [ir.DataType.FLOAT]
+    assert any("keep their types, and 'x' was FLOAT and is" in note for note in result.report.notes)
+    assert loads(result.model)
+
+
 CODES = """g (uint8[4,6] a, uint8[6,5] b) => (uint8[4,5] y) <float s = {0.05}, uint8 z = {3}> {
     c = com.microsoft.QGemm(a, s, z, b, s, z, , s, z)
     d = com.microsoft.QLinearSigmoid(c, s, z, s, z) y = com.microsoft.QLinearLeakyRelu(d, s, z, s, z) }"""
