@@ -110,7 +110,7 @@ class Samples:
         """
         if len(self) < 2 * every:
             return self, self
-        return _Part(self, every, taken=False), _Part(self, every, taken=True)
+        return Part(self, every, taken=False), Part(self, every, taken=True)
 
     def _fitted(self, values: dict[str, Any], name: str) -> Sample:
         """A sample under the names of the model's inputs, checked."""
@@ -194,7 +194,7 @@ class Samples:
         return True
 
 
-class _Part:
+class Part:
     """Every so-manieth of some samples, or all others, again and again."""
 
     def __init__(self, samples: Samples, every: int, *, taken: bool) -> None:

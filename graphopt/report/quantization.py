@@ -46,6 +46,7 @@ class Quantization:
         samples: Samples scored.
         layers: Those that weigh, in order.
         of_samples: Samples there are to score on, of which those scored are the first.
+        held_out: No range was taken from these.
         calibrated_on: Ranges were taken from the samples scored, too: they are too few to hold some out.
     """
 
@@ -57,6 +58,7 @@ class Quantization:
     samples: int = 0
     layers: list[QuantizedLayer] = dataclasses.field(default_factory=list)
     of_samples: int = 0
+    held_out: bool = False
     calibrated_on: bool = False
 
     def to_dict(self) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def _accuracy(result: Quantization) -> str:
         worst = min(result.sqnr.values(), default=math.inf)
         told += f", {result.metric} {significant(result.value, 5)}, SQNR {_decibels(worst)}"
         several = f"{result.samples} of " if result.of_samples > result.samples else ""
-        told += f" on {several}{plural(max(result.samples, result.of_samples), 'sample')}"
+        what = "held-out sample" if result.held_out else "sample"
+        told += f" on {several}{plural(max(result.samples, result.of_samples), what)}"
         told += ", on which ranges were calibrated as well" if result.calibrated_on else ""
     return told
 

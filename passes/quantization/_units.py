@@ -124,10 +124,8 @@ def find_units(model: ir.Model, limits: Limits, changes: Changes) -> dict[ir.Nod
             form = None
         if rule is None and form is None:
             if _is_heavy(node):
-                changes.refuse(
-                    f"no {node.op_type} runs on codes, by rules measured with {limits.rules.runtime}",
-                    node.name,
-                )
+                measured = f"by rules measured with {limits.rules.runtime}"
+                changes.refuse(f"no {node.op_type} runs on codes, {measured}", node.name)
             continue
         tail = None if rule is None else tail_of(node, rule, limits.rules)
         unit = Unit(node, rule, form, None if tail is None or _is_kept(tail, limits) else tail)

@@ -13,6 +13,7 @@ from graphopt.compile.quantization.attempts import Attempt, converting
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.errors import ExecutionError
 from graphopt.execute import Samples, Session
+from graphopt.execute.samples import Part
 from graphopt.ir import constant_tensor, infer_shapes
 from graphopt.quant.measures import sqnr_db
 from graphopt.quant.pairs import DEQUANTIZE, is_dq, is_q
@@ -50,6 +51,7 @@ def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] 
     return Quantization(
         attempt.scheme.name, scores.metric, scores.value, scores.drop, scores.sqnr, scores.samples, layers,
         of_samples=len(samples) if isinstance(samples, Sized) else scores.samples,
+        held_out=isinstance(samples, Part),
         calibrated_on=isinstance(samples, Samples) and bool(attempt.scheme.preparation()),
     )  # fmt: skip
 

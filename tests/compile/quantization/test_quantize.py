@@ -212,8 +212,8 @@ def test_why_nothing_was_found_to_quantize_is_said() -> None:
 
 def test_the_report_says_how_many_samples_were_held_out() -> None:
     some = quantized(quantize="int8").report.quantization
-    assert some is not None and (some.samples, some.of_samples, some.calibrated_on) == (4, 4, False)
+    assert some is not None and (some.samples, some.of_samples, some.held_out) == (4, 4, True)
     few = quantized(quantize="int8", calibration=SAMPLES[:2]).report.quantization
-    assert few is not None and (few.samples, few.calibrated_on) == (2, True)
+    assert few is not None and (few.samples, few.calibrated_on, few.held_out) == (2, True, False)
     many = quantized(quantize="int8", calibration=SAMPLES * 10).report.quantization
     assert many is not None and (many.samples, many.of_samples) == (32, 40)
