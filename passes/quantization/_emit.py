@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Names, constant, rank, remove_node, static_shape
+from graphopt.ir import PROVENANCE_KEY, Names, constant, constant_tensor, rank, remove_node, static_shape
+from graphopt.passes.quantization._decode import drop
 from graphopt.passes.quantization._forms import Form
 from graphopt.passes.quantization._rounded import noted_for
 from graphopt.passes.quantization._units import Unit
@@ -53,6 +54,7 @@ class _Emitter:
 
     def run(self) -> None:
         """Weights and biases first: they ask for the values that activations are read from."""
+        read = self._constants_read()
         for unit in self._units:
             self._quantize_weights(unit)
         dequantized = {value: self._quantize(value, affine) for value, affine in self._affines.items()}
@@ -64,6 +66,19 @@ class _Emitter:
                 self._drop_tail(unit.tail, unit.node.outputs[0])
             elif not unit.must_write_codes:
                 _part_from_sum(unit.node.outputs[0])
+        for value in read:
+            if not value.uses() and not value.is_graph_output():
+                drop(value)
+
+    def _constants_read(self) -> list[ir.Value]:
+        """Constants that nodes read which are to run on codes, or that clamp as codes do."""
+        changed = (node for unit in self._units for node in (unit.node, unit.tail) if node is not None)
+        given = (value for node in changed for value in node.inputs)
+        return [
+            value
+            for value in dict.fromkeys(given)
+            if value is not None and constant_tensor(value) is not None
+        ]
 
     def _writes_codes(self, unit: Unit) -> bool:
         """Whether nobody reads floats of what a unit writes."""

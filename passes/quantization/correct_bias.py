@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from graphopt.ir import Changes, Names, Operator, Reject, attribute_float, attribute_int, constant
 from graphopt.passes.quantization._bits import narrowed
+from graphopt.passes.quantization._decode import drop
 from graphopt.passes.quantization._products import Floats, Product, products
 from graphopt.passes.quantization._rounded import move, noted, replace_for_codes
 from graphopt.passes.quantization._runs import Runs
@@ -76,7 +77,10 @@ class CorrectBias(Pass):
             shift = bias_correction(
                 _outputs_first(layer, array), _outputs_first(layer, rounded), mean, layer.groups
             )
+            before = layer.node.inputs[2] if len(layer.node.inputs) > 2 else None
             replace_for_codes(model, names, layer.node, 2, _bias(layer) + shift)
+            if before is not None and not before.uses() and not before.is_graph_output():
+                drop(before)
             move(layer.weight, rounded, affine)
             changes.add(layer.node.op_type)
 

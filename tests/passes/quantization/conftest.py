@@ -81,6 +81,12 @@ def _feeds(model: ir.Model, count: int = 4) -> list[dict[str, Any]]:
     return feeds
 
 
+def unused(model: ir.Model) -> list[str]:
+    """Names of the initializers of the main graph that nobody reads."""
+    constants = model.graph.initializers.items()
+    return [name for name, value in constants if not value.uses() and not value.is_graph_output()]
+
+
 @pytest.fixture(scope="session")
 def quantized() -> Callable[..., Quantized]:
     """`quantized(text, feeds=None, opset=18, **options of the pass)`: calibrate, quantize, verify."""
@@ -96,6 +102,7 @@ def quantized() -> Callable[..., Quantized]:
         Calibrate(threads=1, observer="minmax").call(model)
         outcome = QuantizeStatic(**{"everywhere": True, **options}).call(model)
         verify(model)
+        assert set(unused(model)) <= set(unused(before)), "constants that nobody reads any more are left"
         return Quantized(before, model, outcome.changes, feeds[0])
 
     return quantize

@@ -43,6 +43,7 @@ def _run(kind: str, weights: Weights) -> tuple[ir.Model, ir.Model, Feeds, Outcom
     model.meta[DATA_KEY] = feeds
     outcome = CorrectBias(threads=1, reduce_range=True).call(model)
     verify(model)
+    assert all(value.uses() for value in model.graph.initializers.values())
     return before, model, feeds, outcome
 
 
