@@ -18,7 +18,7 @@ import onnx_ir as ir
 from graphopt.compile.background import Background
 from graphopt.compile.emit import METADATA_PREFIX, forget_claims, forget_declarations
 from graphopt.cost import ModelCost, estimate, load_rates
-from graphopt.errors import ExecutionError, GraphoptError, LimitError
+from graphopt.errors import DataError, ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
 from graphopt.io import Interface, map_external, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
@@ -304,6 +304,10 @@ class Workshop:
             if not self._hold_against_oracle():
                 raise
             return run()
+        except DataError:
+            with contextlib.suppress(ExecutionError):
+                self._oracle  # noqa: B018  a process that ends while onnxruntime is at work is aborted
+            raise
         return run() if self._hold_against_oracle() else ran
 
     def _hold_against_oracle(self) -> bool:

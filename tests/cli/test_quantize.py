@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,7 @@ def test_a_metric_of_ones_own_and_json(folder: Path) -> None:
 
 
 def test_bad_values_are_bad_input_even_of_a_pass_alone(folder: Path) -> None:
+    threads = threading.active_count()
     (folder / "data").mkdir()
     for index, element in enumerate((0.5, np.nan, 0.5)):
         np.savez(folder / "data" / f"{index}.npz", image=np.full((2, 1, 8, 8), element, np.float32))
@@ -80,6 +82,7 @@ def test_bad_values_are_bad_input_even_of_a_pass_alone(folder: Path) -> None:
     ):
         ran = run(*arguments)
         assert ran.exit_code == 2 and "input 'image' of sample 2 (1.npz) holds NaN" in ran.stderr
+        assert threading.active_count() == threads  # none that would abort the process when it ends
 
 
 def test_a_metric_that_fails_is_told_before_anything_is_done(folder: Path) -> None:
