@@ -1,8 +1,8 @@
 """Pipelines as text: `fold,cse{min_bytes=16},{fuse-conv,dce}*` and back.
 
-An item is a pass name with options in braces, a class of a pass as `module:Class` or `file.py:Class` (see
-`graphopt.pipeline.named`), or a group in braces with a star behind, which runs to a fixed point. Text says
-nothing of what passes do.
+An item is a pass name with options in braces, whose values may have options in braces of their own, a class
+of a pass as `module:Class` or `file.py:Class` (see `graphopt.pipeline.named`), or a group in braces with a
+star behind, which runs to a fixed point. Text says nothing of what passes do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from graphopt.pipeline.base import Pass
 from graphopt.pipeline.guests import import_guest, is_guest
 from graphopt.pipeline.named import load_named, text_of
 
+_LONGEST_QUOTED = 60
+"""Characters of an item that a message quotes: a level is a text of hundreds of items."""
+_LEVEL = re.compile(r"-O\d+")
+_NESTED = re.compile(r"[^\s{}*,=\[\]\"]+\{[^{}\"]*\}")
+"""Text with options of its own, as of an observer, that is read back as it stands."""
 _TOKEN = re.compile(r"\s*(?:([{}*,=\[\]])|\"((?:[^\"\\]|\\.)*)\"|([^\s{}*,=\[\]\"]+))")
 
 
@@ -80,8 +85,10 @@ class _Parser:
     def __init__(self, text: str, catalog: Catalog) -> None:
         self._text = text
         self._catalog = catalog
+        self._spans: list[tuple[int, int]] = []
         self._tokens = list(self._tokenize(text))
         self._at = 0
+        self._begin = 0
 
     def _tokenize(self, text: str) -> typing.Iterator[tuple[str, str]]:
         position = 0
@@ -89,9 +96,10 @@ class _Parser:
         while position < end:
             match = _TOKEN.match(text, position)
             if match is None:
-                raise UsageError(f"pipeline {text!r}: cannot read from {text[position : position + 20]!r} on")
+                raise UsageError(f"pipeline: cannot read from {text[position : position + 20]!r} on")
             position = match.end()
             sign, quoted, word = match.groups()
+            self._spans.append((match.end() - len(match[0].lstrip()), position))
             yield (
                 ("sign", sign)
                 if sign
@@ -103,6 +111,7 @@ class _Parser:
     def items(self, closing: str | None) -> list[Item]:
         found: list[Item] = []
         while self._peek() not in (None, ("sign", closing)):
+            self._begin = self._at
             found.append(self._item())
             if self._peek() == ("sign", ","):
                 self._next()
@@ -140,16 +149,29 @@ class _Parser:
         return options
 
     def _value(self) -> str | list[str]:
-        kind, text = self._next()
-        if (kind, text) != ("sign", "["):
-            return text
+        if self._peek() != ("sign", "["):
+            return self._text_value()
+        self._next()
         elements = []
         while self._peek() != ("sign", "]"):
-            elements.append(self._next()[1])
+            elements.append(self._text_value())
             if self._peek() == ("sign", ","):
                 self._next()
         self._expect("]")
         return elements
+
+    def _text_value(self) -> str:
+        """A word or a quoted text, or a word and options in braces, which are taken as they stand."""
+        first = self._at
+        kind, text = self._next()
+        if kind != "word" or self._peek() != ("sign", "{"):
+            return text
+        depth = 0
+        while True:
+            token = self._next()
+            depth += (token == ("sign", "{")) - (token == ("sign", "}"))
+            if not depth:
+                return self._text[self._spans[first][0] : self._spans[self._at - 1][1]]
 
     def _peek(self) -> tuple[str, str] | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None
@@ -167,8 +189,13 @@ class _Parser:
         self._at += 1
 
     def _error(self, what: str) -> UsageError:
+        begin = self._spans[self._begin][0]
+        end = self._spans[min(self._at, len(self._spans) - 1)][1]
+        quoted = self._text[begin:end]
+        if len(quoted) > _LONGEST_QUOTED:
+            quoted = f"...{quoted[-_LONGEST_QUOTED:]}"
         return UsageError(
-            f"pipeline {self._text!r}: {what} at item {self._at + 1}",
+            f"pipeline, at {quoted!r}: {what}",
             hint="write it as NAME{option=value},{NAME,NAME}*; `graphopt passes` lists the names",
         )
 
@@ -180,6 +207,12 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
         UsageError: The name or an option is unknown, or a value does not fit.
     """
     found = catalog.get(name) or _foreign(name)
+    if found is None and _LEVEL.fullmatch(name):
+        raise UsageError(
+            f"there is no pass {name!r}",
+            hint="-O0 to -O2 stand for levels in what optimize is given: optimize(model, passes='-O2,dce'); "
+            "graphopt.compile.pipeline_for(2, '-O2,dce', ()) makes a Pipeline of it",
+        )
     if found is None:
         raise UsageError(
             f"there is no pass {name!r}{_nearest(name, catalog)}", hint="`graphopt passes` lists them"
@@ -232,7 +265,8 @@ def _format_value(value: object) -> str:
         return f"[{','.join(_format_value(element) for element in value)}]"
     if isinstance(value, str):
         plain = _TOKEN.fullmatch(value)
-        return value if plain is not None and plain.group(3) == value else json.dumps(value)
+        is_word = plain is not None and plain.group(3) == value
+        return value if is_word or _NESTED.fullmatch(value) else json.dumps(value)
     return repr(value)
 
 

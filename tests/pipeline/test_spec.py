@@ -76,6 +76,8 @@ def test_every_pipeline_round_trips(found: list[Pass | Group]) -> None:
         "{other,tuned{keep=true}}*",
         "{other,{other}*3}*",
         "tuned{names=[a,b]}",
+        "other,tuned{size=4,label=percentile{p=99.9}},other",
+        "tuned{names=[a{b=1,c=2},d]}",
     ],
 )
 def test_text_comes_back_as_it_was(text: str) -> None:
@@ -111,6 +113,29 @@ def test_a_pass_of_another_project_is_named_by_its_class() -> None:
 def test_what_cannot_be_read_is_named(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Pipeline.parse(text, CATALOG)
+
+
+@pytest.mark.parametrize("spelled", ["percentile{p=99.9}", '"percentile{p=99.9}"', " percentile{p=99.9} "])
+def test_values_have_options_of_their_own(spelled: str) -> None:
+    pipeline = Pipeline.parse(f"tuned{{label={spelled}}}", CATALOG)
+    assert [each.label for each in pipeline.passes() if isinstance(each, Tuned)] == ["percentile{p=99.9}"]
+    assert Pipeline.parse("tuned{label=a{b={c=1}},size=4}", CATALOG) == Pipeline(
+        [Tuned(label="a{b={c=1}}", size=4)]
+    )
+
+
+@pytest.mark.parametrize("text", ["tuned{size=", "tuned{label=a{b=1}", "tuned{size=4", "tuned{size 4}", "}"])
+def test_a_message_quotes_the_item_at_fault_alone(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Pipeline.parse(",".join([*["other"] * 200, text]), CATALOG)
+    assert text[:4] in raised.value.message
+    assert len(raised.value.message) < 100
+
+
+def test_a_level_is_no_pass() -> None:
+    with pytest.raises(UsageError, match="there is no pass '-O2'") as raised:
+        Pipeline.parse("-O2,other", CATALOG)
+    assert "pipeline_for(2, '-O2,dce', ())" in (raised.value.hint or "")
 
 
 def test_passes_can_be_left_out_by_name_or_text() -> None:
