@@ -193,13 +193,16 @@ def _nodes(graph: onnx.GraphProto, light: LightProto, times: Mapping[str, float]
             types |= dict.fromkeys([name for name in node.output if not types.get(name)], made)
             domain = "" if node.domain == "ai.onnx" else node.domain
             tags = [int(tag) for tag in _TAG.findall(node.name)]
-            in_layout = f"{node.output[0]}{_LAYOUT_SUFFIX}" if node.output else ""
+            done = tuple(dict.fromkeys(light.nodes[tag] for tag in tags if tag < len(light.nodes)))
+            # What a sum is fused into is called by what it wrote before, or by what it writes now.
+            written = [*node.output[:1], *(output.name for each in done for output in each.outputs[:1])]
+            called = (_plain(node.name), *(f"{name}{_LAYOUT_SUFFIX}" for name in written))
             yield RunNode(
                 node.name,
                 f"{domain}.{node.op_type}" if domain else node.op_type,
-                tuple(dict.fromkeys(light.nodes[tag] for tag in tags if tag < len(light.nodes))),
+                done,
                 tuple(ir.DataType(types[name]) if types.get(name) else None for name in node.input),
-                left.get(_plain(node.name), left.get(in_layout, 0.0)),
+                next((left[name] for name in called if name in left), 0.0),
             )
 
 

@@ -52,6 +52,24 @@ def test_a_profile_gives_each_node_its_time() -> None:
     assert 0 < conv.seconds <= run.seconds and 0 < last.seconds <= run.seconds
 
 
+def test_a_conv_that_a_sum_is_fused_into_has_its_time() -> None:
+    model = ir.from_onnx_text("""<ir_version: 8, opset_import: ["" : 13]>
+    main (float[1,32,16,16] x, float[32,32,3,3] w) => (float[1,32,16,16] y)
+    {
+        [first] a = Conv <pads = [1, 1, 1, 1]> (x, w) [r] b = Relu (a)
+        [second] c = Conv <pads = [1, 1, 1, 1]> (b, w) [sum] d = Add (c, b) [s] e = Relu (d)
+        [third] f = Conv <pads = [1, 1, 1, 1]> (e, w) [last] y = Add (f, e)
+    }""")
+    weight = model.graph.inputs.pop()
+    weight.const_value = ir.tensor(np.ones((32, 32, 3, 3), np.float32), name="w")
+    model.graph.initializers.add(weight)
+    run = optimized(model, inputs={"x": np.ones((1, 32, 16, 16), np.float32)}, runs=2)
+    assert run.seconds is not None
+    for name in ("first", "second", "third"):
+        (conv,) = run.of(node(model, name))
+        assert conv.seconds > 0
+
+
 def test_nodes_of_bodies_are_found() -> None:
     model = ir.from_onnx_text("""<ir_version: 8, opset_import: ["" : 13]>
     main (bool c, float[2,4] x) => (float[2,4] y)
