@@ -54,17 +54,17 @@ def test_a_profile_gives_each_node_its_time() -> None:
 
 def test_a_conv_that_a_sum_is_fused_into_has_its_time() -> None:
     model = ir.from_onnx_text("""<ir_version: 8, opset_import: ["" : 13]>
-    main (float[1,32,16,16] x, float[32,32,3,3] w) => (float[1,32,16,16] y)
+    main (float[1,32,16,16] x, float[32,32,3,3] w, float[32] bias) => (float[1,32,16,16] y)
     {
-        [first] a = Conv <pads = [1, 1, 1, 1]> (x, w) [r] b = Relu (a)
-        [second] c = Conv <pads = [1, 1, 1, 1]> (b, w) [sum] d = Add (c, b) [s] e = Relu (d)
-        [third] f = Conv <pads = [1, 1, 1, 1]> (e, w) [last] y = Add (f, e)
+        [first] a = Conv <pads = [1, 1, 1, 1]> (x, w, bias) [r] b = Relu (a)
+        [second] c = Conv <pads = [1, 1, 1, 1]> (b, w, bias) [sum] d = Add (c, b) [s] e = Relu (d)
+        [third] f = Conv <pads = [1, 1, 1, 1]> (e, w, bias) [last] y = Add (f, e)
     }""")
-    weight = model.graph.inputs.pop()
-    weight.const_value = ir.tensor(np.ones((32, 32, 3, 3), np.float32), name="w")
-    model.graph.initializers.add(weight)
+    for name, shape in {"bias": (32,), "w": (32, 32, 3, 3)}.items():
+        weight = model.graph.inputs.pop()
+        weight.const_value = ir.tensor(np.ones(shape, np.float32), name=name)
+        model.graph.initializers.add(weight)
     run = optimized(model, inputs={"x": np.ones((1, 32, 16, 16), np.float32)}, runs=2)
-    assert run.seconds is not None
     for name in ("first", "second", "third"):
         (conv,) = run.of(node(model, name))
         assert conv.seconds > 0
