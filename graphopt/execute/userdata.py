@@ -79,8 +79,13 @@ def _read_folder(folder: Path) -> list[InputSet]:
 
 
 def _number(path: Path) -> tuple[int, str]:
-    digits = path.stem.rpartition("_")[2]
-    return (int(digits) if digits.isdigit() else -1, path.name)
+    return _place(path.stem)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where `input_10` stands among others: behind `input_9`, in whatever order they were stored."""
+    digits = name.rpartition("_")[2]
+    return (int(digits) if digits.isdigit() else -1, name)
 
 
 def _load(path: Path) -> Any:
@@ -133,7 +138,7 @@ def _fit(model: ir.Model, given: InputSet) -> InputSet:
     unknown = [name for name in values if name not in wanted]
     positional = len(unknown) == len(values) == len(required)
     if positional and (len(values) == 1 or all(name.startswith("input_") for name in values)):
-        values = dict(zip(required, values.values(), strict=True))
+        values = dict(zip(required, (values[name] for name in sorted(values, key=_place)), strict=True))
     elif unknown:
         raise DataError(
             f"the inputs {_of(given)}have {unknown[0]!r}, which is not an input of the model",

@@ -28,6 +28,13 @@ def test_a_mapping_is_one_set() -> None:
     assert list(one.values) == ["a", "b"]
 
 
+def test_numbered_arrays_stand_for_the_inputs_in_the_order_of_their_numbers() -> None:
+    (one,) = load_inputs({"input_10": GOOD["b"], "input_9": GOOD["a"]}, MODEL)
+    assert one.values["a"] is GOOD["a"] and one.values["b"] is GOOD["b"]
+    with pytest.raises(UsageError, match="'left', which is not an input"):
+        load_inputs({"left": GOOD["a"], "right": GOOD["b"]}, MODEL)
+
+
 def test_an_archive_is_one_set(tmp_path: Path) -> None:
     np.savez(tmp_path / "in.npz", **GOOD)
     (one,) = load_inputs(tmp_path / "in.npz", MODEL)
