@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 import graphopt
 from graphopt.compile.quantization import Int8, WeightInt8
+from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.execute import Session
 from graphopt.passes.quantization.round_weights import RoundWeights
 
@@ -217,3 +219,14 @@ def test_the_report_says_how_many_samples_were_held_out() -> None:
     assert few is not None and (few.samples, few.calibrated_on, few.held_out) == (2, True, False)
     many = quantized(quantize="int8", calibration=SAMPLES * 10).report.quantization
     assert many is not None and (many.samples, many.of_samples) == (32, 40)
+
+
+def test_what_does_not_run_is_not_called_inaccurate(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Scores("cosine", math.nan, math.inf, {}, 0, "it does not run: no kernel")
+    monkeypatch.setattr(Evaluation, "score", lambda *_: broken)
+    result = quantized(quantize="weight-int8", calibration=None)
+    assert result.report.quantization is None
+    assert (
+        "what weight-int8 makes of the model cannot be used: it does not run: no kernel"
+        in result.report.notes
+    )
