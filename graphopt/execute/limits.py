@@ -236,19 +236,22 @@ class _Worker(Generic[T]):
 
 
 def _computed_bytes(graph: ir.Graph) -> int:
-    """Size of the values of known shapes that a graph computes from constants alone, defaults included."""
+    """Size of what a graph computes from constants alone, defaults included, and reads beside other values.
+
+    Such are weights; what is computed on the way to them is not counted, nor what becomes an output.
+    """
     constants: set[ir.Value] = set(graph.initializers.values())
-    total = 0
+    computed: set[ir.Value] = set()
+    read: dict[ir.Value, None] = {}
     for node in graph:
+        known = all(value is None or value in constants or value in computed for value in node.inputs)
         if is_constant_node(node):
             constants.update(node.outputs)
-            continue
-        if not node.inputs or subgraphs(node) or not is_deterministic(node):
-            continue
-        if all(value is None or value in constants for value in node.inputs):
-            constants.update(node.outputs)
-            total += sum(_static_bytes(value) for value in node.outputs)
-    return total
+        elif known and node.inputs and not subgraphs(node) and is_deterministic(node):
+            computed.update(node.outputs)
+        else:
+            read.update((value, None) for value in node.inputs if value is not None and value in computed)
+    return sum(map(_static_bytes, read))
 
 
 def _static_bytes(value: ir.Value) -> int:

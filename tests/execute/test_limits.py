@@ -105,10 +105,10 @@ def test_more_weights_are_given_more() -> None:
 def test_weights_that_are_computed_are_given_more() -> None:
     text = """<ir_version: 8, opset_import: ["" : 17]> g (float[1,SIZE] x) => (float[1,SIZE] y)
         <int64[2] n = {SIZE, SIZE}, float one = {1.0}> {
-        w = ConstantOfShape(n) v = Add(w, one) p = MatMul(x, v) q = MatMul(p, w) y = Relu(q) }"""
+        w = ConstantOfShape(n) u = Neg(w) v = Add(u, one) p = MatMul(x, v) q = MatMul(p, w) y = Relu(q) }"""
     model = ir.from_onnx_text(text.replace("SIZE", "1024"))
     infer_shapes(model)
-    assert check_budget(model).peak_bytes - BASE_BYTES - 4 * 20 == 2 * (4 << 20)  # w and v, not p or y
+    assert check_budget(model).peak_bytes - BASE_BYTES - 4 * 20 == 2 * (4 << 20)  # w and v, not u, p or y
     enormous = ir.from_onnx_text(text.replace("SIZE", "100000"))
     infer_shapes(enormous)
     assert check_budget(enormous).peak_bytes - BASE_BYTES - 4 * 20 == MOST_COMPUTED_BYTES

@@ -25,7 +25,7 @@ def cases() -> Iterator[Case]:
     yield Case("doubling-texts", _texts(), _LIMIT)
     yield Case("outer-products", _outer(6))
     yield Case("many-of-100-megabytes", _many(60), _LIMIT)
-    yield Case("many-of-10-megabytes", _many(60, 2_500_000))
+    yield Case("many-of-10-megabytes", _many(60, 2_500_000), _LIMIT)
     yield Case("many-of-1-megabyte", _many(60, 250_000))
     yield Case("sequence-of-many", _sequence(100), _LIMIT)
     yield Case("depends-on-input", body("y = ConstantOfShape(n)", "int64[1] n", _FREE))
