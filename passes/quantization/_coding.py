@@ -168,7 +168,7 @@ class Coding:
         tensor, block = constant_tensor(weight), self._product_block()
         assert tensor is not None
         terms = int(tensor.shape.numpy()[attribute_int(use.node, "transB", 0)])
-        slow = uses > 1 or _graph_of(weight) is not use.node.graph
+        slow = uses > 1 or _graph_of(weight) is not use.node.graph or _is_fused_ahead(use.node)
         slow = slow or (self._request.bits == 8 and self._opset < self._needed_opset(Role.PRODUCT, 8))
         return Use(use.node, use.index, Role.STORED) if slow or (block and terms % block) else use
 
@@ -284,6 +284,11 @@ class Coding:
             use.node.replace_input_with(use.index, made)
 
 
+_OF_A_GEMM = frozenset(
+    {"Clip", "Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh"}
+    | {"ThresholdedRelu"}
+)
+"""Activations that onnxruntime makes a part of a Gemm."""
 _NO_NUMBERS = (ir.DataType.STRING, ir.DataType.BOOL)
 
 
@@ -294,6 +299,29 @@ def weights_of(model: ir.Model) -> Iterator[ir.Value]:
         if graph not in skipped:
             nodes = [node.outputs[0] for node in graph if is_constant_node(node)]
             yield from [*graph.initializers.values(), *nodes]
+
+
+def _is_fused_ahead(product: ir.Node) -> bool:
+    """Whether onnxruntime joins a product with what is behind it before it looks for codes.
+
+    That is a Relu or Clip, and of two dimensions a sum with an activation, which become a Gemm with one. It
+    then decodes the weights at every run.
+    """
+    reader = _sole_reader(product)
+    if reader is None or reader.domain:
+        return False
+    if reader.op_type in ("Relu", "Clip"):
+        return not reader.outputs[0].is_graph_output()
+    if product.op_type != "MatMul" or reader.op_type != "Add" or rank(product.inputs[0]) not in (2, None):
+        return False
+    behind = _sole_reader(reader)
+    return behind is not None and not behind.domain and behind.op_type in _OF_A_GEMM
+
+
+def _sole_reader(node: ir.Node) -> ir.Node | None:
+    (output,) = node.outputs
+    uses = list(output.uses())
+    return uses[0].node if len(uses) == 1 and not output.is_graph_output() else None
 
 
 def _suits_nbits(block: int) -> bool:

@@ -137,6 +137,33 @@ def test_weights_of_several_products_are_decoded_at_load() -> None:
     assert run(model(text, w=(64, 24)), bits=4, target="ort-cpu").ops == ["MatMulNBits"] * 2
 
 
+@pytest.mark.parametrize(
+    ("behind", "how"),
+    [
+        ("r = Relu(a) y = Exp(r)", "decoded at load"),
+        ("r = Clip(a) y = Exp(r)", "decoded at load"),
+        ("b = Add(a, a1) r = Tanh(b) y = Exp(r)", "decoded at load"),
+        ("y = Relu(a)", "multiplied by codes"),
+        ("r = Tanh(a) y = Exp(r)", "multiplied by codes"),
+        ("b = Add(a, a1) y = Exp(b)", "multiplied by codes"),
+        ("r = Relu(a) y = Sub(r, a)", "multiplied by codes"),
+    ],
+)
+def test_products_that_are_joined_with_an_activation_are_decoded_at_load(behind: str, how: str) -> None:
+    """As onnxruntime does that first, and then decodes a DequantizeLinear of them at every run."""
+    text = (
+        f"g (float[5,64] x, float[64,24] w, float[24] a1) => (float[5,24] y) {{ a = MatMul(x, w) {behind} }}"
+    )
+    given = (
+        model(text, 21, w=(64, 24), a1=(24,))
+        if "a1" in behind
+        else model(text.replace(", float[24] a1", ""), 21, w=(64, 24))
+    )
+    assert run(given).hits == {f"8 bits, {how}": 1}
+    expected = {"8 bits, multiplied by codes": 1}
+    assert run(given, target="ort-cpu").hits == expected
+
+
 @pytest.mark.parametrize("method", ["k-means", "log", "power-of-two", "tanh"])
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("text", [PRODUCT, GEMM, CONV])
