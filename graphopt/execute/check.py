@@ -36,6 +36,7 @@ NOISE_FACTOR = 4.0
 
 _LOW_PRECISION = (ir.DataType.BFLOAT16, ir.DataType.FLOAT16)
 """Coarsest first."""
+_SIZED_BY_ELEMENTS = frozenset({"Compress", "Loop", "NonMaxSuppression", "NonZero", "Range", "Unique"})
 
 
 @dataclass(repr=False)
@@ -117,7 +118,8 @@ class Oracle:
         shapes: Real shapes of main-graph tensors per input set, by value name (of a very large graph, of the
             most telling ones); empty if not asked for.
         backend: What ran the original: "onnxruntime" or "onnx.reference".
-        nondeterministic: Outputs that hold unseeded random numbers; only their shapes and types are compared.
+        nondeterministic: Outputs that hold unseeded random numbers; only their shapes and types are compared,
+            and only ranks where such numbers decide the sizes.
         notes: What was assumed or left out.
 
     Raises:
@@ -165,6 +167,7 @@ class Oracle:
         self.shapes = _by_value(trials)
         self._stateful = not all(is_deterministic(node) for node in self._model.graph)
         self.nondeterministic: frozenset[str] = frozenset()
+        self._unsized: set[str] = set()
         if self._stateful:
             self._settle_random_outputs()
 
@@ -274,6 +277,7 @@ class Oracle:
         }
         random = differing | _random_outputs(self._model)
         self.nondeterministic = frozenset(random)
+        self._unsized = _unsized_outputs(self._model)
         for name in (value.name for value in self._model.graph.outputs):
             if name in random:
                 self.notes.append(f"output {name!r} is random: only its shape and type are compared")
@@ -287,6 +291,11 @@ class Oracle:
         found = compare(settled, actual, rtol=rtol, atol=atol, floor=self._floor, input_set=index)
         if exact:
             found = [_demand_exact(difference) for difference in found]
+        for name in random.keys() & self._unsized & actual.keys():
+            one, other = random[name], actual[name]
+            arrays = isinstance(one, np.ndarray) and isinstance(other, np.ndarray)
+            if arrays and (one.ndim, one.dtype) == (other.ndim, other.dtype):
+                random[name] = other
         return [*found, *compare_signatures(random, actual, input_set=index)]
 
     def _weigh(self, difference: OutputDifference, notes: list[str]) -> OutputDifference:
@@ -436,6 +445,20 @@ def _random_outputs(model: ir.Model) -> set[str]:
         if any(value in reached for value in _read_by(node)) or _draws(model, node):
             reached.update(node.outputs)
     return {value.name or "" for value in model.graph.outputs if value in reached}
+
+
+def _unsized_outputs(model: ir.Model) -> set[str]:
+    """Outputs whose sizes unseeded random operators decide."""
+    random: set[ir.Value | None] = set()
+    unsized: set[ir.Value | None] = set()
+    for node in model.graph:
+        read = set(_read_by(node)) - {None}
+        sizes = {node.inputs[index] for index in facts(node).shape_inputs if index < len(node.inputs)}
+        if read & unsized or sizes & random or (read & random and node.op_type in _SIZED_BY_ELEMENTS):
+            unsized.update(node.outputs)
+        if read & random or _draws(model, node):
+            random.update(node.outputs)
+    return {value.name or "" for value in model.graph.outputs if value in unsized}
 
 
 def _read_by(node: ir.Node) -> Iterator[ir.Value | None]:

@@ -174,3 +174,27 @@ def test_results_are_json() -> None:
     json.dumps(check(model(NEG), model(NEG)).to_dict(), allow_nan=False)
     (worst,) = check(model(NEG), model(NEG)).worst
     assert worst.name == "y"
+
+
+def test_random_numbers_may_decide_sizes() -> None:
+    """Of what is not zero among random numbers, there are now more and now fewer."""
+    given = model(
+        """g (float[1,2] x) => (int64[2,N] y) {
+            d = Multinomial <sample_size = 64> (x) y = NonZero(d)
+        }"""
+    )
+    oracle = Oracle(given)
+    for _ in range(5):
+        assert oracle.judge(oracle.run(given)).equal
+    other = model(
+        """g (float[1,2] x) => (int64[2,N] y) {
+            d = Multinomial <sample_size = 64> (x) z = NonZero(d) y = Concat <axis = 1> (z, z)
+        }"""
+    )
+    assert oracle.judge(oracle.run(other)).equal
+    flat = model(
+        """g (float[1,2] x) => (int64[N] y) <int64[1] whole = {-1}> {
+            d = Multinomial <sample_size = 64> (x) z = NonZero(d) y = Reshape(z, whole)
+        }"""
+    )
+    assert not oracle.judge(oracle.run(flat)).equal
