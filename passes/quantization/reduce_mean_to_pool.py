@@ -40,7 +40,7 @@ def mean_to_pool(tape: Tape, x: ir.Value, mean: ir.Node) -> ir.Value:
 
 @dataclass(frozen=True)
 class ReduceMeanToPool(RewritePass):
-    """Write a mean over all spatial axes as a GlobalAveragePool."""
+    """Write a mean over all spatial axes as a GlobalAveragePool, which there is none of over no elements."""
 
     name: ClassVar[str] = "reduce-mean-to-pool"
     rules: ClassVar[tuple[Rule, ...]] = (mean_to_pool,)

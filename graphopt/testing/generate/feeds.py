@@ -70,7 +70,7 @@ def _has_branches_of_unlike_ranks(proto: onnx.ModelProto) -> bool:
 
 
 def _dies_of_nothing(proto: onnx.ModelProto, feed: Mapping[str, Content]) -> bool:
-    """Whether a kernel that ends the process on operands without elements gets one, or may out of sight."""
+    """Whether what ends the process on operands without elements, or is undefined, gets one or may unseen."""
     if any(_may_die(node) for function in proto.functions for node in nested_nodes(function.node)):
         return True
     known = {tensor.name for tensor in proto.graph.initializer}
@@ -96,7 +96,7 @@ def _sizes_until(
 
 
 def _may_die(node: onnx.NodeProto) -> bool:
-    return node.op_type in DIES_OF_NOTHING and not node.domain
+    return (node.op_type in DIES_OF_NOTHING or node.op_type == "ReduceMean") and not node.domain
 
 
 def _all_nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -30,6 +30,7 @@ NORMALIZED = "InstanceNormalization(small, ones, ones)"
         (NORMALIZED, 1, True),
         ("Unique(small)", 1, True),
         ("Softmax(small)", 1, False),
+        ("ReduceMean <keepdims = 1> (small)", 1, True),
         ("local.Part(small, ones)", 2, True),
         (f"If(c) <then_branch = t () => (float[?] u) {{ u = {NORMALIZED} }},"
          " else_branch = e () => (float[?] v) { v = Neg(small) }>", 2, True),
