@@ -250,16 +250,16 @@ def _ask_earlier(node: ir.Node, earliest: Earliest, opsets: Mapping[str, int], c
     if value is None or value.shape is None:
         return
     found = _earliest(value, earliest)
-    if found is not None and found is not value:
-        shape, (output,) = static_shape(found), node.outputs
-        if shape is not None and reason_against_constant(output, opsets) is None:
-            first, last = attribute_int(node, "start", 0), node.attributes.get("end")
-            dims = shape[first : None if last is None else last.as_int()]
-            array = np.array(math.prod(shape) if node.op_type == "Size" else dims, np.int64)
-            make_constant(output, ir.Tensor(array, name=output.name))
-            changes.add("known elements")
-            _remove_unused(node)
-            return
+    shape = static_shape(value) if found is None or static_shape(found) is None else static_shape(found)
+    (output,) = node.outputs
+    if shape is not None and reason_against_constant(output, opsets) is None:
+        first, last = attribute_int(node, "start", 0), node.attributes.get("end")
+        dims = shape[first : None if last is None else last.as_int()]
+        array = np.array(math.prod(shape) if node.op_type == "Size" else dims, np.int64)
+        make_constant(output, ir.Tensor(array, name=output.name))
+        changes.add("known elements")
+        _remove_unused(node)
+    elif found is not None and found is not value:
         node.replace_input_with(0, found)
         changes.add(f"{node.op_type} of an earlier value")
 

@@ -485,3 +485,15 @@ def test_a_size_that_an_earlier_value_tells_is_known_at_once() -> None:
         inputs=[{"x": np.ones(1, np.float32), "n": np.array([1])}],
     )
     assert run.ops == []  # but for a Constant
+
+
+def test_a_size_of_what_gets_a_target_is_known_at_once() -> None:
+    """The first size is copied, so that one element leaves 1 for the other."""
+    run = run_pass(
+        """g (float[1] x, int64[1] n) => (int64 y) <int64[1] copied = {0}> {
+            t = Concat <axis = 0> (copied, n) r = Reshape(x, t) y = Size(r)
+        }""",
+        "simplify-shapes,dce",
+        inputs=[{"x": np.ones(1, np.float32), "n": np.array([1])}],
+    )
+    assert run.ops == []  # but for a Constant
