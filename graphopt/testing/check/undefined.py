@@ -45,6 +45,22 @@ def is_undefined(model: ir.Model, output: str, inputs: Mapping[str, Any]) -> boo
     return len(shown) < len(suspects) and meets_odd_numbers(model, inputs)
 
 
+def averages_nothing(model: ir.Model, inputs: Mapping[str, Any]) -> bool:
+    """Whether a mean of the main graph is over no elements: no number, and onnxruntime has no pool of it.
+
+    Args:
+        model: Only read.
+        inputs: One set.
+    """
+    means = [node.inputs[0] for node in model.graph if node.op_type == "ReduceMean" and not node.domain]
+    names = sorted({str(value.name) for value in means if value is not None and not value.is_initializer()})
+    try:
+        seen = Session(model, extra_outputs=names).run(inputs) if names else {}
+    except ExecutionError:
+        return False
+    return any(np.size(array) == 0 for name, array in seen.items() if name in names)
+
+
 def _suspects(model: ir.Model, output: str) -> Iterator[tuple[ir.Node, ir.Value | None]]:
     """Nodes behind an output that may meet what they have no answer to, and the operand that tells."""
     waiting = [value for value in model.graph.outputs if value.name == output]

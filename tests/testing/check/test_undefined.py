@@ -9,7 +9,7 @@ import pytest
 
 from graphopt.ir import infer_shapes
 from graphopt.testing import PassFailure, check_pass, parse_model
-from graphopt.testing.check.undefined import is_undefined
+from graphopt.testing.check.undefined import averages_nothing, is_undefined
 
 NAN, INF = float("nan"), float("inf")
 
@@ -84,3 +84,16 @@ def test_a_max_pool_without_its_indices_may_see_nan_otherwise() -> None:
     x = np.arange(12, dtype=np.float32).reshape(1, 1, 4, 3)
     x[0, 0, 0, 1] = NAN
     assert check_pass("dce", text, inputs=[{"x": x}]).changes == 1
+
+
+@pytest.mark.parametrize(("height", "empty"), [(2, False), (0, True)])
+def test_means_of_nothing_are_seen(height: int, empty: bool) -> None:
+    model = parse_model(
+        "g (float[1,1,h,1] x) => (float[1,1,1,1] y) { a = Neg(x) y = ReduceMean <axes = [2, 3]> (a) }",
+        opset=13,
+    )
+    infer_shapes(model)
+    inputs = {"x": np.ones((1, 1, height, 1), np.float32)}
+    assert averages_nothing(model, inputs) == empty
+    run = check_pass("reduce-mean-to-pool", model, inputs=[inputs])
+    assert ("numbers" in run.unchecked) == empty
