@@ -55,13 +55,15 @@ def test_rendering_keeps_the_order_of_the_tools(peers: Any) -> None:
 
 
 def test_only_the_text_between_the_markers_is_replaced(
-    peers: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"above\n{peers.BEGIN}\nold\n{peers.END}\nbelow\n")
-    monkeypatch.setattr(peers, "README", readme)
-    peers.write_readme("new")
-    assert readme.read_text() == f"above\n{peers.BEGIN}\nnew\n{peers.END}\nbelow\n"
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    readme, file = importlib.import_module("readme"), tmp_path / "README.md"
+    text = "above\n<!-- peers:begin -->\n{}\n<!-- peers:end -->\nbelow\n"
+    file.write_text(text.format("old"))
+    monkeypatch.setattr(readme, "README", file)
+    readme.write_table("peers", "new")
+    assert file.read_text() == text.format("new")
 
 
 def test_error_is_relative_to_the_largest_expected_value(checks: Any) -> None:

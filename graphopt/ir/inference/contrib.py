@@ -20,6 +20,8 @@ _CONCAT_LIKE = 1
 """Input of QLinearConcat that is the zero point of the output."""
 _GEMM_LIKE = 8
 """Input of QGemm that is the zero point of the output."""
+_ATTENDED_LIKE = (5, 6, 11, 12, 14, 15, 16)
+"""Inputs of DynamicSparseAttention, all optional, that are of the type of its result."""
 
 
 def correct_contrib(node: ir.Node) -> None:
@@ -54,7 +56,15 @@ def _correct_gemm_of_float8(node: ir.Node) -> None:
         node.outputs[0].shape = None
 
 
+def _correct_sparse_attention(node: ir.Node) -> None:
+    """The query may be of another type than the result."""
+    given = [value for index in _ATTENDED_LIKE if (value := _input(node, index)) is not None]
+    if given:
+        _retype(node.outputs[0], given[0].dtype)
+
+
 _CORRECTIONS: dict[str, Callable[[ir.Node], None]] = {
+    "DynamicSparseAttention": _correct_sparse_attention,
     "GemmFloat8": _correct_gemm_of_float8,
     "QEmbedLayerNormalization": _correct_quantized_embedding,
     "QGemm": _correct_quantized_gemm,

@@ -12,6 +12,7 @@ import pytest
 
 import graphopt
 from graphopt.compile.quantization import Int8, WeightInt8
+from graphopt.compile.quantization.account import _stored
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.execute import Session
 from graphopt.passes.quantization.round_weights import RoundWeights
@@ -169,10 +170,19 @@ def test_convs_keep_8_bits_and_it_is_said() -> None:
     )
 
 
-def test_weights_that_are_decoded_at_every_run_are_not_said_to_be_at_load() -> None:
-    layers = layers_of(graphopt.optimize(perceptron(), quantize="weight-int8", measure=False))
-    assert ("float", "weights of int8, decoded at every run") in layers.values()
-    assert not [reason for _, reason in layers.values() if "when the model is loaded" in reason]
+def test_when_weights_are_decoded_is_told_by_what_decodes_them() -> None:
+    model = ir.from_onnx_text(
+        """<ir_version: 8, opset_import: ["" : 17]> g (float[1,2] x) => (float[1,2] y, float[1,2] z)
+        <int8[2,2] w = {1, 2, 3, 4}, float s = {0.5}> {
+            d = DequantizeLinear(w, s)  [each_run] y = MatMul(x, d)
+            c = Cast <to = 1> (w)  m = Mul(c, s)  [at_load] z = MatMul(x, m)
+        }"""
+    )
+    told = {node.name: _stored(node, WeightInt8()) for node in model.graph if node.op_type == "MatMul"}
+    assert told == {
+        "each_run": "weights of int8, decoded at every run",
+        "at_load": "weights of int8, decoded when the model is loaded",
+    }
 
 
 def test_what_computes_in_half_floats_is_not_in_float() -> None:
