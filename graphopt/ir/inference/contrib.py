@@ -22,6 +22,8 @@ _GEMM_LIKE = 8
 """Input of QGemm that is the zero point of the output."""
 _ATTENDED_LIKE = (5, 6, 11, 12, 14, 15, 16)
 """Inputs of DynamicSparseAttention, all optional, that are of the type of its result."""
+_CACHED_LIKE = (3, 4)
+"""Those that are of the type of the keys and values that it hands on."""
 
 
 def correct_contrib(node: ir.Node) -> None:
@@ -57,10 +59,11 @@ def _correct_gemm_of_float8(node: ir.Node) -> None:
 
 
 def _correct_sparse_attention(node: ir.Node) -> None:
-    """The query may be of another type than the result."""
-    given = [value for index in _ATTENDED_LIKE if (value := _input(node, index)) is not None]
-    if given:
-        _retype(node.outputs[0], given[0].dtype)
+    """The query may be of another type than the result, and than keys and values that are kept."""
+    for indices, outputs in ((_ATTENDED_LIKE, node.outputs[:1]), (_CACHED_LIKE, node.outputs[1:3])):
+        given = [value for index in indices if (value := _input(node, index)) is not None]
+        for output in outputs if given else ():
+            _retype(output, given[0].dtype)
 
 
 _CORRECTIONS: dict[str, Callable[[ir.Node], None]] = {
