@@ -34,7 +34,7 @@ HELD_OUT = 4
 HELPERS = ("smooth-quant", "round-weights")
 """Passes of a preparation that make the outcome more accurate, and may be left out."""
 HELPERS_UNTIL = 0.5
-"""Share of the time after which none of them is begun."""
+"""Share of a time that was asked for after which none of them is begun."""
 FOR_ACCURACY = "accuracy needs it in float"
 """Why a node is kept in float whose weights are not to be codes either."""
 TRIAL_SECONDS = 0.8
@@ -117,7 +117,7 @@ class Attempts:
             for item in Pipeline.parse(text).items:
                 assert isinstance(item, Pass)
                 helps = item.name in HELPERS
-                if helps and self._spent() > HELPERS_UNTIL:
+                if helps and self._request.time_budget is not None and self._spent() > HELPERS_UNTIL:
                     self.notes.append(f"{item.name} was left out for lack of time")
                     continue
                 step = Pipeline((item,))
