@@ -79,7 +79,9 @@ def _without_noisy_kinds(attempts: Attempts, attempt: Attempt) -> Attempt:
 
 
 def _gain(noise: float, left: float) -> float:
-    """Decibels between noise and what is left of it."""
+    """Decibels between noise and what is left of it; none where leaving something out breaks the model."""
+    if math.isinf(left):
+        return -math.inf
     return 10.0 * math.log10(noise / left) if left else math.inf
 
 

@@ -40,15 +40,17 @@ MODEL = _model()
 class Additive:
     """Attempts whose noise is the sum of that of their quantized nodes."""
 
-    def __init__(self, noise: Mapping[str, float], allowed: float) -> None:
+    def __init__(self, noise: Mapping[str, float], allowed: float, breaks: str = "") -> None:
         self.noise, self.allowed = noise, allowed
         self.notes: list[str] = []
+        self.breaks = breaks
 
     def left(self, keep: Mapping[str, str]) -> float:
         return sum(noise for name, noise in self.noise.items() if name not in keep)
 
     def noise_without(self, attempt: Attempt, keep: Mapping[str, str]) -> float | None:
-        return self.left({**attempt.keep, **keep})
+        kept = {**attempt.keep, **keep}
+        return math.inf if self.breaks and self.breaks in kept else self.left(kept)
 
     def without(self, attempt: Attempt, keep: Mapping[str, str]) -> Attempt | None:
         return _attempt({**attempt.keep, **keep})
@@ -65,8 +67,8 @@ def _attempt(keep: Mapping[str, str]) -> Attempt:
     return Attempt(Int8(), made, made, None, keep)
 
 
-def _kept(noise: Mapping[str, float], allowed: float) -> list[str]:
-    attempts = cast(Attempts, Additive({**dict.fromkeys([*HEAVY, *LIGHT], 0.01), **noise}, allowed))
+def _kept(noise: Mapping[str, float], allowed: float, breaks: str = "") -> list[str]:
+    attempts = cast(Attempts, Additive({**dict.fromkeys([*HEAVY, *LIGHT], 0.01), **noise}, allowed, breaks))
     kept = without_what_is_inaccurate(attempts, _attempt({})).keep
     assert set(kept.values()) <= {FOR_ACCURACY}
     return sorted(kept)
@@ -87,3 +89,7 @@ def _kept(noise: Mapping[str, float], allowed: float) -> list[str]:
 )
 def test_the_fewest_stay_in_float(noise: dict[str, float], allowed: float, kept: list[str]) -> None:
     assert _kept(noise, allowed) == kept
+
+
+def test_what_breaks_the_model_in_float_stays_quantized() -> None:
+    assert _kept({"product_1": 1.0, "tanh_0": 0.2}, 0.3, breaks="tanh_0") == ["product_1"]
