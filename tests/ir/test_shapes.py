@@ -244,6 +244,14 @@ def test_unique_along_an_axis_keeps_the_rank() -> None:
     assert shape is not None and len(shape) == 2 and str(shape[0]) == "N" and shape[1] != 5
 
 
+def test_unique_along_an_axis_of_a_constant_counts_what_is_there() -> None:
+    model = parse_model(
+        "g () => (y) { c = Constant <value = int64[1,3,1] {1, -3, 1}> () y = Unique <axis = 1> (c) }"
+    )
+    infer_shapes(model)
+    assert str(model.graph.outputs[0].shape) == "[1,2,1]"
+
+
 @pytest.mark.parametrize("product", ["QLinearMatMul", "QLinearConv"])
 def test_a_quantized_product_is_of_the_type_of_its_zero_point(product: str) -> None:
     """Inside of a function that is not known, as it is not said of what type its inputs are."""

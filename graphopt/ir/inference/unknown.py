@@ -121,7 +121,7 @@ def correct_non_zero(context: Context, node: ir.Node) -> None:
 def correct_unique(context: Context, node: ir.Node) -> None:
     """Along an axis the rank stays, and only that dimension is not known."""
     source, axis = node.inputs[0], node.attributes.get("axis")
-    if axis is None or source is None or source.const_value is not None:
+    if axis is None or source is None or ir.convenience.get_const_tensor(source) is not None:
         return
     output = node.outputs[0]
     count = context.new_symbolic_dim() if output.shape is None else output.shape[0]
