@@ -60,8 +60,15 @@ def views_as_depth_to_space(
         raise Reject("the Reshape splits more than the channels")
     if not isinstance(channels, int) or result.dims[1] != channels:
         raise Reject("the number of channels is not known")
-    if not any(same_dim(result.dims[axis], x.shape.dims[axis] * size) for axis in (2, 3)):
-        raise Reject("the height and width of the result are not known")
+    expected = (x.shape.dims[0], x.shape.dims[2] * size, x.shape.dims[3] * size)
+    others = [
+        dim
+        for dim, wanted in zip((result.dims[0], *result.dims[2:]), expected, strict=True)
+        if not same_dim(dim, wanted)
+    ]
+    # One that is not known follows from the rest, as the number of elements is the same.
+    if len(others) > 1 or any(isinstance(dim, int) for dim in others):
+        raise Reject("the batch, height and width of the result are not known to be those of DepthToSpace")
     if tape.opset < FIRST_OPSET_OF_MODE and mode != "DCR":
         tape.require_opset(FIRST_OPSET_OF_MODE)
     if x.dtype not in KERNELS:

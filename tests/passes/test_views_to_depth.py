@@ -43,6 +43,11 @@ def test_views(text: str, op: str) -> None:
             _text("2,12,4,4", "2,3,2,2,2,8", "0,1,4,2,5,3", "2,3,4,16", "2,3,4,16"),
             "views-as-depth-to-space: the Reshape splits more than the channels",
         ),
+        (
+            _text("2,8,2,4", "2,2,2,2,2,4", "0,1,4,2,5,3", "4,2,4,4", "4,2,4,4"),
+            "views-as-depth-to-space: the batch, height and width of the result are not known to be those of "
+            "DepthToSpace",
+        ),
         (_text("2,12,4,4", "2,3,2,2,4,4", "0,1,5,2,4,3", "2,3,8,8", "2,3,8,8"), None),
     ],
 )
