@@ -178,12 +178,14 @@ def is_deterministic(node: ir.Node) -> bool:
 def may_be_overwritten(value: ir.Value) -> bool:
     """Whether a runtime may write a constant: running statistics, by a BatchNormalization in training.
 
-    Such a constant can stand for no other that happens to be equal.
+    It may be inside of a function or of an opaque operator. Such a constant can stand for no other that
+    happens to be equal.
     """
-    return any(
-        use.node.op_type == "BatchNormalization" and use.idx >= 3 and len(use.node.outputs) > 1
-        for use in value.uses()
-    )
+    for use in value.uses():
+        is_statistic = use.node.op_type == "BatchNormalization" and use.idx >= 3 and len(use.node.outputs) > 1
+        if is_statistic or not facts(use.node).known:
+            return True
+    return False
 
 
 def may_hold_graphs(node: ir.Node) -> bool:

@@ -56,6 +56,20 @@ def test_shared_constants_change_no_number() -> None:
     assert [results[name].tolist() for name in ("y", "z", "k")] == [[9.0, 9.0], [9.0, 9.0], 3.0]
 
 
+def test_running_statistics_of_a_function_stay_by_themselves() -> None:
+    """onnxruntime writes the new mean where the old one stands."""
+    model = ir.from_onnx_text(
+        """<ir_version: 10, opset_import: ["" : 21, "f" : 1]>
+        g (float[3,2] x) => (float[2] mean) <
+            float[2] s = {4, 4}, float[2] b = {0, 0}, float[2] m = {4, 4}, float[2] v = {4, 4}
+        > { mean = f.train(x, s, b, m, v) }
+        <domain: "f", opset_import: ["" : 21]> train (x, s, b, m, v) => (mean) {
+            y, mean, var = BatchNormalization <training_mode = 1> (x, s, b, m, v)
+        }"""
+    )
+    assert written(model, share=True) == ["s", "b", "m", "v"]
+
+
 def test_a_constant_asked_for_is_written() -> None:
     model = ir.from_onnx_text(EQUAL_CONSTANTS)
     light = light_proto(model, extra_outputs=["b"], share_constants=True)
