@@ -93,6 +93,19 @@ class Dims:
                 return tuple(self._size(value, axis, dim) for axis, dim in enumerate(dims))
         return dims  # type: ignore[return-value]
 
+    def known_shape(self, value: ir.Value) -> Shape | None:
+        """The concrete shape of a value, or None where a size in it does not follow from the inputs."""
+        shape = self.shape(value)
+        if shape is None or value.name in self._shapes or value.shape is None:
+            return shape
+        for axis, dim in enumerate(value.shape.dims):
+            if isinstance(dim, int):
+                continue
+            names = [f"{value.name}[{axis}]"] if dim.value is None else [dim.value, *_names(dim.value)]
+            if any(name in self.guessed for name in names):
+                return None
+        return shape
+
     def _size(self, value: ir.Value, axis: int, dim: int | ir.SymbolicDim) -> int:
         if isinstance(dim, int):
             return max(dim, 0)

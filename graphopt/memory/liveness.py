@@ -37,9 +37,7 @@ def rounded(size: int, alignment: int = ALIGNMENT) -> int:
     return -(-size // alignment) * alignment
 
 
-def live_ranges(
-    steps: Steps, order: Sequence[int] | None = None, pins: Pins = FREE
-) -> list[tuple[int, int]]:
+def live_ranges(steps: Steps, order: Sequence[int] | None = None, pins: Pins = FREE) -> list[tuple[int, int]]:
     """The half-open range of places in the order, [lower, upper), in which each value is alive.
 
     A value lives from the step that makes it to the last that reads it, both included; a graph input from the

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from graphopt.errors import ModelError
-from graphopt.ir import constant_tensor, graph_and_bodies, is_constant_node, subgraphs
+from graphopt.ir import constant_tensor, graph_and_bodies, is_constant_node, is_deterministic, subgraphs
 
 Shape = tuple[int, ...]
 ShapeOf = Callable[[ir.Value], Shape | None]
@@ -29,8 +29,9 @@ LARGEST_SIZE = (1 << 63) - 1
 class Steps:
     """The nodes of one graph that run, and the values that take memory while they do.
 
-    Constants (initializers, Constant nodes, what ConstantOfShape makes of a constant shape) stand apart: they
-    are neither values nor steps. A step is known by its index in the graph's order, a value by its own index.
+    Constants stand apart: initializers, Constant nodes, and what deterministic nodes make of constants alone,
+    which runtimes compute when they load. They are neither values nor steps. A step is known by its index in
+    the graph's order, a value by its own index.
 
     Attributes:
         graph: Where they come from.
@@ -42,7 +43,7 @@ class Steps:
         users: Steps that read each value, the bodies of their nodes included, ascending, each once.
         outputs: Indices of the values that are graph outputs, ascending.
         scratch: Bytes that each step needs for itself: what the bodies of its node take.
-        constant_bytes: Bytes of the constants apart.
+        constant_bytes: Bytes of the constants that steps read.
         index: Value -> its index.
     """
 
@@ -86,7 +87,8 @@ def steps_of(
         ModelError: A value has no known shape or type, a negative dimension, more than `LARGEST_SIZE` bytes,
             or depends on itself. The message names it.
     """
-    nodes = [node for node in graph if not is_constant_node(node) and not _makes_constant(node)]
+    constants = _constants(graph)
+    nodes = [node for node in graph if not node.outputs or node.outputs[0] not in constants]
     step = {node: index for index, node in enumerate(nodes)}
     values = [value for value in graph.inputs if not value.is_initializer()]
     values += [value for node in nodes for value in node.outputs if value.name]
@@ -109,7 +111,7 @@ def steps_of(
         tuple(tuple(each) for each in users),
         tuple(sorted({index[value] for value in graph.outputs if value in index})),
         tuple(inner),
-        _constant_bytes(graph, shape),
+        _constant_bytes(graph, nodes, constants, shape),
         index,
     )
     _refuse_cycle(made)
@@ -126,11 +128,18 @@ def read_values(node: ir.Node) -> Iterator[ir.Value]:
             yield from graph.outputs
 
 
-def _makes_constant(node: ir.Node) -> bool:
-    """Whether a node makes a constant of nothing but a constant shape, as runtimes do when they load."""
-    return (
-        node.op_type == "ConstantOfShape" and not node.domain and constant_tensor(node.inputs[0]) is not None
-    )
+def _constants(graph: ir.Graph) -> frozenset[ir.Value]:
+    """Initializers, defaults of inputs too, and all that is made of nothing else."""
+    found = set(graph.initializers.values())
+    for node in graph:
+        if is_constant_node(node) or (
+            node.inputs
+            and all(value is None or value in found for value in node.inputs)
+            and not subgraphs(node)
+            and is_deterministic(node)
+        ):
+            found.update(node.outputs)
+    return frozenset(found)
 
 
 def _known(value: ir.Value, shape: Shape | None) -> Shape:
@@ -160,19 +169,21 @@ def _is_tensor(value: ir.Value) -> bool:
     return value.type is None or isinstance(value.type, ir.TensorType)
 
 
-def _constant_bytes(graph: ir.Graph, shape: ShapeOf) -> int:
-    """Bytes of initializers, of Constant nodes and of what nodes make of constants."""
-    tensors = [value.const_value for value in graph.initializers.values()]
-    made = 0
-    for node in graph:
-        if is_constant_node(node):
-            tensors.append(constant_tensor(node.outputs[0]))
-        elif _makes_constant(node):
-            value = node.outputs[0]
-            made += _bytes(value, _known(value, shape(value)))
-    return made + sum(
-        tensor.nbytes for tensor in tensors if tensor is not None and tensor.dtype is not ir.DataType.STRING
-    )
+def _constant_bytes(
+    graph: ir.Graph, nodes: Sequence[ir.Node], constants: frozenset[ir.Value], shape: ShapeOf
+) -> int:
+    """Bytes of the constants of a graph that its steps or outputs use, those of unknown size left out."""
+    total = 0
+    for value in {value: None for node in nodes for value in read_values(node)} | dict.fromkeys(
+        graph.outputs
+    ):
+        if value in constants:
+            tensor = constant_tensor(value)
+            dims = shape(value) if tensor is None else tensor.shape.numpy()
+            dtype = value.dtype if tensor is None else tensor.dtype
+            if dims is not None and dtype is not None and dtype is not ir.DataType.STRING:
+                total += (math.prod(dims) * dtype.bitwidth + 7) // 8
+    return total
 
 
 def _refuse_cycle(steps: Steps) -> None:

@@ -24,7 +24,8 @@ def problems(draw: DrawFn, most: int = 6) -> Problem:
     """Steps 0, 1, 2 ... in topological order, each making a piece, and pieces of several makers or none."""
     count = draw(st.integers(1, most))
     before = [
-        set(draw(st.lists(st.integers(0, step - 1), max_size=3))) if step else set() for step in range(count)
+        set(draw(st.lists(st.integers(0, step - 1), max_size=3))) if step else set[int]()
+        for step in range(count)
     ]
     sizes = [draw(st.integers(0, 9)) for _ in range(count)]
     makers: list[tuple[int, ...]] = [(step,) for step in range(count)]
@@ -41,9 +42,11 @@ def problems(draw: DrawFn, most: int = 6) -> Problem:
         users.append(made | set(draw(st.lists(st.integers(0, count - 1), max_size=2))))
     takes_over: list[tuple[int, tuple[int, ...]] | None] = []
     for step in range(count):
-        alike = tuple(p for p in range(len(sizes)) if p != step and sizes[p] == sizes[step] and step in users[p])
+        alike = tuple(
+            p for p in range(len(sizes)) if p != step and sizes[p] == sizes[step] and step in users[p]
+        )
         alike = tuple(p for p in alike if step not in makers[p])
-        takes_over.append((step, alike) if alike and draw(st.booleans()) else None)
+        takes_over.append((step, alike) if alike and bool(draw(st.booleans())) else None)
     return Problem(
         tuple(tuple(sorted(each)) for each in before),
         tuple(sizes),

@@ -15,8 +15,18 @@ from graphopt.memory.order.problem import Problem, trace
 from graphopt.memory.order.sections import sections
 from graphopt.memory.order.window import Tables
 
-LARGEST_EXACT = 256
+LARGEST_EXACT = 1024
 """Steps of a section that is searched as a whole; larger ones are improved window by window."""
+
+NEGLIGIBLE = 1 / 512
+"""Share of a lower bound on the peak up to which a piece is left out of account in a first search. What is
+computed with shapes is of that size, hangs together over whole graphs, and hides how few choices matter."""
+
+EXACT_SHARE, BEAM_SHARE = 0.4, 0.3
+"""Of the states left, what the exact search of a section may take, and each beam."""
+
+WIDTHS = (4, 32)
+"""Of beams, tried in turn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +84,7 @@ def best_order(problem: Problem, given: Sequence[int] | None = None, limits: Lim
     state = _State(problem, order, limits)
     state.take_over_greedy()
     state.search_sections()
-    peak = trace(problem, state.order).peak
-    return Ordering(tuple(state.order), peak, start.peak, min(state.bound, peak))
+    return Ordering(tuple(state.order), state.peak, start.peak, min(state.bound, state.peak))
 
 
 class _State:
@@ -86,105 +95,91 @@ class _State:
         self.order = order
         deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
         self._budget = Budget(limits.states, deadline)
-        self._tables = Tables(problem)
         self._sections = sections(problem, order)
-        now = trace(problem, order)
-        self._leaves = [problem.bytes_at_start(), *now.leaves]
-        self._needs = list(now.needs)
+        self._trace = trace(problem, order)
         covered = [False] * len(order)
         for first, last in self._sections:
             covered[first:last] = [True] * (last - first)
-        fixed = [need for need, inside in zip(now.needs, covered, strict=True) if not inside]
-        self._bounds = {section: self._bound(section) for section in self._sections}
-        self.bound = max([*fixed, *self._bounds.values()], default=0)
+        fixed = [need for need, inside in zip(self._trace.needs, covered, strict=True) if not inside]
+        self.bound = max([*fixed, _touched(problem)])
+
+    @property
+    def peak(self) -> int:
+        """The most bytes alive at a time in the order so far."""
+        return self._trace.peak
 
     def take_over_greedy(self) -> None:
         """Put each section into the best of the orders that greedy rules make of it."""
-        if self.peak <= self.bound:
-            return
-        for order in greedy_orders(self.problem):
+        for order in () if self.peak <= self.bound else greedy_orders(self.problem):
             made = trace(self.problem, order)
             for first, last in self._sections:
-                peak = max(made.needs[first:last])
-                if peak < max(self._needs[first:last]) and max(self._needs[first:last]) > self.bound:
-                    self._set(first, order[first:last], made.needs[first:last])
+                if max(made.needs[first:last]) < self._peak_of(first, last) > self.bound:
+                    self.order[first:last] = order[first:last]
+            self._trace = trace(self.problem, self.order)
             if self.peak <= self.bound or self._budget.is_late():
                 return
 
     def search_sections(self) -> None:
         """Order the sections with the highest peak better, until one is met that cannot be."""
-        open_sections = sorted(
-            self._sections, key=lambda section: (-max(self._needs[slice(*section)]), section)
-        )
-        for section in open_sections:
-            peak = max(self._needs[slice(*section)])
-            if peak <= self.bound or self._budget.is_late():
-                break
-            self._search(section, peak)
-
-    @property
-    def peak(self) -> int:
-        """The most bytes alive at a time in the order so far."""
-        return max(self._needs)
-
-    def _search(self, section: tuple[int, int], peak: int) -> None:
-        first, last = section
-        if last - first <= LARGEST_EXACT:
-            window = self._tables.window(self.order, self._places(), first, last, self._leaves[first])
-            found = search(window, peak, self._budget.part(0.5))
-            self._bounds[section] = max(self._bounds[section], min(found.peak, peak))
-            self.bound = max(self.bound, self._bounds[section])
-            if found.proved:
-                self._take(first, found)
+        for first, last in sorted(self._sections, key=lambda section: -self._peak_of(*section)):
+            if self._peak_of(first, last) <= self.bound or self._budget.is_late():
                 return
-            for width in (4, 32):
-                peak = max(self._needs[first:last])
-                self._take(first, beam(window, peak, width, self._budget.part(0.3)))
-        self.order = improve(self._tables, self.order, first, last, self._budget)
-        self._refresh()
+            if last - first <= LARGEST_EXACT:
+                coarse = self._without_negligible()
+                self._search(coarse, first, last)
+                if self._peak_of(first, last) > self.bound:
+                    self._search(self.problem, first, last)
+            if self._peak_of(first, last) > self.bound:
+                self.order = improve(Tables(self.problem), self.order, first, last, self._budget)
+                self._trace = trace(self.problem, self.order)
 
-    def _take(self, first: int, found: Found) -> None:
-        if found.steps is not None:
-            self.order[first : first + len(found.steps)] = found.steps
-            self._refresh()
+    def _peak_of(self, first: int, last: int) -> int:
+        return max(self._trace.needs[first:last])
 
-    def _refresh(self) -> None:
-        now = trace(self.problem, self.order)
-        self._needs = list(now.needs)
-        self._leaves = [self._leaves[0], *now.leaves]
+    def _without_negligible(self) -> Problem:
+        least = self.bound * NEGLIGIBLE
+        return dataclasses.replace(
+            self.problem,
+            sizes=tuple(size if size > least else 0 for size in self.problem.sizes),
+            scratch=tuple(size if size > least else 0 for size in self.problem.scratch),
+        )
 
-    def _set(self, first: int, steps: Sequence[int], needs: Sequence[int]) -> None:
-        self.order[first : first + len(steps)] = steps
-        self._needs[first : first + len(steps)] = needs
-
-    def _bound(self, section: tuple[int, int]) -> int:
-        first, last = section
-        if last - first > LARGEST_EXACT:
-            return _touched(self.problem, self.order[first:last])
-        return self._tables.window(self.order, self._places(), first, last, self._leaves[first]).bound
-
-    def _places(self) -> list[int]:
+    def _search(self, problem: Problem, first: int, last: int) -> None:
+        """Search a section exactly, and by beams if that takes too long; of the problem or a part of it."""
         place = [0] * len(self.order)
         for position, step in enumerate(self.order):
             place[step] = position
-        return place
+        alive = trace(problem, self.order).leaves[first - 1] if first else problem.bytes_at_start()
+        window = Tables(problem).window(self.order, place, first, last, alive)
+        self.bound = max(self.bound, window.bound)
+        found = search(window, self._peak_of(first, last), self._budget.part(EXACT_SHARE))
+        self.bound = max(self.bound, min(found.peak, self._peak_of(first, last)))
+        self._take(first, found)
+        for width in () if found.proved else WIDTHS:
+            self._take(first, beam(window, self._peak_of(first, last), width, self._budget.part(BEAM_SHARE)))
+
+    def _take(self, first: int, found: Found) -> None:
+        """Take over an order of a section if it is better in truth."""
+        if found.steps is None:
+            return
+        order = [*self.order[:first], *found.steps, *self.order[first + len(found.steps) :]]
+        made = trace(self.problem, order)
+        section = slice(first, first + len(found.steps))
+        if max(made.needs[section]) < max(self._trace.needs[section]):
+            self.order, self._trace = order, made
 
 
-def _touched(problem: Problem, steps: Sequence[int]) -> int:
-    """Bytes that some step itself reads and writes, at least; for sections too large to look closer."""
-    needed = dict.fromkeys(steps, 0)
+def _touched(problem: Problem) -> int:
+    """Bytes that some step itself reads and writes, and what is alive all the time."""
+    needed = list(problem.scratch)
     always = 0
     for piece, size in enumerate(problem.sizes):
         if not problem.makers[piece] and piece in problem.kept:
             always += size
             continue
         for step in problem.users[piece]:
-            if step in needed:
-                needed[step] += size
-    saved = {step: _most_saved(problem, step) for step in steps}
-    return always + max(needed[step] + problem.scratch[step] - saved[step] for step in steps)
-
-
-def _most_saved(problem: Problem, step: int) -> int:
-    chance = problem.takes_over[step]
-    return 0 if chance is None else max((problem.sizes[other] for other in chance[1]), default=0)
+            needed[step] += size
+    for step, chance in enumerate(problem.takes_over):
+        if chance is not None:
+            needed[step] -= max((problem.sizes[other] for other in chance[1]), default=0)
+    return always + max(needed)

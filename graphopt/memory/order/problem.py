@@ -132,6 +132,4 @@ def trace(problem: Problem, order: Sequence[int]) -> Trace:
                     break
         needs.append(alive + problem.scratch[step] - saved)
         leaves.append(alive - dead[position + 1])
-    return Trace(
-        max(needs, default=born[0]), tuple(needs), tuple(leaves), hosts, tuple(lower), tuple(upper)
-    )
+    return Trace(max(needs, default=born[0]), tuple(needs), tuple(leaves), hosts, tuple(lower), tuple(upper))

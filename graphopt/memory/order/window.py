@@ -174,12 +174,13 @@ def _bound(moves: Sequence[Move], pieces: _Pieces, alive: int) -> int:
     """
     earlier, later = _closure(moves)
     sizes = pieces.problem.sizes
+    known = [(piece, *masks) for piece, masks in pieces.known.items() if sizes[piece]]
     bound = 0
     for index, move in enumerate(moves):
         here = 1 << index
         past, future = earlier[index] | here, later[index] | here
         needed = alive + move.scratch - max((size for _, size, _ in move.takes_over), default=0)
-        for piece, (makers, users) in pieces.known.items():
+        for piece, makers, users in known:
             is_dead = users is not None and not users & future
             if makers is None:
                 needed -= sizes[piece] if is_dead else 0

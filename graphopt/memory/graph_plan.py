@@ -1,0 +1,231 @@
+"""The memory plan of a graph at given shapes: its order, who shares memory, and where everything lies.
+
+Puts the parts together: steps, links, order and placement. It runs and changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.memory.aliases import Kind, Link, links
+from graphopt.memory.buffers import Buffer
+from graphopt.memory.check_order import check_order
+from graphopt.memory.liveness import ALIGNMENT, FREE, Pins, rounded
+from graphopt.memory.order import Limits, Ordering, Problem, Trace, best_order, trace
+from graphopt.memory.placement import place
+from graphopt.memory.sharing import share
+from graphopt.memory.steps import ShapeOf, Steps, steps_of
+from graphopt.memory.storages import Storages, join
+
+BODY_PINS = Pins(inputs=True)
+"""What a Loop carries from one iteration to the next is copied into inputs whose memory is nobody else's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How memory is planned.
+
+    Attributes:
+        reorder: Look for an order with a lower peak; otherwise that of the graph is kept.
+        alignment: Of every offset, in bytes.
+        pins: What keeps its memory for the whole run.
+        share: Let values share memory beyond views: in place, Concat and Split without copies.
+        overlap: Let outputs of convolutions and pools stand behind their inputs at a safe distance; see
+            `graphopt.memory.overlap` for what a runtime must do for it.
+        limits: What may be spent on the order.
+        place_seconds: Time limit of placement.
+    """
+
+    reorder: bool = True
+    alignment: int = ALIGNMENT
+    pins: Pins = FREE
+    share: bool = True
+    overlap: bool = False
+    limits: Limits = dataclasses.field(default_factory=Limits)
+    place_seconds: float = 0.2
+
+
+USUAL = Options()
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A piece of the arena for a while.
+
+    Attributes:
+        name: Of the first value in it; of the node for what the bodies of a node take.
+        values: Indices of the values that stand in it; () for what bodies take.
+        lower: Place in the order from which it is taken.
+        upper: Place before which it is free again.
+        size: Bytes, a multiple of the alignment.
+        offset: Bytes from the start of the arena.
+    """
+
+    name: str
+    values: tuple[int, ...]
+    lower: int
+    upper: int
+    size: int
+    offset: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphPlan:
+    """Where each value of a graph lies in one arena, and in which order its steps run.
+
+    Attributes:
+        steps: The graph's steps and values.
+        options: How it was planned.
+        order: The steps, in the order they run in.
+        boxes: Pieces of the arena, no two of which overlap in place and time.
+        offsets: Value name -> bytes from the start of the arena.
+        shared: Links that were followed: what a runtime has not to copy.
+        arena: Bytes of the arena.
+        peak: The most bytes alive at a time; the arena cannot be smaller in this order.
+        given_peak: The same in the order of the graph.
+        lower_bound: Bytes that no arena can do without: in this order if it was kept, else in any.
+        optimal: It is proved that no arena is smaller with this sharing, in this order or any, likewise.
+        needs: Bytes alive while each step runs, by place.
+        bodies: Plans of the bodies of control flow, by body.
+        seconds: Time it took.
+    """
+
+    steps: Steps
+    options: Options
+    order: tuple[int, ...]
+    boxes: tuple[Box, ...]
+    offsets: Mapping[str, int]
+    shared: tuple[Link, ...]
+    arena: int
+    peak: int
+    given_peak: int
+    lower_bound: int
+    optimal: bool
+    needs: tuple[int, ...]
+    bodies: Mapping[ir.Graph, GraphPlan]
+    seconds: float
+
+    @property
+    def nodes(self) -> list[ir.Node]:
+        """The nodes that run, in order."""
+        return [self.steps.nodes[step] for step in self.order]
+
+    @property
+    def peak_place(self) -> int:
+        """Place of the first step at which the most bytes are alive; 0 where nothing runs."""
+        return max(range(len(self.needs)), key=self.needs.__getitem__, default=0)
+
+    def alive_at(self, place: int) -> list[Box]:
+        """What is alive while the step at a place runs, largest first."""
+        alive = [box for box in self.boxes if box.lower <= place < box.upper]
+        return sorted(alive, key=lambda box: (-box.size, box.offset))
+
+
+def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> GraphPlan:
+    """Plan the memory of a graph at the shapes of one binding.
+
+    Args:
+        graph: It may hold control flow; calls of model-local functions must be inlined.
+        shape: Concrete shapes of its values and of those of its bodies.
+        options: How.
+
+    Raises:
+        ModelError: The graph has a cycle, a value of unknown shape or type, or one that is too large; the
+            message names the value.
+        UsageError: The alignment is not a power of two.
+    """
+    started = time.perf_counter()
+    if options.alignment < 1 or options.alignment & (options.alignment - 1):
+        raise UsageError(f"an alignment of {options.alignment} bytes was asked for, expected a power of two")
+    bodies: dict[ir.Graph, GraphPlan] = {}
+
+    def scratch(node: ir.Node, body: ir.Graph) -> int:
+        if body not in bodies:
+            bodies[body] = plan_graph(body, shape, dataclasses.replace(options, pins=BODY_PINS))
+        return bodies[body].arena
+
+    steps = steps_of(graph, shape, scratch)
+    steps = dataclasses.replace(
+        steps, scratch=tuple(rounded(size, options.alignment) for size in steps.scratch)
+    )
+    storages = _storages(steps, options)
+    problem = Problem.of(storages)
+    ordering = _ordering(problem, options)
+    check_order(steps, ordering.order)
+    found = trace(problem, ordering.order)
+    boxes = _boxes(storages, found, ordering.order)
+    placed = place(
+        [Buffer(index, box.lower, box.upper, box.size) for index, box in enumerate(boxes)],
+        time_limit=options.place_seconds,
+    )
+    boxes = [dataclasses.replace(box, offset=placed.offsets[index]) for index, box in enumerate(boxes)]
+    return GraphPlan(
+        steps=steps,
+        options=options,
+        order=ordering.order,
+        boxes=tuple(boxes),
+        offsets=_offsets(storages, boxes),
+        shared=storages.joined,
+        arena=placed.arena,
+        peak=found.peak,
+        given_peak=ordering.given,
+        lower_bound=ordering.bound if options.reorder else max(found.peak, placed.lower_bound),
+        optimal=placed.arena == ordering.bound or (placed.optimal and not options.reorder),
+        needs=found.needs,
+        bodies=bodies,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _ordering(problem: Problem, options: Options) -> Ordering:
+    if options.reorder:
+        return best_order(problem, limits=options.limits)
+    order = tuple(range(len(problem.before)))
+    peak = trace(problem, order).peak
+    return Ordering(order, peak, peak, peak)
+
+
+def _storages(steps: Steps, options: Options) -> Storages:
+    possible = links(steps, alignment=options.alignment, overlap=options.overlap)
+    if options.share:
+        return share(steps, possible, pins=options.pins, alignment=options.alignment)
+    views = [link for link in possible if link.kind is Kind.VIEW]
+    return join(steps, views, pins=options.pins, alignment=options.alignment, take_over=False)
+
+
+def _boxes(storages: Storages, found: Trace, order: Sequence[int]) -> list[Box]:
+    """Pieces that take over one another's memory as one box each, and what bodies take; none placed yet."""
+    groups: dict[int, list[int]] = {}
+    for piece in range(len(storages.sizes)):
+        root = piece
+        while root in found.hosts:
+            root = found.hosts[root]
+        groups.setdefault(root, []).append(piece)
+    boxes = []
+    for pieces in groups.values():
+        lower = min(found.lower[piece] for piece in pieces)
+        upper = max(found.upper[piece] for piece in pieces)
+        values = tuple(value for piece in pieces for value in storages.members[piece])
+        size = storages.sizes[pieces[0]]
+        if size and lower < upper:
+            boxes.append(Box(storages.steps.name(values[0]), values, lower, upper, size, 0))
+    for position, step in enumerate(order):
+        size = storages.steps.scratch[step]
+        if size:
+            boxes.append(Box(storages.steps.nodes[step].name or "", (), position, position + 1, size, 0))
+    return boxes
+
+
+def _offsets(storages: Storages, boxes: Sequence[Box]) -> dict[str, int]:
+    """Offset of each value by name; one without bytes or never alive lies at 0."""
+    steps = storages.steps
+    found = {steps.name(value): 0 for value in range(len(steps.values))}
+    for box in boxes:
+        for value in box.values:
+            found[steps.name(value)] = box.offset + storages.offset[value]
+    return found
