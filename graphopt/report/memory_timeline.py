@@ -24,8 +24,8 @@ def timeline(plan: GraphPlan) -> str:
     arena = max(plan.arena, 1)
     across, up = WIDTH / steps, HEIGHT / arena
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH + 2 * MARGIN}" height="{HEIGHT + 2 * MARGIN}" '
-        'font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH + 2 * MARGIN}" '
+        f'height="{HEIGHT + 2 * MARGIN}" font-family="sans-serif" font-size="11">',
         f'<rect x="{MARGIN}" y="{MARGIN}" width="{WIDTH}" height="{HEIGHT}" fill="#f6f6f6"/>',
         _text(MARGIN, MARGIN - 10, f"arena {plan.arena} bytes, peak {plan.peak} at step {plan.peak_place}"),
         _text(MARGIN, MARGIN + HEIGHT + 18, "step 0"),

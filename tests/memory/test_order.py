@@ -39,7 +39,10 @@ def problems(draw: DrawFn, most: int = 6) -> Problem:
         sizes.append(draw(st.integers(0, 9)))
         made = set(draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=3)))
         makers.append(tuple(sorted(made)))
-        users.append(made | set(draw(st.lists(st.integers(0, count - 1), max_size=2))))
+        readers = [step for step in draw(st.lists(st.integers(0, count - 1), max_size=2)) if step > min(made)]
+        for step in readers:  # what is read was made before
+            before[step].add(min(made))
+        users.append(made.union(readers))
     takes_over: list[tuple[int, tuple[int, ...]] | None] = []
     for step in range(count):
         alike = tuple(

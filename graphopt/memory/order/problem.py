@@ -112,11 +112,13 @@ def trace(problem: Problem, order: Sequence[int]) -> Trace:
     born, dead = [0] * (count + 1), [0] * (count + 1)
     for piece, (makers, users) in enumerate(zip(problem.makers, problem.users, strict=True)):
         first = min([place[step] for step in makers]) if makers else 0
-        last = count if piece in problem.kept else max([place[step] for step in users], default=-1) + 1
+        if piece in problem.kept:
+            last = max(count, 1)  # where nothing runs, inputs that are outputs stand there all the same
+        else:
+            last = max([place[step] for step in users], default=-1) + 1
+            dead[last] += sizes[piece] if first < last else 0
         lower[piece], upper[piece] = first, last
-        born[first] += sizes[piece]
-        if piece not in problem.kept:
-            dead[last] += sizes[piece]
+        born[first] += sizes[piece] if first < last else 0
     hosts: dict[int, int] = {}
     needs, leaves = [], []
     alive = 0
