@@ -24,6 +24,7 @@ EXACT = {
     "merge-reshapes",
     "merge-slices",
     "merge-transposes",
+    "reorder",
     "simplify-algebra",
     "simplify-control-flow",
     "simplify-shapes",

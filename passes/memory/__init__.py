@@ -1,0 +1,1 @@
+"""Passes that change in how much memory a graph can run."""
