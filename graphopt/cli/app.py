@@ -23,6 +23,7 @@ from graphopt.cli.guard import BAD_INPUT
 from graphopt.cli.inspect import command as inspect
 from graphopt.cli.optimize import command as optimize
 from graphopt.cli.passes import command as passes
+from graphopt.cli.plan import command as plan
 from graphopt.cli.reduce import command as reduce
 
 YOUNG_OBJECTS = 100_000
@@ -46,6 +47,7 @@ app.command("bench")(bench)
 app.command("explain")(explain)
 app.command("audit")(audit)
 app.command("diff")(diff)
+app.command("plan")(plan)
 app.command("passes")(passes)
 app.command("bisect")(bisect)
 app.command("check-pass")(check_pass)

@@ -51,6 +51,7 @@ class Options:
 
 
 USUAL = Options()
+NO_SEARCH = Limits(0, keep=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,10 +87,11 @@ class GraphPlan:
         offsets: Value name -> bytes from the start of the arena.
         shared: Links that were followed: what a runtime has not to copy.
         arena: Bytes of the arena.
-        peak: The most bytes alive at a time; the arena cannot be smaller in this order.
+        peak: The most bytes alive at a time in this order.
         given_peak: The same in the order of the graph.
-        lower_bound: Bytes that no arena can do without: in this order if it was kept, else in any.
-        optimal: It is proved that no arena is smaller with this sharing, in this order or any, likewise.
+        lower_bound: Bytes that no arena can do without in this order, with this sharing.
+        optimal: It is proved that no arena is smaller in this order, with this sharing.
+        any_order: Bytes that no order can do without, with this sharing.
         needs: Bytes alive while each step runs, by place.
         bodies: Plans of the bodies of control flow, by body.
         seconds: Time it took.
@@ -106,6 +108,7 @@ class GraphPlan:
     given_peak: int
     lower_bound: int
     optimal: bool
+    any_order: int
     needs: tuple[int, ...]
     bodies: Mapping[ir.Graph, GraphPlan]
     seconds: float
@@ -114,6 +117,11 @@ class GraphPlan:
     def nodes(self) -> list[ir.Node]:
         """The nodes that run, in order."""
         return [self.steps.nodes[step] for step in self.order]
+
+    @property
+    def is_best_order(self) -> bool:
+        """Whether it is proved that no order needs less, with this sharing."""
+        return self.peak == self.any_order
 
     @property
     def peak_place(self) -> int:
@@ -174,8 +182,9 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         arena=placed.arena,
         peak=found.peak,
         given_peak=ordering.given,
-        lower_bound=ordering.bound if options.reorder else max(found.peak, placed.lower_bound),
-        optimal=placed.arena == ordering.bound or (placed.optimal and not options.reorder),
+        lower_bound=max(found.peak, placed.lower_bound),
+        optimal=placed.optimal or placed.arena == found.peak,
+        any_order=ordering.bound,
         needs=found.needs,
         bodies=bodies,
         seconds=time.perf_counter() - started,
@@ -183,11 +192,7 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
 
 
 def _ordering(problem: Problem, options: Options) -> Ordering:
-    if options.reorder:
-        return best_order(problem, limits=options.limits)
-    order = tuple(range(len(problem.before)))
-    peak = trace(problem, order).peak
-    return Ordering(order, peak, peak, peak)
+    return best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
 
 
 def _storages(steps: Steps, options: Options) -> Storages:

@@ -41,7 +41,7 @@ class Reorder(Pass):
     name: ClassVar[str] = "reorder"
     exact: ClassVar[bool] = True
 
-    states: int = 20_000
+    states: int = 6_000
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         refresh_shapes(model)

@@ -22,6 +22,7 @@ COMMANDS = (
     "explain",
     "audit",
     "diff",
+    "plan",
     "passes",
     "bisect",
     "check-pass",

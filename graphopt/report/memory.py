@@ -1,0 +1,139 @@
+"""The memory plan of a model at given shapes: binds sizes, plans, and says what was assumed.
+
+A value whose size does not follow from the inputs gets the one it has in a run on inputs made to fit; nothing
+is run otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphopt.cost.dims import Dims
+from graphopt.errors import GraphoptError, ModelError
+from graphopt.execute import Session, make_inputs
+from graphopt.ir import infer_shapes
+from graphopt.memory.graph_plan import USUAL, Box, GraphPlan, Options, plan_graph
+from graphopt.pipeline import Pipeline
+
+PLAN_KEY = "graphopt.memory.plan"
+"""Under it the metadata of an emitted model hold its plan, as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryReport:
+    """A model's memory plan.
+
+    Attributes:
+        source: The model's file.
+        plan: The plan of its main graph.
+        assumed: Sizes taken for free dimensions of inputs, by name.
+        notes: What else a user should know.
+    """
+
+    source: str
+    plan: GraphPlan
+    assumed: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: sizes and offsets in bytes, places in the order counted from 0."""
+        plan = self.plan
+        place = plan.peak_place
+        return {
+            "source": self.source,
+            "arena": plan.arena,
+            "lower_bound": plan.lower_bound,
+            "optimal": plan.optimal,
+            "gap": plan.arena / plan.lower_bound - 1 if plan.lower_bound else 0.0,
+            "given_order_bytes": plan.given_peak,
+            "any_order_lower_bound": plan.any_order,
+            "best_order": plan.is_best_order,
+            "constants": plan.steps.constant_bytes,
+            "alignment": plan.options.alignment,
+            "seconds": plan.seconds,
+            "assumed": dict(self.assumed),
+            "notes": list(self.notes),
+            "peak": {
+                "place": place,
+                "node": plan.nodes[place].name if plan.nodes else None,
+                "alive": [_box(plan, box) for box in plan.alive_at(place)],
+            },
+            "order": [node.name for node in plan.nodes],
+            "offsets": dict(plan.offsets),
+        }
+
+
+def plan_memory(
+    model: ir.Model,
+    *,
+    source: str,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: Options = USUAL,
+    notes: Sequence[str] = (),
+) -> MemoryReport:
+    """Plan the memory of a model.
+
+    Args:
+        model: Its functions are inlined and its shapes inferred; nothing else of it is changed.
+        source: What to call it.
+        shapes: Input name -> shape; free dimensions are assumed otherwise (see `graphopt.cost.dims.Dims`).
+        options: How to plan.
+        notes: What was found while it was loaded.
+
+    Raises:
+        ModelError: Memory cannot be planned for a value; the message names it.
+        UsageError: A shape does not fit the model.
+    """
+    if model.functions:
+        Pipeline.parse("inline").run(model)
+    infer_shapes(model)
+    dims = Dims(model, shapes=shapes)
+    told = list(notes)
+    try:
+        plan = plan_graph(model.graph, dims.known_shape, options)
+    except ModelError as error:
+        observed = _observed(model, dims)
+        if observed is None:
+            raise
+        dims = Dims(model, shapes=observed)
+        try:
+            plan = plan_graph(model.graph, dims.known_shape, options)
+        except ModelError:
+            raise error from None
+        told.append("sizes that do not follow from the inputs are those of one run on inputs made to fit")
+    return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
+
+
+def write_plan(model: ir.Model, report: MemoryReport) -> None:
+    """Put a model's nodes into the order of its plan, and the plan into its metadata."""
+    ordered = report.plan.nodes
+    planned = set(ordered)
+    model.graph.extend([*(node for node in model.graph if node not in planned), *ordered])
+    plan = report.to_dict()
+    kept = ("arena", "lower_bound", "optimal", "alignment", "assumed", "offsets")
+    model.metadata_props[PLAN_KEY] = json.dumps({key: plan[key] for key in kept}, separators=(",", ":"))
+
+
+def _observed(model: ir.Model, dims: Dims) -> dict[str, tuple[int, ...]] | None:
+    """Real shapes of values of the main graph at the sizes of the inputs; None where it cannot be run."""
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    given = {value.name or "": dims.shape(value) for value in inputs}
+    if any(shape is None for shape in given.values()):
+        return None
+    shapes = {name: shape for name, shape in given.items() if shape is not None}
+    try:
+        made = make_inputs(model, shapes=shapes)[0]
+        _, real = Session(model, observe_shapes=True).run_observed(made.values)
+    except GraphoptError:
+        return None
+    return {**real, **{name: np.shape(array) for name, array in made.values.items()}}
+
+
+def _box(plan: GraphPlan, box: Box) -> dict[str, Any]:
+    return {**dataclasses.asdict(box), "values": [plan.steps.name(value) for value in box.values]}
