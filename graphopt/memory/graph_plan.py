@@ -13,7 +13,8 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.memory.aliases import Kind, Link, links
-from graphopt.memory.buffers import Buffer
+from graphopt.memory.buffers import Buffer, Instance
+from graphopt.memory.check import check_placement
 from graphopt.memory.check_order import check_order
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins, rounded
 from graphopt.memory.order import Limits, Ordering, Problem, Trace, best_order, trace
@@ -167,10 +168,11 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
     check_order(steps, ordering.order)
     found = trace(problem, ordering.order)
     boxes = _boxes(storages, found, ordering.order)
-    placed = place(
-        [Buffer(index, box.lower, box.upper, box.size) for index, box in enumerate(boxes)],
-        time_limit=options.place_seconds,
+    buffers = tuple(
+        Buffer(index, box.lower, box.upper, box.size, options.alignment) for index, box in enumerate(boxes)
     )
+    placed = place(Instance(buffers), time_limit=options.place_seconds)
+    check_placement(buffers, placed.offsets, placed.arena, placed.lower_bound)
     boxes = [dataclasses.replace(box, offset=placed.offsets[index]) for index, box in enumerate(boxes)]
     return GraphPlan(
         steps=steps,

@@ -1,11 +1,12 @@
 """Put nodes into an order in which fewer bytes are alive at a time.
 
-Runtimes allocate in the order of the file (onnxruntime fully so in its priority-based order), so any of them
-benefits. What they do with memory is not assumed: an order is taken only if its peak is lower when
-elementwise nodes overwrite operands that die, or when nothing does, and higher in neither case, nor where
-inputs stay alive for the whole run, nor at sizes other than those assumed for free dimensions. Graphs in
-which nothing is gained keep their order. Constants and what is made of them alone come first, as they do when
-a runtime loads.
+Runtimes that run nodes as they stand in the file benefit, onnxruntime among them with
+`execution_order = PRIORITY_BASED`. By default it makes an order of its own from the file's. What runtimes do
+with memory is not assumed either: an order is taken only if its peak is lower in one of these cases and
+higher in none: nodes run in the file's order or in onnxruntime's; elementwise nodes overwrite operands that
+die, or nothing does, or inputs stay alive for the whole run; free dimensions have the sizes assumed, or twice
+those.
+Graphs in which nothing is gained keep their order. Constants and what is made of them alone come first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from graphopt.ir import Changes, graphs, refresh_shapes
 from graphopt.memory.aliases import Kind, links
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins
 from graphopt.memory.order import Limits, Problem, best_order, trace
+from graphopt.memory.order.greedy import greedy_orders
+from graphopt.memory.order.runtimes import depth_first
 from graphopt.memory.steps import ShapeOf, Steps, steps_of
 from graphopt.memory.storages import join
 from graphopt.pipeline import Pass
@@ -35,13 +38,15 @@ class Reorder(Pass):
     """Put nodes into an order in which fewer bytes are alive at a time.
 
     Attributes:
-        states: Sets of nodes that the search of a graph may look at, some ten microseconds each.
+        states: Sets of nodes that a search may look at, some tens of microseconds each.
+        default_too: Take no order of which onnxruntime would by default make one with a higher peak.
     """
 
     name: ClassVar[str] = "reorder"
     exact: ClassVar[bool] = True
 
     states: int = 6_000
+    default_too: bool = True
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         refresh_shapes(model)
@@ -70,16 +75,34 @@ class Reorder(Pass):
         return moved
 
     def _better(self, steps: Sequence[Steps]) -> list[int] | None:
-        """An order of the steps that is better in one way and worse in none."""
-        views = list(_ways(steps))
+        """An order of the steps that is better in one way and worse in none; None if none is found."""
+        ways = list(_ways(steps))
         given = list(range(len(steps[0].nodes)))
-        before = [trace(problem, given).peak for problem in views]
-        for problem in views[:2]:
-            order = list(best_order(problem, limits=Limits(self.states)).order)
-            after = [trace(problem, order).peak for problem in views]
-            if after != before and all(now <= then for now, then in zip(after, before, strict=True)):
-                return order
+        before = self._peaks(ways, given)
+        for orders in self._candidates(ways[:2], given):
+            judged = [(self._peaks(ways, order), order) for order in orders]
+            better = [
+                (after, order)
+                for after, order in judged
+                if after != before and all(now <= then for now, then in zip(after, before, strict=True))
+            ]
+            if better:
+                return min(better)[1]
         return None
+
+    def _candidates(self, ways: Sequence[Problem], given: list[int]) -> Iterator[list[list[int]]]:
+        """Orders to look at together, the most promising first."""
+        limits = Limits(self.states)
+        for problem in ways:
+            yield [list(best_order(problem, given, limits).order)]
+        orders = [order for problem in ways for order in greedy_orders(problem)]
+        yield [*orders, *(depth_first(ways[0].before, order) for order in orders)]
+        yield [list(best_order(ways[0], depth_first(ways[0].before, given), limits).order)]
+
+    def _peaks(self, ways: Sequence[Problem], order: list[int]) -> list[int]:
+        """Peaks of an order in the file, in each way, and those of the order onnxruntime makes of it."""
+        runs = [order, depth_first(ways[0].before, order)] if self.default_too else [order]
+        return [trace(problem, run).peak for run in runs for problem in ways]
 
 
 def _ways(steps: Sequence[Steps]) -> Iterator[Problem]:
