@@ -29,8 +29,8 @@ LAYERS = (
 )
 LEVEL = {part: level for level, row in enumerate(LAYERS) for part in row}
 
-# `_native` is the compiled half of `native`, which alone may import it.
-HALVES = {("native", "_native")}
+# `_native` is the compiled half of these, which alone may import it.
+HALVES = {("native", "_native"), ("memory", "_native")}
 
 
 def sources() -> Iterator[tuple[str, Path]]:

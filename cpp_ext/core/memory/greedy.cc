@@ -1,0 +1,146 @@
+#include "core/memory/greedy.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace graphopt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kItemsPerLook = 32;  // between two looks at the clock
+
+std::int64_t round_up(std::int64_t value, std::int64_t step) {
+  return step == 1 ? value : (value + step - 1) / step * step;
+}
+
+// Items by the sections they live in. An interval lies in O(log n) nodes of a segment tree, so that the items
+// live in a section are those on one path to the root.
+class LiveItems {
+ public:
+  explicit LiveItems(const Problem& problem) : problem_(problem) {
+    while (leaves_ < problem.sections) leaves_ *= 2;
+    nodes_.resize(2 * leaves_);
+    starting_.resize(problem.sections);
+  }
+
+  void add(int item) {
+    const Item& range = problem_.items[item];
+    starting_[range.first].push_back(item);
+    int low = range.first + leaves_, high = range.last + leaves_;
+    for (; low < high; low /= 2, high /= 2) {
+      if (low % 2 == 1) nodes_[low++].push_back(item);
+      if (high % 2 == 1) nodes_[--high].push_back(item);
+    }
+  }
+
+  // Calls `visit` with each item that shares a section with this one.
+  template <class Visit>
+  void overlapping(int item, Visit visit) const {
+    const Item& range = problem_.items[item];
+    for (int node = range.first + leaves_; node > 0; node /= 2) {
+      for (int other : nodes_[node]) visit(other);
+    }
+    for (int s = range.first + 1; s < range.last; ++s) {
+      for (int other : starting_[s]) visit(other);
+    }
+  }
+
+ private:
+  const Problem& problem_;
+  int leaves_ = 1;
+  std::vector<std::vector<int>> nodes_, starting_;
+};
+
+// The highest end of anything over each section: maximum over a range, and raising a range.
+class Skyline {
+ public:
+  explicit Skyline(int sections) {
+    while (leaves_ < sections) leaves_ *= 2;
+    highest_.assign(2 * leaves_, 0);
+    raised_.assign(2 * leaves_, 0);
+  }
+
+  std::int64_t highest(int first, int last) const { return highest(1, 0, leaves_, first, last); }
+  void raise(int first, int last, std::int64_t end) { raise(1, 0, leaves_, first, last, end); }
+
+ private:
+  // `raised_` holds what covers a node as a whole, `highest_` the maximum in it.
+  std::int64_t highest(int node, int low, int high, int first, int last) const {
+    if (last <= low || high <= first) return 0;
+    if (first <= low && high <= last) return highest_[node];
+    const int middle = (low + high) / 2;
+    return std::max({raised_[node], highest(2 * node, low, middle, first, last),
+                     highest(2 * node + 1, middle, high, first, last)});
+  }
+
+  void raise(int node, int low, int high, int first, int last, std::int64_t end) {
+    if (last <= low || high <= first) return;
+    highest_[node] = std::max(highest_[node], end);
+    if (first <= low && high <= last) {
+      raised_[node] = std::max(raised_[node], end);
+      return;
+    }
+    const int middle = (low + high) / 2;
+    raise(2 * node, low, middle, first, last, end);
+    raise(2 * node + 1, middle, high, first, last, end);
+  }
+
+  int leaves_ = 1;
+  std::vector<std::int64_t> highest_, raised_;
+};
+
+using Span = std::pair<std::int64_t, std::int64_t>;  // offset and end
+
+std::int64_t find_gap(std::vector<Span>& taken, const Item& item, Fit fit) {
+  std::sort(taken.begin(), taken.end());
+  std::int64_t end = 0, best = -1, best_gap = std::numeric_limits<std::int64_t>::max();
+  for (const Span& span : taken) {
+    const std::int64_t offset = round_up(end, item.alignment), gap = span.first - offset;
+    if (gap >= item.size && gap < best_gap) {
+      if (fit == Fit::kFirst) return offset;
+      best = offset;
+      best_gap = gap;
+    }
+    end = std::max(end, span.second);
+  }
+  return best >= 0 ? best : round_up(end, item.alignment);
+}
+
+}  // namespace
+
+std::vector<std::int64_t> place_greedily(const Problem& problem, const std::vector<int>& order, Fit fit,
+                                         Clock::time_point deadline) {
+  std::vector<std::int64_t> offsets(problem.items.size(), 0);
+  LiveItems live(problem);
+  Skyline skyline(problem.sections);
+  const auto put = [&](int i, std::int64_t offset) {
+    const Item& item = problem.items[i];
+    offsets[i] = offset;
+    live.add(i);
+    skyline.raise(item.first, item.last, offset + item.size);
+  };
+  for (int i : order) {
+    if (problem.items[i].fixed >= 0) put(i, problem.items[i].fixed);
+  }
+  std::vector<Span> taken;
+  bool in_time = true;
+  int looked = 0;
+  for (int i : order) {
+    const Item& item = problem.items[i];
+    if (item.fixed >= 0) continue;
+    if (in_time && ++looked % kItemsPerLook == 0) in_time = Clock::now() < deadline;
+    if (!in_time) {
+      offsets[i] = round_up(skyline.highest(item.first, item.last), item.alignment);
+      skyline.raise(item.first, item.last, offsets[i] + item.size);
+      continue;
+    }
+    taken.clear();
+    live.overlapping(i, [&](int j) { taken.push_back({offsets[j], offsets[j] + problem.items[j].size}); });
+    put(i, find_gap(taken, item, fit));
+  }
+  return offsets;
+}
+
+}  // namespace graphopt

@@ -1,0 +1,140 @@
+#include "core/memory/improve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace graphopt {
+namespace {
+
+constexpr std::int64_t kNodesPerRun = 600;  // and one per item
+constexpr std::int64_t kRunsAtGoal = 24;     // before a placement somewhere above it is looked for
+constexpr std::int64_t kNarrower = 2;
+constexpr std::int64_t kRunsPerStep = 8;
+constexpr std::int64_t kGoalPercent = 10;    // of runs that go for the goal once others are going on
+constexpr std::size_t kElites = 4;
+constexpr std::int64_t kShapePercent = 10;   // of runs that ignore the placements found so far
+
+// 1, 1, 2, 1, 1, 2, 4, ...
+std::int64_t luby(std::int64_t index) {
+  std::int64_t size = 1;
+  while (size < index + 1) size = 2 * size + 1;
+  while (size - 1 != index) {
+    size = (size - 1) / 2;
+    index %= size;
+  }
+  return (size + 1) / 2;
+}
+
+}  // namespace
+
+Improver::Improver(const Buffers& buffers, std::vector<std::int64_t> offsets, std::int64_t bound,
+                   std::int64_t goal, std::uint64_t seed)
+    : problem_(buffers), offsets_(std::move(offsets)), arena_(0), bound_(bound), goal_(goal), random_(seed) {
+  for (std::size_t i = 0; i < offsets_.size(); ++i) {
+    arena_ = std::max(arena_, offsets_[i] + problem_.items[i].bytes);
+  }
+  goal_ = std::max(goal_, bound_);
+}
+
+void Improver::improve(double seconds) {
+  const Clock::time_point deadline =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  while (!finished() && Clock::now() < deadline) {
+    const bool first_tries = at_goal_.runs < kRunsAtGoal;
+    if (at_goal_.search == nullptr) at_goal_ = {goal_, 0, make_search(problem_, goal_)};
+    if (!first_tries) aim_step();
+    run(first_tries || step_.capacity == goal_ || below(100) < kGoalPercent ? at_goal_ : step_, deadline);
+  }
+}
+
+// One restart. The searches remember what failed, so their limits may grow slowly.
+void Improver::run(Target& target, Clock::time_point deadline) {
+  const Strategy strategy = elites_.empty() || below(100) < kShapePercent ? by_shape() : by_elite();
+  const std::int64_t items = static_cast<std::int64_t>(problem_.items.size());
+  const Outcome outcome = target.search->run(strategy, {items + kNodesPerRun * luby(target.runs), deadline});
+  ++runs_;
+  ++target.runs;
+  if (outcome == Outcome::kPlaced) {
+    take(*target.search);
+  } else if (outcome == Outcome::kImpossible) {
+    bound_ = std::max(bound_, next_arena(target.capacity));
+    if (goal_ < bound_) {
+      goal_ = bound_;
+      at_goal_ = {};
+    }
+  }
+}
+
+// The least arena above a capacity that any placement can have: a multiple of the unit and some item.
+std::int64_t Improver::next_arena(std::int64_t capacity) const {
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (const Item& item : problem_.items) {
+    const std::int64_t above = std::max<std::int64_t>(capacity + 1 - item.bytes, 0);
+    const std::int64_t steps = above / problem_.unit + (above % problem_.unit != 0);
+    least = std::min(least, steps * problem_.unit + item.bytes);
+  }
+  return least;
+}
+
+// Some way from the goal to the best arena: half of it at first, twice as far down after each placement found, half
+// as far after some runs that found none, at last by one unit.
+void Improver::aim_step() {
+  const std::int64_t least = problem_.uniform ? problem_.unit : 1;
+  if (step_.search != nullptr && step_.capacity < arena_) {
+    if (step_.runs < kRunsPerStep || down_ == least) return;
+    down_ /= kNarrower;
+  } else {
+    down_ *= 2;
+  }
+  const std::int64_t half = (arena_ - goal_) / 2;
+  down_ = std::max(least, step_.search == nullptr ? half : std::min(down_, half));
+  const std::int64_t capacity = std::max(goal_, arena_ - down_);
+  step_ = {capacity, 0, make_search(problem_, capacity)};
+}
+
+// Large or long-lived items first, in some mixture of the two.
+Strategy Improver::by_shape() {
+  Strategy strategy;
+  strategy.rule = static_cast<SectionRule>(runs_ % 3);
+  strategy.span_on_top = below(2) == 0;
+  const double spread = 0.15 * static_cast<double>(below(4));
+  const double of_duration = static_cast<double>(below(6)) / 5.0;
+  const double of_size = below(4) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;
+  for (const Item& item : problem_.items) {
+    const double weight = std::pow(item.size, of_size) * std::pow(item.last - item.first, of_duration);
+    strategy.priority.push_back(weight * std::exp(spread * noise()));
+  }
+  return strategy;
+}
+
+// Low in a good placement first.
+Strategy Improver::by_elite() {
+  constexpr double kSpreads[] = {0.0, 0.002, 0.006, 0.02, 0.06};  // of the arena
+  Strategy strategy;
+  strategy.rule = static_cast<SectionRule>(below(3));
+  strategy.span_on_top = below(2) == 0;
+  const Elite& elite = elites_[static_cast<std::size_t>(below(static_cast<std::int64_t>(elites_.size())))];
+  const double spread = kSpreads[below(5)] * static_cast<double>(elite.arena) / static_cast<double>(problem_.unit);
+  for (std::int64_t offset : elite.offsets) {
+    strategy.priority.push_back(-static_cast<double>(offset) - spread * noise());
+  }
+  return strategy;
+}
+
+void Improver::take(const PlacementSearch& search) {
+  Elite found{0, {}};
+  for (std::size_t i = 0; i < problem_.items.size(); ++i) {
+    found.offsets.push_back(search.offset(static_cast<int>(i)));
+    found.arena = std::max(found.arena, found.offsets[i] * problem_.unit + problem_.items[i].bytes);
+  }
+  if (found.arena < arena_) {
+    arena_ = found.arena;
+    for (std::size_t i = 0; i < offsets_.size(); ++i) offsets_[i] = found.offsets[i] * problem_.unit;
+  }
+  elites_.push_back(std::move(found));
+  std::stable_sort(elites_.begin(), elites_.end(), [](const Elite& a, const Elite& b) { return a.arena < b.arena; });
+  if (elites_.size() > kElites) elites_.pop_back();
+}
+
+}  // namespace graphopt

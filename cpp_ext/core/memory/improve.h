@@ -1,0 +1,69 @@
+// The best placement that can be found in some time, and what is proved about it.
+//
+// Restarts of the exact search with few nodes each, below a capacity that sinks with every placement found. What a
+// run tries first comes from the sizes and live ranges, or from one of the best placements so far with some noise
+// (Beck, "Solution-guided multi-point constructive search for job shop scheduling", JAIR 2007). The bound comes
+// first: most instances can reach it. Limits grow now and then (Luby, Sinclair and Zuckerman 1993), so that small
+// instances are exhausted, which proves that a capacity is impossible.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "core/memory/problem.h"
+#include "core/memory/search.h"
+
+namespace graphopt {
+
+class Improver {
+ public:
+  // Starts from a placement, offsets in bytes. `bound` is a proved lower bound of the arena, in bytes; an arena
+  // of `goal` bytes or less is good enough.
+  Improver(const Buffers& buffers, std::vector<std::int64_t> offsets, std::int64_t bound, std::int64_t goal,
+           std::uint64_t seed);
+
+  // Searches until the time is over or `finished`.
+  void improve(double seconds);
+
+  // Whether the goal is reached, or proved to be out of reach by any arena smaller than the one found.
+  bool finished() const { return arena_ <= goal_ || arena_ <= bound_; }
+
+  std::int64_t arena() const { return arena_; }
+  std::int64_t bound() const { return bound_; }
+  const std::vector<std::int64_t>& offsets() const { return offsets_; }
+
+ private:
+  struct Elite {
+    std::int64_t arena;
+    std::vector<std::int64_t> offsets;  // units
+  };
+
+  // A search below some capacity and how often it ran.
+  struct Target {
+    std::int64_t capacity = 0, runs = 0;
+    std::unique_ptr<PlacementSearch> search;
+  };
+
+  void aim_step();
+  std::int64_t next_arena(std::int64_t capacity) const;
+  void run(Target& target, Clock::time_point deadline);
+  Strategy by_shape();
+  Strategy by_elite();
+  void take(const PlacementSearch& search);
+  double noise() { return normal_(random_); }
+  std::int64_t below(std::int64_t count) { return static_cast<std::int64_t>(random_() % count); }
+
+  Problem problem_;
+  std::vector<std::int64_t> offsets_;
+  std::int64_t arena_, bound_, goal_;
+  Target at_goal_, step_;  // the step is somewhere between the goal and the best arena
+  std::int64_t runs_ = 0;
+  std::int64_t down_ = 0;  // from the best arena to the step
+  std::vector<Elite> elites_;
+  std::mt19937_64 random_;
+  std::normal_distribution<double> normal_;
+};
+
+}  // namespace graphopt

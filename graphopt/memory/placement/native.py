@@ -1,0 +1,28 @@
+"""Buffers in the form of the compiled side, and what it does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphopt.memory.buffers import Buffer, Id
+
+try:
+    from graphopt._native import Buffers, Improver, place_greedily
+except ImportError as error:
+    raise ImportError(
+        "graphopt's compiled extension, graphopt._native, is missing or too old: "
+        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
+    ) from error
+
+__all__ = ["Buffers", "Improver", "compiled", "place_greedily"]
+
+
+def compiled(buffers: Sequence[Buffer[Id]]) -> Buffers:
+    """The buffers as parallel lists; none may have size 0."""
+    return Buffers.make(
+        [buffer.lower for buffer in buffers],
+        [buffer.upper for buffer in buffers],
+        [buffer.size for buffer in buffers],
+        [buffer.alignment for buffer in buffers],
+        [-1 if buffer.offset is None else buffer.offset for buffer in buffers],
+    )

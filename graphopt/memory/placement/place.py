@@ -1,0 +1,143 @@
+"""The smallest arena that can be found in some time: greedy first, then exact search, with a certificate.
+
+Buffers of parts of time that nothing crosses are placed apart from one another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+from graphopt.errors import UsageError
+from graphopt.memory.bounds import lower_bound
+from graphopt.memory.buffers import Buffer, Id, Instance
+from graphopt.memory.check import check_placement
+from graphopt.memory.placement.greedy import greedy
+from graphopt.memory.placement.native import Improver, compiled
+from graphopt.memory.plan import Plan
+
+SECONDS = 5.0
+"""Time limit where none is given."""
+
+_MOST_TO_SEARCH = 4000
+"""Buffers of a part; the search takes time and depth in proportion to them at least."""
+
+_LARGEST_TO_SEARCH = 2**58
+"""Bytes of a part; the search adds some of its sizes up."""
+
+_SLICE_SECONDS = 0.1
+"""The compiled search returns this often, for Ctrl-C to be seen."""
+
+_GREEDY_SHARE = 0.25
+"""Of the time, for greedy placement where a search follows."""
+
+_PERTURBED_ROUNDS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Offsets of the buffers of one part, by index, and what is proved about it."""
+
+    offsets: list[int]
+    arena: int
+    bound: int
+    greedy: int
+
+
+def place(
+    buffers: Sequence[Buffer[Id]] | Instance[Id],
+    *,
+    time_limit: float = SECONDS,
+    capacity: int | None = None,
+    seed: int = 0,
+) -> Plan[Id]:
+    """Place buffers in one arena.
+
+    Never worse than the best greedy order; what is best when the time is over is returned. The plan has passed
+    `check_placement`.
+
+    Args:
+        buffers: Live ranges in any unit of time, sizes in bytes.
+        time_limit: Seconds; ends earlier once the arena is proved to be the smallest.
+        capacity: Bytes that are small enough: stop as soon as the arena fits, or that is proved impossible.
+        seed: Of what is random in the search.
+
+    Raises:
+        UsageError: The buffers are no valid instance, or the limit or capacity is negative.
+    """
+    started = time.perf_counter()
+    instance = buffers if isinstance(buffers, Instance) else Instance(tuple(buffers))
+    if not time_limit >= 0:
+        raise UsageError(f"a time limit of {time_limit} seconds was asked for", hint="it is 0 or more")
+    if capacity is not None and capacity < 0:
+        raise UsageError(f"a capacity of {capacity} bytes was asked for", hint="it is 0 or more")
+    deadline = started + time_limit
+    parts = _parts(instance.buffers)
+    bounds = [lower_bound(part) for part in parts]
+    bound = max(bounds, default=0)
+    goal = max(bound, capacity or 0)
+    placed: list[_Part] = []
+    left = sum(map(len, parts))
+    for part in parts:
+        # Time in proportion to the buffers; what one part leaves is the others'.
+        share = (deadline - time.perf_counter()) * len(part) / left
+        left -= len(part)
+        placed.append(_place_part(part, bound, goal, time.perf_counter() + share, seed))
+    plan = _joined(instance.buffers, parts, placed, bound, started)
+    check_placement(instance.buffers, plan.offsets, plan.arena, plan.lower_bound)
+    return plan
+
+
+def _joined(
+    buffers: Sequence[Buffer[Id]],
+    parts: Sequence[Sequence[Buffer[Id]]],
+    placed: Sequence[_Part],
+    bound: int,
+    started: float,
+) -> Plan[Id]:
+    offsets = {buffer.id: buffer.offset or 0 for buffer in buffers}
+    for part, found in zip(parts, placed, strict=True):
+        offsets.update((buffer.id, offset) for buffer, offset in zip(part, found.offsets, strict=True))
+    return Plan(
+        offsets=offsets,
+        arena=max((found.arena for found in placed), default=0),
+        lower_bound=max((found.bound for found in placed), default=bound),
+        seconds=time.perf_counter() - started,
+        greedy=max((found.greedy for found in placed), default=0),
+    )
+
+
+def _parts(buffers: Sequence[Buffer[Id]]) -> list[list[Buffer[Id]]]:
+    """Buffers of size by stretches of time that no live range crosses the ends of."""
+    parts: list[list[Buffer[Id]]] = []
+    end = None
+    for buffer in sorted((each for each in buffers if each.size), key=lambda each: each.lower):
+        if end is None or buffer.lower >= end:
+            parts.append([])
+            end = buffer.upper
+        end = max(end, buffer.upper)
+        parts[-1].append(buffer)
+    return parts
+
+
+def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: float, seed: int) -> _Part:
+    """Place one part below the goal of the whole, if that can be.
+
+    Args:
+        part: Buffers, none of size 0.
+        bound: Bytes that the whole arena has at least, proved.
+        goal: Bytes of the arena that are small enough.
+        deadline: On the clock of `time.perf_counter`.
+        seed: Of the search.
+    """
+    native = compiled(part)
+    searched = len(part) <= _MOST_TO_SEARCH and goal < _LARGEST_TO_SEARCH
+    seconds = (deadline - time.perf_counter()) * (_GREEDY_SHARE if searched else 1.0)
+    start = greedy(part, native, bound, goal, seconds, rounds=0 if searched else _PERTURBED_ROUNDS)
+    if start.arena <= goal or not searched:
+        return _Part(start.offsets, start.arena, bound, start.arena)
+    improver = Improver(native, start.offsets, bound, goal, seed)
+    while not improver.finished and (left := deadline - time.perf_counter()) > 0:
+        improver.improve(min(left, _SLICE_SECONDS))
+    return _Part(improver.offsets, improver.arena, improver.bound, start.arena)
