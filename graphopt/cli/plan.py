@@ -1,4 +1,7 @@
-"""`graphopt plan MODEL`: in how much memory does it run, and where does each value lie?"""
+"""`graphopt plan MODEL`: in how much memory does it run, and where does each value lie?
+
+Also `graphopt plan --buffers FILE.csv`, for buffers without a model.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,17 @@ from typing import Annotated
 import typer
 
 from graphopt.cli.guard import guarded
-from graphopt.cli.options import DebugOption, JsonOption, ModelArgument, ShapeOption
+from graphopt.cli.options import DebugOption, JsonOption, ShapeOption
+from graphopt.cli.plan_buffers import SECONDS, plan_buffers
+from graphopt.errors import UsageError
 
 
 @guarded
 def command(
-    model: ModelArgument,
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="An ONNX file, or script.py:function.", show_default=False),
+    ] = None,
     shape: ShapeOption = [],  # noqa: B006
     order: Annotated[
         str, typer.Option("--order", metavar="keep|best", help="Keep the order of nodes, or find the best.")
@@ -43,6 +51,31 @@ def command(
             show_default=False,
         ),
     ] = None,
+    buffers: Annotated[
+        Path | None,
+        typer.Option(
+            "--buffers",
+            metavar="FILE.csv",
+            help="Place buffers instead: id,lower,upper,size, live ranges half-open.",
+            show_default=False,
+        ),
+    ] = None,
+    capacity: Annotated[
+        int | None,
+        typer.Option(
+            "--capacity",
+            metavar="N",
+            min=0,
+            help="Bytes that are small enough for --buffers.",
+            show_default=False,
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float, typer.Option("--time-limit", metavar="S", min=0.0, help="Seconds for --buffers.")
+    ] = SECONDS,
+    alignment: Annotated[
+        int, typer.Option("--alignment", metavar="N", min=1, help="Of offsets of --buffers, in bytes.")
+    ] = 1,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> int:
@@ -50,6 +83,16 @@ def command(
 
     Says where each value lies in one arena, what bounds its size, and what is alive at the peak. The model
     is run only where sizes do not follow from its inputs."""
+    if buffers is not None:
+        if model is not None:
+            raise UsageError("both a model and --buffers were given", hint="plan one of them")
+        return plan_buffers(
+            buffers, capacity=capacity, time_limit=time_limit, alignment=alignment, top=top, json=json
+        )
+    if model is None:
+        raise UsageError(
+            "no model was given", hint="graphopt plan MODEL, or graphopt plan --buffers FILE.csv"
+        )
     from graphopt.cli.plan_model import Files, plan_model
 
     files = Files(output, emit_c, timeline)

@@ -5,6 +5,7 @@ Formulas only; nothing is placed or searched here.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Sequence
 
@@ -15,8 +16,7 @@ def lower_bound(buffers: Sequence[Buffer[Id]]) -> int:
     """Bytes that every arena for these buffers has at least.
 
     At each moment the live buffers lie one above the other. Every offset is a multiple of what all alignments
-    share, so each of them but the highest takes its size rounded up to that. Fixed buffers end where they end,
-    and nothing ends below its own size.
+    share, so that each but the highest takes its size rounded up to that. Fixed buffers end where they end.
     """
     shared = math.gcd(*(buffer.alignment for buffer in buffers))
     ends = [buffer.offset + buffer.size for buffer in buffers if buffer.offset is not None and buffer.size]
@@ -27,13 +27,8 @@ def _most_live(buffers: Sequence[Buffer[Id]], step: int) -> int:
     """The most that is live at a time: padded sizes less the padding of one buffer, which may lie on top."""
     if all(buffer.size % step == 0 for buffer in buffers):
         return max(_live_sums(buffers, step), default=0)
-    bound = 0
-    # By padding: those that pad more may lie on top of all the others, and only one does.
-    sums = _live_sums(buffers, step)
-    tops = _live_padding(buffers, step)
-    for live, padding in zip(sums, tops, strict=True):
-        bound = max(bound, live - padding)
-    return bound
+    pairs = zip(_live_sums(buffers, step), _live_padding(buffers, step), strict=True)
+    return max((live - padding for live, padding in pairs), default=0)
 
 
 def _events(buffers: Sequence[Buffer[Id]]) -> list[tuple[int, int, int]]:
@@ -55,8 +50,6 @@ def _live_sums(buffers: Sequence[Buffer[Id]], step: int) -> list[int]:
 
 def _live_padding(buffers: Sequence[Buffer[Id]], step: int) -> list[int]:
     """The most bytes that any live buffer is padded with, after each event."""
-    import heapq
-
     live: set[int] = set()
     heap: list[tuple[int, int]] = []
     most = []

@@ -45,8 +45,8 @@ class Instance(Generic[Id]):
     """Buffers that share one arena.
 
     Raises:
-        UsageError: A number is out of range, an id is there twice, or fixed buffers overlap; the message names
-            the buffer.
+        UsageError: A number is out of range, an id is there twice, or fixed buffers overlap; the message
+            names the buffer.
     """
 
     buffers: tuple[Buffer[Id], ...]
@@ -62,7 +62,7 @@ class Instance(Generic[Id]):
             total += -(-buffer.size // buffer.alignment) * buffer.alignment
             if total > LARGEST:
                 raise UsageError(
-                    f"buffer {buffer.id!r}: with its {buffer.size} bytes, the sizes add up to more than 2^63 - 1",
+                    f"buffer {buffer.id!r}: with its {buffer.size} bytes, all sizes add up to over 2^63 - 1",
                     hint="sizes are in bytes",
                 )
         _check_fixed(self.buffers)
@@ -78,8 +78,15 @@ def _check(buffer: Buffer[Id]) -> None:
             hint="live ranges are half-open: lower < upper",
         )
     if buffer.alignment < 1:
-        raise UsageError(f"{name} has the alignment {buffer.alignment}", hint="an alignment is 1 byte or more")
-    numbers = {"lower": buffer.lower, "upper": buffer.upper, "size": buffer.size, "alignment": buffer.alignment}
+        raise UsageError(
+            f"{name} has the alignment {buffer.alignment}", hint="an alignment is 1 byte or more"
+        )
+    numbers = {
+        "lower": buffer.lower,
+        "upper": buffer.upper,
+        "size": buffer.size,
+        "alignment": buffer.alignment,
+    }
     for what, number in {**numbers, "offset": buffer.offset or 0}.items():
         if not -LARGEST <= number <= LARGEST:
             raise UsageError(f"{name}: {what} {number} does not fit in 64 bits", hint="sizes are in bytes")
@@ -89,7 +96,7 @@ def _check(buffer: Buffer[Id]) -> None:
         raise UsageError(f"{name} has the negative offset {buffer.offset}", hint="offsets start at 0")
     if buffer.offset % buffer.alignment:
         raise UsageError(
-            f"{name} has the offset {buffer.offset}, which is no multiple of its alignment {buffer.alignment}",
+            f"{name} has the offset {buffer.offset}, no multiple of its alignment {buffer.alignment}",
             hint="change the offset, or plan with a smaller alignment",
         )
     if buffer.offset + buffer.size > LARGEST:
@@ -160,7 +167,9 @@ def _buffers(path: Path, rows: Iterator[list[str]], alignment: int) -> Iterator[
         lacking = [name for name in _COLUMNS if not cells.get(name)]
         if lacking:
             which = f"buffer {cells['id']!r}" if cells.get("id") else f"line {line}"
-            raise UsageError(f"{path}: {which} has no {lacking[0]}", hint="id,lower,upper,size are all needed")
+            raise UsageError(
+                f"{path}: {which} has no {lacking[0]}", hint="id,lower,upper,size are all needed"
+            )
         yield Buffer(
             id=cells["id"],
             lower=_number(path, cells, "lower"),

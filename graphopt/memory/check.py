@@ -17,8 +17,8 @@ def check_placement(
 ) -> None:
     """Verify a plan.
 
-    Every buffer has an offset, which is a multiple of its alignment and, if fixed, the one it is fixed to; no two
-    that are live together share a byte; the arena is the highest end; the lower bound is not above it.
+    Every buffer has an offset, which is a multiple of its alignment and, if fixed, the one it is fixed to; no
+    two that are live together share a byte; the arena is the highest end; the lower bound is not above it.
 
     Raises:
         VerificationError: One of these does not hold; the message names the buffers.
@@ -42,7 +42,9 @@ def _check_one(buffer: Buffer[Id], offsets: Mapping[Id, int], arena: int) -> Non
             f"buffer {buffer.id!r} at {offset} with {buffer.size} bytes leaves the arena of {arena}"
         )
     if offset % buffer.alignment:
-        raise VerificationError(f"buffer {buffer.id!r} at {offset} is not aligned to {buffer.alignment} bytes")
+        raise VerificationError(
+            f"buffer {buffer.id!r} at {offset} is not aligned to {buffer.alignment} bytes"
+        )
     if buffer.offset is not None and offset != buffer.offset:
         raise VerificationError(f"buffer {buffer.id!r} lies at {offset}, but is fixed to {buffer.offset}")
 

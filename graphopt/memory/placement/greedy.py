@@ -6,6 +6,7 @@ ordinary networks, often all that is needed.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
 import random
@@ -67,20 +68,28 @@ def orders(buffers: Sequence[Buffer[Id]]) -> Iterator[Order]:
     yield Order("time, best fit", sorted(range(len(buffers)), key=keys["time"]), best_fit=True)
 
 
-def perturbed_orders(buffers: Sequence[Buffer[Id]], bound: int, seed: int = 0) -> Iterator[Callable[[Placement], Order]]:
-    """Orders made from the best placement so far, without end: what ends above the bound moves up, with noise."""
-    generator = random.Random(seed)
-    weight = [math.log(buffer.size) for buffer in buffers]
+class Perturbed:
+    """Orders by size with noise, in which what ended above the bound before moves up.
 
-    def order(best: Placement) -> Order:
-        for index, buffer in enumerate(buffers):
-            if best.offsets[index] + buffer.size > bound:
-                weight[index] += generator.random()
-        noisy = [each + generator.gauss(0.0, _NOISE) for each in weight]
-        return Order("perturbed", sorted(range(len(buffers)), key=lambda i: -noisy[i]))
+    Args:
+        buffers: What to place.
+        bound: Lower bound of the arena, in bytes.
+        seed: Of the noise.
+    """
 
-    while True:
-        yield order
+    def __init__(self, buffers: Sequence[Buffer[Id]], bound: int, seed: int = 0) -> None:
+        self._sizes = [buffer.size for buffer in buffers]
+        self._bound = bound
+        self._generator = random.Random(seed)
+        self._weights = [math.log(size) for size in self._sizes]
+
+    def after(self, best: Placement) -> Order:
+        """The next order, after the best placement so far."""
+        for index, offset in enumerate(best.offsets):
+            if offset + self._sizes[index] > self._bound:
+                self._weights[index] += self._generator.random()
+        noisy = [-weight - self._generator.gauss(0.0, _NOISE) for weight in self._weights]
+        return Order("perturbed", sorted(range(len(noisy)), key=noisy.__getitem__))
 
 
 def greedy(
@@ -103,8 +112,9 @@ def greedy(
         if best.arena <= max(bound, goal) or time.perf_counter() > deadline:
             return best
     assert best is not None
-    for _, order_after in zip(range(rounds), perturbed_orders(buffers, bound), strict=False):
-        best = _better(best, _placed(buffers, native, order_after(best), deadline))
+    perturbed = Perturbed(buffers, bound)
+    for _ in range(rounds):
+        best = _better(best, _placed(buffers, native, perturbed.after(best), deadline))
         if best.arena <= max(bound, goal) or time.perf_counter() > deadline:
             break
     return best
@@ -135,7 +145,7 @@ def _breadths(buffers: Sequence[Buffer[Id]]) -> list[int]:
     change = [0] * (len(moments) + 1)
     ranges = []
     for buffer in buffers:
-        first, last = place[buffer.lower], _first_at_least(moments, buffer.upper)
+        first, last = place[buffer.lower], bisect.bisect_left(moments, buffer.upper)
         change[first] += buffer.size
         change[last] -= buffer.size
         ranges.append((first, last))
@@ -152,9 +162,3 @@ def _breadths(buffers: Sequence[Buffer[Id]]) -> list[int]:
         level = (last - first).bit_length() - 1
         found.append(max(tables[level][first], tables[level][last - 2**level]))
     return found
-
-
-def _first_at_least(moments: Sequence[int], moment: int) -> int:
-    import bisect
-
-    return bisect.bisect_left(moments, moment)

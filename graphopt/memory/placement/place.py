@@ -54,8 +54,8 @@ def place(
 ) -> Plan[Id]:
     """Place buffers in one arena.
 
-    Never worse than the best greedy order; what is best when the time is over is returned. The plan has passed
-    `check_placement`.
+    Never worse than the best greedy order; the best so far when the time is over is returned. The plan has
+    passed `check_placement`.
 
     Args:
         buffers: Live ranges in any unit of time, sizes in bytes.
