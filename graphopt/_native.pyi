@@ -26,3 +26,28 @@ class Improver:
     def offsets(self) -> list[int]: ...
 
 def place_greedily(buffers: Buffers, order: list[int], best_fit: bool, seconds: float) -> list[int]: ...
+
+class OrderMove:
+    def __init__(
+        self,
+        needs: list[int],
+        leads: list[int],
+        brings: int,
+        frees: int,
+        scratch: int,
+        brings_first: list[tuple[int, list[int]]],
+        frees_last: list[tuple[int, list[int]]],
+        takes_over: list[tuple[list[int], int, list[int]]],
+    ) -> None: ...
+
+class OrderWindow:
+    def __init__(self, moves: list[OrderMove], alive: int, bound: int) -> None: ...
+
+class OrderFound:
+    peak: int
+    steps: list[int]
+    proved: bool
+    states: int
+
+def search_order(window: OrderWindow, peak: int, states: int, seconds: float) -> OrderFound: ...
+def beam_order(window: OrderWindow, width: int, peak: int, states: int, seconds: float) -> OrderFound: ...

@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
+#include "bindings/order.h"
 #include "core/hash128.h"
 #include "core/memory/greedy.h"
 #include "core/memory/improve.h"
@@ -80,5 +81,6 @@ NB_MODULE(_native, module) {
   module.def("place_greedily", &place_greedily, nb::arg("buffers"), nb::arg("order"), nb::arg("best_fit"),
              nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
              "Offsets in bytes, each buffer of the order at the lowest or tightest gap that is left.");
+  bind_order(module);
   module.def("hash128", &hash128, nb::arg("data"), "128-bit hash of the bytes of a C-contiguous buffer.");
 }

@@ -14,7 +14,6 @@ import onnx_ir as ir
 from graphopt.errors import UsageError
 from graphopt.memory.aliases import Kind, Link, links
 from graphopt.memory.buffers import Buffer, Instance
-from graphopt.memory.check import check_placement
 from graphopt.memory.check_order import check_order
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins, rounded
 from graphopt.memory.order import Limits, Ordering, Problem, Trace, best_order, trace
@@ -172,7 +171,6 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         Buffer(index, box.lower, box.upper, box.size, options.alignment) for index, box in enumerate(boxes)
     )
     placed = place(Instance(buffers), time_limit=options.place_seconds)
-    check_placement(buffers, placed.offsets, placed.arena, placed.lower_bound)
     boxes = [dataclasses.replace(box, offset=placed.offsets[index]) for index, box in enumerate(boxes)]
     return GraphPlan(
         steps=steps,
@@ -185,7 +183,7 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         peak=found.peak,
         given_peak=ordering.given,
         lower_bound=max(found.peak, placed.lower_bound),
-        optimal=placed.optimal or placed.arena == found.peak,
+        optimal=placed.optimal,
         any_order=ordering.bound,
         needs=found.needs,
         bodies=bodies,

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from graphopt.memory.order import Limits, Problem, best_order, trace
-from graphopt.memory.order.beam import beam
 from graphopt.memory.order.budget import Budget
-from graphopt.memory.order.exact import search
 from graphopt.memory.order.greedy import RULES, greedy_orders
 from graphopt.memory.order.improve import improve
+from graphopt.memory.order.search import beam, search
 from graphopt.memory.order.sections import sections
 from graphopt.memory.order.window import Tables
 

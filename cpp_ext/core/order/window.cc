@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kLongestChain = 12;            // steps that a chain is followed for before it is given up
 constexpr std::int64_t kStatesBetweenLooks = 256;  // at the clock
-constexpr std::size_t kMostStored = 3u << 20;      // states, whatever the limits say
+constexpr std::size_t kMostBytes = 128u << 20;      // of states that were met, whatever the limits say
 
 using Clock = std::chrono::steady_clock;
 
@@ -231,7 +231,7 @@ class Search {
 
  private:
   bool take() {
-    if (looked_ >= limits_.states || met_.size() >= kMostStored) return false;
+    if (looked_ >= limits_.states || met_.size() >= kMostBytes / sizeof(Met<kWords>)) return false;
     if (looked_ % kStatesBetweenLooks == 0 && Clock::now() > deadline_) return false;
     ++looked_;
     return true;

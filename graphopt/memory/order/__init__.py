@@ -1,8 +1,8 @@
 """Orders of steps that keep the fewest bytes alive: exact where the graph's cuts are small, else searched.
 
 Between steps that every order must pass (`sections`) each stretch is ordered alone: by greedy rules, then
-exactly within a budget of states (`exact`), else by beam search (`beam`) and by reordering windows around the
-peak exactly (`improve`). Work is counted in states, so that outcomes do not hang on the machine's speed; a
+exactly within a budget of states (`search`), else by beam search and by reordering windows around the peak
+exactly (`improve`). Work is counted in states, so that outcomes do not hang on the machine's speed; a
 time limit is for those who would rather have an answer than the same answer.
 """
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Sequence
 
-from graphopt.memory.order.beam import beam
 from graphopt.memory.order.budget import Budget
-from graphopt.memory.order.exact import Found, search
 from graphopt.memory.order.greedy import greedy_orders
 from graphopt.memory.order.improve import improve
 from graphopt.memory.order.problem import Problem, trace
+from graphopt.memory.order.search import LARGEST, Found, beam, search
 from graphopt.memory.order.sections import sections
 from graphopt.memory.order.window import Tables
-
-LARGEST_EXACT = 1024
-"""Steps of a section that is searched as a whole; larger ones are improved window by window."""
 
 NEGLIGIBLE = 1 / 512
 """Share of a lower bound on the peak up to which a piece is left out of account in a first search. What is
 computed with shapes is of that size, hangs together over whole graphs, and hides how few choices matter."""
 
-EXACT_SHARE, BEAM_SHARE = 0.4, 0.3
-"""Of the states left, what the exact search of a section may take, and each beam."""
+EXACT_SHARE = 0.4
+"""Of the states left, what the exact search of a section may take."""
 
-WIDTHS = (4, 32)
+WIDTHS = (16, 128)
 """Of beams, tried in turn."""
 
 
@@ -34,12 +29,12 @@ class Limits:
     """How much may be spent on an order.
 
     Attributes:
-        states: States that searches may look at together; some ten microseconds each.
+        states: States that searches may look at together; about a microsecond each.
         seconds: Time after which no new search begins; None for as long as the states last.
         keep: Search nothing: tell what the given order needs, and a bound.
     """
 
-    states: int = 6_000
+    states: int = 100_000
     seconds: float | None = None
     keep: bool = False
 
@@ -96,8 +91,7 @@ class _State:
     def __init__(self, problem: Problem, order: list[int], limits: Limits) -> None:
         self.problem = problem
         self.order = order
-        deadline = None if limits.seconds is None else time.monotonic() + limits.seconds
-        self._budget = Budget(limits.states, deadline)
+        self._budget = Budget(limits.states, limits.seconds)
         self._sections = sections(problem, order)
         self._trace = trace(problem, order)
         covered = [False] * len(order)
@@ -119,15 +113,15 @@ class _State:
                 if max(made.needs[first:last]) < self._peak_of(first, last) > self.bound:
                     self.order[first:last] = order[first:last]
             self._trace = trace(self.problem, self.order)
-            if self.peak <= self.bound or self._budget.is_late():
+            if self.peak <= self.bound or self._budget.is_spent():
                 return
 
     def search_sections(self) -> None:
         """Order the sections with the highest peak better, until one is met that cannot be."""
         for first, last in sorted(self._sections, key=lambda section: -self._peak_of(*section)):
-            if self._peak_of(first, last) <= self.bound or self._budget.is_late():
+            if self._peak_of(first, last) <= self.bound or self._budget.is_spent():
                 return
-            if last - first <= LARGEST_EXACT:
+            if last - first <= LARGEST:
                 coarse = self._without_negligible()
                 self._search(coarse, first, last)
                 if self._peak_of(first, last) > self.bound:
@@ -155,11 +149,11 @@ class _State:
         alive = trace(problem, self.order).leaves[first - 1] if first else problem.bytes_at_start()
         window = Tables(problem).window(self.order, place, first, last, alive)
         self.bound = max(self.bound, window.bound)
-        found = search(window, self._peak_of(first, last), self._budget.part(EXACT_SHARE))
+        found = search(window, self._peak_of(first, last), self._budget, EXACT_SHARE)
         self.bound = max(self.bound, min(found.peak, self._peak_of(first, last)))
         self._take(first, found)
         for width in () if found.proved else WIDTHS:
-            self._take(first, beam(window, self._peak_of(first, last), width, self._budget.part(BEAM_SHARE)))
+            self._take(first, beam(window, self._peak_of(first, last), width, self._budget))
 
     def _take(self, first: int, found: Found) -> None:
         """Take over an order of a section if it is better in truth."""

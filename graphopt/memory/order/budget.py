@@ -4,41 +4,31 @@ from __future__ import annotations
 
 import time
 
-STATES_BETWEEN_LOOKS_AT_THE_CLOCK = 64
+FOREVER = 1e9
+"""Seconds where there is no time limit."""
 
 
 class Budget:
-    """States that may still be looked at; taking one from a part takes it from the whole.
+    """States that may still be looked at.
 
     Args:
         states: How many.
-        deadline: `time.monotonic()` after which none is left; None for no such time.
-        whole: What this is a part of.
+        seconds: From now on; None for no such limit.
     """
 
-    def __init__(self, states: int, deadline: float | None = None, whole: Budget | None = None) -> None:
+    def __init__(self, states: int, seconds: float | None = None) -> None:
         self.states = max(states, 0)
-        self._deadline = deadline
-        self._whole = whole
+        self._deadline = time.monotonic() + (FOREVER if seconds is None else seconds)
 
-    def take(self) -> bool:
-        """Whether one more may be looked at."""
-        if self.states % STATES_BETWEEN_LOOKS_AT_THE_CLOCK == 0 and self.is_late():
-            self.states = 0
-        if self.states == 0 or (self._whole is not None and not self._whole.take()):
-            return False
-        self.states -= 1
-        return True
+    @property
+    def seconds(self) -> float:
+        """Time left."""
+        return max(self._deadline - time.monotonic(), 0.0)
 
-    def part(self, share: float, most: int | None = None) -> Budget:
-        """A share of what is left, and at most so many."""
-        states = int(self.states * share)
-        return Budget(states if most is None else min(states, most), self._deadline, self)
-
-    def is_late(self) -> bool:
-        """Whether time is up."""
-        return self._deadline is not None and time.monotonic() > self._deadline
+    def spend(self, states: int) -> None:
+        """Note that states were looked at."""
+        self.states = max(self.states - states, 0)
 
     def is_spent(self) -> bool:
         """Whether nothing is left."""
-        return self.states == 0 or self.is_late()
+        return self.states == 0 or self.seconds == 0.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from graphopt.memory.order.budget import Budget
-from graphopt.memory.order.exact import search
 from graphopt.memory.order.problem import trace
+from graphopt.memory.order.search import search
 from graphopt.memory.order.window import Tables
 
 WIDTHS = (12, 24, 48)
 """Steps of a window; the wider one is tried where the narrower gave nothing."""
 
-STATES = 600
+STATES = 20_000
 """Most states looked at in one window."""
 
 
@@ -44,7 +44,7 @@ def _improve_once(tables: Tables, order: list[int], first: int, last: int, budge
             return False
         alive = now.leaves[begin - 1] if begin else tables.problem.bytes_at_start()
         window = tables.window(order, place, begin, end, alive)
-        found = search(window, max(now.needs[begin:end]), budget.part(1, STATES))
+        found = search(window, max(now.needs[begin:end]), budget, most=STATES)
         if found.steps is not None:
             order[begin:end] = found.steps
             return True

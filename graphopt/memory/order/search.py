@@ -1,0 +1,108 @@
+"""The best order of a window: best-first search over the sets of steps that can have run (its downsets).
+
+States are popped in the order of the peak that it takes to reach them, so the first full one popped is
+optimal. Dominance: if from a state some chain of steps, each made ready by the one before, stays within that
+peak and ends with no more bytes alive than it began with (and not before), running it at once is as good as
+anything. For the bytes alive are a submodular function of the set of steps that ran: moved to the front of
+any order, the chain makes no later state larger. (Liu, "An application of generalized tree pebbling to
+sparse matrix factorization", 1987, has it for trees; Ahn et al., "Ordering chaos of memory", 2020, search
+downsets by dynamic programming.) A beam keeps only the most promising states of each size.
+
+Both run in C++ (`cpp_ext/core/order`), on windows of up to `LARGEST` steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from graphopt.memory.order.budget import Budget
+from graphopt.memory.order.window import Window
+
+try:
+    from graphopt._native import OrderFound, OrderMove, OrderWindow, beam_order, search_order
+except ImportError as error:
+    raise ImportError(
+        "graphopt's compiled extension, graphopt._native, is missing or too old: "
+        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
+    ) from error
+
+LARGEST = 1024
+"""Steps of a window; larger ones are found nothing for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Outcome of a search.
+
+    Attributes:
+        peak: The most bytes alive at a time, or a lower bound on it where `steps` is None.
+        steps: The steps of the window in their best order; None if there is none below the limit, or none
+            was found in the budget.
+        proved: The budget sufficed: no order needs less than `peak`.
+    """
+
+    peak: int
+    steps: tuple[int, ...] | None
+    proved: bool
+
+
+def search(window: Window, limit: int, budget: Budget, share: float = 1.0, most: int | None = None) -> Found:
+    """The best order of a window.
+
+    Args:
+        window: What to order.
+        limit: Only orders that need less are of interest, in bytes.
+        budget: States to look at.
+        share: Of the budget that may be spent.
+        most: States that may be spent.
+    """
+    states = int(budget.states * share)
+    states = states if most is None else min(states, most)
+    found = search_order(_compiled(window), limit, states, budget.seconds)
+    return _told(window, found, budget)
+
+
+def beam(window: Window, limit: int, width: int, budget: Budget) -> Found:
+    """An order of a window that needs less than a limit, if one is met.
+
+    Args:
+        window: What to order.
+        limit: Only orders that need less are of interest, in bytes.
+        width: Sets of one size that are followed: those with the lowest peak, then the fewest bytes alive.
+        budget: States to look at.
+    """
+    found = beam_order(_compiled(window), width, limit, budget.states, budget.seconds)
+    return _told(window, found, budget)
+
+
+def _told(window: Window, found: OrderFound, budget: Budget) -> Found:
+    budget.spend(found.states)
+    order = [window.steps[index] for index in found.steps]
+    return Found(found.peak, tuple(order) if order else None, found.proved)
+
+
+def _compiled(window: Window) -> OrderWindow:
+    moves = [
+        OrderMove(
+            bits(move.needs),
+            list(move.leads),
+            move.brings,
+            move.frees,
+            move.scratch,
+            [(size, bits(mask)) for size, mask in move.brings_first],
+            [(size, bits(mask)) for size, mask in move.frees_last],
+            [(bits(makers), size, bits(users)) for makers, size, users in move.takes_over],
+        )
+        for move in window.moves
+    ]
+    return OrderWindow(moves, window.alive, window.bound)
+
+
+def bits(mask: int) -> list[int]:
+    """The indices of the ones in a mask."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
