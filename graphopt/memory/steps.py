@@ -143,30 +143,31 @@ def _constants(graph: ir.Graph) -> frozenset[ir.Value]:
 
 
 def _known(value: ir.Value, shape: Shape | None) -> Shape:
+    dtype = value.dtype
+    is_tensor = value.type is None or isinstance(value.type, ir.TensorType)
+    if not is_tensor or dtype is None or dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING):
+        raise ModelError(
+            f"{value.name!r} is of type {value.type}, but only memory of tensors of numbers can be planned"
+        )
     if shape is None:
         raise ModelError(
-            f"the shape of {value.name!r} is not known, and its memory cannot be planned",
-            hint="give the shapes of all inputs",
+            f"the shape of {value.name!r} is not known, so its memory cannot be planned",
+            hint="give the shapes of all inputs; sizes that data decide have no plan",
         )
     return shape
 
 
 def _bytes(value: ir.Value, shape: Sequence[int]) -> int:
     """Bytes of a dense tensor, types of few bits packed."""
-    name = value.name
-    dtype = value.dtype
-    if dtype is None or dtype in (ir.DataType.UNDEFINED, ir.DataType.STRING) or not _is_tensor(value):
-        raise ModelError(f"{name!r} is of type {value.type}, expected a tensor of numbers to plan memory for")
+    assert value.dtype is not None
     if min(shape, default=0) < 0:
-        raise ModelError(f"{name!r} has shape {list(shape)}, expected no negative size")
-    size = (math.prod(shape) * dtype.bitwidth + 7) // 8
+        raise ModelError(f"{value.name!r} has shape {list(shape)}, but no size can be negative")
+    size = (math.prod(shape) * value.dtype.bitwidth + 7) // 8
     if size > LARGEST_SIZE:
-        raise ModelError(f"{name!r} has shape {list(shape)}: {size} bytes, expected at most {LARGEST_SIZE}")
+        raise ModelError(
+            f"{value.name!r} of shape {list(shape)} takes {size} bytes, expected at most {LARGEST_SIZE}"
+        )
     return size
-
-
-def _is_tensor(value: ir.Value) -> bool:
-    return value.type is None or isinstance(value.type, ir.TensorType)
 
 
 def _constant_bytes(

@@ -1,0 +1,105 @@
+"""`graphopt plan MODEL`: figures, files, and what cannot be planned."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+import pytest
+
+from graphopt.io import load, save
+from graphopt.report.memory import PLAN_KEY
+from graphopt.testing import parse_model
+
+Run = Callable[..., Any]
+WIDE = """g (float[N] x) => (float[1] y) <int64[1] axis = {0}, int64[2] t = {64, 1}> {
+    a = Expand(x, t) b = Expand(x, t) c = Expand(x, t)
+    d = ReduceSum<keepdims = 0>(a) e = ReduceSum<keepdims = 0>(b) f = ReduceSum<keepdims = 0>(c)
+    h = Sum(d, e, f) y = Unsqueeze(h, axis) }"""
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    save(parse_model(WIDE), tmp_path / "wide.onnx")
+    return tmp_path / "wide.onnx"
+
+
+def test_tables(run: Run, wide: Path) -> None:
+    ran = run("plan", str(wide), "--shape", "x=16")
+    assert (ran.code, ran.err) == (0, "")
+    assert "4.29 kB" in ran.out and "-65% by another order" in ran.out and "no order needs less" in ran.out
+
+
+def test_json(run: Run, wide: Path) -> None:
+    ran = run("plan", str(wide), "--shape", "x=16", "--json")
+    found = json.loads(ran.out)
+    assert found["arena"] == found["lower_bound"] == 4288 and found["optimal"] and found["best_order"]
+    assert found["given_order_bytes"] == 3 * 4096 + 64
+    assert found["peak"]["alive"][0]["size"] == 4096
+    assert set(found["offsets"]) == set("xabcdefhy")
+
+
+def test_the_order_is_kept_where_that_is_asked_for(run: Run, wide: Path) -> None:
+    found = json.loads(run("plan", str(wide), "--shape", "x=16", "--order", "keep", "--json").out)
+    assert found["arena"] == found["given_order_bytes"] and found["any_order_lower_bound"] < found["arena"]
+
+
+def test_assumed_sizes_are_told(run: Run, wide: Path) -> None:
+    assert "sizes assume N=1" in run("plan", str(wide)).out
+
+
+def test_files(run: Run, wide: Path, tmp_path: Path) -> None:
+    header, drawing, model = tmp_path / "a.h", tmp_path / "a.svg", tmp_path / "a.onnx"
+    ran = run(
+        *("plan", str(wide), "--shape", "x=16", "--emit-c", str(header)),
+        *("--timeline", str(drawing), "-o", str(model)),
+    )
+    assert ran.code == 0 and ran.err.count("wrote") == 3
+    assert "#define WIDE_ARENA_BYTES UINT32_C(4288)" in header.read_text("utf-8")
+    assert re.search(r"#define WIDE_OFFSET_h UINT32_C\(\d+\)", header.read_text("utf-8"))
+    boxes = ET.fromstring(drawing.read_text("utf-8")).findall(".//{*}rect/{*}title")
+    assert any("4096 bytes" in (box.text or "") for box in boxes)
+    written = load(model)
+    assert json.loads(written.metadata_props[PLAN_KEY])["arena"] == 4288
+    assert [node.op_type for node in written.graph][:4] == ["Expand", "ReduceSum", "Expand", "ReduceSum"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--order", "worst"), "expected one of best, keep"),
+        (("--timeline", "a.png"), "drawings are SVG"),
+        (("--shape", "x=2x2"), "was given"),
+    ],
+)
+def test_bad_usage(run: Run, wide: Path, arguments: tuple[str, ...], message: str) -> None:
+    ran = run("plan", str(wide), *arguments)
+    assert ran.code == 2 and message in ran.err
+
+
+def test_a_value_without_a_size_is_named(run: Run, tmp_path: Path) -> None:
+    model = parse_model("g (string[4] x) => (string[4] y) { y = Identity(x) }")
+    save(model, tmp_path / "texts.onnx")
+    ran = run("plan", str(tmp_path / "texts.onnx"))
+    assert ran.code == 2 and "'x' is of type" in ran.err
+
+
+def test_sizes_that_data_decide_are_those_of_a_run(run: Run, tmp_path: Path) -> None:
+    model = parse_model("g (float[8] x) => (int64[A, B] y) { a = NonZero(x) y = Neg(a) }")
+    save(model, tmp_path / "found.onnx")
+    ran = run("plan", str(tmp_path / "found.onnx"))
+    assert ran.code == 0 and "those of one run" in ran.out
+
+
+def test_functions_are_inlined(run: Run, tmp_path: Path) -> None:
+    text = """<ir_version: 9, opset_import: ["" : 18, "own" : 1]>
+        g (float[64] x) => (float[64] y) { y = own.twice(x) }
+        <domain: "own", opset_import: ["" : 18]> twice (a) => (c) { b = Add(a, a) c = Exp(b) }"""
+    model: ir.Model = parse_model(text)
+    save(model, tmp_path / "calls.onnx")
+    assert json.loads(run("plan", str(tmp_path / "calls.onnx"), "--json").out)["arena"] == 256
