@@ -80,12 +80,11 @@ class GraphPlan:
     """Where each value of a graph lies in one arena, and in which order its steps run.
 
     Attributes:
-        steps: The graph's steps and values.
+        storages: Which values share memory.
         options: How it was planned.
         order: The steps, in the order they run in.
         boxes: Pieces of the arena, no two of which overlap in place and time.
         offsets: Value name -> bytes from the start of the arena.
-        shared: Links that were followed: what a runtime has not to copy.
         arena: Bytes of the arena.
         peak: The most bytes alive at a time in this order.
         given_peak: The same in the order of the graph.
@@ -97,12 +96,11 @@ class GraphPlan:
         seconds: Time it took.
     """
 
-    steps: Steps
+    storages: Storages
     options: Options
     order: tuple[int, ...]
     boxes: tuple[Box, ...]
     offsets: Mapping[str, int]
-    shared: tuple[Link, ...]
     arena: int
     peak: int
     given_peak: int
@@ -112,6 +110,16 @@ class GraphPlan:
     needs: tuple[int, ...]
     bodies: Mapping[ir.Graph, GraphPlan]
     seconds: float
+
+    @property
+    def steps(self) -> Steps:
+        """The graph's steps and values."""
+        return self.storages.steps
+
+    @property
+    def shared(self) -> tuple[Link, ...]:
+        """Links that were followed: what a runtime has not to copy."""
+        return self.storages.joined
 
     @property
     def nodes(self) -> list[ir.Node]:
@@ -173,12 +181,11 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
     placed = place(Instance(buffers), time_limit=options.place_seconds)
     boxes = [dataclasses.replace(box, offset=placed.offsets[index]) for index, box in enumerate(boxes)]
     return GraphPlan(
-        steps=steps,
+        storages=storages,
         options=options,
         order=ordering.order,
         boxes=tuple(boxes),
         offsets=_offsets(storages, boxes),
-        shared=storages.joined,
         arena=placed.arena,
         peak=found.peak,
         given_peak=ordering.given,
