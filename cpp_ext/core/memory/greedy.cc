@@ -93,38 +93,103 @@ class Skyline {
 
 using Span = std::pair<std::int64_t, std::int64_t>;  // offset and end
 
-std::int64_t find_gap(std::vector<Span>& taken, const Item& item, Fit fit) {
-  std::sort(taken.begin(), taken.end());
-  std::int64_t end = 0, best = -1, best_gap = std::numeric_limits<std::int64_t>::max();
-  for (const Span& span : taken) {
-    const std::int64_t offset = round_up(end, item.alignment), gap = span.first - offset;
-    if (gap >= item.size && gap < best_gap) {
-      if (fit == Fit::kFirst) return offset;
-      best = offset;
-      best_gap = gap;
+// Looks for a place among what is taken, which it is told from the bottom upwards.
+class Gap {
+ public:
+  Gap(const Item& item, Fit fit) : item_(item), fit_(fit) {}
+
+  // Whether the place is found, so that no more need be told.
+  bool tell(std::int64_t offset, std::int64_t end) {
+    const std::int64_t candidate = round_up(end_, item_.alignment), gap = offset - candidate;
+    if (gap >= item_.size && gap < best_gap_) {
+      best_ = candidate;
+      best_gap_ = gap;
+      if (fit_ == Fit::kFirst) return true;
     }
-    end = std::max(end, span.second);
+    end_ = std::max(end_, end);
+    return false;
   }
-  return best >= 0 ? best : round_up(end, item.alignment);
-}
+
+  std::int64_t place() const { return best_ >= 0 ? best_ : round_up(end_, item_.alignment); }
+
+ private:
+  const Item& item_;
+  Fit fit_;
+  std::int64_t end_ = 0, best_ = -1, best_gap_ = std::numeric_limits<std::int64_t>::max();
+};
+
+// Finds gaps among the placed items that are live together with an item.
+class Finder {
+ public:
+  Finder(const Problem& problem, const std::vector<std::int64_t>& offsets)
+      : problem_(problem), offsets_(offsets), live_(problem), is_deep_(deep(problem)) {}
+
+  void add(int item) {
+    if (!is_deep_) return live_.add(item);
+    const Item& placed = problem_.items[item];
+    const Taken taken{offsets_[item], offsets_[item] + placed.size, placed.first, placed.last};
+    const auto above = [](const Taken& a, const Taken& b) { return a.offset < b.offset; };
+    taken_.insert(std::upper_bound(taken_.begin(), taken_.end(), taken, above), taken);
+  }
+
+  std::int64_t find(int item, Fit fit) {
+    const Item& range = problem_.items[item];
+    Gap gap(range, fit);
+    if (is_deep_) {
+      for (const Taken& each : taken_) {
+        const bool together = each.first < range.last && range.first < each.last;
+        if (together && gap.tell(each.offset, each.end)) break;
+      }
+      return gap.place();
+    }
+    spans_.clear();
+    live_.overlapping(item, [&](int j) { spans_.push_back({offsets_[j], offsets_[j] + problem_.items[j].size}); });
+    std::sort(spans_.begin(), spans_.end());
+    for (const Span& span : spans_) {
+      if (gap.tell(span.first, span.second)) break;
+    }
+    return gap.place();
+  }
+
+ private:
+  struct Taken {
+    std::int64_t offset, end;
+    int first, last;
+  };
+
+  // Whether so many items are live together that walking over all of them beats sorting those that are.
+  static bool deep(const Problem& problem) {
+    constexpr std::int64_t kShare = 16;
+    std::int64_t sections = 0;
+    for (const Item& item : problem.items) sections += item.last - item.first;
+    const std::int64_t live = problem.sections == 0 ? 0 : sections / problem.sections;
+    return live * kShare > static_cast<std::int64_t>(problem.items.size());
+  }
+
+  const Problem& problem_;
+  const std::vector<std::int64_t>& offsets_;
+  LiveItems live_;
+  bool is_deep_;
+  std::vector<Taken> taken_;  // by ascending offset
+  std::vector<Span> spans_;
+};
 
 }  // namespace
 
 std::vector<std::int64_t> place_greedily(const Problem& problem, const std::vector<int>& order, Fit fit,
                                          Clock::time_point deadline) {
   std::vector<std::int64_t> offsets(problem.items.size(), 0);
-  LiveItems live(problem);
+  Finder finder(problem, offsets);
   Skyline skyline(problem.sections);
   const auto put = [&](int i, std::int64_t offset) {
     const Item& item = problem.items[i];
     offsets[i] = offset;
-    live.add(i);
+    finder.add(i);
     skyline.raise(item.first, item.last, offset + item.size);
   };
   for (int i : order) {
     if (problem.items[i].fixed >= 0) put(i, problem.items[i].fixed);
   }
-  std::vector<Span> taken;
   bool in_time = true;
   int looked = 0;
   for (int i : order) {
@@ -136,9 +201,7 @@ std::vector<std::int64_t> place_greedily(const Problem& problem, const std::vect
       skyline.raise(item.first, item.last, offsets[i] + item.size);
       continue;
     }
-    taken.clear();
-    live.overlapping(i, [&](int j) { taken.push_back({offsets[j], offsets[j] + problem.items[j].size}); });
-    put(i, find_gap(taken, item, fit));
+    put(i, finder.find(i, fit));
   }
   return offsets;
 }

@@ -9,11 +9,11 @@ namespace {
 
 constexpr std::int64_t kNodesPerRun = 600;  // and one per item
 constexpr std::int64_t kRunsAtGoal = 24;     // before a placement somewhere above it is looked for
-constexpr std::int64_t kNarrower = 2;
-constexpr std::int64_t kRunsPerStep = 8;
+constexpr std::int64_t kRunsPerStep = 8;     // before a step is halved
 constexpr std::int64_t kGoalPercent = 10;    // of runs that go for the goal once others are going on
 constexpr std::size_t kElites = 4;
 constexpr std::int64_t kShapePercent = 10;   // of runs that ignore the placements found so far
+constexpr std::int64_t kWindowPercent = 70;  // of runs from a placement that change one window of time
 
 // 1, 1, 2, 1, 1, 2, 4, ...
 std::int64_t luby(std::int64_t index) {
@@ -83,7 +83,7 @@ void Improver::aim_step() {
   const std::int64_t least = problem_.uniform ? problem_.unit : 1;
   if (step_.search != nullptr && step_.capacity < arena_) {
     if (step_.runs < kRunsPerStep || down_ == least) return;
-    down_ /= kNarrower;
+    down_ /= 2;
   } else {
     down_ *= 2;
   }
@@ -108,7 +108,8 @@ Strategy Improver::by_shape() {
   return strategy;
 }
 
-// Low in a good placement first.
+// Low in a good placement first: with noise everywhere, or with more of it in a window of time alone, so that what
+// is well placed elsewhere comes out again.
 Strategy Improver::by_elite() {
   constexpr double kSpreads[] = {0.0, 0.002, 0.006, 0.02, 0.06};  // of the arena
   Strategy strategy;
@@ -116,8 +117,13 @@ Strategy Improver::by_elite() {
   strategy.span_on_top = below(2) == 0;
   const Elite& elite = elites_[static_cast<std::size_t>(below(static_cast<std::int64_t>(elites_.size())))];
   const double spread = kSpreads[below(5)] * static_cast<double>(elite.arena) / static_cast<double>(problem_.unit);
-  for (std::int64_t offset : elite.offsets) {
-    strategy.priority.push_back(-static_cast<double>(offset) - spread * noise());
+  const bool in_window = below(100) < kWindowPercent;
+  const std::int64_t middle = below(problem_.sections), half = 2 + below(problem_.sections / 6 + 1);
+  for (std::size_t i = 0; i < elite.offsets.size(); ++i) {
+    const Item& item = problem_.items[i];
+    const bool inside = item.first <= middle + half && item.last > middle - half;
+    const double scale = !in_window ? 1.0 : inside ? 2.0 : 0.0;
+    strategy.priority.push_back(-static_cast<double>(elite.offsets[i]) - scale * spread * noise());
   }
   return strategy;
 }

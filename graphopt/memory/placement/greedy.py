@@ -9,14 +9,13 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import math
+import operator
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from graphopt.memory.buffers import Buffer, Id
 from graphopt.memory.placement.native import Buffers, place_greedily
-
-Key = Callable[[int], tuple[float, ...]]
 
 _NOISE = 0.2
 """Spread of the logarithm of perturbed priorities."""
@@ -54,18 +53,24 @@ class Placement:
 
 def orders(buffers: Sequence[Buffer[Id]]) -> Iterator[Order]:
     """The orders to try, the most promising first."""
-    breadth = _breadths(buffers)
-    keys: dict[str, Key] = {
-        "size": lambda i: (-buffers[i].size, -_duration(buffers[i])),
-        "breadth": lambda i: (-breadth[i], -buffers[i].size),
-        "area": lambda i: (-buffers[i].size * _duration(buffers[i]), buffers[i].lower),
-        "duration": lambda i: (-_duration(buffers[i]), -buffers[i].size),
-        "time": lambda i: (buffers[i].lower, -buffers[i].size),
-    }
-    for name, key in keys.items():
-        yield Order(name, sorted(range(len(buffers)), key=key))
-    yield Order("size, best fit", sorted(range(len(buffers)), key=keys["size"]), best_fit=True)
-    yield Order("time, best fit", sorted(range(len(buffers)), key=keys["time"]), best_fit=True)
+    sizes = [buffer.size for buffer in buffers]
+    durations = [buffer.upper - buffer.lower for buffer in buffers]
+    lowers = [buffer.lower for buffer in buffers]
+    by_size = _largest_first(sizes, durations)
+    yield Order("size", by_size)
+    yield Order("breadth", _largest_first(_breadths(buffers), sizes))
+    yield Order("area", _largest_first(map(operator.mul, sizes, durations), sizes))
+    yield Order("duration", _largest_first(durations, sizes))
+    by_time = sorted(range(len(buffers)), key=lowers.__getitem__)
+    yield Order("time", by_time)
+    yield Order("size, best fit", by_size, best_fit=True)
+    yield Order("time, best fit", by_time, best_fit=True)
+
+
+def _largest_first(*keys: Iterable[int]) -> list[int]:
+    """Indices by descending keys."""
+    pairs = list(zip(*keys, strict=True))
+    return sorted(range(len(pairs)), key=pairs.__getitem__, reverse=True)
 
 
 class Perturbed:
@@ -93,46 +98,49 @@ class Perturbed:
 
 
 def greedy(
-    buffers: Sequence[Buffer[Id]], native: Buffers, bound: int, goal: int, seconds: float, rounds: int
+    buffers: Sequence[Buffer[Id]],
+    native: Buffers,
+    tried: Sequence[Order],
+    bound: int,
+    goal: int,
+    seconds: float,
+    perturbed: int = 0,
 ) -> Placement:
-    """The best placement of all orders, and of some perturbed ones.
+    """The best placement of some orders, and of some perturbed ones.
 
     Args:
         buffers: None of size 0, at least one.
         native: The same.
+        tried: Orders to try, at least one.
         bound: Lower bound of the arena, in bytes.
         goal: Arena that is good enough, in bytes.
-        seconds: Time limit; at least one order is always tried.
-        rounds: How many perturbed orders.
+        seconds: Time limit; one order is always tried.
+        perturbed: How many perturbed orders.
     """
     deadline = time.perf_counter() + seconds
-    best: Placement | None = None
-    for order in orders(buffers):
-        best = _better(best, _placed(buffers, native, order, deadline))
-        if best.arena <= max(bound, goal) or time.perf_counter() > deadline:
-            return best
-    assert best is not None
-    perturbed = Perturbed(buffers, bound)
-    for _ in range(rounds):
-        best = _better(best, _placed(buffers, native, perturbed.after(best), deadline))
+    best = place_in_order(buffers, native, tried[0], deadline)
+    changing = Perturbed(buffers, bound)
+    for index in range(1, len(tried) + perturbed):
         if best.arena <= max(bound, goal) or time.perf_counter() > deadline:
             break
+        order = tried[index] if index < len(tried) else changing.after(best)
+        best = better(best, place_in_order(buffers, native, order, deadline))
     return best
 
 
-def _better(best: Placement | None, found: Placement) -> Placement:
+def better(best: Placement | None, found: Placement) -> Placement:
+    """The one with the smaller arena; the first where they are equal."""
     return found if best is None or found.arena < best.arena else best
 
 
-def _placed(buffers: Sequence[Buffer[Id]], native: Buffers, order: Order, deadline: float) -> Placement:
+def place_in_order(
+    buffers: Sequence[Buffer[Id]], native: Buffers, order: Order, deadline: float
+) -> Placement:
+    """One pass. Past the deadline, on the clock of `time.perf_counter`, buffers only stack up."""
     seconds = max(deadline - time.perf_counter(), 0.0)
     offsets = place_greedily(native, order.indices, order.best_fit, seconds)
-    arena = max(offset + buffer.size for offset, buffer in zip(offsets, buffers, strict=True))
+    arena = max(map(operator.add, offsets, (buffer.size for buffer in buffers)))
     return Placement(order.name, offsets, arena)
-
-
-def _duration(buffer: Buffer[Id]) -> int:
-    return buffer.upper - buffer.lower
 
 
 def _breadths(buffers: Sequence[Buffer[Id]]) -> list[int]:

@@ -6,6 +6,7 @@ Buffers of parts of time that nothing crosses are placed apart from one another.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -13,7 +14,8 @@ from graphopt.errors import UsageError
 from graphopt.memory.bounds import lower_bound
 from graphopt.memory.buffers import Buffer, Id, Instance
 from graphopt.memory.check import check_placement
-from graphopt.memory.placement.greedy import greedy
+from graphopt.memory.placement.greedy import greedy, orders
+from graphopt.memory.placement.hot import place_hot_first
 from graphopt.memory.placement.native import Improver, compiled
 from graphopt.memory.plan import Plan
 
@@ -23,6 +25,15 @@ SECONDS = 5.0
 _MOST_TO_SEARCH = 4000
 """Buffers of a part; the search takes time and depth in proportion to them at least."""
 
+_MANY = 700
+"""Buffers of a part from which on what is hot is placed first, and fewer orders are tried."""
+
+_ORDERS_OF_MANY, _ORDERS_AROUND = 4, 3
+"""How many orders are tried of many buffers, and around those that are hot."""
+
+_PERTURBED = 4
+"""Perturbed orders to try of fewer buffers."""
+
 _LARGEST_TO_SEARCH = 2**58
 """Bytes of a part; the search adds some of its sizes up."""
 
@@ -30,9 +41,7 @@ _SLICE_SECONDS = 0.1
 """The compiled search returns this often, for Ctrl-C to be seen."""
 
 _GREEDY_SHARE = 0.25
-"""Of the time, for greedy placement where a search follows."""
-
-_PERTURBED_ROUNDS = 64
+"""Of the time, for greedy placement; a search follows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,12 +141,15 @@ def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: flo
         seed: Of the search.
     """
     native = compiled(part)
-    searched = len(part) <= _MOST_TO_SEARCH and goal < _LARGEST_TO_SEARCH
-    seconds = (deadline - time.perf_counter()) * (_GREEDY_SHARE if searched else 1.0)
-    start = greedy(part, native, bound, goal, seconds, rounds=0 if searched else _PERTURBED_ROUNDS)
-    if start.arena <= goal or not searched:
-        return _Part(start.offsets, start.arena, bound, start.arena)
-    improver = Improver(native, start.offsets, bound, goal, seed)
+    many = len(part) > _MANY
+    tried = list(itertools.islice(orders(part), _ORDERS_OF_MANY if many else None))
+    seconds = (deadline - time.perf_counter()) * _GREEDY_SHARE
+    start = best = greedy(part, native, tried, bound, goal, seconds, 0 if many else _PERTURBED)
+    if best.arena > goal and many:
+        best = place_hot_first(part, start, tried[:_ORDERS_AROUND], goal, deadline, seed)
+    if best.arena <= goal or goal >= _LARGEST_TO_SEARCH or len(part) > _MOST_TO_SEARCH:
+        return _Part(best.offsets, best.arena, bound, start.arena)
+    improver = Improver(native, best.offsets, bound, goal, seed)
     while not improver.finished and (left := deadline - time.perf_counter()) > 0:
         improver.improve(min(left, _SLICE_SECONDS))
     return _Part(improver.offsets, improver.arena, improver.bound, start.arena)
