@@ -26,6 +26,10 @@ BODY_PINS = Pins(inputs=True)
 """What a Loop carries from one iteration to the next is copied into inputs whose memory is nobody else's."""
 
 
+PROMPT = Limits(seconds=0.25)
+"""Keeps planning of networks of some hundred nodes below half a second."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """How memory is planned.
@@ -46,7 +50,7 @@ class Options:
     pins: Pins = FREE
     share: bool = True
     overlap: bool = False
-    limits: Limits = dataclasses.field(default_factory=Limits)
+    limits: Limits = PROMPT
     place_seconds: float = 0.2
 
 
