@@ -11,9 +11,11 @@ import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
 
+from graphopt import demo
 from graphopt.cost.dims import Dims
 from graphopt.errors import ExecutionError, ModelError
-from graphopt.execute import Session
+from graphopt.execute import Session, make_inputs
+from graphopt.io import load
 from graphopt.ir import infer_shapes, is_deterministic, nodes
 from graphopt.memory.aliases import Kind
 from graphopt.memory.graph_plan import GraphPlan, Options, plan_graph
@@ -167,3 +169,11 @@ def test_windows_write_behind_where_they_read(node: str, shape: tuple[int, ...])
     plan = run_text(text, overlap=True, alignment=4)
     apart = run_text(text, alignment=4)
     assert [link.kind for link in plan.shared] == [Kind.OVERLAP] and plan.arena < apart.arena
+
+
+def test_the_demo_network() -> None:
+    model = load(demo.load().model)
+    infer_shapes(model)
+    inputs = make_inputs(model, shapes={"image": [2, 1, 8, 8]})[0].values
+    for options in (Options(), Options(alignment=1, overlap=True), Options(reorder=False, share=False)):
+        assert_same(model, inputs, options)
