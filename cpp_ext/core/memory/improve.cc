@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 
 namespace graphopt {
@@ -10,7 +11,9 @@ namespace {
 constexpr std::int64_t kNodesPerRun = 600;  // and one per item
 constexpr std::int64_t kRunsAtGoal = 24;     // before a placement somewhere above it is looked for
 constexpr std::int64_t kRunsPerStep = 8;     // before a step is halved
-constexpr std::int64_t kGoalPercent = 10;    // of runs that go for the goal once others are going on
+constexpr std::int64_t kManyRuns = 300;
+constexpr std::int64_t kGoalPercent = 30;    // of runs that go for the goal itself, up to many runs
+constexpr std::int64_t kLateGoalPercent = 5;  // the same later on
 constexpr std::size_t kElites = 4;
 constexpr std::int64_t kShapePercent = 10;   // of runs that ignore the placements found so far
 constexpr std::int64_t kWindowPercent = 70;  // of runs from a placement that change one window of time
@@ -41,16 +44,19 @@ void Improver::improve(double seconds) {
   const Clock::time_point deadline =
       Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   while (!finished() && Clock::now() < deadline) {
-    const bool first_tries = at_goal_.runs < kRunsAtGoal;
     if (at_goal_.search == nullptr) at_goal_ = {goal_, 0, make_search(problem_, goal_)};
-    if (!first_tries) aim_step();
-    run(first_tries || step_.capacity == goal_ || below(100) < kGoalPercent ? at_goal_ : step_, deadline);
+    if (at_goal_.runs < kRunsAtGoal || below(100) < (runs_ < kManyRuns ? kGoalPercent : kLateGoalPercent)) {
+      run(at_goal_, deadline, by_shape());
+      continue;
+    }
+    aim_step();
+    const bool is_goal = step_.capacity == goal_;
+    run(is_goal ? at_goal_ : step_, deadline, elites_.empty() || below(100) < kShapePercent ? by_shape() : by_elite());
   }
 }
 
 // One restart. The searches remember what failed, so their limits may grow slowly.
-void Improver::run(Target& target, Clock::time_point deadline) {
-  const Strategy strategy = elites_.empty() || below(100) < kShapePercent ? by_shape() : by_elite();
+void Improver::run(Target& target, Clock::time_point deadline, const Strategy& strategy) {
   const std::int64_t items = static_cast<std::int64_t>(problem_.items.size());
   const Outcome outcome = target.search->run(strategy, {items + kNodesPerRun * luby(target.runs), deadline});
   ++runs_;
@@ -93,16 +99,25 @@ void Improver::aim_step() {
   step_ = {capacity, 0, make_search(problem_, capacity)};
 }
 
-// Large or long-lived items first, in some mixture of the two.
+// Large or long-lived items first, in some mixture of the two: known ones without noise, then any with some.
 Strategy Improver::by_shape() {
+  struct Mixture {
+    double of_size, of_duration;
+  };
+  constexpr Mixture kKnown[] = {{1.0, 1.0}, {1.0, 0.0}, {0.5, 0.8}, {0.0, 1.0}, {0.25, 0.8}, {1.0, 0.5}};
+  constexpr std::int64_t kRules = 3, kFirst = kRules * std::size(kKnown);
   Strategy strategy;
-  strategy.rule = static_cast<SectionRule>(runs_ % 3);
-  strategy.span_on_top = below(2) == 0;
-  const double spread = 0.15 * static_cast<double>(below(4));
-  const double of_duration = static_cast<double>(below(6)) / 5.0;
-  const double of_size = below(4) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;
+  strategy.rule = static_cast<SectionRule>(runs_ % kRules);
+  strategy.span_on_top = runs_ < kFirst ? runs_ % 2 == 0 : below(2) == 0;
+  Mixture mixture = kKnown[runs_ / kRules % std::size(kKnown)];
+  double spread = 0.0;
+  if (runs_ >= kFirst) {
+    spread = 0.15 * static_cast<double>(below(4));
+    mixture.of_size = below(4) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;
+    mixture.of_duration = static_cast<double>(below(6)) / 5.0;
+  }
   for (const Item& item : problem_.items) {
-    const double weight = std::pow(item.size, of_size) * std::pow(item.last - item.first, of_duration);
+    const double weight = std::pow(item.size, mixture.of_size) * std::pow(item.last - item.first, mixture.of_duration);
     strategy.priority.push_back(weight * std::exp(spread * noise()));
   }
   return strategy;

@@ -48,7 +48,7 @@ class Improver {
 
   void aim_step();
   std::int64_t next_arena(std::int64_t capacity) const;
-  void run(Target& target, Clock::time_point deadline);
+  void run(Target& target, Clock::time_point deadline, const Strategy& strategy);
   Strategy by_shape();
   Strategy by_elite();
   void take(const PlacementSearch& search);
