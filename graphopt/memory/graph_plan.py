@@ -16,8 +16,9 @@ from graphopt.memory.aliases import Kind, Link, links
 from graphopt.memory.buffers import Buffer, Instance
 from graphopt.memory.check_order import check_order
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins, rounded
-from graphopt.memory.order import Limits, Ordering, Problem, Trace, best_order, trace
+from graphopt.memory.order import Limits, Problem, Trace, best_order, trace
 from graphopt.memory.placement import place
+from graphopt.memory.plan import Plan
 from graphopt.memory.sharing import share
 from graphopt.memory.steps import ShapeOf, Steps, steps_of
 from graphopt.memory.storages import Storages, join
@@ -175,35 +176,50 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
     )
     storages = _storages(steps, options)
     problem = Problem.of(storages)
-    ordering = _ordering(problem, options)
-    check_order(steps, ordering.order)
-    found = trace(problem, ordering.order)
-    boxes = _boxes(storages, found, ordering.order)
-    buffers = tuple(
-        Buffer(index, box.lower, box.upper, box.size, options.alignment) for index, box in enumerate(boxes)
-    )
-    placed = place(Instance(buffers), time_limit=options.place_seconds)
-    boxes = [dataclasses.replace(box, offset=placed.offsets[index]) for index, box in enumerate(boxes)]
+    ordering = best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
+    placing = _place(storages, problem, ordering.order, options)
+    if not placing.plan.optimal and ordering.peak < ordering.given:
+        # The arena counts, not the peak: the order with the higher one may be easier to place.
+        given = _place(storages, problem, tuple(range(len(steps.nodes))), options)
+        placing = min(placing, given, key=lambda each: each.plan.arena)
+    check_order(steps, placing.order)
     return GraphPlan(
         storages=storages,
         options=options,
-        order=ordering.order,
-        boxes=tuple(boxes),
-        offsets=_offsets(storages, boxes),
-        arena=placed.arena,
-        peak=found.peak,
+        order=placing.order,
+        boxes=placing.boxes,
+        offsets=_offsets(storages, placing.boxes),
+        arena=placing.plan.arena,
+        peak=placing.trace.peak,
         given_peak=ordering.given,
-        lower_bound=max(found.peak, placed.lower_bound),
-        optimal=placed.optimal,
+        lower_bound=max(placing.trace.peak, placing.plan.lower_bound),
+        optimal=placing.plan.optimal,
         any_order=ordering.bound,
-        needs=found.needs,
+        needs=placing.trace.needs,
         bodies=bodies,
         seconds=time.perf_counter() - started,
     )
 
 
-def _ordering(problem: Problem, options: Options) -> Ordering:
-    return best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
+@dataclasses.dataclass(frozen=True)
+class _Placing:
+    """One order, placed."""
+
+    order: tuple[int, ...]
+    trace: Trace
+    boxes: tuple[Box, ...]
+    plan: Plan[int]
+
+
+def _place(storages: Storages, problem: Problem, order: tuple[int, ...], options: Options) -> _Placing:
+    found = trace(problem, order)
+    boxes = _boxes(storages, found, order)
+    buffers = tuple(
+        Buffer(index, box.lower, box.upper, box.size, options.alignment) for index, box in enumerate(boxes)
+    )
+    plan = place(Instance(buffers), time_limit=options.place_seconds)
+    placed = (dataclasses.replace(box, offset=plan.offsets[index]) for index, box in enumerate(boxes))
+    return _Placing(order, found, tuple(placed), plan)
 
 
 def _storages(steps: Steps, options: Options) -> Storages:
