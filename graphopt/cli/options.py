@@ -156,7 +156,7 @@ TimeBudgetOption = Annotated[
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
-def parse_size(text: str | None) -> int | None:
+def parse_size(text: str | None, option: str = "--memory-limit") -> int | None:
     """Bytes from texts like `4G`, `500 MB` or `1000000`, in powers of 1024.
 
     Raises:
@@ -166,7 +166,7 @@ def parse_size(text: str | None) -> int | None:
         return None
     found = re.fullmatch(r"(\d{1,15})\s*([KMGT]?)(I?B)?", text.strip().upper(), re.ASCII)
     if found is None or not int(found[1]):
-        raise UsageError(f"--memory-limit {text}: expected a size", hint="for example --memory-limit 4G")
+        raise UsageError(f"{option} {text}: expected a size", hint=f"for example {option} 4G")
     return int(found[1]) * _UNITS[found[2]]
 
 

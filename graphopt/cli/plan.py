@@ -23,6 +23,15 @@ def command(
         typer.Argument(metavar="MODEL", help="An ONNX file, or script.py:function.", show_default=False),
     ] = None,
     shape: ShapeOption = [],  # noqa: B006
+    max_memory: Annotated[
+        str | None,
+        typer.Option(
+            "--max-memory",
+            metavar="SIZE",
+            help="Run the first nodes on parts of the image so that so much, like 256KiB, is enough.",
+            show_default=False,
+        ),
+    ] = None,
     order: Annotated[
         str, typer.Option("--order", metavar="keep|best", help="Keep the order of nodes, or find the best.")
     ] = "best",
@@ -82,7 +91,7 @@ def command(
     """Plan in how little memory a model runs.
 
     Says where each value lies in one arena, what bounds its size, and what is alive at the peak. The model
-    is run only where sizes do not follow from its inputs."""
+    is run only where sizes do not follow from its inputs. Exits with 1 where --max-memory is not kept."""
     if buffers is not None:
         if model is not None:
             raise UsageError("both a model and --buffers were given", hint="plan one of them")
@@ -96,4 +105,13 @@ def command(
     from graphopt.cli.plan_model import Files, plan_model
 
     files = Files(output, emit_c, timeline)
-    return plan_model(model, shape=shape, order=order, overlap=overlap, files=files, top=top, json=json)
+    return plan_model(
+        model,
+        shape=shape,
+        max_memory=max_memory,
+        order=order,
+        overlap=overlap,
+        files=files,
+        top=top,
+        json=json,
+    )

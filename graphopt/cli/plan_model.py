@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from graphopt.cli.console import progress, show, show_json, tell
-from graphopt.cli.guard import OK
-from graphopt.cli.options import destination, parse_shapes
+from graphopt.cli.guard import NEGATIVE, OK
+from graphopt.cli.options import destination, parse_shapes, parse_size
 from graphopt.errors import UsageError
 
 ORDERS = ("best", "keep")
@@ -30,7 +31,15 @@ class Files:
 
 
 def plan_model(
-    model: Path, *, shape: Sequence[str], order: str, overlap: bool, files: Files, top: int | None, json: bool
+    model: Path,
+    *,
+    shape: Sequence[str],
+    max_memory: str | None,
+    order: str,
+    overlap: bool,
+    files: Files,
+    top: int | None,
+    json: bool,
 ) -> int:
     """Plan a model, show the plan and write what was asked for; the exit code.
 
@@ -46,13 +55,15 @@ def plan_model(
             f"--timeline {files.timeline}: drawings are SVG", hint=f"--timeline {files.timeline.stem}.svg"
         )
     shapes = parse_shapes(shape)
+    most_bytes = parse_size(max_memory, "--max-memory")
     from graphopt.compile.given import open_given
     from graphopt.memory.graph_plan import Options
-    from graphopt.report.memory import plan_memory
+    from graphopt.report.memory import plan_memory, plan_within
 
     given = open_given(model)
     with progress(f"planning the memory of {model.name}"):
-        report = plan_memory(
+        plan = plan_memory if most_bytes is None else functools.partial(plan_within, most_bytes=most_bytes)
+        report = plan(
             given.model,
             source=given.source,
             shapes=shapes or given.example_shapes,
@@ -80,7 +91,7 @@ def plan_model(
         write_plan(given.model, report)
         for path in save(given.model, destination(files.model)):
             tell(f"wrote {path}")
-    return OK
+    return OK if report.budget is None or report.budget.fits else NEGATIVE
 
 
 def _write(path: Path, text: str) -> None:

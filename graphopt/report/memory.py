@@ -14,15 +14,41 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from graphopt.cost import estimate
 from graphopt.cost.dims import Dims
 from graphopt.errors import GraphoptError, ModelError
 from graphopt.execute import Session, make_inputs
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, Box, GraphPlan, Options, plan_graph
+from graphopt.passes.memory.tile import Tile
 from graphopt.pipeline import Pipeline
 
 PLAN_KEY = "graphopt.memory.plan"
 """Under it the metadata of an emitted model hold its plan, as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """What was done to keep to so many bytes.
+
+    Attributes:
+        bytes: That the arena may have.
+        fits: It has no more.
+        done: Changes to the model, in words.
+        macs: Multiply-accumulates before and after.
+        blocks: Node at the peak, where it does not fit; "" where it does.
+    """
+
+    bytes: int
+    fits: bool
+    done: tuple[str, ...]
+    macs: tuple[int, int]
+    blocks: str
+
+    @property
+    def extra(self) -> float:
+        """Multiply-accumulates that it costs, as a share of those before."""
+        return self.macs[1] / self.macs[0] - 1 if self.macs[0] else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +60,14 @@ class MemoryReport:
         plan: The plan of its main graph.
         assumed: Sizes taken for free dimensions of inputs, by name.
         notes: What else a user should know.
+        budget: How it was kept to, if there was one.
     """
 
     source: str
     plan: GraphPlan
     assumed: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    budget: Budget | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: sizes and offsets in bytes, places in the order counted from 0."""
@@ -59,6 +87,7 @@ class MemoryReport:
             "seconds": plan.seconds,
             "assumed": dict(self.assumed),
             "notes": list(self.notes),
+            "budget": None if self.budget is None else dataclasses.asdict(self.budget),
             "peak": {
                 "place": place,
                 "node": plan.nodes[place].name if plan.nodes else None,
@@ -108,6 +137,41 @@ def plan_memory(
             raise error from None
         told.append("sizes that do not follow from the inputs are those of one run on inputs made to fit")
     return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
+
+
+def plan_within(
+    model: ir.Model,
+    most_bytes: int,
+    *,
+    source: str,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    options: Options = USUAL,
+    notes: Sequence[str] = (),
+) -> MemoryReport:
+    """Plan the memory of a model, changed so that it takes no more than some bytes, if that can be.
+
+    The first nodes are run on parts of the image (pass `tile`) if it does not fit as it is.
+
+    Args:
+        model: Changed in place.
+        most_bytes: That the arena may have.
+        source, shapes, options, notes: See `plan_memory`.
+
+    Raises:
+        ModelError, UsageError: See `plan_memory`.
+    """
+    report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
+    macs = estimate(model, shapes=shapes).macs
+    done: tuple[str, ...] = ()
+    if report.plan.arena > most_bytes:
+        record = Pipeline((Tile(most_bytes),)).run(model).records[0]
+        done = tuple(record.hits) if record.changes else tuple(record.refusals)
+        report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
+    plan = report.plan
+    fits = plan.arena <= most_bytes
+    blocks = "" if fits or not plan.nodes else plan.nodes[plan.peak_place].name or ""
+    budget = Budget(most_bytes, fits, done, (macs, estimate(model, shapes=shapes).macs), blocks)
+    return dataclasses.replace(report, budget=budget)
 
 
 def write_plan(model: ir.Model, report: MemoryReport) -> None:

@@ -25,19 +25,26 @@ def memory(report: MemoryReport, *, top: int | None = 10) -> Iterator[Renderable
     plan = report.plan
     yield from sections(
         [heading(report.source)],
-        [_figures(plan)],
+        [_figures(report)],
         [_peak(plan, top)] if plan.nodes else (),
         map(note, _notes(report)),
     )
 
 
-def _figures(plan: GraphPlan) -> RenderableType:
+def _figures(report: MemoryReport) -> RenderableType:
+    plan, budget = report.plan, report.budget
     table = columns("", ">", ">", "")
     table.show_header = False
     table.add_row("arena", size(plan.arena), str(plan.arena), _gap(plan))
     table.add_row("bound", size(plan.lower_bound), str(plan.lower_bound), "bytes alive at a time")
     table.add_row("given order", size(plan.given_peak), str(plan.given_peak), _gain(plan))
     table.add_row("any order", size(plan.any_order), str(plan.any_order), _certificate(plan))
+    if budget is not None:
+        extra = f"{100 * budget.extra:+.1f}% MACs, {', '.join(budget.done)}" if budget.done else ""
+        kept = "kept" if budget.fits else f"not kept: {budget.blocks} needs more"
+        table.add_row(
+            "allowed", size(budget.bytes), str(budget.bytes), "; ".join(filter(None, (kept, extra)))
+        )
     constants = plan.steps.constant_bytes
     table.add_row("constants", size(constants), str(constants), "apart")
     return table

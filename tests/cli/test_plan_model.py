@@ -103,3 +103,24 @@ def test_functions_are_inlined(run: Run, tmp_path: Path) -> None:
     model: ir.Model = parse_model(text)
     save(model, tmp_path / "calls.onnx")
     assert json.loads(run("plan", str(tmp_path / "calls.onnx"), "--json").out)["arena"] == 256
+
+
+TALL = """g (float[1, 2, 64, 64] x) => (float[1, 2, 1, 1] y) <float[2, 2, 1, 1] w = {1, 2, 3, 4}> {
+    a = Conv(x, w) b = MaxPool<kernel_shape = [8, 8], strides = [8, 8]>(a) y = GlobalAveragePool(b) }"""
+
+
+def test_a_budget_is_kept_by_tiles(run: Run, tmp_path: Path) -> None:
+    save(parse_model(TALL), tmp_path / "tall.onnx")
+    arguments = ("plan", str(tmp_path / "tall.onnx"), "--max-memory", "40KiB")
+    found = json.loads(run(*arguments, "--json").out)
+    assert (
+        found["arena"] <= 40 << 10 and found["budget"]["fits"] and found["budget"]["macs"] == [16384, 16384]
+    )
+    assert "kept; +0.0% MACs" in run(*arguments).out
+
+
+def test_a_budget_that_cannot_be_kept(run: Run, tmp_path: Path) -> None:
+    save(parse_model(TALL), tmp_path / "tall.onnx")
+    ran = run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "1KiB")
+    assert ran.code == 1 and "not kept" in ran.out
+    assert run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "much").code == 2

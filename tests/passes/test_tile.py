@@ -36,7 +36,8 @@ BODIES = {
     " d = Add(b, c) e = AveragePool<kernel_shape = [3, 3], strides = [3, 3], pads = [1, 1, 1, 1]>(d)"
     " y = GlobalAveragePool(e)",
     "two branches": "a = Conv<pads = [1, 1, 1, 1]>(x, w)"
-    " b = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(a) c = Conv<pads = [2, 2, 2, 2], dilations = [2, 2]>(a, v) d = Concat<axis = 1>(b, c)"
+    " b = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(a)"
+    " c = Conv<pads = [2, 2, 2, 2], dilations = [2, 2]>(a, v) d = Concat<axis = 1>(b, c)"
     " e = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(d) y = GlobalAveragePool(e)",
     "constants": "a = Conv<pads = [1, 1, 1, 1]>(x, w) b = Mul(a, s) c = PRelu(b, s)"
     " d = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(c) y = GlobalAveragePool(d)",
