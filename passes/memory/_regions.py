@@ -104,7 +104,7 @@ def regions(steps: Steps) -> Iterator[Region]:
     images = [
         value
         for value, maker in enumerate(steps.makers)
-        if maker == START and len(steps.shapes[value]) == 4 and steps.users[value]
+        if maker == START and steps.users[value] and _is_image(steps.values[value])
     ]
     if len(images) != 1 or images[0] in steps.outputs:
         return
@@ -135,7 +135,7 @@ def _slides(steps: Steps, node: ir.Node, inside: set[int]) -> tuple[Slide, Slide
     if node.domain or len(node.outputs) != 1:
         return None
     output = steps.shapes[steps.index[node.outputs[0]]]
-    if len(output) != 4 or 0 in output:
+    if not _is_image(node.outputs[0]) or 0 in output:
         return None
     if node.op_type in ("Conv", *POOLS):
         return _windows(steps, node)
@@ -152,6 +152,12 @@ def _slides(steps: Steps, node: ir.Node, inside: set[int]) -> tuple[Slide, Slide
         elif node.op_type != "BatchNormalization" and not _is_per_channel(value):
             return None
     return Slide(), Slide()
+
+
+def _is_image(value: ir.Value) -> bool:
+    """Whether a value is of rank 4, its rows and columns the same for every caller."""
+    shape = value.shape
+    return shape is not None and len(shape) == 4 and all(isinstance(dim, int) for dim in shape.dims[2:])
 
 
 def _is_per_channel(value: ir.Value) -> bool:

@@ -81,6 +81,12 @@ def test_must_not_apply(body: str, weights: Weights) -> None:
     assert run.changes == 0 and "parts of an image" in next(iter(run.refusals))
 
 
+def test_images_of_free_size_stay_whole(weights: Weights) -> None:
+    free = text(BODIES["a chain"], weights).replace("1, 3, 41, 37", "N, 3, 41, 37")
+    assert run_pass(free, "tile").changes == 1
+    assert run_pass(free.replace("41, 37", "H, W"), "tile").changes == 0
+
+
 def test_a_budget_that_is_kept_already_changes_nothing(weights: Weights) -> None:
     run = run_pass(text(BODIES["a chain"], weights), Tile(10_000_000))
     assert run.changes == 0 and not run.refusals
