@@ -1,11 +1,12 @@
 """What ordering and planning memory are worth: peaks, arenas and bounds, and onnxruntime's real memory.
 
-    python benchmarks/memory.py [--wired] [--models] [--resident] [--json FILE] [MODEL.onnx ...]
+    python benchmarks/memory.py [--wired] [--models] [--tiled] [--resident] [--json FILE] [MODEL.onnx ...]
 
-Without a choice all three parts run. `--wired`: networks whose wiring leaves the order open, in the order
-their wiring numbers nodes, breadth-first, and as planned. `--models`: arena, bound and seconds of the given
-models, by default of the zoo's as far as it is at hand. `--resident`: the resident memory that a run of
-onnxruntime adds, before and after the pass `reorder`, each in a process of its own.
+Without a choice all parts run. `--wired`: networks whose wiring leaves the order open, in the order their
+wiring numbers nodes, breadth-first, and as planned. `--models`: arena, bound and seconds of the given models,
+by default of the zoo's as far as it is at hand. `--tiled`: MobileNetV2 at 224x224 within less and less memory,
+and what that costs. `--resident`: the resident memory that a run of onnxruntime adds, before and after the pass
+`reorder`, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import wired_networks
 import zoo
 from zoo_wheels import ZooError
 
 from graphopt.errors import GraphoptError
+from graphopt.execute import Session
 from graphopt.io import load, save
 from graphopt.memory.graph_plan import GraphPlan, Options
 from graphopt.memory.order import trace
 from graphopt.memory.order.problem import Problem
 from graphopt.pipeline import Pipeline
-from graphopt.report.memory import plan_memory
+from graphopt.report.memory import plan_memory, plan_within
 
 SEEDS = 4
 SIDE, CHANNELS = 112, 64
@@ -120,6 +123,28 @@ def _zoo() -> Iterator[Case]:
         yield path, shapes
 
 
+def tiled() -> Iterator[dict[str, Any]]:
+    """MobileNetV2 within shares of the arena that it has as it is; 0 is as little as can be had."""
+    proto = wired_networks.mobilenet_v2()
+    before = plan_memory(load(proto), source="").plan.arena
+    image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
+    (expected,) = Session(load(proto)).run({"image": image}).values()
+    for share in (0.5, 0.25, 0.0):
+        model = load(proto)
+        report = plan_within(model, int(before * share), source="")
+        (found,) = Session(model).run({"image": image}).values()
+        assert report.budget is not None
+        yield {
+            "name": f"mobilenetv2 at {share:.0%}",
+            "before": before,
+            "arena": report.plan.arena,
+            "times_less": before / report.plan.arena,
+            "extra_macs": report.budget.extra,
+            "tiles": ", ".join(report.budget.done),
+            "largest_difference": float(np.abs(found - expected).max()),
+        }
+
+
 def resident(folder: Path) -> Iterator[dict[str, Any]]:
     """Bytes that runs add to the process, before and after `reorder`; see `RUN`."""
     stage = wired_networks.random_stage
@@ -194,12 +219,12 @@ def geometric_mean(ratios: Sequence[float]) -> float:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each network, and means; 1 if an order was made worse."""
     parser = argparse.ArgumentParser(description="What ordering and planning memory are worth.")
-    for part in ("wired", "models", "resident"):
+    for part in ("wired", "models", "tiled", "resident"):
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("paths", nargs="*", type=Path, metavar="MODEL")
     options = parser.parse_args(arguments)
-    every = not (options.wired or options.models or options.resident or options.paths)
+    every = not (options.wired or options.models or options.tiled or options.resident or options.paths)
     found: dict[str, list[dict[str, Any]]] = {}
     if options.wired or every:
         found["wired"] = _shown(wired())
@@ -208,6 +233,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"planned / {base.replace('_', '-')}: {mean:.3f} in geometric mean")
     if options.models or options.paths or every:
         found["models"] = _shown(models(options.paths))
+    if options.tiled or every:
+        found["tiled"] = _shown(tiled())
     if options.resident or every:
         with tempfile.TemporaryDirectory() as folder:
             found["resident"] = _shown(resident(Path(folder)))

@@ -182,6 +182,41 @@ def _operator(made: Builder, name: str, x: str, channels: int) -> str:
     return made.op(pool, [x], kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1])
 
 
+INVERTED_RESIDUALS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+"""Of MobileNetV2 (Sandler et al., 2018, table 2): expansion, channels, blocks, stride of the first."""
+
+
+def mobilenet_v2(seed: int = 0, side: int = 224) -> onnx.ModelProto:
+    """MobileNetV2 up to its pooling, normalizations folded, weights random."""
+    made = Builder(np.random.default_rng(seed))
+    six = numpy_helper.from_array(np.array(6, np.float32), "six")
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
+    made.weights += [zero, six]
+
+    def bounded(x: str) -> str:
+        return made.op("Clip", [x, "zero", "six"])
+
+    x, width = bounded(made.conv("image", 3, 32, 3, stride=2)), 32
+    for expansion, channels, blocks, first_stride in INVERTED_RESIDUALS:
+        for block in range(blocks):
+            stride = first_stride if block == 0 else 1
+            wide = width * expansion
+            inner = x if expansion == 1 else bounded(made.conv(x, width, wide, 1))
+            inner = bounded(made.conv(inner, wide, wide, 3, groups=wide, stride=stride))
+            inner = made.conv(inner, wide, channels, 1)
+            x = made.op("Add", [x, inner]) if stride == 1 and width == channels else inner
+            width = channels
+    return made.model(bounded(made.conv(x, width, 1280, 1)), 3, side)
+
+
 def wired_networks(seeds: int = 4) -> Iterator[tuple[str, onnx.ModelProto]]:
     """Name and model of each network of the benchmark."""
     for seed in range(seeds):
