@@ -4,9 +4,9 @@
 
 Without a choice all parts run. `--wired`: networks whose wiring leaves the order open, in the order their
 wiring numbers nodes, breadth-first, and as planned. `--models`: arena, bound and seconds of the given models,
-by default of the zoo's as far as it is at hand. `--tiled`: MobileNetV2 at 224x224 within less and less memory,
-and what that costs. `--resident`: the resident memory that a run of onnxruntime adds, before and after the pass
-`reorder`, each in a process of its own.
+by default of the zoo's as far as it is at hand. `--tiled`: MobileNetV2 at 224x224 within less and less
+memory, and what that costs. `--resident`: the resident memory that a run of onnxruntime adds, before and
+after the pass `reorder`, each in a process of its own.
 """
 
 from __future__ import annotations

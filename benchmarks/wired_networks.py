@@ -67,7 +67,7 @@ class Builder:
             self.nodes,
             "wired",
             [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, channels, side, side])],
-            [helper.make_tensor_value_info(pooled, onnx.TensorProto.FLOAT, None)],
+            [helper.make_tensor_value_info(pooled, onnx.TensorProto.FLOAT, [1, None, 1, 1])],
             self.weights,
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
