@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
 
 from graphopt.cost import estimate
 from graphopt.cost.dims import Dims
@@ -100,3 +103,51 @@ def test_what_overflows_is_not_padding(weights: Weights) -> None:
     )
     inputs = [{"x": np.random.default_rng(0).uniform(-0.1, 0.1, (1, 3, 41, 37)).astype(np.float32)}]
     assert run_pass(text(body, weights), "tile", inputs=inputs).changes == 1
+
+
+@st.composite
+def networks(draw: DrawFn) -> tuple[str, dict[str, tuple[int, ...]]]:
+    """Nodes on an image of 3 channels, and the shapes of their weights."""
+    nodes: list[str] = []
+    weights: dict[str, tuple[int, ...]] = {}
+    last, side = "x", [draw(st.integers(12, 30)), draw(st.integers(12, 30))]
+    size = list(side)
+    for index in range(draw(st.integers(2, 6))):
+        made = f"v{index}"
+        kernel = [draw(st.integers(1, 3)) for _ in side]
+        dilation = draw(st.integers(1, 2))
+        stride = [draw(st.integers(1, 3)) for _ in side]
+        pads = [draw(st.integers(0, edge - 1)) for edge in (*kernel, *kernel)]
+        kind = draw(st.sampled_from(["Conv", "Conv", "MaxPool", "AveragePool", "Relu", "Residual"]))
+        extent = [(edge - 1) * (dilation if kind == "Conv" else 1) + 1 for edge in kernel]
+        after = [
+            (size[axis] + pads[axis] + pads[2 + axis] - extent[axis]) // stride[axis] + 1 for axis in range(2)
+        ]
+        given = f"pads = {pads}, strides = {stride}"
+        if kind == "Relu":
+            nodes.append(f"{made} = Relu({last})")
+        elif kind == "Residual":
+            weights[f"w{index}"] = (3, 3, 3, 3)
+            nodes.append(f"c{index} = Conv<pads = [1, 1, 1, 1]>({last}, w{index})")
+            nodes.append(f"{made} = Add({last}, c{index})")
+        elif min(after) < 2:
+            continue
+        else:
+            size = after
+            if kind == "Conv":
+                groups = draw(st.sampled_from([1, 3]))
+                weights[f"w{index}"] = (3, 3 // groups, *kernel)
+                given += f", dilations = {[dilation] * 2}, group = {groups}"
+                nodes.append(f"{made} = Conv<{given}>({last}, w{index})")
+            else:
+                nodes.append(f"{made} = {kind}<kernel_shape = {kernel}, {given}>({last})")
+        last = made
+    head = f"g (float[1, 3, {side[0]}, {side[1]}] x) => (float[A, B, C, D] y)"
+    return f"{head} WEIGHTS {{ {' '.join(nodes)} y = GlobalAveragePool({last}) }}", weights
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(network=networks())
+def test_any_windows(network: tuple[str, dict[str, tuple[int, ...]]], weights: Weights) -> None:
+    body, shapes = network
+    run_pass(body.replace("WEIGHTS", weights(**shapes) if shapes else ""), "tile", rtol=1e-4)
