@@ -6,7 +6,7 @@ Steps are counted by their place in the order; a range is half-open. Nothing is 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from graphopt.memory.check_order import check_order
 from graphopt.memory.steps import START, Steps
@@ -64,17 +64,3 @@ def live_ranges(steps: Steps, order: Sequence[int] | None = None, pins: Pins = F
         last = max((place[user] for user in users), default=START if maker == START else lower)
         ranges.append((lower, end if pinned or value in kept else last + 1))
     return ranges
-
-
-def bytes_alive(ranges: Iterable[tuple[int, int, int]], steps: int) -> list[int]:
-    """Bytes alive at each of so many steps, of ranges given as (lower, upper, bytes)."""
-    change = [0] * (steps + 1)
-    for lower, upper, size in ranges:
-        if lower < upper:
-            change[lower] += size
-            change[min(upper, steps)] -= size
-    alive, total = [], 0
-    for each in change[:steps]:
-        total += each
-        alive.append(total)
-    return alive

@@ -20,6 +20,7 @@ from graphopt.errors import GraphoptError, ModelError
 from graphopt.execute import Session, make_inputs
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, Box, GraphPlan, Options, plan_graph
+from graphopt.memory.liveness import live_ranges
 from graphopt.passes.memory.tile import Tile
 from graphopt.pipeline import Pipeline
 
@@ -95,6 +96,10 @@ class MemoryReport:
             },
             "order": [node.name for node in plan.nodes],
             "offsets": dict(plan.offsets),
+            "live": {
+                plan.steps.name(value): list(live)
+                for value, live in enumerate(live_ranges(plan.steps, plan.order, plan.options.pins))
+            },
         }
 
 

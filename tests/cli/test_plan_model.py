@@ -42,6 +42,7 @@ def test_json(run: Run, wide: Path) -> None:
     assert found["given_order_bytes"] == 3 * 4096 + 64
     assert found["peak"]["alive"][0]["size"] == 4096
     assert set(found["offsets"]) == set("xabcdefhy")
+    assert found["live"]["x"] == [0, 5] and found["live"]["y"] == [7, 8]
 
 
 def test_the_order_is_kept_where_that_is_asked_for(run: Run, wide: Path) -> None:

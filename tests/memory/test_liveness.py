@@ -8,7 +8,7 @@ from graphopt.cost.dims import Dims
 from graphopt.errors import ModelError
 from graphopt.ir import infer_shapes
 from graphopt.memory.check_order import check_order
-from graphopt.memory.liveness import Pins, bytes_alive, live_ranges, rounded
+from graphopt.memory.liveness import Pins, live_ranges, rounded
 from graphopt.memory.steps import Steps, steps_of
 from graphopt.testing import parse_model
 
@@ -46,10 +46,6 @@ def test_in_another_order(diamond: Steps) -> None:
 def test_pins_last_for_the_whole_run(diamond: Steps) -> None:
     found = ranges(diamond, None, Pins(inputs=True, outputs=True))
     assert {found[name] for name in ("x", "unread", "a", "y")} == {(0, 4)}
-
-
-def test_bytes_alive_are_summed_at_each_step() -> None:
-    assert bytes_alive([(0, 2, 5), (1, 3, 7), (1, 1, 100)], 4) == [5, 12, 7, 0]
 
 
 def test_sizes_are_rounded_up() -> None:
