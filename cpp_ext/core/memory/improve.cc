@@ -8,15 +8,18 @@
 namespace graphopt {
 namespace {
 
-constexpr std::int64_t kNodesPerRun = 600;  // and one per item
-constexpr std::int64_t kRunsAtGoal = 24;     // before a placement somewhere above it is looked for
-constexpr std::int64_t kRunsPerStep = 8;     // before a step is halved
-constexpr std::int64_t kManyRuns = 300;
-constexpr std::int64_t kGoalPercent = 30;    // of runs that go for the goal itself, up to many runs
-constexpr std::int64_t kLateGoalPercent = 5;  // the same later on
+constexpr std::int64_t kNodesPerRun = 600;    // and one per item
+constexpr std::int64_t kRunsAtGoal = 24;      // before a placement somewhere above it is looked for
+constexpr std::int64_t kManyRunsAtGoal = 200;
+constexpr std::int64_t kGoalPercent = 45;      // of later runs that go for the goal itself, up to many of them
+constexpr std::int64_t kLateGoalPercent = 15;  // the same from then on
+constexpr std::int64_t kBelowPercent = 10;     // and for anything better than the best
+constexpr double kHighestLevel = 0.16;        // above the goal; each level is half as high as the one before
+constexpr int kLevels = 24;
+constexpr std::int64_t kElitePercent = 10;    // of runs above the goal that start from a placement
+constexpr std::int64_t kWindowPercent = 70;   // of those that change one window of time
+constexpr std::int64_t kFloorOnlyPercent = 20;
 constexpr std::size_t kElites = 4;
-constexpr std::int64_t kShapePercent = 10;   // of runs that ignore the placements found so far
-constexpr std::int64_t kWindowPercent = 70;  // of runs from a placement that change one window of time
 
 // 1, 1, 2, 1, 1, 2, 4, ...
 std::int64_t luby(std::int64_t index) {
@@ -45,17 +48,23 @@ void Improver::improve(double seconds) {
       Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   while (!finished() && Clock::now() < deadline) {
     if (at_goal_.search == nullptr) at_goal_ = {goal_, 0, make_search(problem_, goal_)};
-    if (at_goal_.runs < kRunsAtGoal || below(100) < (runs_ < kManyRuns ? kGoalPercent : kLateGoalPercent)) {
+    const std::int64_t goal_percent = at_goal_.runs < kRunsAtGoal       ? 100
+                                      : at_goal_.runs < kManyRunsAtGoal ? kGoalPercent
+                                                                        : kLateGoalPercent;
+    const std::int64_t percent = below(100);
+    if (percent < goal_percent) {
       run(at_goal_, deadline, by_shape());
-      continue;
+    } else if (percent < goal_percent + kBelowPercent) {
+      aim(just_below_, arena_ - 1);
+      run(just_below_, deadline, by_any());
+    } else {
+      aim(level_, next_level());
+      run(level_, deadline, by_any());
     }
-    aim_step();
-    const bool is_goal = step_.capacity == goal_;
-    run(is_goal ? at_goal_ : step_, deadline, elites_.empty() || below(100) < kShapePercent ? by_shape() : by_elite());
   }
 }
 
-// One restart. The searches remember what failed, so their limits may grow slowly.
+// One restart. The searches remember what failed, so that many short runs add up.
 void Improver::run(Target& target, Clock::time_point deadline, const Strategy& strategy) {
   const std::int64_t items = static_cast<std::int64_t>(problem_.items.size());
   const Outcome outcome = target.search->run(strategy, {items + kNodesPerRun * luby(target.runs), deadline});
@@ -72,6 +81,22 @@ void Improver::run(Target& target, Clock::time_point deadline, const Strategy& s
   }
 }
 
+void Improver::aim(Target& target, std::int64_t capacity) {
+  if (target.search == nullptr || target.capacity != capacity) {
+    target = {capacity, 0, make_search(problem_, capacity)};
+  }
+}
+
+// The highest level below the best arena: one that is reached is followed by the next.
+std::int64_t Improver::next_level() const {
+  double above = kHighestLevel;
+  for (int level = 0; level < kLevels; ++level, above /= 2) {
+    const std::int64_t capacity = goal_ + static_cast<std::int64_t>(above * static_cast<double>(goal_));
+    if (capacity < arena_) return capacity;
+  }
+  return goal_;
+}
+
 // The least arena above a capacity that any placement can have: a multiple of the unit and some item.
 std::int64_t Improver::next_arena(std::int64_t capacity) const {
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
@@ -83,20 +108,13 @@ std::int64_t Improver::next_arena(std::int64_t capacity) const {
   return least;
 }
 
-// Some way from the goal to the best arena: half of it at first, twice as far down after each placement found, half
-// as far after some runs that found none, at last by one unit.
-void Improver::aim_step() {
-  const std::int64_t least = problem_.uniform ? problem_.unit : 1;
-  if (step_.search != nullptr && step_.capacity < arena_) {
-    if (step_.runs < kRunsPerStep || down_ == least) return;
-    down_ /= 2;
-  } else {
-    down_ *= 2;
-  }
-  const std::int64_t half = (arena_ - goal_) / 2;
-  down_ = std::max(least, step_.search == nullptr ? half : std::min(down_, half));
-  const std::int64_t capacity = std::max(goal_, arena_ - down_);
-  step_ = {capacity, 0, make_search(problem_, capacity)};
+Strategy Improver::by_any() {
+  return elites_.empty() || below(100) >= kElitePercent ? by_shape() : by_elite();
+}
+
+SectionRule Improver::any_rule() {
+  if (below(100) < kFloorOnlyPercent) return SectionRule::kFloorOnly;
+  return below(2) == 0 ? SectionRule::kLowestFloor : SectionRule::kLeastSlack;
 }
 
 // Large or long-lived items first, in some mixture of the two: known ones without noise, then any with some.
@@ -112,8 +130,9 @@ Strategy Improver::by_shape() {
   Mixture mixture = kKnown[runs_ / kRules % std::size(kKnown)];
   double spread = 0.0;
   if (runs_ >= kFirst) {
+    strategy.rule = any_rule();
     spread = 0.15 * static_cast<double>(below(4));
-    mixture.of_size = below(4) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;
+    mixture.of_size = below(10) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;
     mixture.of_duration = static_cast<double>(below(6)) / 5.0;
   }
   for (const Item& item : problem_.items) {
@@ -128,7 +147,7 @@ Strategy Improver::by_shape() {
 Strategy Improver::by_elite() {
   constexpr double kSpreads[] = {0.0, 0.002, 0.006, 0.02, 0.06};  // of the arena
   Strategy strategy;
-  strategy.rule = static_cast<SectionRule>(below(3));
+  strategy.rule = any_rule();
   strategy.span_on_top = below(2) == 0;
   const Elite& elite = elites_[static_cast<std::size_t>(below(static_cast<std::int64_t>(elites_.size())))];
   const double spread = kSpreads[below(5)] * static_cast<double>(elite.arena) / static_cast<double>(problem_.unit);

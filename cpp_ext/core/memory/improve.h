@@ -1,10 +1,11 @@
 // The best placement that can be found in some time, and what is proved about it.
 //
-// Restarts of the exact search with few nodes each, below a capacity that sinks with every placement found. What a
-// run tries first comes from the sizes and live ranges, or from one of the best placements so far with some noise
-// (Beck, "Solution-guided multi-point constructive search for job shop scheduling", JAIR 2007). The bound comes
-// first: most instances can reach it. Limits grow now and then (Luby, Sinclair and Zuckerman 1993), so that small
-// instances are exhausted, which proves that a capacity is impossible.
+// Restarts of the exact search with few nodes each: below the goal, which most instances can reach, below levels
+// that sink towards it, and just below the best arena found. What a run tries first comes from the sizes and live
+// ranges, or from one of the best placements so far with some noise (Beck, "Solution-guided multi-point
+// constructive search for job shop scheduling", JAIR 2007). Limits grow now and then (Luby, Sinclair and Zuckerman
+// 1993) and searches remember what failed, so that small instances are exhausted, which proves that a capacity
+// is impossible.
 #pragma once
 
 #include <cstdint>
@@ -46,11 +47,14 @@ class Improver {
     std::unique_ptr<PlacementSearch> search;
   };
 
-  void aim_step();
+  void aim(Target& target, std::int64_t capacity);
+  std::int64_t next_level() const;
   std::int64_t next_arena(std::int64_t capacity) const;
   void run(Target& target, Clock::time_point deadline, const Strategy& strategy);
+  Strategy by_any();
   Strategy by_shape();
   Strategy by_elite();
+  SectionRule any_rule();
   void take(const PlacementSearch& search);
   double noise() { return normal_(random_); }
   std::int64_t below(std::int64_t count) { return static_cast<std::int64_t>(random_() % count); }
@@ -58,9 +62,8 @@ class Improver {
   Problem problem_;
   std::vector<std::int64_t> offsets_;
   std::int64_t arena_, bound_, goal_;
-  Target at_goal_, step_;  // the step is somewhere between the goal and the best arena
+  Target at_goal_, level_, just_below_;
   std::int64_t runs_ = 0;
-  std::int64_t down_ = 0;  // from the best arena to the step
   std::vector<Elite> elites_;
   std::mt19937_64 random_;
   std::normal_distribution<double> normal_;
