@@ -11,7 +11,7 @@ Graphs in which nothing is gained keep their order. Constants and what is made o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,14 +78,13 @@ class Reorder(Pass):
         """An order of the steps that is better in one way and worse in none; None if none is found."""
         ways = list(_ways(steps))
         given = list(range(len(steps[0].nodes)))
-        before = self._peaks(ways, given)
+        before = list(self._peaks(ways, given))
         for orders in self._candidates(ways[:2], given):
-            judged = [(self._peaks(ways, order), order) for order in orders]
-            better = [
-                (after, order)
-                for after, order in judged
-                if after != before and all(now <= then for now, then in zip(after, before, strict=True))
-            ]
+            better = []
+            for order in orders:
+                after = _no_worse(self._peaks(ways, order), before)
+                if after is not None and after != before:
+                    better.append((after, order))
             if better:
                 return min(better)[1]
         return None
@@ -93,16 +92,33 @@ class Reorder(Pass):
     def _candidates(self, ways: Sequence[Problem], given: list[int]) -> Iterator[list[list[int]]]:
         """Orders to look at together, the most promising first."""
         limits = Limits(self.states)
+        is_best = True
         for problem in ways:
-            yield [list(best_order(problem, given, limits).order)]
+            found = best_order(problem, given, limits)
+            yield [list(found.order)]
+            is_best = is_best and found.given == found.bound
+        if is_best:
+            return
         orders = [order for problem in ways for order in greedy_orders(problem)]
         yield [*orders, *(depth_first(ways[0].before, order) for order in orders)]
         yield [list(best_order(ways[0], depth_first(ways[0].before, given), limits).order)]
 
-    def _peaks(self, ways: Sequence[Problem], order: list[int]) -> list[int]:
+    def _peaks(self, ways: Sequence[Problem], order: list[int]) -> Iterator[int]:
         """Peaks of an order in the file, in each way, and those of the order onnxruntime makes of it."""
-        runs = [order, depth_first(ways[0].before, order)] if self.default_too else [order]
-        return [trace(problem, run).peak for run in runs for problem in ways]
+        yield from (trace(problem, order).peak for problem in ways)
+        if self.default_too:
+            theirs = depth_first(ways[0].before, order)
+            yield from (trace(problem, theirs).peak for problem in ways)
+
+
+def _no_worse(after: Iterable[int], before: Iterable[int]) -> list[int] | None:
+    """The peaks of an order if none is higher than before; they are made one by one, and slowly."""
+    found = []
+    for now, then in zip(after, before, strict=True):
+        if now > then:
+            return None
+        found.append(now)
+    return found
 
 
 def _ways(steps: Sequence[Steps]) -> Iterator[Problem]:
