@@ -27,7 +27,7 @@ BODY_PINS = Pins(inputs=True)
 """What a Loop carries from one iteration to the next is copied into inputs whose memory is nobody else's."""
 
 
-PROMPT = Limits(seconds=0.25)
+PROMPT = Limits(seconds=0.2)
 """Keeps planning of networks of some hundred nodes below half a second."""
 
 

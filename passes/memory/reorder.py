@@ -32,6 +32,9 @@ from graphopt.pipeline import Pass
 ROUNDS = 8
 """Searches of one graph: each starts from the order of the one before, and the last finds nothing."""
 
+MANY_STEPS = 3000
+"""Of a graph, above which only the best order of each way is looked at."""
+
 
 @dataclass(frozen=True)
 class Reorder(Pass):
@@ -97,7 +100,7 @@ class Reorder(Pass):
             found = best_order(problem, given, limits)
             yield [list(found.order)]
             is_best = is_best and found.given == found.bound
-        if is_best:
+        if is_best or len(given) > MANY_STEPS:
             return
         orders = [order for problem in ways for order in greedy_orders(problem)]
         yield [*orders, *(depth_first(ways[0].before, order) for order in orders)]

@@ -138,7 +138,7 @@ def test_a_part_of_an_order_is_searched_alone(problem: Problem, data: st.DataObj
     last = data.draw(st.integers(first + 1, count))
     given, now = list(range(count)), trace(problem, range(count))
     alive = now.leaves[first - 1] if first else problem.bytes_at_start()
-    found = search(Tables(problem).window(given, given, first, last, alive), 1 << 40, Budget(10_000))
+    found = search(Tables(problem).window(given, given, first, last, alive), 1 << 40, Budget(10_000), 10_000)
     inside = [
         max(trace(problem, order).needs[first:last])
         for order in orders(problem)

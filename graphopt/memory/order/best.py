@@ -11,14 +11,17 @@ from graphopt.memory.order.improve import improve
 from graphopt.memory.order.problem import Problem, trace
 from graphopt.memory.order.search import LARGEST, Found, beam, search
 from graphopt.memory.order.sections import sections
-from graphopt.memory.order.window import Tables
+from graphopt.memory.order.window import Tables, Window
 
 NEGLIGIBLE = 1 / 512
 """Share of a lower bound on the peak up to which a piece is left out of account in a first search. What is
 computed with shapes is of that size, hangs together over whole graphs, and hides how few choices matter."""
 
-EXACT_SHARE = 0.4
-"""Of the states left, what the exact search of a section may take."""
+FIRST_STATES = 5_000
+"""Of an exact search before beams are tried: enough where few choices matter."""
+
+EXACT_SHARE = 0.7
+"""Of the states left after beams, what an exact search may take, which then knows better what to leave out."""
 
 WIDTHS = (16, 128)
 """Of beams, tried in turn."""
@@ -124,7 +127,7 @@ class _State:
             if last - first <= LARGEST:
                 coarse = self._without_negligible()
                 self._search(coarse, first, last)
-                if self._peak_of(first, last) > self.bound:
+                if self._peak_of(first, last) > self.bound and coarse != self.problem:
                     self._search(self.problem, first, last)
             if self._peak_of(first, last) > self.bound:
                 self.order = improve(Tables(self.problem), self.order, first, last, self._budget)
@@ -149,11 +152,19 @@ class _State:
         alive = trace(problem, self.order).leaves[first - 1] if first else problem.bytes_at_start()
         window = Tables(problem).window(self.order, place, first, last, alive)
         self.bound = max(self.bound, window.bound)
-        found = search(window, self._peak_of(first, last), self._budget, EXACT_SHARE)
-        self.bound = max(self.bound, min(found.peak, self._peak_of(first, last)))
-        self._take(first, found)
-        for width in () if found.proved else WIDTHS:
+        if self._settle(window, first, last, FIRST_STATES):
+            return
+        for width in WIDTHS:
             self._take(first, beam(window, self._peak_of(first, last), width, self._budget))
+        self._settle(window, first, last, int(self._budget.states * EXACT_SHARE))
+
+    def _settle(self, window: Window, first: int, last: int, states: int) -> bool:
+        """Search a window exactly; whether that came to an end."""
+        peak = self._peak_of(first, last)
+        found = search(window, peak, self._budget, states)
+        self.bound = max(self.bound, min(found.peak, peak))
+        self._take(first, found)
+        return found.proved
 
     def _take(self, first: int, found: Found) -> None:
         """Take over an order of a section if it is better in truth."""

@@ -7,7 +7,13 @@ from collections.abc import Callable, Iterator
 from graphopt.memory.order.problem import Problem
 
 MOST_COMPARED = 48
-"""Ready steps that are compared: the latest to become ready, so that wide graphs take linear time."""
+"""Ready steps that are compared: the latest to become ready."""
+
+LEAST_COMPARED = 4
+"""The same of very large graphs."""
+
+COMPARISONS = 100_000
+"""Of steps for an order, about, so that wide graphs take linear time."""
 
 Rule = Callable[[int, int, int], tuple[int, ...]]
 """(bytes needed while a step runs, bytes it leaves more than before, how long it has been ready) -> less is
@@ -45,8 +51,9 @@ def _order(
     is_made = [not makers for makers in problem.makers]
     ready = [step for step in range(len(waiting) - 1, -1, -1) if not waiting[step]]
     order: list[int] = []
+    compared = max(min(MOST_COMPARED, COMPARISONS // len(waiting)), LEAST_COMPARED)
     while ready:
-        oldest = max(len(ready) - MOST_COMPARED, 0)
+        oldest = max(len(ready) - compared, 0)
         best: tuple[tuple[int, ...], int] | None = None
         for index in range(len(ready) - 1, oldest - 1, -1):
             step = ready[index]

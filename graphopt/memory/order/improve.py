@@ -44,7 +44,7 @@ def _improve_once(tables: Tables, order: list[int], first: int, last: int, budge
             return False
         alive = now.leaves[begin - 1] if begin else tables.problem.bytes_at_start()
         window = tables.window(order, place, begin, end, alive)
-        found = search(window, max(now.needs[begin:end]), budget, most=STATES)
+        found = search(window, max(now.needs[begin:end]), budget, STATES)
         if found.steps is not None:
             order[begin:end] = found.steps
             return True

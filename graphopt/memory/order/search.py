@@ -46,19 +46,16 @@ class Found:
     proved: bool
 
 
-def search(window: Window, limit: int, budget: Budget, share: float = 1.0, most: int | None = None) -> Found:
+def search(window: Window, limit: int, budget: Budget, most: int) -> Found:
     """The best order of a window.
 
     Args:
         window: What to order.
         limit: Only orders that need less are of interest, in bytes.
         budget: States to look at.
-        share: Of the budget that may be spent.
-        most: States that may be spent.
+        most: The same of this search.
     """
-    states = int(budget.states * share)
-    states = states if most is None else min(states, most)
-    found = search_order(_compiled(window), limit, states, budget.seconds)
+    found = search_order(_compiled(window), limit, min(budget.states, most), budget.seconds)
     return _told(window, found, budget)
 
 
