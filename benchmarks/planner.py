@@ -2,8 +2,8 @@
 
     python benchmarks/planner.py FOLDER [--seconds S] [--large N ...]
 
-FOLDER holds CSV files named NAME.CAPACITY.csv. Everything runs in one thread; each plan has passed the checker,
-which shares nothing with what made it. Seconds are those of the clock, processor time beside them.
+FOLDER holds CSV files named NAME.CAPACITY.csv. Everything runs in one thread; each plan has passed the
+checker, which shares nothing with what made it. Seconds are those of the clock, then of the processor.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def timed(instance: Instance[Id], seconds: float, capacity: int | None = None) -
 
 
 def minimalloc(folder: Path, seconds: float) -> None:
-    """A row for each instance: best greedy, time to fit the capacity, and the arena found in the time limit."""
+    """A row for each instance: best greedy, time to fit the capacity, the arena in the time limit."""
     print(
         f"{'':12} {'buffers':>8} {'bound':>9} {'greedy':>7}  {'fits in':>14}  {'arena':>9} {'/ bound':>8}  in"
     )
@@ -59,8 +59,8 @@ def large(counts: Sequence[int]) -> None:
             plan, used = timed(make(count, 0), count * LARGE_SECONDS_PER_BUFFER)
             bound = max(plan.lower_bound, 1)
             print(
-                f"{kind:12} {count:8} buffers  greedy {plan.greedy / bound:.4f}  arena {plan.arena / bound:.4f}  "
-                f"of the bound in {plan.seconds:.2f} ({used:.2f}) s"
+                f"{kind:12} {count:8} buffers  greedy {plan.greedy / bound:.4f}  "
+                f"arena {plan.arena / bound:.4f} of the bound in {plan.seconds:.2f} ({used:.2f}) s"
             )
 
 

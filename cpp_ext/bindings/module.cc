@@ -73,7 +73,8 @@ NB_MODULE(_native, module) {
   nb::class_<graphopt::Improver>(module, "Improver", "Searches for ever better placements.")
       .def(nb::init<const graphopt::Buffers&, Numbers, std::int64_t, std::int64_t, std::uint64_t>(),
            nb::arg("buffers"), nb::arg("offsets"), nb::arg("bound"), nb::arg("goal"), nb::arg("seed"))
-      .def("improve", &graphopt::Improver::improve, nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>())
+      .def("improve", &graphopt::Improver::improve, nb::arg("seconds"), nb::arg("limit"),
+           nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("finished", &graphopt::Improver::finished)
       .def_prop_ro("arena", &graphopt::Improver::arena)
       .def_prop_ro("bound", &graphopt::Improver::bound)

@@ -34,7 +34,7 @@ def instances(
 
 
 def least_arena(buffers: tuple[Buffer[int], ...]) -> int:
-    """By brute force: in some order, each buffer at the lowest place that is left for it makes a best placement."""
+    """By brute force: in some order, each buffer at the lowest place left for it is a best placement."""
     fixed = [(buffer, buffer.offset) for buffer in buffers if buffer.size and buffer.offset is not None]
     free = [buffer for buffer in buffers if buffer.size and buffer.offset is None]
     best = sum(buffer.size + buffer.alignment + (buffer.offset or 0) for buffer in buffers)

@@ -10,10 +10,10 @@ namespace {
 
 constexpr std::int64_t kNodesPerRun = 600;    // and one per item
 constexpr std::int64_t kRunsAtGoal = 24;      // before a placement somewhere above it is looked for
-constexpr std::int64_t kManyRunsAtGoal = 200;
+constexpr std::int64_t kManyRunsAtGoal = 150;
 constexpr std::int64_t kGoalPercent = 45;      // of later runs that go for the goal itself, up to many of them
-constexpr std::int64_t kLateGoalPercent = 15;  // the same from then on
-constexpr std::int64_t kBelowPercent = 10;     // and for anything better than the best
+constexpr std::int64_t kLateGoalPercent = 10;  // the same from then on
+constexpr std::int64_t kBelowPercent = 5;     // and for anything better than the best
 constexpr double kHighestLevel = 0.16;        // above the goal; each level is half as high as the one before
 constexpr int kLevels = 24;
 constexpr std::int64_t kElitePercent = 10;    // of runs above the goal that start from a placement
@@ -43,10 +43,12 @@ Improver::Improver(const Buffers& buffers, std::vector<std::int64_t> offsets, st
   goal_ = std::max(goal_, bound_);
 }
 
-void Improver::improve(double seconds) {
-  const Clock::time_point deadline =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
-  while (!finished() && Clock::now() < deadline) {
+void Improver::improve(double seconds, double limit) {
+  const auto after = [start = Clock::now()](double time) {
+    return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time));
+  };
+  const Clock::time_point pause = after(seconds), deadline = after(limit);
+  while (!finished() && Clock::now() < std::min(pause, deadline)) {
     if (at_goal_.search == nullptr) at_goal_ = {goal_, 0, make_search(problem_, goal_)};
     const std::int64_t goal_percent = at_goal_.runs < kRunsAtGoal       ? 100
                                       : at_goal_.runs < kManyRunsAtGoal ? kGoalPercent

@@ -25,8 +25,9 @@ class Improver {
   Improver(const Buffers& buffers, std::vector<std::int64_t> offsets, std::int64_t bound, std::int64_t goal,
            std::uint64_t seed);
 
-  // Searches until the time is over or `finished`.
-  void improve(double seconds);
+  // Searches until `finished`, or for some time: returns after the first restart that ends later than `seconds`
+  // from now, and ends a restart at `limit` seconds. Which restarts there are depends on the seed alone.
+  void improve(double seconds, double limit);
 
   // Whether the goal is reached, or proved to be out of reach by any arena smaller than the one found.
   bool finished() const { return arena_ <= goal_ || arena_ <= bound_; }

@@ -80,5 +80,5 @@ def _searched(buffers: Sequence[Buffer[Id]], goal: int, deadline: float, seed: i
     seconds = min(deadline - time.perf_counter(), _SECONDS_PER_BUFFER * len(buffers))
     start = place_in_order(buffers, native, next(orders(buffers)), deadline)
     improver = Improver(native, start.offsets, 0, goal, seed)
-    improver.improve(max(seconds, 0.0))
+    improver.improve(seconds, seconds)
     return Placement("searched", improver.offsets, improver.arena)

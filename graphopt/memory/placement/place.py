@@ -151,5 +151,5 @@ def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: flo
         return _Part(best.offsets, best.arena, bound, start.arena)
     improver = Improver(native, best.offsets, bound, goal, seed)
     while not improver.finished and (left := deadline - time.perf_counter()) > 0:
-        improver.improve(min(left, _SLICE_SECONDS))
+        improver.improve(_SLICE_SECONDS, left)
     return _Part(improver.offsets, improver.arena, improver.bound, start.arena)
