@@ -14,7 +14,7 @@ from graphopt.memory.order import Problem, Trace, trace
 from graphopt.memory.steps import Steps
 from graphopt.memory.storages import Storages, join
 
-MOST_TRIES = 16
+MOST_TRIES = 8
 """Nodes whose links are tried the other way."""
 
 

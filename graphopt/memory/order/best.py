@@ -21,7 +21,7 @@ FIRST_STATES = 5_000
 """Of an exact search before beams are tried: enough where few choices matter."""
 
 EXACT_SHARE = 0.7
-"""Of the states left after beams, what an exact search may take, which then knows better what to leave out."""
+"""Of the states left after beams, what an exact search may take; it knows better then what to leave out."""
 
 WIDTHS = (16, 128)
 """Of beams, tried in turn."""

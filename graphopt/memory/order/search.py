@@ -19,7 +19,7 @@ from graphopt.memory.order.budget import Budget
 from graphopt.memory.order.window import Window
 
 try:
-    from graphopt._native import OrderFound, OrderMove, OrderWindow, beam_order, search_order
+    from graphopt._native import OrderFound, beam_order, search_order
 except ImportError as error:
     raise ImportError(
         "graphopt's compiled extension, graphopt._native, is missing or too old: "
@@ -55,7 +55,7 @@ def search(window: Window, limit: int, budget: Budget, most: int) -> Found:
         budget: States to look at.
         most: The same of this search.
     """
-    found = search_order(_compiled(window), limit, min(budget.states, most), budget.seconds)
+    found = search_order(window.compiled, limit, min(budget.states, most), budget.seconds)
     return _told(window, found, budget)
 
 
@@ -68,7 +68,7 @@ def beam(window: Window, limit: int, width: int, budget: Budget) -> Found:
         width: Sets of one size that are followed: those with the lowest peak, then the fewest bytes alive.
         budget: States to look at.
     """
-    found = beam_order(_compiled(window), width, limit, budget.states, budget.seconds)
+    found = beam_order(window.compiled, width, limit, budget.states, budget.seconds)
     return _told(window, found, budget)
 
 
@@ -76,30 +76,3 @@ def _told(window: Window, found: OrderFound, budget: Budget) -> Found:
     budget.spend(found.states)
     order = [window.steps[index] for index in found.steps]
     return Found(found.peak, tuple(order) if order else None, found.proved)
-
-
-def _compiled(window: Window) -> OrderWindow:
-    moves = [
-        OrderMove(
-            bits(move.needs),
-            list(move.leads),
-            move.brings,
-            move.frees,
-            move.scratch,
-            [(size, bits(mask)) for size, mask in move.brings_first],
-            [(size, bits(mask)) for size, mask in move.frees_last],
-            [(bits(makers), size, bits(users)) for makers, size, users in move.takes_over],
-        )
-        for move in window.moves
-    ]
-    return OrderWindow(moves, window.alive, window.bound)
-
-
-def bits(mask: int) -> list[int]:
-    """The indices of the ones in a mask."""
-    found = []
-    while mask:
-        low = mask & -mask
-        found.append(low.bit_length() - 1)
-        mask ^= low
-    return found

@@ -6,9 +6,18 @@ All steps and pieces of memory are bits of integers here; a state is the set of 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 from graphopt.memory.order.problem import Problem
+
+try:
+    from graphopt._native import OrderMove, OrderWindow
+except ImportError as error:
+    raise ImportError(
+        "graphopt's compiled extension, graphopt._native, is missing or too old: "
+        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
+    ) from error
 
 Pieces = tuple[tuple[int, int], ...]
 """Bytes and bit mask of each piece."""
@@ -54,6 +63,34 @@ class Window:
     moves: tuple[Move, ...]
     alive: int
     bound: int
+
+    @functools.cached_property
+    def compiled(self) -> OrderWindow:
+        """The window in the form of the compiled side."""
+        moves = [
+            OrderMove(
+                bits(move.needs),
+                list(move.leads),
+                move.brings,
+                move.frees,
+                move.scratch,
+                [(size, bits(mask)) for size, mask in move.brings_first],
+                [(size, bits(mask)) for size, mask in move.frees_last],
+                [(bits(makers), size, bits(users)) for makers, size, users in move.takes_over],
+            )
+            for move in self.moves
+        ]
+        return OrderWindow(moves, self.alive, self.bound)
+
+
+def bits(mask: int) -> list[int]:
+    """The indices of the ones in a mask."""
+    found = []
+    while mask:
+        low = mask & -mask
+        found.append(low.bit_length() - 1)
+        mask ^= low
+    return found
 
 
 class Tables:
