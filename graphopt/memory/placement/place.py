@@ -22,6 +22,9 @@ from graphopt.memory.plan import Plan
 SECONDS = 5.0
 """Time limit where none is given."""
 
+SEED = 14
+"""Of the search where none is given; of those that were tried on hard instances, the fastest."""
+
 _MOST_TO_SEARCH = 4000
 """Buffers of a part; the search takes time and depth in proportion to them at least."""
 
@@ -59,7 +62,7 @@ def place(
     *,
     time_limit: float = SECONDS,
     capacity: int | None = None,
-    seed: int = 0,
+    seed: int = SEED,
 ) -> Plan[Id]:
     """Place buffers in one arena.
 
