@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -157,17 +158,18 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def parse_size(text: str | None, option: str = "--memory-limit") -> int | None:
-    """Bytes from texts like `4G`, `500 MB` or `1000000`, in powers of 1024.
+    """Bytes from texts like `4G`, `500 MB`, `1.5MiB` or `1000000`, in powers of 1024; fractions rounded down.
 
     Raises:
         UsageError: The text is not of that form.
     """
     if text is None:
         return None
-    found = re.fullmatch(r"(\d{1,15})\s*([KMGT]?)(I?B)?", text.strip().upper(), re.ASCII)
-    if found is None or not int(found[1]):
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(I?B)?", text.strip().upper(), re.ASCII)
+    size = int(Fraction(found[1]) * _UNITS[found[2]]) if found else 0
+    if not size:
         raise UsageError(f"{option} {text}: expected a size", hint=f"for example {option} 4G")
-    return int(found[1]) * _UNITS[found[2]]
+    return size
 
 
 def parse_shapes(texts: Iterable[str]) -> dict[str, list[int]] | None:

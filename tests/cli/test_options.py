@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from graphopt.cli.options import parse_opset, parse_shapes
+from graphopt.cli.options import parse_opset, parse_shapes, parse_size
 from graphopt.errors import UsageError
 
 
@@ -34,3 +34,17 @@ def test_opset() -> None:
 def test_an_opset_that_is_none(text: str) -> None:
     with pytest.raises(UsageError, match="--opset"):
         parse_opset(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4G", 4 << 30), ("500 MB", 500 << 20), ("1.5MiB", 3 << 19), ("1000000", 1_000_000), ("0.3k", 307)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "0", "0.0001K", "-1K", "1.K", ".5M", "1e3", "4 X", "\u0661"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="expected a size"):
+        parse_size(text)
