@@ -79,7 +79,8 @@ class TensorFunction:
             for node in self.region.nodes:
                 view = self._views.get(node)
                 if view is not None:
-                    source = values[node.inputs[0]]  # type: ignore[index]
+                    source = self._operand(node.inputs[0], values)
+                    assert source is not None
                     result = source.reshape([1 if axis is None else source.shape[axis] for axis in view])
                 else:
                     result = apply(node, [self._operand(value, values) for value in node.inputs])

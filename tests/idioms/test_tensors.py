@@ -14,7 +14,7 @@ from graphopt.testing import parse_model
 
 CONSTANTS = """int64[1] last = {-1}, int64[2] both = {1, 2}, int64[0] none = {}, float half = {0.5},
     float[6] w = {1, 2, 3, 4, 5, 6}, float[4,1] c = {1, 2, 3, 4}, float[3] s = {1, 2, 3},
-    int64[4] wide = {0, 0, 0, 1}, int64[2] flat = {-1, 6}, float eps = {1e-5}"""
+    int64[4] wide = {0, 0, 0, 1}, int64[2] flat = {-1, 6}, int64[1] one = {1}, float eps = {1e-5}"""
 
 
 def region(body: str, shape: str = "N,4,6", opset: int = 18) -> Region:
@@ -137,3 +137,9 @@ def test_numbers_of_constants_and_attributes() -> None:
     body = "a = Add(x, eps) b = Mul(a, half) c2 = LeakyRelu<alpha = 0.25>(b) y = Add(c2, half)"
     numbers = TensorFunction(region(body), keep_sizes=True).scalars()
     assert numbers == pytest.approx([1e-5, 0.5, 0.25])
+
+
+def test_a_constant_may_be_seen_in_another_shape() -> None:
+    function = TensorFunction(region("r = Reshape(half, one) y = Mul(x, r)", "2,4,6"), keep_sizes=True)
+    x = np.ones((2, 4, 6))
+    assert np.array_equal(function(x), x / 2)
