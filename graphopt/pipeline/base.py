@@ -40,6 +40,7 @@ class Pass(ir.passes.InPlacePass):
         keeps_defaults: Inputs with a default stay inputs.
         only_removes: Of what stays, it changes nothing that shape inference looks at.
         lossy: It stores numbers in fewer bits, so outputs change by more than rounding, as they are meant to.
+        comes_last: Others put together again what it takes apart, so no group should repeat it beside them.
     """
 
     name: ClassVar[str]
@@ -47,6 +48,7 @@ class Pass(ir.passes.InPlacePass):
     keeps_defaults: ClassVar[bool] = True
     only_removes: ClassVar[bool] = False
     lossy: ClassVar[bool] = False
+    comes_last: ClassVar[bool] = False
 
     @abc.abstractmethod
     def apply(self, model: ir.Model, changes: Changes) -> None:

@@ -32,7 +32,10 @@ def random_pipeline(choices: Choices, catalog: Catalog | None = None) -> Pipelin
     if kind == "pass":
         return Pipeline([_pass(choices, classes)])
     passes = [_pass(choices, classes) for _ in range(choices.integer(2, MOST_PASSES))]
-    return Pipeline([Group(tuple(passes))] if kind == "group" else passes)
+    if kind == "passes":
+        return Pipeline(passes)
+    repeated = tuple(each for each in passes if not getattr(each, "comes_last", False))
+    return Pipeline([Group(repeated)] if repeated else passes[:1])
 
 
 def _faithful_passes() -> list[type[ir.passes.PassBase]]:

@@ -173,6 +173,7 @@ class SpellOut(Pass):
     """
 
     name: ClassVar[str] = "spell-out"
+    comes_last: ClassVar[bool] = True
     target: str = "portable"
     most: int = 7
 

@@ -6,9 +6,12 @@ Half of the seeds are always the same; the other half follow from `--graphopt-se
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
 from graphopt.io import to_proto
+from graphopt.pipeline import Pass, Pipeline
+from graphopt.pipeline.spec import Group
 from graphopt.testing import PassFailure, check_pass
 from graphopt.testing.examples import make_example
 from graphopt.testing.generate import Seeded, Unfit
@@ -65,3 +68,19 @@ def test_pipelines_are_single_passes_rows_groups_and_levels() -> None:
 def test_pipelines_hold_no_pass_that_asks_for_data() -> None:
     passes = [each for seed in range(300) for each in random_pipeline(Seeded(seed)).passes()]
     assert not {"calibrate", "quantize-static"} & {getattr(each, "name", "") for each in passes}
+
+
+def test_no_group_repeats_what_comes_last() -> None:
+    """The rest of the group would put together again what it takes apart, without an end."""
+    groups = [
+        item
+        for seed in range(2000)
+        for item in random_pipeline(Seeded(seed)).items
+        if isinstance(item, Group)
+    ]
+    assert groups
+    assert not [each for group in groups for each in Pipeline([group]).passes() if _comes_last(each)]
+
+
+def _comes_last(each: ir.passes.PassBase) -> bool:
+    return isinstance(each, Pass) and each.comes_last
