@@ -47,6 +47,25 @@ Key = tuple[ir.DataType | None, tuple[int, ...], str]
 Known = dict[Key, ir.Value]
 Earliest = dict[ir.Value, ir.Value | None]
 
+READABLE = frozenset(
+    {
+        ir.DataType.BOOL,
+        ir.DataType.DOUBLE,
+        ir.DataType.FLOAT,
+        ir.DataType.FLOAT16,
+        ir.DataType.INT8,
+        ir.DataType.INT16,
+        ir.DataType.INT32,
+        ir.DataType.INT64,
+        ir.DataType.STRING,
+        ir.DataType.UINT8,
+        ir.DataType.UINT16,
+        ir.DataType.UINT32,
+        ir.DataType.UINT64,
+    }
+)
+"""Types for which onnxruntime has Shape and Size at every opset: none of 4 bits, and no float of 8."""
+
 
 @dataclass(frozen=True)
 class SimplifyShapes(Pass):
@@ -298,6 +317,8 @@ def _same_shape_before(value: ir.Value) -> ir.Value | None:
         return None
     for each in node.inputs:
         if each is None or not same_shape(each.shape, value.shape) or constant_tensor(each) is not None:
+            continue
+        if each.dtype not in (None, value.dtype) and each.dtype not in READABLE:
             continue
         producer = each.producer()
         if producer is None or producer.graph is node.graph:

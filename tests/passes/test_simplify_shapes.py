@@ -198,6 +198,19 @@ def test_shape_stays_where_all_earlier_values_have_one_reader() -> None:
     assert run.node("Shape").inputs[0] is run.node("Relu").outputs[0]
 
 
+@pytest.mark.parametrize(("dtype", "expected"), [("int4", "h"), ("float8e4m3fn", "h"), ("uint16", "x")])
+def test_shape_reads_no_type_for_which_runtimes_have_none(dtype: str, expected: str) -> None:
+    run = run_pass(
+        f"""g ({dtype}[N,M] x) => (float[N,M] y, int64[2] s) {{
+            h = Cast <to = 1> (x)  y = Relu(h)  s = Shape(h)
+        }}""",
+        "simplify-shapes",
+        opset=21,
+    )
+    (shape,) = [node for node in run.model.graph if node.op_type == "Shape"]
+    assert shape.inputs[0] is not None and shape.inputs[0].name == expected
+
+
 def test_equal_elements_are_computed_once() -> None:
     run = run_pass(
         """
