@@ -49,6 +49,7 @@ Earliest = dict[ir.Value, ir.Value | None]
 
 READABLE = frozenset(
     {
+        None,
         ir.DataType.BOOL,
         ir.DataType.DOUBLE,
         ir.DataType.FLOAT,
@@ -64,7 +65,7 @@ READABLE = frozenset(
         ir.DataType.UINT64,
     }
 )
-"""Types for which onnxruntime has Shape and Size at every opset: none of 4 bits, and no float of 8."""
+"""Types for which onnxruntime has Shape and Size: none of 4 bits, no float of 8; one not known may be any."""
 
 
 @dataclass(frozen=True)
@@ -297,7 +298,7 @@ def _earliest(value: ir.Value, earliest: Earliest) -> ir.Value | None:
         current = _same_shape_before(current)
     found = None if current is None else earliest[current]
     for each in reversed(way):
-        if found is None and _is_shared(each):
+        if found is None and _is_shared(each) and each.dtype in READABLE:
             found = each
         earliest[each] = found
     return found
@@ -317,8 +318,6 @@ def _same_shape_before(value: ir.Value) -> ir.Value | None:
         return None
     for each in node.inputs:
         if each is None or not same_shape(each.shape, value.shape) or constant_tensor(each) is not None:
-            continue
-        if each.dtype not in (None, value.dtype) and each.dtype not in READABLE:
             continue
         producer = each.producer()
         if producer is None or producer.graph is node.graph:
