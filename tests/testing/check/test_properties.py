@@ -519,6 +519,16 @@ def test_passes_that_are_not_exact_promise_nothing_of_infinities() -> None:
         check_pass(ChangesNumbers(before="Max", after="Min"), text)
 
 
+def test_what_is_divided_by_a_sum_that_overflows_is_compared_on_smaller_inputs() -> None:
+    """Its exponential is a number, and the sum an infinity, of which Softmax knows nothing."""
+    text = """g (float[2,3] x) => (float[2,3] y) <int64[1] last = {-1}>
+        { e = Exp (x) s = ReduceSum (e, last) y = Div (e, s) }"""
+    large = {"x": np.array([[87.0, 90.0, 90.0], [-np.inf, -np.inf, -np.inf]], np.float32)}
+    check_pass("fuse-softmax", text, inputs=[large])
+    with pytest.raises(PassFailure, match="numbers"):
+        check_pass(ChangesNumbers(before="Exp", after="Softplus"), text, inputs=[large])
+
+
 def test_what_follows_from_infinities_is_compared_on_plain_numbers() -> None:
     """0 * -inf is NaN, of which Hardmax makes zeros; the product of the matrices never meets it."""
     text = """g (float[2,1] x) => (float[2,1] y) <float[1,2] a = {1, 1}, float[2,1] b = {0, 1}>
