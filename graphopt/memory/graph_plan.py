@@ -161,20 +161,9 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         UsageError: The alignment is not a power of two.
     """
     started = time.perf_counter()
-    if options.alignment < 1 or options.alignment & (options.alignment - 1):
-        raise UsageError(f"an alignment of {options.alignment} bytes was asked for, expected a power of two")
     bodies: dict[ir.Graph, GraphPlan] = {}
-
-    def scratch(node: ir.Node, body: ir.Graph) -> int:
-        if body not in bodies:
-            bodies[body] = plan_graph(body, shape, dataclasses.replace(options, pins=BODY_PINS))
-        return bodies[body].arena
-
-    steps = steps_of(graph, shape, scratch)
-    steps = dataclasses.replace(
-        steps, scratch=tuple(rounded(size, options.alignment) for size in steps.scratch)
-    )
-    storages = _storages(steps, options)
+    storages = sharing_of(graph, shape, options, bodies)
+    steps = storages.steps
     problem = Problem.of(storages)
     ordering = best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
     placing = _place(storages, problem, ordering.order, options)
@@ -199,6 +188,34 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         bodies=bodies,
         seconds=time.perf_counter() - started,
     )
+
+
+def sharing_of(
+    graph: ir.Graph, shape: ShapeOf, options: Options = USUAL, bodies: dict[ir.Graph, GraphPlan] | None = None
+) -> Storages:
+    """Which values of a graph share memory in the order it stands in; what `plan_graph` begins with.
+
+    Args:
+        graph, shape, options: See `plan_graph`.
+        bodies: Takes up the plans of the bodies of control flow.
+
+    Raises:
+        ModelError, UsageError: See `plan_graph`.
+    """
+    if options.alignment < 1 or options.alignment & (options.alignment - 1):
+        raise UsageError(f"an alignment of {options.alignment} bytes was asked for, expected a power of two")
+    plans: dict[ir.Graph, GraphPlan] = {} if bodies is None else bodies
+
+    def scratch(node: ir.Node, body: ir.Graph) -> int:
+        if body not in plans:
+            plans[body] = plan_graph(body, shape, dataclasses.replace(options, pins=BODY_PINS))
+        return plans[body].arena
+
+    steps = steps_of(graph, shape, scratch)
+    steps = dataclasses.replace(
+        steps, scratch=tuple(rounded(size, options.alignment) for size in steps.scratch)
+    )
+    return _storages(steps, options)
 
 
 @dataclasses.dataclass(frozen=True)
