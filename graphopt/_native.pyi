@@ -1,6 +1,7 @@
 """Types of the compiled extension; its sources are in cpp_ext."""
 
 import mmap
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -51,3 +52,27 @@ class OrderFound:
 
 def search_order(window: OrderWindow, peak: int, states: int, seconds: float) -> OrderFound: ...
 def beam_order(window: OrderWindow, width: int, peak: int, states: int, seconds: float) -> OrderFound: ...
+
+class OrderProblem:
+    def __init__(
+        self,
+        before: Sequence[Sequence[int]],
+        sizes: Sequence[int],
+        makers: Sequence[Sequence[int]],
+        users: Sequence[Sequence[int]],
+        kept: list[bool],
+        scratch: Sequence[int],
+        target: list[int],
+        sources: Sequence[Sequence[int]],
+    ) -> None: ...
+
+class OrderTrace:
+    peak: int
+    needs: list[int]
+    leaves: list[int]
+    hosts: list[tuple[int, int]]
+    lower: list[int]
+    upper: list[int]
+
+def trace_order(problem: OrderProblem, order: Sequence[int]) -> OrderTrace: ...
+def order_greedily(problem: OrderProblem, rule: int, compared: int) -> list[int]: ...

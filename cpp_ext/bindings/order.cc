@@ -4,14 +4,18 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "core/order/problem.h"
 #include "core/order/window.h"
 
 namespace nb = nanobind;
 
 void bind_order(nb::module_& module) {
+  using graphopt::Bits;
   using graphopt::OrderFound;
   using graphopt::OrderLimits;
   using graphopt::OrderMove;
+  using graphopt::OrderProblem;
+  using graphopt::OrderTrace;
   using graphopt::OrderWindow;
   using Shared = std::vector<graphopt::SharedPiece>;
   nb::class_<OrderMove>(module, "OrderMove", "What running a step does to memory.")
@@ -48,4 +52,31 @@ void bind_order(nb::module_& module) {
       },
       nb::arg("window"), nb::arg("width"), nb::arg("peak"), nb::arg("states"), nb::arg("seconds"),
       nb::call_guard<nb::gil_scoped_release>(), "A good order, if one is met below the limit.");
+  nb::class_<OrderProblem>(module, "OrderProblem", "Steps, and pieces of memory with their bytes.")
+      .def(nb::new_([](std::vector<Bits> before, std::vector<std::int64_t> sizes, std::vector<Bits> makers,
+                       std::vector<Bits> users, const std::vector<bool>& kept, std::vector<std::int64_t> scratch,
+                       std::vector<int> target, std::vector<Bits> sources) {
+             return OrderProblem{std::move(before),  std::move(sizes),
+                                 std::move(makers),  std::move(users),
+                                 {kept.begin(), kept.end()}, std::move(scratch),
+                                 std::move(target),  std::move(sources)};
+           }),
+           nb::arg("before"), nb::arg("sizes"), nb::arg("makers"), nb::arg("users"), nb::arg("kept"),
+           nb::arg("scratch"), nb::arg("target"), nb::arg("sources"));
+  nb::class_<OrderTrace>(module, "OrderTrace", "What an order of steps needs.")
+      .def_ro("peak", &OrderTrace::peak)
+      .def_ro("needs", &OrderTrace::needs)
+      .def_ro("leaves", &OrderTrace::leaves)
+      .def_ro("hosts", &OrderTrace::hosts)
+      .def_ro("lower", &OrderTrace::lower)
+      .def_ro("upper", &OrderTrace::upper);
+  module.def("trace_order", &graphopt::trace_order, nb::arg("problem"), nb::arg("order"),
+             "Follow an order and count bytes.");
+  module.def(
+      "order_greedily",
+      [](const OrderProblem& problem, int rule, int compared) {
+        return graphopt::order_greedily(problem, static_cast<graphopt::OrderRule>(rule), compared);
+      },
+      nb::arg("problem"), nb::arg("rule"), nb::arg("compared"),
+      "The order that always runs the ready step a rule likes best.");
 }

@@ -22,7 +22,7 @@ from graphopt.errors import ModelError
 from graphopt.ir import Changes, graphs, refresh_shapes
 from graphopt.memory.aliases import Kind, links
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins
-from graphopt.memory.order import Limits, Problem, best_order, trace
+from graphopt.memory.order import Limits, Problem, best_order, peak
 from graphopt.memory.order.greedy import greedy_orders
 from graphopt.memory.order.runtimes import depth_first
 from graphopt.memory.steps import ShapeOf, Steps, steps_of
@@ -54,10 +54,13 @@ class Reorder(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         refresh_shapes(model)
         dims = Dims(model)
-        doubled = Dims(model, {name: 2 * size for name, size in dims.assumed.items() if "[" not in name})
+        shapes = [dims.known_shape]
+        free = {name: 2 * size for name, size in dims.assumed.items() if "[" not in name}
+        if free:
+            shapes.append(Dims(model, free).known_shape)
         for graph in reversed(list(graphs(model))):  # what a body takes counts outside of it
             try:
-                moved = self._reorder(graph, [dims.known_shape, doubled.known_shape])
+                moved = self._reorder(graph, shapes)
             except ModelError as error:
                 changes.refuse(_reason(error), graph.name)
                 continue
@@ -65,22 +68,25 @@ class Reorder(Pass):
                 changes.add("graph with a lower peak")
 
     def _reorder(self, graph: ir.Graph, shapes: Sequence[ShapeOf]) -> bool:
+        steps = [steps_of(graph, shape, _peak_of_bodies(shape)) for shape in shapes]
+        ways = list(_ways(steps))
+        nodes = list(steps[0].nodes)
         moved = False
         for _ in range(ROUNDS):
-            steps = [steps_of(graph, shape, _peak_of_bodies(shape)) for shape in shapes]
-            order = self._better(steps)
+            order = self._better(ways)
             if order is None:
-                return moved
-            nodes = [steps[0].nodes[step] for step in order]
+                break
+            ways = [problem.renumbered(order) for problem in ways]
+            nodes = [nodes[step] for step in order]
+            moved = True
+        if moved:
             first = set(nodes)
             graph.extend([*(node for node in graph if node not in first), *nodes])
-            moved = True
         return moved
 
-    def _better(self, steps: Sequence[Steps]) -> list[int] | None:
+    def _better(self, ways: Sequence[Problem]) -> list[int] | None:
         """An order of the steps that is better in one way and worse in none; None if none is found."""
-        ways = list(_ways(steps))
-        given = list(range(len(steps[0].nodes)))
+        given = list(range(len(ways[0].before)))
         before = list(self._peaks(ways, given))
         for orders in self._candidates(ways[:2], given):
             better = []
@@ -108,10 +114,10 @@ class Reorder(Pass):
 
     def _peaks(self, ways: Sequence[Problem], order: list[int]) -> Iterator[int]:
         """Peaks of an order in the file, in each way, and those of the order onnxruntime makes of it."""
-        yield from (trace(problem, order).peak for problem in ways)
+        yield from (peak(problem, order) for problem in ways)
         if self.default_too:
             theirs = depth_first(ways[0].before, order)
-            yield from (trace(problem, theirs).peak for problem in ways)
+            yield from (peak(problem, theirs) for problem in ways)
 
 
 def _no_worse(after: Iterable[int], before: Iterable[int]) -> list[int] | None:
@@ -135,13 +141,13 @@ def _ways(steps: Sequence[Steps]) -> Iterator[Problem]:
 def _peak_of_bodies(shape: ShapeOf) -> Callable[[ir.Node, ir.Graph], int]:
     """What the body of a node takes in its order, where only views share memory."""
 
-    def peak(node: ir.Node, body: ir.Graph) -> int:
-        steps = steps_of(body, shape, peak)
+    def bytes_of(node: ir.Node, body: ir.Graph) -> int:
+        steps = steps_of(body, shape, bytes_of)
         views = [link for link in links(steps, alignment=ALIGNMENT) if link.kind is Kind.VIEW]
         problem = Problem.of(join(steps, views, take_over=False))
-        return trace(problem, range(len(steps.nodes))).peak
+        return peak(problem, range(len(steps.nodes)))
 
-    return peak
+    return bytes_of
 
 
 def _reason(error: ModelError) -> str:

@@ -177,3 +177,13 @@ def test_the_demo_network() -> None:
     inputs = make_inputs(model, shapes={"image": [2, 1, 8, 8]})[0].values
     for options in (Options(), Options(alignment=1, overlap=True), Options(reorder=False, share=False)):
         assert_same(model, inputs, options)
+
+
+def test_values_that_overflow_together_are_named() -> None:
+    model = parse_model(
+        "g (float[X] x) => (float[Y] y) { a = Neg(x) large = Concat<axis = 0>(a, a) y = Neg(large) }"
+    )
+    dims = Dims(model, {"X": 2**59, "Y": 2**60})
+    infer_shapes(model)
+    with pytest.raises(ModelError, match="'large'"):
+        plan_graph(model.graph, dims.known_shape, Options(share=False))

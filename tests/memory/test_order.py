@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from graphopt.memory.order import Limits, Problem, best_order, trace
+from graphopt.memory.order import Limits, Problem, best_order, peak, trace
 from graphopt.memory.order.budget import Budget
 from graphopt.memory.order.greedy import RULES, greedy_orders
 from graphopt.memory.order.improve import improve
@@ -92,6 +93,34 @@ def test_a_trace_counts_what_is_alive(problem: Problem) -> None:
     for place in range(len(order)):
         assert found.leaves[place] == state_bytes(problem, frozenset(order[: place + 1]))
     assert problem.bytes_at_start() == state_bytes(problem, frozenset())
+
+
+@given(problem=problems(), data=st.data())
+def test_renumbered_steps_need_the_same(problem: Problem, data: st.DataObject) -> None:
+    order = data.draw(st.sampled_from(list(orders(problem))))
+    found, again = trace(problem, order), trace(problem.renumbered(order), range(len(order)))
+    assert again == found and peak(problem, order) == found.peak
+
+
+@given(problem=problems())
+def test_a_trace_counts_what_each_step_brings(problem: Problem) -> None:
+    order = range(len(problem.before))
+    found = trace(problem, order)
+    for step in order:
+        before = state_bytes(problem, frozenset(order[:step]))
+        made = (p for p, makers in enumerate(problem.makers) if makers and min(makers) == step)
+        spared = (problem.sizes[p] for p, _ in found.hosts.items() if step in problem.makers[p])
+        needed = before + problem.scratch[step] + sum(problem.sizes[p] for p in made) - sum(spared)
+        assert found.needs[step] == needed
+    for target, other in found.hosts.items():
+        assert found.upper[other] == found.lower[target] + 1 and other not in problem.kept
+
+
+def test_an_order_holds_each_step_once() -> None:
+    problem = Problem(((), ()), (1,), ((0,),), ((0, 1),), frozenset(), (0, 0), (None, None))
+    for order in ([0], [0, 0], [0, 2], [-1, 0]):
+        with pytest.raises(ValueError, match="each step once"):
+            trace(problem, order)
 
 
 @settings(max_examples=300, deadline=None)

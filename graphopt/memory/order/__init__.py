@@ -9,6 +9,6 @@ time limit is for those who would rather have an answer than the same answer.
 from __future__ import annotations
 
 from graphopt.memory.order.best import Limits, Ordering, best_order
-from graphopt.memory.order.problem import Problem, Trace, trace
+from graphopt.memory.order.problem import Problem, Trace, peak, trace
 
-__all__ = ["Limits", "Ordering", "Problem", "Trace", "best_order", "trace"]
+__all__ = ["Limits", "Ordering", "Problem", "Trace", "best_order", "peak", "trace"]

@@ -6,10 +6,20 @@ It knows nothing of graphs or operators, so that searches can be tested on bare 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-from graphopt.memory.steps import START
+from graphopt.errors import ModelError
+from graphopt.memory.steps import LARGEST_SIZE, START
 from graphopt.memory.storages import Storages
+
+try:
+    from graphopt._native import OrderProblem, trace_order
+except ImportError as error:
+    raise ImportError(
+        "graphopt's compiled extension, graphopt._native, is missing or too old: "
+        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
+    ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +51,19 @@ class Problem:
 
     @classmethod
     def of(cls, storages: Storages) -> Problem:
-        """The problem of ordering the steps of a graph whose values lie in storages."""
+        """The problem of ordering the steps of a graph whose values lie in storages.
+
+        Raises:
+            ModelError: All values together take over `LARGEST_SIZE` bytes; the message names the largest.
+        """
         steps = storages.steps
+        total = sum(storages.sizes) + sum(steps.scratch)
+        if total > LARGEST_SIZE:
+            largest = steps.name(max(range(len(steps.sizes)), key=steps.sizes.__getitem__))
+            raise ModelError(
+                f"all values take {total} bytes, expected at most {LARGEST_SIZE}; the largest is {largest!r}",
+                hint="look at its shape",
+            )
         makers, users, kept = [], [], set()
         outputs = set(steps.outputs)
         for index, members in enumerate(storages.members):
@@ -62,6 +83,39 @@ class Problem:
             frozenset(kept),
             steps.scratch,
             storages.taken_over,
+        )
+
+    @functools.cached_property
+    def compiled(self) -> OrderProblem:
+        """The problem in the form of the compiled side."""
+        return OrderProblem(
+            self.before,
+            self.sizes,
+            self.makers,
+            self.users,
+            [piece in self.kept for piece in range(len(self.sizes))],
+            self.scratch,
+            [-1 if chance is None else chance[0] for chance in self.takes_over],
+            [() if chance is None else chance[1] for chance in self.takes_over],
+        )
+
+    def renumbered(self, order: Sequence[int]) -> Problem:
+        """The same with the steps numbered by their places in an order."""
+        place = [0] * len(order)
+        for position, step in enumerate(order):
+            place[step] = position
+
+        def moved(steps: Sequence[int]) -> tuple[int, ...]:
+            return tuple(sorted([place[step] for step in steps]))
+
+        return Problem(
+            tuple(moved(self.before[step]) for step in order),
+            self.sizes,
+            tuple(map(moved, self.makers)),
+            tuple(map(moved, self.users)),
+            self.kept,
+            tuple(self.scratch[step] for step in order),
+            tuple(self.takes_over[step] for step in order),
         )
 
     def bytes_at_start(self) -> int:
@@ -104,34 +158,17 @@ class Trace:
 
 def trace(problem: Problem, order: Sequence[int]) -> Trace:
     """Follow an order, which must be topological, and count bytes."""
-    sizes, count = problem.sizes, len(order)
-    place = [0] * count
-    for position, step in enumerate(order):
-        place[step] = position
-    lower, upper = [0] * len(sizes), [0] * len(sizes)
-    born, dead = [0] * (count + 1), [0] * (count + 1)
-    for piece, (makers, users) in enumerate(zip(problem.makers, problem.users, strict=True)):
-        first = min([place[step] for step in makers]) if makers else 0
-        if piece in problem.kept:
-            last = max(count, 1)  # where nothing runs, inputs that are outputs stand there all the same
-        else:
-            last = max([place[step] for step in users], default=-1) + 1
-            dead[last] += sizes[piece] if first < last else 0
-        lower[piece], upper[piece] = first, last
-        born[first] += sizes[piece] if first < last else 0
-    hosts: dict[int, int] = {}
-    needs, leaves = [], []
-    alive = 0
-    for position, step in enumerate(order):
-        alive += born[position] - dead[position]
-        saved = 0
-        chance = problem.takes_over[step]
-        if chance is not None and lower[chance[0]] == position and problem.makers[chance[0]]:
-            for other in chance[1]:
-                if upper[other] == position + 1 and other not in problem.kept:
-                    hosts[chance[0]] = other
-                    saved = sizes[other]
-                    break
-        needs.append(alive + problem.scratch[step] - saved)
-        leaves.append(alive - dead[position + 1])
-    return Trace(max(needs, default=born[0]), tuple(needs), tuple(leaves), hosts, tuple(lower), tuple(upper))
+    found = trace_order(problem.compiled, order)
+    return Trace(
+        found.peak,
+        tuple(found.needs),
+        tuple(found.leaves),
+        dict(found.hosts),
+        tuple(found.lower),
+        tuple(found.upper),
+    )
+
+
+def peak(problem: Problem, order: Sequence[int]) -> int:
+    """The most bytes alive at a time in an order; `trace` tells more."""
+    return trace_order(problem.compiled, order).peak
