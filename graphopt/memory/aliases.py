@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import onnx_ir as ir
 
-from graphopt.ir import attribute_int, attribute_ints, attribute_string, facts
+from graphopt.ir import attribute_int, attribute_ints, attribute_string, facts, ints
 from graphopt.memory.overlap import safe_distance
 from graphopt.memory.steps import START, Steps
 
@@ -28,7 +28,7 @@ class Kind(enum.Enum):
     CONCAT = "concat"
     """An input is made where the Concat would copy it to."""
     SPLIT = "split"
-    """An output is read where it stands in the input."""
+    """An output, also of a Slice, is read where it stands in the input."""
     OVERLAP = "overlap"
     """The output is written behind where the input is being read."""
 
@@ -107,6 +107,9 @@ def _of_node(steps: Steps, step: int, node: ir.Node, overlap: bool) -> Iterator[
     elif node.op_type == "Split":
         for value, offset in _slices(steps, node, node.outputs, node.inputs[0], "axis"):
             yield from _link(steps, Kind.SPLIT, step, node.inputs[0], value, offset)
+    elif node.op_type == "Slice":
+        for offset in _place(steps, node):
+            yield from _link(steps, Kind.SPLIT, step, node.inputs[0], node.outputs[0], offset)
     elif overlap:
         yield from _overlap(steps, step, node)
 
@@ -151,6 +154,30 @@ def _slices(
             elements += math.prod(part.shape.numpy())  # a constant
         else:
             return
+
+
+def _place(steps: Steps, node: ir.Node) -> Iterator[int]:
+    """Byte offset of a Slice in what it is taken from; none where its elements do not follow one another."""
+    source, output = node.inputs[0], node.outputs[0]
+    if source not in steps.index or output not in steps.index:
+        return
+    shape, made = steps.shapes[steps.index[source]], steps.shapes[steps.index[output]]  # type: ignore[index]
+    cut = [axis for axis, size in enumerate(shape) if size != made[axis]]
+    starts, axes = (
+        attribute_ints(node, name) or (ints(node.inputs[place]) if place < len(node.inputs) else None)
+        for name, place in (("starts", 1), ("axes", 3))
+    )
+    strides = ints(node.inputs[4]) if len(node.inputs) > 4 and node.inputs[4] is not None else [1]
+    if len(cut) != 1 or starts is None or strides is None or set(strides) != {1}:
+        return
+    axis = cut[0]
+    own = [each % len(shape) for each in axes or range(len(starts))]
+    assert output.dtype is not None
+    if axis not in own or math.prod(shape[:axis]) != 1 or output.dtype.bitwidth % 8:
+        return
+    start = starts[own.index(axis)]
+    first = min(max(start + shape[axis] if start < 0 else start, 0), shape[axis])
+    yield first * math.prod(shape[axis + 1 :]) * output.dtype.bitwidth // 8
 
 
 def _overlap(steps: Steps, step: int, node: ir.Node) -> Iterator[Link]:

@@ -14,15 +14,15 @@ from graphopt.memory.order import Problem, Trace, trace
 from graphopt.memory.steps import Steps
 from graphopt.memory.storages import Storages, join
 
-MOST_TRIES = 8
-"""Nodes whose links are tried the other way."""
+MOST_FAILURES = 8
+"""Nodes in a row whose links bring nothing the other way."""
 
 
 def share(steps: Steps, links: Sequence[Link], *, pins: Pins, alignment: int) -> Storages:
     """Join values so that the peak in the given order is low; views are always joined.
 
     Starts with all links, or with views alone if that is better, and then turns the links of single nodes
-    that are in use at the peak the other way, as long as the peak falls.
+    that are in use at the peak the other way, as long as the peak falls or fewer steps need as much.
     """
     by_step: dict[int, list[Link]] = {}
     for link in links:
@@ -30,13 +30,9 @@ def share(steps: Steps, links: Sequence[Link], *, pins: Pins, alignment: int) ->
             by_step.setdefault(link.step, []).append(link)
     search = _Search(steps, links, by_step, pins, alignment)
     search.start()
-    tries = MOST_TRIES if by_step else 0
-    while tries > 0:
-        step = search.next_step()
-        if step is None:
-            break
-        search.turn(step)
-        tries -= 1
+    failures = 0
+    while failures < MOST_FAILURES and (step := search.next_step()) is not None:
+        failures = 0 if search.turn(step) else failures + 1
     return search.storages
 
 
@@ -72,11 +68,13 @@ class _Search:
                 return step
         return None
 
-    def turn(self, step: int) -> None:
-        """Turn the links of a node the other way if the peak falls by it."""
-        if self._try(self._left_out ^ {step}):
+    def turn(self, step: int) -> bool:
+        """Turn the links of a node the other way if that helps; whether it did."""
+        helps = self._try(self._left_out ^ {step})
+        if helps:
             self._tried.clear()
         self._tried.add(step)
+        return helps
 
     def _is_alive(self, link: Link, place: int) -> bool:
         homes = (self.storages.home[link.whole], self.storages.home[link.part])
@@ -84,7 +82,7 @@ class _Search:
 
     def _try(self, left_out: frozenset[int]) -> bool:
         made = self._joined(left_out)
-        if made[2].peak >= self._trace.peak:
+        if _height(made[2]) >= _height(self._trace):
             return False
         self._left_out = left_out
         self.storages, self._problem, self._trace = made
@@ -95,3 +93,8 @@ class _Search:
         storages = join(self._steps, self._links, pins=self._pins, alignment=self._alignment, without=without)
         problem = Problem.of(storages)
         return storages, problem, trace(problem, range(len(self._steps.nodes)))
+
+
+def _height(found: Trace) -> tuple[int, int]:
+    """The peak, and how many steps need as much."""
+    return found.peak, found.needs.count(found.peak)

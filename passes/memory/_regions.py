@@ -1,220 +1,214 @@
-"""Where a network begins with nodes that work on a part of an image as on the whole: what each part needs.
+"""Stretches of a graph that can be run part by part along axes of what they make; nothing is changed here.
 
-Arithmetic on ranges of rows and columns; nothing is changed here.
+A region's members are the steps that only its target depends on. What they read of other steps are its
+sources, which are whole in memory.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import math
-from collections.abc import Iterator
+import functools
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
 
-import onnx_ir as ir
+import numpy as np
 
-from graphopt.ir import attribute_int, attribute_ints, attribute_string, constant_tensor, facts, static_shape
+from graphopt.cost.call import Call, UnknownShapeError
+from graphopt.cost.rules import rule_for
+from graphopt.ir import static_shape
+from graphopt.memory.aliases import in_place
 from graphopt.memory.steps import START, Steps
+from graphopt.passes.memory._along import Along, Fit, along, pads_follow_sizes, shapes_of
+from graphopt.passes.memory._reads import Places, Range, all_within
 
-POOLS = ("AveragePool", "MaxPool")
+PART_KEY = "graphopt.memory.part"
+"""Metadata of a node that is run on a part: it is not cut again."""
 
-Range = tuple[int, int]
-"""Rows or columns [first, last) of an image."""
+MOST_MEMBERS = 64
+"""Of a region: each is written once for each part."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Slide:
-    """How a node's window moves along rows or columns.
+class Sized:
+    """Steps as they can be cut: what is asked of a step more than once is remembered."""
 
-    Attributes:
-        extent: Rows from the first to the last that the window covers, both included.
-        stride: Rows from one output row to the next.
-        pad: Rows of padding before the first.
-    """
+    def __init__(self, steps: Steps, opset: int) -> None:
+        self.steps = steps
+        self.opset = opset
+        self._along: dict[tuple[int, int], Along | None] = {}
 
-    extent: int = 1
-    stride: int = 1
-    pad: int = 0
+    def along(self, step: int, axis: int) -> Along | None:
+        """How a step works along an axis of its output; None where it cannot be cut there."""
+        key = (step, axis)
+        if key not in self._along:
+            self._along[key] = self._find(step, axis)
+        return self._along[key]
 
-    def reads(self, made: Range) -> Range:
-        """Rows that some output rows need, padding included: the first may be negative."""
-        first = made[0] * self.stride - self.pad
-        return first, (made[1] - 1) * self.stride - self.pad + self.extent
+    def _find(self, step: int, axis: int) -> Along | None:
+        steps, node = self.steps, self.steps.nodes[step]
+        if (
+            steps.scratch[step]
+            or PART_KEY in node.metadata_props
+            or not self._is_fixed(steps.index.get(node.outputs[0]), axis)
+        ):
+            return None
+        found = along(self._call(step), axis, self.opset)
+        if found is None or not self._fits(step, found):
+            return None
+        for value, reads in zip(node.inputs, found.reads, strict=True):
+            index = None if value is None else steps.index.get(value)
+            if index is not None and reads is not None and not self._is_fixed(index, reads.axis):
+                return None
+        return found
+
+    def _fits(self, step: int, found: Along) -> bool:
+        """Whether what must be fitted to parts can be told in numbers."""
+        node, value = self.steps.nodes[step], self.steps.index[self.steps.nodes[step].outputs[0]]
+        axes = range(len(self.steps.shapes[value]))
+        if found.fit is Fit.SHAPE or (found.fit is Fit.SIZES and len(node.inputs) > 3):
+            return all(self._is_fixed(value, axis) for axis in axes)
+        if found.fit is Fit.PADS and pads_follow_sizes(node):
+            call = self._call(step)
+            return all(along(call, axis, self.opset) and self._is_fixed(value, axis) for axis in axes[2:])
+        return True
+
+    def _is_fixed(self, value: int | None, axis: int) -> bool:
+        """Whether a size is the same for every caller, and more than nothing."""
+        if value is None or 0 in self.steps.shapes[value]:
+            return False
+        shape = self.steps.values[value].shape
+        return shape is not None and isinstance(shape.dims[axis], int)
+
+    @functools.cached_property
+    def macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates of each step."""
+        return tuple(map(self._macs, range(len(self.steps.nodes))))
+
+    def _macs(self, step: int) -> int:
+        node = self.steps.nodes[step]
+        rule = rule_for(node)
+        try:
+            return 0 if rule is None else rule(self._call(step)).macs
+        except (ArithmeticError, IndexError, TypeError, UnknownShapeError, ValueError):
+            return 0
+
+    def _call(self, step: int) -> Call:
+        steps = self.steps
+        return shapes_of(
+            steps.nodes[step],
+            lambda value: steps.shapes[steps.index[value]] if value in steps.index else static_shape(value),
+        )
+
+    @functools.cached_property
+    def reads(self) -> tuple[tuple[int, ...], ...]:
+        """Values that each step reads, bodies aside."""
+        index = self.steps.index
+        return tuple(
+            tuple(dict.fromkeys(index[value] for value in node.inputs if value in index))  # type: ignore[index]
+            for node in self.steps.nodes
+        )
+
+    @functools.cached_property
+    def overwrites(self) -> tuple[tuple[int, ...], ...]:
+        """Operands that each step may write over."""
+        return tuple(tuple(in_place(self.steps, step)) for step in range(len(self.steps.nodes)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """The first steps of a graph up to the only value that is alive behind them.
+    """Steps that can be run part by part.
 
     Attributes:
-        steps: The graph.
-        members: Steps that depend on the image, in order; all can work on parts.
-        slides: For each the windows along rows and along columns.
-        source: The image.
-        target: The value behind them.
+        sized: The graph.
+        axes: Of the target, along which it is cut.
+        target: The value that is put together from parts.
+        members: The steps, in order; the last makes the target.
+        alongs: How each works along each of the axes.
+        sources: Values of other steps that they read.
     """
 
-    steps: Steps
-    members: tuple[int, ...]
-    slides: tuple[tuple[Slide, Slide], ...]
-    source: int
+    sized: Sized
+    axes: tuple[int, ...]
     target: int
+    members: tuple[int, ...]
+    alongs: tuple[tuple[Along, ...], ...]
+    sources: tuple[int, ...]
 
-    def goes_on_to(self, further: Region) -> bool:
-        """Whether a further region is this one and a step that takes nothing but its own place."""
-        if further.members[:-1] != self.members or further.slides[-1] != (Slide(), Slide()):
-            return False
-        sizes = self.steps.sizes
-        return sizes[further.target] <= sizes[self.target] and not self.macs(further.members[-1])
+    @property
+    def steps(self) -> Steps:
+        """The graph."""
+        return self.sized.steps
 
-    def inside(self, step: int) -> list[int]:
-        """What a step reads of the image or of other members."""
+    @functools.cached_property
+    def made(self) -> tuple[int, ...]:
+        """The value that each member makes."""
+        return tuple(self.steps.index[self.steps.nodes[step].outputs[0]] for step in self.members)
+
+    def sizes(self) -> tuple[int, ...]:
+        """Places of the target along each axis."""
+        return tuple(self.steps.shapes[self.target][axis] for axis in self.axes)
+
+    def needs(self, parts: Sequence[Range], place: int) -> dict[int, tuple[Places, Places]]:
+        """What parts of the target along one of the axes need of each value of a member, along its axis."""
         steps = self.steps
-        return [
-            index
-            for value in steps.nodes[step].inputs
-            if value is not None and (index := steps.index.get(value)) is not None
-        ]
-
-    def needs(self, part: Range, axis: int) -> dict[int, Range]:
-        """Rows (axis 0) or columns (axis 1) of each value that a part of the target needs, no padding."""
-        steps = self.steps
-        needed = {self.target: part}
-        for step, slides in zip(reversed(self.members), reversed(self.slides), strict=True):
-            made = needed[steps.index[steps.nodes[step].outputs[0]]]
-            first, last = slides[axis].reads(made)
-            for value in self.inside(step):
-                size = steps.shapes[value][2 + axis]
-                known = needed.get(value, (size, 0))
-                needed[value] = (min(known[0], max(first, 0)), max(known[1], min(last, size)))
+        bounds = np.array(parts, dtype=np.int64)
+        needed = {self.target: (bounds[:, 0], bounds[:, 1])}
+        inside = set(self.made)
+        for step, made, alongs in zip(
+            reversed(self.members), reversed(self.made), reversed(self.alongs), strict=True
+        ):
+            for value, reads in zip(steps.nodes[step].inputs, alongs[place].reads, strict=True):
+                index = None if value is None else steps.index.get(value)
+                if index is None or reads is None or index not in inside:
+                    continue
+                first, last = all_within(reads.reads(needed[made]), steps.shapes[index][reads.axis])
+                if index in needed:
+                    first, last = np.minimum(first, needed[index][0]), np.maximum(last, needed[index][1])
+                needed[index] = first, last
         return needed
 
-    def macs(self, step: int) -> int:
-        """Multiply-accumulates for one element of one plane of a step's output, all channels together."""
-        node = self.steps.nodes[step]
-        if node.op_type != "Conv":
-            return 0
-        weights = constant_tensor(node.inputs[1])
-        assert weights is not None
-        output = self.steps.shapes[self.steps.index[node.outputs[0]]]
-        return output[0] * output[1] * math.prod(weights.shape.numpy()[1:])
 
+def regions(sized: Sized, target: int, axes: tuple[int, ...]) -> Iterator[Region]:
+    """Regions that end in a value, small ones first: each is the one before and a step more.
 
-def regions(steps: Steps) -> Iterator[Region]:
-    """Regions that begin at the graph's only image, small ones first."""
-    images = [
-        value
-        for value, maker in enumerate(steps.makers)
-        if maker == START and steps.users[value] and _is_image(steps.values[value])
-    ]
-    if len(images) != 1 or images[0] in steps.outputs:
-        return
-    members: list[int] = []
-    slides: list[tuple[Slide, Slide]] = []
-    inside = {images[0]}
-    for step, node in enumerate(steps.nodes):
-        reads = [steps.index[value] for value in node.inputs if value is not None and value in steps.index]
-        if inside.isdisjoint(reads):
-            continue
-        moves = _slides(steps, node, inside)
-        if moves is None or steps.scratch[step]:
-            return
-        made = steps.index[node.outputs[0]]
-        if made in steps.outputs:
-            return
-        members.append(step)
-        slides.append(moves)
-        inside.add(made)
-        taken = set(members)
-        alive = [value for value in inside if not taken.issuperset(steps.users[value])]
-        if alive == [made]:
-            yield Region(steps, tuple(members), tuple(slides), images[0], made)
-
-
-def _slides(steps: Steps, node: ir.Node, inside: set[int]) -> tuple[Slide, Slide] | None:
-    """The windows of a node; None if it cannot work on a part of an image as on the whole."""
-    if node.domain or len(node.outputs) != 1:
-        return None
-    output = steps.shapes[steps.index[node.outputs[0]]]
-    if not _is_image(node.outputs[0]) or 0 in output:
-        return None
-    if node.op_type in ("Conv", *POOLS):
-        return _windows(steps, node)
-    is_pointwise = facts(node).elementwise or node.op_type == "BatchNormalization"
-    if not is_pointwise and not (node.op_type == "Concat" and attribute_int(node, "axis", 0) in (1, -3)):
-        return None
-    for value in node.inputs:
-        if value is None:
-            continue
-        index = steps.index.get(value)
-        if index is not None:
-            if index not in inside or steps.shapes[index][2:] != output[2:]:
-                return None
-        elif node.op_type != "BatchNormalization" and not _is_per_channel(value):
-            return None
-    return Slide(), Slide()
-
-
-def _is_image(value: ir.Value) -> bool:
-    """Whether a value is of rank 4, its rows and columns the same for every caller."""
-    shape = value.shape
-    return shape is not None and len(shape) == 4 and all(isinstance(dim, int) for dim in shape.dims[2:])
-
-
-def _is_per_channel(value: ir.Value) -> bool:
-    """Whether a constant is the same for all rows and columns."""
-    shape = static_shape(value)
-    return shape is not None and all(size == 1 for size in shape[-2:])
-
-
-def _windows(steps: Steps, node: ir.Node) -> tuple[Slide, Slide] | None:
-    if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        return None
-    if attribute_int(node, "ceil_mode", 0) or attribute_int(node, "storage_order", 0):
-        return None
-    if any(value is not None and value in steps.index for value in node.inputs[1:]):
-        return None
-    kernel = attribute_ints(node, "kernel_shape")
-    if node.op_type == "Conv":
-        weights = constant_tensor(node.inputs[1])
-        kernel = None if weights is None else list(weights.shape.numpy()[2:])
-    if kernel is None or len(kernel) != 2:
-        return None
-    strides = attribute_ints(node, "strides") or [1, 1]
-    dilations = attribute_ints(node, "dilations") or [1, 1]
-    pads = attribute_ints(node, "pads") or [0] * 4
-    made = []
-    for axis in range(2):
-        extent = (kernel[axis] - 1) * dilations[axis] + 1
-        if max(pads[axis], pads[2 + axis]) >= extent or min(pads) < 0:
-            return None  # a window that covers padding alone
-        made.append(Slide(extent, strides[axis], pads[axis]))
-    return made[0], made[1]
-
-
-def parts(size: int, count: int) -> list[Range]:
-    """A size cut into so many parts, as even as can be."""
-    bounds = [size * index // count for index in range(count + 1)]
-    return list(itertools.pairwise(bounds))
-
-
-@dataclasses.dataclass(frozen=True)
-class Extent:
-    """Rows or columns of each value that the parts of a cut need.
-
-    Attributes:
-        total: Of all parts together; more than there are, where halos overlap.
-        largest: Of one part, at most.
+    A value that is read by members along other axes, in whole, or by anybody else stays a source.
     """
+    steps = sized.steps
+    taken: dict[int, tuple[Along, ...]] = {}
+    wanted: dict[int, tuple[int | None, ...] | None] = {target: axes}
+    waiting = [-steps.makers[target]]
+    while waiting and len(taken) < MOST_MEMBERS:
+        step = -heapq.heappop(waiting)
+        if step == START or step in taken:
+            continue
+        node = steps.nodes[step]
+        made = steps.index[node.outputs[0]]
+        own = wanted.get(made)
+        if own is None or None in own:
+            continue
+        if made != target and (made in steps.outputs or not taken.keys() >= set(steps.users[made])):
+            continue
+        alongs = tuple(sized.along(step, axis) for axis in own if axis is not None)
+        if None in alongs:
+            continue
+        taken[step] = alongs  # type: ignore[assignment]
+        for place, value in enumerate(node.inputs):
+            index = None if value is None else steps.index.get(value)
+            if index is not None:
+                read = tuple(_axis(found, place) for found in alongs)
+                wanted[index] = read if wanted.get(index, read) == read else None
+                heapq.heappush(waiting, -steps.makers[index])
+        yield _region(sized, axes, target, taken)
 
-    total: dict[int, int]
-    largest: dict[int, int]
+
+def _axis(found: Along | None, place: int) -> int | None:
+    reads = None if found is None else found.reads[place]
+    return None if reads is None else reads.axis
 
 
-def extent(region: Region, count: int, axis: int) -> Extent:
-    """What cutting the target into so many parts along an axis takes."""
-    needs = [region.needs(part, axis) for part in parts(region.steps.shapes[region.target][2 + axis], count)]
-    lengths = {value: [need[value][1] - need[value][0] for need in needs] for value in needs[0]}
-    return Extent(
-        {value: sum(each) for value, each in lengths.items()},
-        {value: max(each) for value, each in lengths.items()},
-    )
+def _region(
+    sized: Sized, axes: tuple[int, ...], target: int, taken: Mapping[int, tuple[Along, ...]]
+) -> Region:
+    members = tuple(sorted(taken))
+    read = dict.fromkeys(value for step in members for value in sized.reads[step])
+    sources = tuple(value for value in read if sized.steps.makers[value] not in taken)
+    return Region(sized, axes, target, members, tuple(taken[step] for step in members), sources)

@@ -113,6 +113,8 @@ def test_concat_and_split_without_copies() -> None:
         "a, b = Split<axis = 0, num_outputs = 2>(x) y = Concat<axis = 0>(b, a)",
         "a = Sin(x) b = Concat<axis = 0>(a, x) c = Concat<axis = 0>(x, a) y = Sub(b, c)",
         "a = Sin(x) b, c = Split<axis = 0, num_outputs = 2>(a) d = Neg(b) y = Concat<axis = 0>(d, c, a)",
+        "i = Constant<value_ints = [1]>() j = Constant<value_ints = [-1]>() z = Constant<value_ints = [0]>()"
+        " a = Sin(x) b = Slice(a, i, j, z) d = Neg(b) y = Concat<axis = 0>(d, a, b)",
         "a = Sin(x) b = Identity(a) c = Neg(a) y = Concat<axis = 0>(b, c)",
         "a = Sin(x) b, c = Split<axis = 0, num_outputs = 2>(a) d = Add(b, b) e = Sum(a, x) "
         "y = Concat<axis = 0>(d, e)",

@@ -24,6 +24,7 @@ EXACT = {
     "merge-reshapes",
     "merge-slices",
     "merge-transposes",
+    "rematerialize",
     "reorder",
     "simplify-algebra",
     "simplify-control-flow",

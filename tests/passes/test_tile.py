@@ -42,6 +42,13 @@ BODIES = {
     " b = MaxPool<kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(a)"
     " c = Conv<pads = [2, 2, 2, 2], dilations = [2, 2]>(a, v) d = Concat<axis = 1>(b, c)"
     " e = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(d) y = GlobalAveragePool(e)",
+    "padding by itself": 'a = Conv<auto_pad = "SAME_UPPER">(x, w) b = Conv<auto_pad = "SAME_LOWER">(a, v)'
+    " d = MaxPool<kernel_shape = [4, 4], strides = [4, 4], ceil_mode = 1>(b) y = GlobalAveragePool(d)",
+    "up again": "a = Conv<pads = [1, 1, 1, 1], strides = [2, 2]>(x, w)"
+    ' b = Resize<mode = "linear">(a, , r) c = Conv(b, v)'
+    " d = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(c) y = GlobalAveragePool(d)",
+    "not from the start": "a = Softmax<axis = 3>(x) b = Conv(a, w) c = Conv(b, v)"
+    " d = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(c) y = GlobalAveragePool(d)",
     "constants": "a = Conv<pads = [1, 1, 1, 1]>(x, w) b = Mul(a, s) c = PRelu(b, s)"
     " d = MaxPool<kernel_shape = [4, 4], strides = [4, 4]>(c) y = GlobalAveragePool(d)",
 }
@@ -49,6 +56,7 @@ BODIES = {
 
 def text(body: str, weights: Weights) -> str:
     given = weights(w=(8, 3, 3, 3), v=(8, 8, 3, 3), s=(8, 1, 1))
+    given = given.replace("<", "<float[4] r = {1, 1, 2, 2}, ", 1)
     return f"g (float[1, 3, 41, 37] x) => (float[A, B, C, D] y) {given} {{ {body} }}"
 
 
@@ -56,7 +64,7 @@ def text(body: str, weights: Weights) -> str:
 def test_less_memory_and_the_same_numbers(body: str, weights: Weights) -> None:
     run = run_pass(text(body, weights), "tile")
     before, after = arenas(run)
-    assert run.changes == 1 and after < 0.75 * before
+    assert run.changes and after < 0.75 * before
     assert "Slice" in run.ops and "Concat" in run.ops
 
 
@@ -70,24 +78,30 @@ def test_a_budget_takes_the_fewest_macs_that_keep_it(weights: Weights) -> None:
     assert macs[1] <= macs[2] <= macs[0]
 
 
+def test_what_reads_all_of_an_image_ends_a_region(weights: Weights) -> None:
+    """Squeeze-and-excitation: the scale of each place hangs on all places."""
+    body = "a = Conv(x, w) p = GlobalAveragePool(a) b = Mul(a, p) y = Conv(b, v)"
+    run = run_pass(text(body, weights), "tile")
+    assert "GlobalAveragePool" in run.ops and run.ops.count("GlobalAveragePool") == 1
+
+
 @pytest.mark.parametrize(
     "body",
     [
         "a = Relu(x) y = GlobalAveragePool(a)",  # in place as it is
-        "a = Softmax<axis = 3>(x) b = Conv(a, w) c = Conv(b, v) y = GlobalAveragePool(c)",
-        "a = Conv<auto_pad = \"SAME_UPPER\">(x, w) b = Conv(a, v) y = GlobalAveragePool(b)",
         "a = Conv(x, w) p = GlobalAveragePool(a) b = Mul(a, p) y = GlobalAveragePool(b)",
     ],
-)  # fmt: skip
+)
 def test_must_not_apply(body: str, weights: Weights) -> None:
     run = run_pass(text(body, weights), "tile")
-    assert run.changes == 0 and "parts of an image" in next(iter(run.refusals))
+    assert run.changes == 0 and "no further change" in next(iter(run.refusals))
 
 
 def test_images_of_free_size_stay_whole(weights: Weights) -> None:
     free = text(BODIES["a chain"], weights).replace("1, 3, 41, 37", "N, 3, 41, 37")
     assert run_pass(free, "tile").changes == 1
-    assert run_pass(free.replace("41, 37", "H, W"), "tile").changes == 0
+    run = run_pass(free.replace("41, 37", "H, W"), "tile")
+    assert run.changes == 0 and "sizes of inputs are free" in next(iter(run.refusals))
 
 
 def test_a_budget_that_is_kept_already_changes_nothing(weights: Weights) -> None:
@@ -118,7 +132,11 @@ def networks(draw: DrawFn) -> tuple[str, dict[str, tuple[int, ...]]]:
         dilation = draw(st.integers(1, 2))
         stride = [draw(st.integers(1, 3)) for _ in side]
         pads = [draw(st.integers(0, edge - 1)) for edge in (*kernel, *kernel)]
-        kind = draw(st.sampled_from(["Conv", "Conv", "MaxPool", "AveragePool", "Relu", "Residual"]))
+        kind = draw(
+            st.sampled_from(
+                ["Conv", "Conv", "MaxPool", "AveragePool", "Relu", "Residual", "Resize", "ConvTranspose"]
+            )
+        )
         extent = [(edge - 1) * (dilation if kind == "Conv" else 1) + 1 for edge in kernel]
         after = [
             (size[axis] + pads[axis] + pads[2 + axis] - extent[axis]) // stride[axis] + 1 for axis in range(2)
@@ -130,11 +148,36 @@ def networks(draw: DrawFn) -> tuple[str, dict[str, tuple[int, ...]]]:
             weights[f"w{index}"] = (3, 3, 3, 3)
             nodes.append(f"c{index} = Conv<pads = [1, 1, 1, 1]>({last}, w{index})")
             nodes.append(f"{made} = Add({last}, c{index})")
+        elif kind == "Resize":
+            if max(size) > 24:
+                continue
+            factor, mode = draw(
+                st.sampled_from([(2, "nearest"), (3, "nearest"), (2, "linear"), (4, "linear")])
+            )
+            nodes.append(f"s{index} = Constant<value_floats = [1.0, 1.0, {factor}.0, {factor}.0]>()")
+            nodes.append(f'{made} = Resize<mode = "{mode}">({last}, , s{index})')
+            size = [factor * each for each in size]
+        elif kind == "ConvTranspose":
+            strides = [min(step, edge) for step, edge in zip(stride, kernel, strict=True)]
+            wider = [
+                (size[axis] - 1) * strides[axis] + kernel[axis] - pads[axis] - pads[2 + axis]
+                for axis in range(2)
+            ]
+            if max(wider) > 60 or min(wider) < 2:
+                continue
+            size = wider
+            weights[f"w{index}"] = (3, 3, *kernel)
+            nodes.append(f"{made} = ConvTranspose<pads = {pads}, strides = {strides}>({last}, w{index})")
         elif min(after) < 2:
             continue
         else:
-            size = after
-            if kind == "Conv":
+            sides, size = size, after
+            if kind == "Conv" and dilation == 1 and draw(st.booleans()):
+                size = [-(-before // step) for before, step in zip(sides, stride, strict=True)]
+                way = draw(st.sampled_from(["SAME_UPPER", "SAME_LOWER"]))
+                weights[f"w{index}"] = (3, 3, *kernel)
+                nodes.append(f'{made} = Conv<auto_pad = "{way}", strides = {stride}>({last}, w{index})')
+            elif kind == "Conv":
                 groups = draw(st.sampled_from([1, 3]))
                 weights[f"w{index}"] = (3, 3 // groups, *kernel)
                 given += f", dilations = {[dilation] * 2}, group = {groups}"
@@ -146,7 +189,7 @@ def networks(draw: DrawFn) -> tuple[str, dict[str, tuple[int, ...]]]:
     return f"{head} WEIGHTS {{ {' '.join(nodes)} y = GlobalAveragePool({last}) }}", weights
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(network=networks())
 def test_any_windows(network: tuple[str, dict[str, tuple[int, ...]]], weights: Weights) -> None:
     body, shapes = network

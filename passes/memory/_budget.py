@@ -1,0 +1,208 @@
+"""Change a model until it needs no more than some bytes, by changes of several kinds, the cheapest first.
+
+Of every kind it looks at the changes around the step that needs the most; each is tried on a copy, and kept
+if the steps above the goal need less than before. A goal that cannot be reached is raised until one can be,
+so that what is written is worth its cost: nothing is done that does not lower the peak.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import onnx_ir as ir
+
+from graphopt.errors import ModelError
+from graphopt.ir import Changes, adopt_shapes, refresh_shapes
+from graphopt.passes.memory._load import Load
+
+
+class Change(Protocol):
+    """Something that lowers what a step needs."""
+
+    @property
+    def extra(self) -> int:
+        """Multiply-accumulates done more than once, and elements made or copied beside."""
+
+    @property
+    def bytes(self) -> int:
+        """What the steps around need then; about."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes it adds, about."""
+
+    @property
+    def done(self) -> str:
+        """What is done, in words."""
+
+    def write(self, model: ir.Model, load: Load) -> None:
+        """Do it in a model that needs `load`."""
+
+
+Way = Callable[[Load, int, int], Iterable[Change]]
+"""(what a model needs, a step, bytes to come down to) -> changes around that step."""
+
+LEAST_GAIN = 1 / 64
+"""Of a peak, below which nothing is changed."""
+
+MOST_TRIES = 6
+"""Changes that are tried for a step."""
+
+MOST_CHANGES = 256
+"""Of a model for a goal."""
+
+CLOSE = 1.03
+"""Goals that are closer to one another are not told apart."""
+
+MOST_FAILURES = 2
+"""Goals in a row that bring nothing."""
+
+FARTHEST = 64
+"""Share of the peak below which no goal is looked for."""
+
+MOST_EXTRA = 0.5
+"""Of a change, as a share of all multiply-accumulates and elements of the model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lowered:
+    """What was found for a goal.
+
+    Attributes:
+        changes: In the order they are to be done in.
+        peak: Bytes needed then.
+        extra: What they cost.
+    """
+
+    changes: tuple[Change, ...]
+    peak: int
+    extra: int
+
+
+def lower_within(model: ir.Model, changes: Changes, goal: int, ways: Sequence[Way]) -> None:
+    """`lower` for passes: counts what is done, and says why nothing more is.
+
+    Args:
+        model: Changed in place.
+        changes: Of the pass.
+        goal: In bytes; 0 for as few as can be had.
+        ways: Kinds of changes.
+    """
+    refresh_shapes(model)
+    try:
+        if Load.of(model).peak <= goal:
+            return
+        done = lower(model, goal, ways)
+        peak = Load.of(model).peak
+    except ModelError as error:
+        changes.refuse("a value has no known size" if "memory" in error.message else error.message)
+        return
+    for what in done:
+        changes.add(what)
+    if peak > goal and (goal or not done):
+        free = any(
+            not isinstance(dim, int)
+            for value in model.graph.inputs
+            for dim in (() if value.shape is None else value.shape.dims)
+        )
+        changes.refuse(FREE_SIZES if free else NOTHING_LEFT)
+
+
+FREE_SIZES = "sizes of inputs are free: parts have fixed sizes, so the shapes of inputs must be fixed first"
+NOTHING_LEFT = "no further change of the nodes at the peak needs less"
+
+
+def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[str]:
+    """Change a model in place until it needs at most so many bytes, or as few as are found.
+
+    Args:
+        model: With inferred shapes.
+        goal: In bytes; 0 for as few as can be had.
+        ways: Kinds of changes.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        ModelError: Memory cannot be planned for a value; the message names it.
+    """
+    done = []
+    while (found := _best(model, Load.of(model), goal, ways)) is not None:
+        for change in found.changes:
+            change.write(model, Load.of(model))
+            done.append(change.done)
+    return done
+
+
+def _best(model: ir.Model, load: Load, goal: int, ways: Sequence[Way]) -> Lowered | None:
+    """Changes that come nearest to a goal; None if nothing is to be done or found."""
+    enough = int(load.peak * (1 - LEAST_GAIN))
+    if load.peak <= goal:
+        return None
+    best = _reach(model, load, goal, ways) if goal else None
+    if best is not None and best.peak <= goal:
+        return best
+    low = max(goal, load.peak // FARTHEST)
+    first = _reach(model, load, enough, ways)
+    best = min((each for each in (best, first) if each is not None), key=lambda each: each.peak)
+    if best.peak > enough:
+        return None
+    failures = 0
+    while best.peak > low * CLOSE and failures < MOST_FAILURES:
+        middle = int(math.sqrt(best.peak * low))
+        found = _reach(model, load, middle, ways)
+        failures += 1
+        if found.peak < best.peak:
+            best, failures = found, 0
+        if found.peak > middle:
+            low = middle
+    again = _reach(model, load, best.peak, ways)  # with no more than it takes
+    return again if (again.peak, again.extra) <= (best.peak, best.extra) else best
+
+
+def _reach(model: ir.Model, load: Load, goal: int, ways: Sequence[Way]) -> Lowered:
+    """Try to come down to a goal; the changes up to the lowest peak on the way."""
+    copy = _copy(model)
+    load = Load.of(copy)
+    most = MOST_EXTRA * (sum(load.sized.macs) + sum(map(math.prod, load.steps.shapes)))
+    done: list[Change] = []
+    best = Lowered((), load.peak, 0)
+    while load.peak > goal and len(done) < MOST_CHANGES:
+        found = _improve(copy, load, goal, ways, most)
+        if found is None:
+            break
+        change, copy, load = found
+        done.append(change)
+        if load.peak < best.peak:
+            best = Lowered(tuple(done), load.peak, sum(each.extra for each in done))
+    return best
+
+
+def _improve(
+    model: ir.Model, load: Load, goal: int, ways: Sequence[Way], most: float
+) -> tuple[Change, ir.Model, Load] | None:
+    """The first change that makes the steps above the goal need less, and the model with it."""
+    place, above = load.place, load.above(goal)
+    changes = [
+        change
+        for way in ways
+        for change in way(load, place, goal)
+        if change.bytes < load.peak and change.extra <= most
+    ]
+    changes.sort(key=lambda change: (max(change.bytes - goal, 0), change.extra, change.nodes, change.bytes))
+    for change in changes[:MOST_TRIES]:
+        copy = _copy(model)
+        change.write(copy, Load.like(copy, load))
+        after = Load.of(copy)
+        if after.above(goal) < above:
+            return change, copy, after
+    return None
+
+
+def _copy(model: ir.Model) -> ir.Model:
+    copy = model.clone()
+    adopt_shapes(copy, model)
+    return copy
