@@ -8,7 +8,7 @@
 namespace graphopt {
 namespace {
 
-constexpr std::int64_t kNodesPerRun = 600;    // and one per item
+constexpr std::int64_t kNodesPerRun = 200;    // and one per item
 constexpr std::int64_t kRunsAtGoal = 24;      // before a placement somewhere above it is looked for
 constexpr std::int64_t kManyRunsAtGoal = 150;
 constexpr std::int64_t kGoalPercent = 45;      // of later runs that go for the goal itself, up to many of them
@@ -20,6 +20,14 @@ constexpr std::int64_t kElitePercent = 10;    // of runs above the goal that sta
 constexpr std::int64_t kWindowPercent = 70;   // of those that change one window of time
 constexpr std::int64_t kFloorOnlyPercent = 20;
 constexpr std::size_t kElites = 4;
+
+// Weights of the size and of the duration of an item.
+struct Mixture {
+  double of_size, of_duration;
+};
+constexpr Mixture kKnown[] = {{1.0, 1.0}, {1.0, 0.0}, {0.5, 0.8}, {0.0, 1.0}, {0.25, 0.8}, {1.0, 0.5}};
+constexpr std::int64_t kRules = 3;
+constexpr std::int64_t kFirstRuns = kRules * static_cast<std::int64_t>(std::size(kKnown));  // without chance
 
 // 1, 1, 2, 1, 1, 2, 4, ...
 std::int64_t luby(std::int64_t index) {
@@ -67,8 +75,9 @@ void Improver::improve(double seconds, double limit) {
 }
 
 // One restart. The searches remember what failed, so that many short runs add up.
-void Improver::run(Target& target, Clock::time_point deadline, const Strategy& strategy) {
+void Improver::run(Target& target, Clock::time_point deadline, Strategy strategy) {
   const std::int64_t items = static_cast<std::int64_t>(problem_.items.size());
+  if (runs_ >= kFirstRuns) learn(target, strategy);
   const Outcome outcome = target.search->run(strategy, {items + kNodesPerRun * luby(target.runs), deadline});
   ++runs_;
   ++target.runs;
@@ -80,6 +89,17 @@ void Improver::run(Target& target, Clock::time_point deadline, const Strategy& s
       goal_ = bound_;
       at_goal_ = {};
     }
+  }
+}
+
+// Moves what the search failed at up, a little or a lot.
+void Improver::learn(const Target& target, Strategy& strategy) {
+  constexpr double kPowers[] = {0.5, 1.0, 2.0, 4.0, 8.0}, kLeast = 0.05;
+  const double power = kPowers[below(std::size(kPowers))];
+  const std::vector<double> blame = target.search->blame();
+  for (std::size_t i = 0; i < blame.size(); ++i) {
+    double& priority = strategy.priority[i];
+    if (priority > 0.0) priority *= std::pow(kLeast + blame[i], power);
   }
 }
 
@@ -121,17 +141,12 @@ SectionRule Improver::any_rule() {
 
 // Large or long-lived items first, in some mixture of the two: known ones without noise, then any with some.
 Strategy Improver::by_shape() {
-  struct Mixture {
-    double of_size, of_duration;
-  };
-  constexpr Mixture kKnown[] = {{1.0, 1.0}, {1.0, 0.0}, {0.5, 0.8}, {0.0, 1.0}, {0.25, 0.8}, {1.0, 0.5}};
-  constexpr std::int64_t kRules = 3, kFirst = kRules * std::size(kKnown);
   Strategy strategy;
   strategy.rule = static_cast<SectionRule>(runs_ % kRules);
-  strategy.span_on_top = runs_ < kFirst ? runs_ % 2 == 0 : below(2) == 0;
+  strategy.span_on_top = runs_ < kFirstRuns ? runs_ % 2 == 0 : below(2) == 0;
   Mixture mixture = kKnown[runs_ / kRules % std::size(kKnown)];
   double spread = 0.0;
-  if (runs_ >= kFirst) {
+  if (runs_ >= kFirstRuns) {
     strategy.rule = any_rule();
     spread = 0.15 * static_cast<double>(below(4));
     mixture.of_size = below(10) == 0 ? static_cast<double>(below(4)) / 4.0 : 1.0;

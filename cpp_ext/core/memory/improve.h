@@ -3,7 +3,7 @@
 // Restarts of the exact search with few nodes each: below the goal, which most instances can reach, below levels
 // that sink towards it, and just below the best arena found. What a run tries first comes from the sizes and live
 // ranges, or from one of the best placements so far with some noise (Beck, "Solution-guided multi-point
-// constructive search for job shop scheduling", JAIR 2007). Limits grow now and then (Luby, Sinclair and Zuckerman
+// constructive search for job shop scheduling", JAIR 2007); what earlier runs failed at comes earlier. Limits grow now and then (Luby, Sinclair and Zuckerman
 // 1993) and searches remember what failed, so that small instances are exhausted, which proves that a capacity
 // is impossible.
 #pragma once
@@ -51,7 +51,8 @@ class Improver {
   void aim(Target& target, std::int64_t capacity);
   std::int64_t next_level() const;
   std::int64_t next_arena(std::int64_t capacity) const;
-  void run(Target& target, Clock::time_point deadline, const Strategy& strategy);
+  void run(Target& target, Clock::time_point deadline, Strategy strategy);
+  void learn(const Target& target, Strategy& strategy);
   Strategy by_any();
   Strategy by_shape();
   Strategy by_elite();

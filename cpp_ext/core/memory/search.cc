@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <limits>
+#include <numeric>
 #include <unordered_set>
 
 namespace graphopt {
@@ -10,6 +11,8 @@ namespace {
 
 constexpr std::size_t kMostFailed = std::size_t{1} << 20;  // remembered states, 32 bytes or so each
 constexpr std::int64_t kNodesPerLook = 64;                  // between two looks at the clock
+constexpr double kBlameGrowth = 1.0003;                     // of what a failure counts, from one to the next
+constexpr double kMostBlame = 1e100;
 
 std::uint64_t mix(std::uint64_t x) {  // the finish of SplitMix64
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
@@ -34,6 +37,7 @@ class Search final : public PlacementSearch {
 
   Outcome run(const Strategy& strategy, const Limit& limit) override;
   std::int64_t offset(int item) const override { return offset_[item]; }
+  std::vector<double> blame() const override;
 
  private:
   struct Frame {
@@ -53,6 +57,9 @@ class Search final : public PlacementSearch {
   Outcome split(std::size_t depth, T ceiling, int first, int last);
   Outcome span(std::size_t depth, T ceiling, int first, int last, int item);
   Outcome branch(std::size_t depth, T ceiling, int first, int last);
+  void blame_item(int item);
+  void blame_section(const Frame& frame, int section);
+  void raise_blame();
   bool settle(Frame& frame, T ceiling, int first, int last);
   bool project(Frame& frame, T ceiling, int first, int last);
   void lift_unsupported(const Frame& frame);
@@ -73,6 +80,8 @@ class Search final : public PlacementSearch {
   std::vector<int> first_, last_;
   std::vector<T> size_, alignment_, fixed_, slack_above_;  // slack_above: units kept free below the ceiling
   std::vector<std::uint64_t> code_;
+  std::vector<double> blame_;
+  double next_blame_ = 1.0;
 
   std::vector<T> floor_, top_, load_, low_, offset_;
   std::vector<T> lowest_, projected_, level_count_, undecidable_;
@@ -117,6 +126,7 @@ Search<T>::Search(const Problem& problem, std::int64_t capacity)
     code_.push_back(code);
   }
   offset_.assign(count_, 0);
+  blame_.assign(count_, 0.0);
   projected_.assign(sections_, 0);
   lowest_.assign(sections_, 0);
   level_count_.assign(sections_, 0);
@@ -304,6 +314,38 @@ void Search<T>::put(int item, T offset, Frame& from, Frame& to) {
   }
 }
 
+template <class T>
+std::vector<double> Search<T>::blame() const {
+  const double sum = std::accumulate(blame_.begin(), blame_.end(), 0.0);
+  std::vector<double> shares = blame_;
+  for (double& share : shares) share *= sum > 0.0 ? count_ / sum : 0.0;
+  return shares;
+}
+
+template <class T>
+void Search<T>::blame_item(int item) {
+  blame_[item] += next_blame_;
+  raise_blame();
+}
+
+// All that is yet to be placed in a section has a part in its failure.
+template <class T>
+void Search<T>::blame_section(const Frame& frame, int section) {
+  const double part = next_blame_ / static_cast<double>(frame.items.size());
+  for (int i : frame.items) {
+    if (first_[i] <= section && section < last_[i]) blame_[i] += part;
+  }
+  raise_blame();
+}
+
+template <class T>
+void Search<T>::raise_blame() {
+  next_blame_ *= kBlameGrowth;
+  if (next_blame_ < kMostBlame) return;
+  for (double& each : blame_) each /= kMostBlame;
+  next_blame_ = 1.0;
+}
+
 // Lifts items and floors to the lowest places still possible. False if something no longer fits.
 template <class T>
 bool Search<T>::settle(Frame& frame, T ceiling, int first, int last) {
@@ -313,13 +355,19 @@ bool Search<T>::settle(Frame& frame, T ceiling, int first, int last) {
   T* const lowest = lowest_.data();
   for (int i : frame.items) {
     const T low = low_[i];
-    if (low > ceiling - slack_above_[i] - size_[i] || (fixed_[i] >= 0 && low > fixed_[i])) return false;
+    if (low > ceiling - slack_above_[i] - size_[i] || (fixed_[i] >= 0 && low > fixed_[i])) {
+      blame_item(i);
+      return false;
+    }
     for (int s = first_[i], end = last_[i]; s < end; ++s) lowest[s] = std::min(lowest[s], low);
   }
   for (int s = first; s < last; ++s) {
     if (lowest[s] == kNothing) continue;
     floor_[s] = lowest[s];
-    if (floor_[s] > ceiling - load_[s]) return false;
+    if (floor_[s] > ceiling - load_[s]) {
+      blame_section(frame, s);
+      return false;
+    }
   }
   return true;
 }
@@ -362,9 +410,13 @@ bool Search<T>::project(Frame& frame, T ceiling, int first, int last) {
       projected[s] = static_cast<T>(std::max(projected[s], low) + size);
     }
   }
-  bool fits = true;
-  for (int s = first; s < last; ++s) fits &= projected[s] <= ceiling;
-  return fits;
+  for (int s = first; s < last; ++s) {
+    if (projected[s] > ceiling) {
+      blame_section(frame, s);
+      return false;
+    }
+  }
+  return true;
 }
 
 template <class T>
