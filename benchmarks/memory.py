@@ -37,7 +37,8 @@ from graphopt.memory.graph_plan import GraphPlan, Options
 from graphopt.memory.order import trace
 from graphopt.memory.order.problem import Problem
 from graphopt.pipeline import Pipeline
-from graphopt.report.memory import plan_memory, plan_within
+from graphopt.report.memory import plan_memory
+from graphopt.report.memory_budget import plan_within
 
 SEEDS = 4
 SIDE, CHANNELS = 112, 64
@@ -130,8 +131,7 @@ def tiled() -> Iterator[dict[str, Any]]:
     image = np.random.default_rng(0).standard_normal((1, 3, 224, 224), dtype=np.float32)
     (expected,) = Session(load(proto)).run({"image": image}).values()
     for share in (0.5, 0.25, 0.0):
-        model = load(proto)
-        report = plan_within(model, int(before * share), source="")
+        model, report = plan_within(load(proto), int(before * share), source="")
         (found,) = Session(model).run({"image": image}).values()
         assert report.budget is not None
         yield {

@@ -28,7 +28,7 @@ def command(
         typer.Option(
             "--max-memory",
             metavar="SIZE",
-            help="Run the first nodes on parts of the image so that so much, like 256KiB, is enough.",
+            help="Run nodes in parts or again so that so much memory, like 256KiB, is enough.",
             show_default=False,
         ),
     ] = None,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graphopt.cli.console import progress, show, show_json, tell
 from graphopt.cli.guard import NEGATIVE, OK
@@ -58,18 +58,21 @@ def plan_model(
     most_bytes = parse_size(max_memory, "--max-memory")
     from graphopt.compile.given import open_given
     from graphopt.memory.graph_plan import Options
-    from graphopt.report.memory import plan_memory, plan_within
+    from graphopt.report.memory import plan_memory
+    from graphopt.report.memory_budget import plan_within
 
     given = open_given(model)
     with progress(f"planning the memory of {model.name}"):
-        plan = plan_memory if most_bytes is None else functools.partial(plan_within, most_bytes=most_bytes)
-        report = plan(
-            given.model,
-            source=given.source,
-            shapes=shapes or given.example_shapes,
-            options=Options(reorder=order == "best", overlap=overlap),
-            notes=given.notes,
-        )
+        how: dict[str, Any] = {
+            "source": given.source,
+            "shapes": shapes or given.example_shapes,
+            "options": Options(reorder=order == "best", overlap=overlap),
+            "notes": given.notes,
+        }
+        if most_bytes is None:
+            planned, report = given.model, plan_memory(given.model, **how)
+        else:
+            planned, report = plan_within(given.model, most_bytes, **how)
     if json:
         show_json(report.to_dict())
     else:
@@ -88,8 +91,8 @@ def plan_model(
         from graphopt.io import save
         from graphopt.report.memory import write_plan
 
-        write_plan(given.model, report)
-        for path in save(given.model, destination(files.model)):
+        write_plan(planned, report)
+        for path in save(planned, destination(files.model)):
             tell(f"wrote {path}")
     return OK if report.budget is None or report.budget.fits else NEGATIVE
 

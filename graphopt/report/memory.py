@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.cost import estimate
 from graphopt.cost.dims import Dims
 from graphopt.errors import GraphoptError, ModelError
 from graphopt.execute import Session, make_inputs
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, Box, GraphPlan, Options, plan_graph
 from graphopt.memory.liveness import live_ranges
-from graphopt.passes.memory.tile import Tile
 from graphopt.pipeline import Pipeline
 
 PLAN_KEY = "graphopt.memory.plan"
@@ -37,14 +35,18 @@ class Budget:
         fits: It has no more.
         done: Changes to the model, in words.
         macs: Multiply-accumulates before and after.
-        blocks: Node at the peak, where it does not fit; "" where it does.
+        blocks: What stands at the peak, in words, where it does not fit; "" where it does.
+        reason: Why nothing more was done, where it does not fit; "" where it does.
+        same: How outputs of the changed model compare with those of the given one; "" where nothing changed.
     """
 
     bytes: int
     fits: bool
     done: tuple[str, ...]
     macs: tuple[int, int]
-    blocks: str
+    blocks: str = ""
+    reason: str = ""
+    same: str = ""
 
     @property
     def extra(self) -> float:
@@ -144,49 +146,19 @@ def plan_memory(
     return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
 
 
-def plan_within(
-    model: ir.Model,
-    most_bytes: int,
-    *,
-    source: str,
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    options: Options = USUAL,
-    notes: Sequence[str] = (),
-) -> MemoryReport:
-    """Plan the memory of a model, changed so that it takes no more than some bytes, if that can be.
-
-    The first nodes are run on parts of the image (pass `tile`) if it does not fit as it is.
-
-    Args:
-        model: Changed in place.
-        most_bytes: That the arena may have.
-        source, shapes, options, notes: See `plan_memory`.
-
-    Raises:
-        ModelError, UsageError: See `plan_memory`.
-    """
-    report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
-    macs = estimate(model, shapes=shapes).macs
-    done: tuple[str, ...] = ()
-    if report.plan.arena > most_bytes:
-        record = Pipeline((Tile(most_bytes),)).run(model).records[0]
-        done = tuple(record.hits) if record.changes else tuple(record.refusals)
-        report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
-    plan = report.plan
-    fits = plan.arena <= most_bytes
-    blocks = "" if fits or not plan.nodes else plan.nodes[plan.peak_place].name or ""
-    budget = Budget(most_bytes, fits, done, (macs, estimate(model, shapes=shapes).macs), blocks)
-    return dataclasses.replace(report, budget=budget)
-
-
 def write_plan(model: ir.Model, report: MemoryReport) -> None:
     """Put a model's nodes into the order of its plan, and the plan into its metadata."""
-    ordered = report.plan.nodes
-    planned = set(ordered)
-    model.graph.extend([*(node for node in model.graph if node not in planned), *ordered])
+    write_order(model, report.plan)
     plan = report.to_dict()
     kept = ("arena", "lower_bound", "optimal", "alignment", "assumed", "offsets")
     model.metadata_props[PLAN_KEY] = json.dumps({key: plan[key] for key in kept}, separators=(",", ":"))
+
+
+def write_order(model: ir.Model, plan: GraphPlan) -> None:
+    """Put a model's nodes into the order of its plan, those that run once and for all first."""
+    ordered = plan.nodes
+    planned = set(ordered)
+    model.graph.extend([*(node for node in model.graph if node not in planned), *ordered])
 
 
 def _observed(model: ir.Model, dims: Dims) -> dict[str, tuple[int, ...]] | None:

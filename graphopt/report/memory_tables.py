@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from graphopt.memory.graph_plan import GraphPlan
-    from graphopt.report.memory import MemoryReport
+    from graphopt.report.memory import Budget, MemoryReport
 
 
 def memory(report: MemoryReport, *, top: int | None = 10) -> Iterator[RenderableType]:
@@ -40,11 +40,9 @@ def _figures(report: MemoryReport) -> RenderableType:
     table.add_row("given order", size(plan.given_peak), str(plan.given_peak), _gain(plan))
     table.add_row("any order", size(plan.any_order), str(plan.any_order), _certificate(plan))
     if budget is not None:
-        extra = f"{100 * budget.extra:+.1f}% MACs, {', '.join(budget.done)}" if budget.done else ""
-        kept = "kept" if budget.fits else f"not kept: {budget.blocks} needs more"
-        table.add_row(
-            "allowed", size(budget.bytes), str(budget.bytes), "; ".join(filter(None, (kept, extra)))
-        )
+        table.add_row("allowed", size(budget.bytes), str(budget.bytes), "kept" if budget.fits else "not kept")
+        if budget.done:
+            table.add_row("MACs", f"{100 * budget.extra:+.1f}%", str(budget.macs[1]), "for less memory")
     constants = plan.steps.constant_bytes
     table.add_row("constants", size(constants), str(constants), "apart")
     return table
@@ -95,8 +93,20 @@ def _peak(plan: GraphPlan, top: int | None) -> RenderableType:
 
 
 def _notes(report: MemoryReport) -> Iterator[str]:
+    yield from _of_budget(report.budget)
     yield from report.notes
     if report.assumed:
         sizes = [f"{name}={count}" for name, count in report.assumed.items()]
         yield f"sizes assume {', '.join(sizes)}; --shape sets them"
     yield f"planned in {duration(report.plan.seconds)}"
+
+
+def _of_budget(budget: Budget | None) -> Iterator[str]:
+    if budget is None:
+        return
+    if budget.done:
+        yield f"changed: {', '.join(budget.done)}"
+        yield f"checked: outputs are the same as the given model's, {budget.same}"
+    if not budget.fits:
+        yield f"what blocks it: {budget.blocks}"
+        yield f"why it goes no lower: {budget.reason}"

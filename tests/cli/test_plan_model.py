@@ -9,10 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.execute import Session
 from graphopt.io import load, save
+from graphopt.ir import Changes
+from graphopt.passes.memory.fit_memory import FitMemory
 from graphopt.report.memory import PLAN_KEY
 from graphopt.testing import parse_model
 
@@ -114,14 +118,55 @@ def test_a_budget_is_kept_by_tiles(run: Run, tmp_path: Path) -> None:
     save(parse_model(TALL), tmp_path / "tall.onnx")
     arguments = ("plan", str(tmp_path / "tall.onnx"), "--max-memory", "40KiB")
     found = json.loads(run(*arguments, "--json").out)
-    assert (
-        found["arena"] <= 40 << 10 and found["budget"]["fits"] and found["budget"]["macs"] == [16384, 16384]
-    )
-    assert "kept; +0.0% MACs" in run(*arguments).out
+    budget = found["budget"]
+    assert found["arena"] <= 40 << 10 and budget["fits"] and budget["macs"] == [16384, 16384]
+    assert budget["same"] == "bit for bit" and budget["done"] and not budget["blocks"]
+    told = " ".join(run(*arguments).out.split())
+    assert "allowed 41.0 kB 40960 kept" in told and "outputs are the same" in told
+
+
+def test_what_is_written_is_what_was_planned(run: Run, tmp_path: Path) -> None:
+    save(parse_model(TALL), tmp_path / "tall.onnx")
+    given, written = tmp_path / "tall.onnx", tmp_path / "less.onnx"
+    assert run("plan", str(given), "--max-memory", "40KiB", "-o", str(written)).code == 0
+    again = json.loads(run("plan", str(written), "--order", "keep", "--json").out)
+    assert again["arena"] <= 40 << 10
+    image = np.random.default_rng(0).standard_normal((1, 2, 64, 64), dtype=np.float32)
+    outputs = [Session(load(path)).run({"x": image})["y"] for path in (given, written)]
+    np.testing.assert_array_equal(*outputs)
+
+
+def test_free_sizes_are_fixed_by_the_user_alone(run: Run, tmp_path: Path) -> None:
+    free = tmp_path / "free.onnx"
+    save(parse_model(TALL.replace("1, 2, 64, 64", "N, 2, H, W")), free)
+    ran = run("plan", str(free), "--max-memory", "40KiB")
+    assert ran.code == 1 and "--shape fixes them" in " ".join(ran.out.split())
+    arguments = ("plan", str(free), "--max-memory", "40KiB", "--shape", "x=1x2x64x64")
+    ran = run(*arguments, "-o", str(tmp_path / "fixed.onnx"))
+    assert ran.code == 0 and "the sizes of x are fixed now" in ran.out
+    assert load(tmp_path / "fixed.onnx").graph.inputs[0].shape == [1, 2, 64, 64]
+
+
+def test_a_changed_model_that_gives_other_outputs_is_not_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: FitMemory, model: ir.Model, changes: Changes) -> None:
+        apply(self, model, changes)
+        for node in model.graph:
+            if node.op_type == "MaxPool":
+                node.op_type = "AveragePool"
+
+    apply = FitMemory.apply
+    monkeypatch.setattr(FitMemory, "apply", spoil)
+    save(parse_model(TALL), tmp_path / "tall.onnx")
+    ran = run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "40KiB", "-o", str(tmp_path / "y.onnx"))
+    assert ran.code == 1 and "gave other outputs" in " ".join(ran.out.split())
+    assert [node.op_type for node in load(tmp_path / "y.onnx").graph].count("MaxPool") == 1
 
 
 def test_a_budget_that_cannot_be_kept(run: Run, tmp_path: Path) -> None:
     save(parse_model(TALL), tmp_path / "tall.onnx")
     ran = run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "1KiB")
-    assert ran.code == 1 and "not kept" in ran.out
+    told = " ".join(ran.out.split())
+    assert ran.code == 1 and "not kept" in told and "at a time: 'x' (32.8 kB)" in told
     assert run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "much").code == 2
