@@ -44,6 +44,7 @@ class Options:
             `graphopt.memory.overlap` for what a runtime must do for it.
         limits: What may be spent on the order.
         place_seconds: Time limit of placement.
+        idle: Bodies of control flow that take no memory, since they do not run.
     """
 
     reorder: bool = True
@@ -53,6 +54,7 @@ class Options:
     overlap: bool = False
     limits: Limits = PROMPT
     place_seconds: float = 0.2
+    idle: frozenset[ir.Graph] = frozenset()
 
 
 USUAL = Options()
@@ -132,6 +134,11 @@ class GraphPlan:
         return [self.steps.nodes[step] for step in self.order]
 
     @property
+    def constant_bytes(self) -> int:
+        """Bytes of all constants that steps read, those of bodies included."""
+        return self.steps.constant_bytes + sum(plan.constant_bytes for plan in self.bodies.values())
+
+    @property
     def is_best_order(self) -> bool:
         """Whether it is proved that no order needs less, with this sharing."""
         return self.peak == self.any_order
@@ -207,6 +214,8 @@ def sharing_of(
     plans: dict[ir.Graph, GraphPlan] = {} if bodies is None else bodies
 
     def scratch(node: ir.Node, body: ir.Graph) -> int:
+        if body in options.idle:
+            return 0
         if body not in plans:
             plans[body] = plan_graph(body, shape, dataclasses.replace(options, pins=BODY_PINS))
         return plans[body].arena

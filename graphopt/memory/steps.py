@@ -129,17 +129,25 @@ def read_values(node: ir.Node) -> Iterator[ir.Value]:
 
 
 def _constants(graph: ir.Graph) -> frozenset[ir.Value]:
-    """Initializers, defaults of inputs too, and all that is made of nothing else."""
+    """Initializers, defaults of inputs too, and all that is made of nothing else or of outer constants."""
     found = set(graph.initializers.values())
     for node in graph:
         if is_constant_node(node) or (
             node.inputs
-            and all(value is None or value in found for value in node.inputs)
+            and all(value is None or value in found or _is_outer(value, graph) for value in node.inputs)
             and not subgraphs(node)
             and is_deterministic(node)
         ):
             found.update(node.outputs)
     return frozenset(found)
+
+
+def _is_outer(value: ir.Value, graph: ir.Graph) -> bool:
+    """Whether a value is a constant of a graph that this one is a body of."""
+    maker = value.producer()
+    if maker is None:
+        return value.is_initializer() and not value.is_graph_input()
+    return maker.graph is not graph and is_constant_node(maker)
 
 
 def _known(value: ir.Value, shape: Shape | None) -> Shape:

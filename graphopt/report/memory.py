@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from graphopt.cost.dims import Dims
 from graphopt.errors import GraphoptError, ModelError
-from graphopt.execute import Session, make_inputs
+from graphopt.execute import make_inputs
+from graphopt.execute.bodies import Observed, observe
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, Box, GraphPlan, Options, plan_graph
 from graphopt.memory.liveness import live_ranges
@@ -85,7 +85,7 @@ class MemoryReport:
             "given_order_bytes": plan.given_peak,
             "any_order_lower_bound": plan.any_order,
             "best_order": plan.is_best_order,
-            "constants": plan.steps.constant_bytes,
+            "constants": plan.constant_bytes,
             "alignment": plan.options.alignment,
             "seconds": plan.seconds,
             "assumed": dict(self.assumed),
@@ -134,15 +134,19 @@ def plan_memory(
     try:
         plan = plan_graph(model.graph, dims.known_shape, options)
     except ModelError as error:
-        observed = _observed(model, dims)
+        observed = _observed(model, dims, shapes or {})
         if observed is None:
             raise
-        dims = Dims(model, shapes=observed)
+        assumed = _really(model, dims.assumed, observed.shapes)
+        dims = Dims(model, shapes=observed.shapes)
+        dims.assumed.update(assumed)
+        options = dataclasses.replace(options, idle=frozenset(observed.idle))
         try:
             plan = plan_graph(model.graph, dims.known_shape, options)
         except ModelError:
             raise error from None
         told.append("sizes that do not follow from the inputs are those of one run on inputs made to fit")
+        told.extend(_not_run(observed.idle.values()))
     return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
 
 
@@ -161,19 +165,44 @@ def write_order(model: ir.Model, plan: GraphPlan) -> None:
     model.graph.extend([*(node for node in model.graph if node not in planned), *ordered])
 
 
-def _observed(model: ir.Model, dims: Dims) -> dict[str, tuple[int, ...]] | None:
-    """Real shapes of values of the main graph at the sizes of the inputs; None where it cannot be run."""
+def _observed(model: ir.Model, dims: Dims, shapes: Mapping[str, Sequence[int]]) -> Observed | None:
+    """Real shapes of all values in one run; None where the model cannot be run.
+
+    At the sizes planned for, or, if the model does not run at what was assumed of these, at others.
+    """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     given = {value.name or "": dims.shape(value) for value in inputs}
-    if any(shape is None for shape in given.values()):
-        return None
-    shapes = {name: shape for name, shape in given.items() if shape is not None}
-    try:
-        made = make_inputs(model, shapes=shapes)[0]
-        _, real = Session(model, observe_shapes=True).run_observed(made.values)
-    except GraphoptError:
-        return None
-    return {**real, **{name: np.shape(array) for name, array in made.values.items()}}
+    assumed = {name: shape for name, shape in given.items() if shape is not None}
+    for tried in (assumed, shapes) if len(assumed) == len(given) else (shapes,):
+        try:
+            return observe(model, make_inputs(model, shapes=tried)[0].values)
+        except GraphoptError:
+            continue
+    return None
+
+
+def _really(
+    model: ir.Model, assumed: Mapping[str, int], shapes: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
+    """The sizes that were assumed, as they were in a run."""
+    found = dict(assumed)
+    for value in model.graph.inputs:
+        seen = shapes.get(value.name or "")
+        if seen is None or value.shape is None or len(seen) != len(value.shape):
+            continue
+        for axis, dim in enumerate(value.shape.dims):
+            named = None if isinstance(dim, int) else dim.value
+            name = f"{value.name}[{axis}]" if named is None else named
+            if name in found:
+                found[name] = seen[axis]
+    return found
+
+
+def _not_run(nodes: Iterable[ir.Node]) -> Iterator[str]:
+    """Whose memory is not planned."""
+    names = dict.fromkeys(node.name or node.op_type for node in nodes)
+    if names:
+        yield f"branches that cannot run on these inputs are not planned, of {', '.join(names)}"
 
 
 def _box(plan: GraphPlan, box: Box) -> dict[str, Any]:

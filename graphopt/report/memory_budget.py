@@ -66,8 +66,11 @@ def plan_within(
     fixed = _fix(copy, shapes or {})
     if any(not isinstance(dim, int) for value in _inputs(copy) for dim in _dims(value)):
         return model, _blocked(report, budget, FREE)
-    Pipeline.parse(SETTLED).run(copy)
-    copy, found, done, reason = _fit(copy, report, most_bytes, options)
+    try:
+        Pipeline.parse(SETTLED).run(copy)
+        copy, found, done, reason = _fit(copy, report, most_bytes, options)
+    except GraphoptError as error:
+        return model, _blocked(report, budget, f"with its sizes fixed the model has no plan: {error.message}")
     if found.plan.arena >= report.plan.arena:
         return model, _blocked(report, budget, reason)
     try:
@@ -146,7 +149,9 @@ def _at_peak(plan: GraphPlan) -> str:
     place = plan.peak_place
     node = plan.nodes[place]
     alive = plan.alive_at(place)
-    named = [f"{box.name!r} ({size(box.size)})" for box in alive[:LISTED]]
+    named = [
+        f"{'' if box.values else 'the bodies of '}{box.name!r} ({size(box.size)})" for box in alive[:LISTED]
+    ]
     more = len(alive) - len(named)
     return f"{node.op_type} {node.name!r} needs {size(plan.needs[place])} at a time: {', '.join(named)}" + (
         f" and {more} more" if more else ""

@@ -43,7 +43,7 @@ def _figures(report: MemoryReport) -> RenderableType:
         table.add_row("allowed", size(budget.bytes), str(budget.bytes), "kept" if budget.fits else "not kept")
         if budget.done:
             table.add_row("MACs", f"{100 * budget.extra:+.1f}%", str(budget.macs[1]), "for less memory")
-    constants = plan.steps.constant_bytes
+    constants = plan.constant_bytes
     table.add_row("constants", size(constants), str(constants), "apart")
     return table
 

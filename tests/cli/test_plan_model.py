@@ -101,6 +101,17 @@ def test_sizes_that_data_decide_are_those_of_a_run(run: Run, tmp_path: Path) -> 
     assert ran.code == 0 and "those of one run" in ran.out
 
 
+def test_sizes_in_bodies_are_those_of_a_run(run: Run, tmp_path: Path) -> None:
+    model = parse_model("""g (float[N] x, bool c) => (float[A, B] y) { p = NonZero(x)
+        y = If (c) <then_branch = t () => (float[C, D] q) { r = Cast<to = 1>(p) q = Neg(r) },
+            else_branch = e () => (float[E, F] u) {
+                k = Constant<value_ints = [7, 1]>() v = Reshape(p, k) u = Cast<to = 1>(v) }> }""")
+    save(model, tmp_path / "branches.onnx")
+    ran = run("plan", str(tmp_path / "branches.onnx"), "--shape", "x=64")
+    told = " ".join(ran.out.split())
+    assert ran.code == 0 and "those of one run" in told and "cannot run on these inputs" in told
+
+
 def test_functions_are_inlined(run: Run, tmp_path: Path) -> None:
     text = """<ir_version: 9, opset_import: ["" : 18, "own" : 1]>
         g (float[64] x) => (float[64] y) { y = own.twice(x) }
