@@ -7,6 +7,7 @@
 #include "core/hash128.h"
 #include "core/memory/greedy.h"
 #include "core/memory/improve.h"
+#include "core/memory/outward.h"
 
 namespace nb = nanobind;
 
@@ -48,11 +49,15 @@ std::vector<std::int64_t> in_bytes(const graphopt::Problem& problem, Numbers off
 
 Numbers place_greedily(const graphopt::Buffers& buffers, const std::vector<int>& order, bool best_fit,
                        double seconds) {
-  const auto deadline = graphopt::Clock::now() +
-                        std::chrono::duration_cast<graphopt::Clock::duration>(std::chrono::duration<double>(seconds));
   const graphopt::Problem problem(buffers);
   const graphopt::Fit fit = best_fit ? graphopt::Fit::kBest : graphopt::Fit::kFirst;
-  return in_bytes(problem, graphopt::place_greedily(problem, order, fit, deadline));
+  return in_bytes(problem, graphopt::place_greedily(problem, order, fit, graphopt::after(seconds)));
+}
+
+Numbers place_outward(const graphopt::Buffers& buffers, int stacking) {
+  const graphopt::Problem problem(buffers);
+  if (!problem.uniform) return {};
+  return in_bytes(problem, graphopt::place_outward(problem, static_cast<graphopt::Stacking>(stacking)));
 }
 
 graphopt::Buffers make_buffers(Numbers lower, Numbers upper, Numbers size, Numbers alignment, Numbers fixed) {
@@ -82,6 +87,9 @@ NB_MODULE(_native, module) {
   module.def("place_greedily", &place_greedily, nb::arg("buffers"), nb::arg("order"), nb::arg("best_fit"),
              nb::arg("seconds"), nb::call_guard<nb::gil_scoped_release>(),
              "Offsets in bytes, each buffer of the order at the lowest or tightest gap that is left.");
+  module.def("place_outward", &place_outward, nb::arg("buffers"), nb::arg("stacking"),
+             nb::call_guard<nb::gil_scoped_release>(),
+             "Offsets in bytes, outwards from the peak; none if offsets are fixed or alignments differ.");
   bind_order(module);
   module.def("hash128", &hash128, nb::arg("data"), "128-bit hash of the bytes of a C-contiguous buffer.");
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,9 @@ from graphopt.memory.bounds import lower_bound
 from graphopt.memory.buffers import Buffer, Instance
 from graphopt.memory.check import check_placement
 from graphopt.memory.placement import place
-from graphopt.memory.placement.greedy import orders, place_in_order
-from graphopt.memory.placement.native import compiled
+from graphopt.memory.placement.boxes import boxed
+from graphopt.memory.placement.greedy import STACKINGS, orders, place_in_order
+from graphopt.memory.placement.native import compiled, place_outward
 
 FOREVER = float("inf")
 
@@ -135,6 +138,62 @@ def test_ids_and_their_order_do_not_matter(
     plan = place(renamed, time_limit=30.0, seed=seed)
     check_placement(renamed, plan.offsets, plan.arena, plan.lower_bound)
     assert plan.arena == place(instance, time_limit=30.0).arena
+
+
+def overlapping(buffers: list[Buffer[int]]) -> Iterator[tuple[Buffer[int], Buffer[int]]]:
+    for one, other in itertools.combinations(buffers, 2):
+        if one.lower < other.upper and other.lower < one.upper:
+            yield one, other
+
+
+@given(instances(most=40), st.sampled_from(range(len(STACKINGS))))
+@settings(deadline=None)
+def test_placing_outwards_overlaps_nothing(instance: Instance[int], stacking: int) -> None:
+    sized = [buffer for buffer in instance.buffers if buffer.size]
+    offsets = dict(
+        zip((buffer.id for buffer in sized), place_outward(compiled(sized), stacking), strict=True)
+    )
+    for one, other in overlapping(sized):
+        low, high = sorted((one, other), key=lambda buffer: offsets[buffer.id])
+        assert offsets[low.id] >= 0 and offsets[low.id] + low.size <= offsets[high.id]
+
+
+@given(instances(most=40), st.sampled_from((1, 8)))
+@settings(deadline=None)
+def test_what_is_in_boxes_overlaps_nothing(instance: Instance[int], alignment: int) -> None:
+    sized = [dataclasses.replace(b, alignment=alignment) for b in instance.buffers if b.size]
+    boxes = boxed(sized) if sized else None
+    if boxes is None:
+        return
+    plan = place(boxes.boxes, time_limit=0.1)
+    offsets = boxes.unpacked([plan.offsets[box.id] for box in boxes.boxes])
+    found = {buffer.id: offset for buffer, offset in zip(sized, offsets, strict=True)}
+    arena = max(found[buffer.id] + buffer.size for buffer in sized)
+    check_placement(sized, found, arena, 0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 50, 400, 3000])
+def test_an_arena_that_was_cut_into_pieces_comes_out_whole(count: int) -> None:
+    generator = random.Random(count)
+    pieces = [(0, 1_000_000, 0, 1_000_000)]
+    while len(pieces) < count:
+        lower, upper, bottom, top = pieces.pop(generator.randrange(len(pieces)))
+        if generator.random() < 0.5:
+            cut = generator.randrange(lower, upper)
+            pieces += [(lower, cut, bottom, top), (cut, upper, bottom, top)]
+        else:
+            cut = generator.randrange(bottom, top)
+            pieces += [(lower, upper, bottom, cut), (lower, upper, cut, top)]
+        pieces = [piece for piece in pieces if piece[0] < piece[1] and piece[2] < piece[3]]
+    generator.shuffle(pieces)
+    buffers = [Buffer(i, *piece[:2], piece[3] - piece[2]) for i, piece in enumerate(pieces)]
+    plan = place(buffers, time_limit=5.0)
+    assert plan.optimal and plan.arena == 1_000_000
+
+
+def test_no_time_limit_is_a_limit_too() -> None:
+    buffers = [Buffer(index, index % 7, index % 7 + 1 + index % 5, 1 + index % 11) for index in range(60)]
+    assert place(buffers, time_limit=FOREVER, capacity=200).arena <= 200
 
 
 @given(instances(most=10))

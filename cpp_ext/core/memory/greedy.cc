@@ -7,8 +7,6 @@
 namespace graphopt {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int kItemsPerLook = 32;  // between two looks at the clock
 
 std::int64_t round_up(std::int64_t value, std::int64_t step) {

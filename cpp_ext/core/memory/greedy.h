@@ -1,10 +1,10 @@
 // One-pass placement: each item, in a given order, at the lowest or the tightest gap that is left for it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/memory/problem.h"
 
 namespace graphopt {
@@ -15,6 +15,6 @@ enum class Fit { kFirst, kBest };
 // with the number of pairs that are live together; past the deadline each remaining item goes on top of
 // whatever it overlaps, which takes logarithmic time. Returns offsets in units, by item.
 std::vector<std::int64_t> place_greedily(const Problem& problem, const std::vector<int>& order, Fit fit,
-                                         std::chrono::steady_clock::time_point deadline);
+                                         Clock::time_point deadline);
 
 }  // namespace graphopt

@@ -52,9 +52,6 @@ Improver::Improver(const Buffers& buffers, std::vector<std::int64_t> offsets, st
 }
 
 void Improver::improve(double seconds, double limit) {
-  const auto after = [start = Clock::now()](double time) {
-    return start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time));
-  };
   const Clock::time_point pause = after(seconds), deadline = after(limit);
   while (!finished() && Clock::now() < std::min(pause, deadline)) {
     if (at_goal_.search == nullptr) at_goal_ = {goal_, 0, make_search(problem_, goal_)};

@@ -15,16 +15,14 @@
 // search by weighting constraints", ECAI 2004): a restart that places them early meets fewer dead ends.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/memory/problem.h"
 
 namespace graphopt {
-
-using Clock = std::chrono::steady_clock;
 
 enum class Outcome { kPlaced, kImpossible, kStopped };
 

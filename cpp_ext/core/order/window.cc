@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstddef>
 #include <queue>
 #include <tuple>
 #include <utility>
+
+#include "core/clock.h"
 
 namespace graphopt {
 namespace {
@@ -14,8 +15,6 @@ namespace {
 constexpr int kLongestChain = 12;            // steps that a chain is followed for before it is given up
 constexpr std::int64_t kStatesBetweenLooks = 256;  // at the clock
 constexpr std::size_t kMostBytes = 128u << 20;      // of states that were met, whatever the limits say
-
-using Clock = std::chrono::steady_clock;
 
 template <int kWords>
 using Set = std::array<std::uint64_t, kWords>;
@@ -137,8 +136,7 @@ class Search {
  public:
   Search(const OrderWindow& window, const OrderLimits& limits)
       : limits_(limits),
-        deadline_(Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                     std::chrono::duration<double>(limits.seconds))) {
+        deadline_(after(limits.seconds)) {
     for (const OrderMove& move : window.moves) {
       Move<kWords> made{set_of<kWords>(move.needs), move.leads, move.brings, move.frees, move.scratch, {}, {}, {}};
       for (const auto& [bytes, steps] : move.brings_first) made.brings_first.push_back({bytes, set_of<kWords>(steps)});

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 import math
 import operator
 import random
@@ -15,10 +16,19 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from graphopt.memory.buffers import Buffer, Id
-from graphopt.memory.placement.native import Buffers, place_greedily
+from graphopt.memory.placement.native import Buffers, place_greedily, place_outward
 
 _NOISE = 0.2
 """Spread of the logarithm of perturbed priorities."""
+
+_PERTURBED = 4
+"""Perturbed orders to try of few buffers."""
+
+STACKINGS = ("reach", "area", "duration", "size")
+"""In the order in which `Stacking` in `cpp_ext/core/memory/outward.h` has them, which says what they mean."""
+
+_STACKINGS_OF_MANY = 2
+"""How many of them are tried of many buffers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,9 +114,10 @@ def greedy(
     bound: int,
     goal: int,
     seconds: float,
-    perturbed: int = 0,
-) -> Placement:
-    """The best placement of some orders, and of some perturbed ones.
+    *,
+    many: bool = False,
+) -> list[Placement]:
+    """Placements outwards from the peak and in some orders, until one is at the goal.
 
     Args:
         buffers: None of size 0, at least one.
@@ -114,18 +125,54 @@ def greedy(
         tried: Orders to try, at least one.
         bound: Lower bound of the arena, in bytes.
         goal: Arena that is good enough, in bytes.
-        seconds: Time limit; one order is always tried.
-        perturbed: How many perturbed orders.
+        seconds: Time limit; one of them is always tried.
+        many: Try less of so many buffers.
     """
     deadline = time.perf_counter() + seconds
-    best = place_in_order(buffers, native, tried[0], deadline)
-    changing = Perturbed(buffers, bound)
-    for index in range(1, len(tried) + perturbed):
-        if best.arena <= max(bound, goal) or time.perf_counter() > deadline:
+    found: list[Placement] = []
+    for placement in _candidates(buffers, native, tried, bound, many, found, deadline):
+        found.append(placement)
+        if placement.arena <= max(bound, goal) or time.perf_counter() > deadline:
             break
-        order = tried[index] if index < len(tried) else changing.after(best)
-        best = better(best, place_in_order(buffers, native, order, deadline))
-    return best
+    return found
+
+
+def _candidates(
+    buffers: Sequence[Buffer[Id]],
+    native: Buffers,
+    tried: Sequence[Order],
+    bound: int,
+    many: bool,
+    found: Sequence[Placement],
+    deadline: float,
+) -> Iterator[Placement]:
+    yield from itertools.islice(outward(buffers, native), _STACKINGS_OF_MANY if many else None)
+    for order in tried:
+        yield place_in_order(buffers, native, order, deadline)
+    changing = Perturbed(buffers, bound)
+    for _ in range(0 if many else _PERTURBED):
+        yield place_in_order(buffers, native, changing.after(smallest(found)), deadline)
+
+
+def smallest(found: Sequence[Placement]) -> Placement:
+    """The placement with the smallest arena; the first of equal ones."""
+    return min(found, key=lambda placement: placement.arena)
+
+
+def outward(buffers: Sequence[Buffer[Id]], native: Buffers) -> Iterator[Placement]:
+    """Placements outwards from the peak; none where offsets are fixed or alignments differ.
+
+    They take n log n time and leave few gaps among many buffers of similar sizes.
+    """
+    for stacking, name in enumerate(STACKINGS):
+        offsets = place_outward(native, stacking)
+        if not offsets:
+            return
+        yield Placement(f"outward, {name}", offsets, _arena(buffers, offsets))
+
+
+def _arena(buffers: Sequence[Buffer[Id]], offsets: Sequence[int]) -> int:
+    return max(offset + buffer.size for offset, buffer in zip(offsets, buffers, strict=True))
 
 
 def better(best: Placement | None, found: Placement) -> Placement:
@@ -139,8 +186,7 @@ def place_in_order(
     """One pass. Past the deadline, on the clock of `time.perf_counter`, buffers only stack up."""
     seconds = max(deadline - time.perf_counter(), 0.0)
     offsets = place_greedily(native, order.indices, order.best_fit, seconds)
-    arena = max(map(operator.add, offsets, (buffer.size for buffer in buffers)))
-    return Placement(order.name, offsets, arena)
+    return Placement(order.name, offsets, _arena(buffers, offsets))
 
 
 def _breadths(buffers: Sequence[Buffer[Id]]) -> list[int]:

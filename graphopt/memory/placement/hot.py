@@ -43,9 +43,7 @@ def place_hot_first(
     hot: set[int] = set()
     while best.arena > goal and time.perf_counter() < deadline:
         count = len(hot)
-        hot |= _around(
-            buffers, [i for i, offset in enumerate(last.offsets) if offset + buffers[i].size > goal]
-        )
+        hot |= _around(buffers, above(buffers, last, goal))
         if len(hot) > _MOST or len(hot) == count:
             break
         indices = sorted(hot)
@@ -59,6 +57,11 @@ def place_hot_first(
         last = min(rounds, key=lambda placement: placement.arena)
         best = better(best, last)
     return best
+
+
+def above(buffers: Sequence[Buffer[Id]], placement: Placement, goal: int) -> list[int]:
+    """Buffers that end above the goal."""
+    return [i for i, offset in enumerate(placement.offsets) if offset + buffers[i].size > goal]
 
 
 def _around(buffers: Sequence[Buffer[Id]], high: Iterable[int]) -> set[int]:

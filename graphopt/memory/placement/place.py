@@ -14,8 +14,9 @@ from graphopt.errors import UsageError
 from graphopt.memory.bounds import lower_bound
 from graphopt.memory.buffers import Buffer, Id, Instance
 from graphopt.memory.check import check_placement
-from graphopt.memory.placement.greedy import greedy, orders
-from graphopt.memory.placement.hot import place_hot_first
+from graphopt.memory.placement.boxes import boxed
+from graphopt.memory.placement.greedy import Placement, better, greedy, orders, smallest
+from graphopt.memory.placement.hot import above, place_hot_first
 from graphopt.memory.placement.native import Improver, compiled
 from graphopt.memory.plan import Plan
 
@@ -34,8 +35,14 @@ _MANY = 700
 _ORDERS_OF_MANY, _ORDERS_AROUND = 4, 3
 """How many orders are tried of many buffers, and around those that are hot."""
 
-_PERTURBED = 4
-"""Perturbed orders to try of fewer buffers."""
+_FEW_BOXES = 0.5
+"""Share of the buffers up to which boxes that they fit into are worth being placed."""
+
+_BOXES_SHARE = 0.5
+"""Of the time, for these."""
+
+_SECONDS_TO_CHECK = 0.00001
+"""Per buffer, to check what was placed and to hand it out."""
 
 _LARGEST_TO_SEARCH = 2**58
 """Bytes of a part; the search adds some of its sizes up."""
@@ -84,7 +91,7 @@ def place(
         raise UsageError(f"a time limit of {time_limit} seconds was asked for", hint="it is 0 or more")
     if capacity is not None and capacity < 0:
         raise UsageError(f"a capacity of {capacity} bytes was asked for", hint="it is 0 or more")
-    deadline = started + time_limit
+    deadline = started + max(time_limit - _SECONDS_TO_CHECK * len(instance.buffers), time_limit / 2)
     parts = _parts(instance.buffers)
     bounds = [lower_bound(part) for part in parts]
     bound = max(bounds, default=0)
@@ -146,13 +153,35 @@ def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: flo
     native = compiled(part)
     many = len(part) > _MANY
     tried = list(itertools.islice(orders(part), _ORDERS_OF_MANY if many else None))
+    whole = _place_boxes(part, bound, goal, deadline, seed)
+    if whole is not None and whole.arena <= goal:
+        return whole
     seconds = (deadline - time.perf_counter()) * _GREEDY_SHARE
-    start = best = greedy(part, native, tried, bound, goal, seconds, 0 if many else _PERTURBED)
+    found = greedy(part, native, tried, bound, goal, seconds, many=many)
+    start = best = smallest(found)
     if best.arena > goal and many:
-        best = place_hot_first(part, start, tried[:_ORDERS_AROUND], goal, deadline, seed)
+        fewest = min(found, key=lambda placement: len(above(part, placement, goal)))
+        hot = place_hot_first(part, fewest, tried[:_ORDERS_AROUND], goal, deadline, seed)
+        best = better(best, hot)
+    if whole is not None:
+        best = better(best, Placement("boxes", whole.offsets, whole.arena))
     if best.arena <= goal or goal >= _LARGEST_TO_SEARCH or len(part) > _MOST_TO_SEARCH:
         return _Part(best.offsets, best.arena, bound, start.arena)
     improver = Improver(native, best.offsets, bound, goal, seed)
     while not improver.finished and (left := deadline - time.perf_counter()) > 0:
         improver.improve(_SLICE_SECONDS, left)
     return _Part(improver.offsets, improver.arena, improver.bound, start.arena)
+
+
+def _place_boxes(
+    part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: float, seed: int
+) -> _Part | None:
+    """Place the boxes that the buffers of a part fit into; None if these are not much fewer."""
+    boxes = boxed(part)
+    if boxes is None or len(boxes.boxes) > _FEW_BOXES * len(part):
+        return None
+    until = deadline - (1 - _BOXES_SHARE) * max(deadline - time.perf_counter(), 0)
+    placed = _place_part(boxes.boxes, bound, goal, until, seed)
+    offsets = boxes.unpacked(placed.offsets)
+    arena = max(offset + buffer.size for offset, buffer in zip(offsets, part, strict=True))
+    return _Part(offsets, arena, bound, max(placed.greedy, arena))
