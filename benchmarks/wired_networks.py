@@ -141,8 +141,8 @@ def random_cells(
 ) -> onnx.ModelProto:
     """Cells as architecture searches make them: each reads the two before it.
 
-    A block adds two operators on two of the cell's values; blocks that nobody reads are joined. As a search's
-    code does, all operators of all blocks of one kind of input are computed as soon as that input is there.
+    A block adds two operators on two of the cell's values; blocks that nobody reads are joined. All operators
+    on one input are computed as soon as that input is there (`planner_orders.py` has them block by block).
     """
     rng = np.random.default_rng(seed)
     made = Builder(rng)

@@ -138,54 +138,76 @@ def read_instance(path: Path, *, alignment: int = 1) -> Instance[str]:
 
     Raises:
         UsageError: The file cannot be read, lacks a column, or holds something that is no valid instance; the
-            message names the buffer or the line.
+            message names the line and the buffer.
     """
     if alignment < 1:
         raise UsageError(f"an alignment of {alignment} bytes was asked for", hint="it is 1 byte or more")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return Instance(tuple(_buffers(path, csv.reader(file, skipinitialspace=True), alignment)))
+            return _instance(path, list(_buffers(path, file, alignment)))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path}: is not a CSV file: {error}") from error
 
 
-def _buffers(path: Path, rows: Iterator[list[str]], alignment: int) -> Iterator[Buffer[str]]:
+def _instance(path: Path, rows: list[tuple[int, Buffer[str]]]) -> Instance[str]:
+    """The buffers of a file, each with its line, which is named where it is at fault."""
+    seen: dict[str, int] = {}
+    for line, buffer in rows:
+        try:
+            _check(buffer)
+        except UsageError as error:
+            raise UsageError(f"{path}, line {line}: {error.message}", hint=error.hint) from None
+        if buffer.id in seen:
+            raise UsageError(
+                f"{path}, line {line}: buffer {buffer.id!r} is there twice, first in line {seen[buffer.id]}",
+                hint="give each buffer its own id",
+            )
+        seen[buffer.id] = line
+    try:
+        return Instance(tuple(buffer for _, buffer in rows))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
+
+
+def _buffers(path: Path, file: Iterable[str], alignment: int) -> Iterator[tuple[int, Buffer[str]]]:
+    """Each buffer and the line that it ends in."""
+    rows = csv.reader(file, skipinitialspace=True)
     header = [name.strip().lower() for name in next(rows, [])]
     columns = {_OTHER_NAMES.get(name, name): index for index, name in enumerate(header)}
     missing = [name for name in _COLUMNS if name not in columns]
     if missing:
         raise UsageError(
-            f"{path}: column {missing[0]!r} is missing; found {', '.join(header) or 'nothing'}",
+            f"{path}, line 1: column {missing[0]!r} is missing; found {', '.join(header) or 'nothing'}",
             hint="the first line is: id,lower,upper,size",
         )
-    for line, row in enumerate(rows, start=2):
+    for row in rows:
         if not any(cell.strip() for cell in row):
             continue
+        where = f"{path}, line {rows.line_num}"
         cells = {name: row[index].strip() for name, index in columns.items() if index < len(row)}
         lacking = [name for name in _COLUMNS if not cells.get(name)]
         if lacking:
-            which = f"buffer {cells['id']!r}" if cells.get("id") else f"line {line}"
-            raise UsageError(
-                f"{path}: {which} has no {lacking[0]}", hint="id,lower,upper,size are all needed"
-            )
-        yield Buffer(
+            which = f"buffer {cells['id']!r} has" if cells.get("id") else "there is"
+            raise UsageError(f"{where}: {which} no {lacking[0]}", hint="id,lower,upper,size are all needed")
+        buffer = Buffer(
             id=cells["id"],
-            lower=_number(path, cells, "lower"),
-            upper=_number(path, cells, "upper"),
-            size=_number(path, cells, "size"),
-            alignment=_number(path, cells, "alignment") if cells.get("alignment") else alignment,
-            offset=_number(path, cells, "offset") if cells.get("offset") else None,
+            lower=_number(where, cells, "lower"),
+            upper=_number(where, cells, "upper"),
+            size=_number(where, cells, "size"),
+            alignment=_number(where, cells, "alignment") if cells.get("alignment") else alignment,
+            offset=_number(where, cells, "offset") if cells.get("offset") else None,
         )
+        yield rows.line_num, buffer
 
 
-def _number(path: Path, cells: Mapping[str, str], column: str) -> int:
+def _number(where: str, cells: Mapping[str, str], column: str) -> int:
     text = cells[column]
     digits = text.removeprefix("-").removeprefix("+")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 100):
         raise UsageError(
-            f"{path}: buffer {cells['id']!r}: {column} is {text[:40]!r}, expected a whole number",
+            f"{where}: buffer {cells['id']!r}: {column} is {text[:40]!r}, expected a whole number",
             hint="times and sizes are whole numbers; sizes are in bytes",
         )
     return int(text)

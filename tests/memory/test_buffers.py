@@ -38,18 +38,19 @@ def test_no_buffers_are_an_instance(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "column 'id' is missing"),
+        ("", "line 1: column 'id' is missing"),
         ("id,lower,size\nx,0,4\n", "column 'upper' is missing"),
-        ("id,lower,upper,size\nx,0,2\n", "buffer 'x' has no size"),
-        ("id,lower,upper,size\n,0,2,4\n", "line 2 has no id"),
-        ("id,lower,upper,size\nx,0,2,big\n", "buffer 'x': size is 'big'"),
+        ("id,lower,upper,size\nx,0,2\n", "line 2: buffer 'x' has no size"),
+        ("id,lower,upper,size\n,0,2,4\n", "line 2: there is no id"),
+        ('id,lower,upper,size\n"x\nz",0,2,4\n\ny,0,2\n', "line 5: buffer 'y' has no size"),
+        ("id,lower,upper,size\nx,0,2,big\n", "line 2: buffer 'x': size is 'big'"),
         ("id,lower,upper,size\nx,0,2,1.5\n", "buffer 'x': size is '1.5'"),
-        ("id,lower,upper,size\nx,0,2,-4\n", "buffer 'x' has the negative size -4"),
+        ("id,lower,upper,size\nx,0,2,-4\n", "line 2: buffer 'x' has the negative size -4"),
         ("id,lower,upper,size\nx,2,2,4\n", "buffer 'x' is live from 2 until 2"),
-        ("id,lower,upper,size\nx,3,2,4\n", "buffer 'x' is live from 3 until 2"),
-        ("id,lower,upper,size\nx,0,2,4\nx,2,3,4\n", "buffer 'x' is there twice"),
+        ("id,lower,upper,size\nx,3,2,4\n", "line 2: buffer 'x' is live from 3 until 2"),
+        ("id,lower,upper,size\nx,0,2,4\nx,2,3,4\n", "line 3: buffer 'x' is there twice, first in line 2"),
         (f"id,lower,upper,size\nx,0,2,{2**63}\n", "buffer 'x': size"),
-        (f"id,lower,upper,size\nx,0,{2**64},4\n", "buffer 'x': upper"),
+        (f"id,lower,upper,size\nx,0,{2**64},4\n", "line 2: buffer 'x': upper"),
         (f"id,lower,upper,size\nx,0,2,{2**62}\ny,0,2,{2**62}\n", "buffer 'y': with its"),
         ("id,lower,upper,size,offset\nx,0,2,4,-8\n", "buffer 'x' has the negative offset -8"),
         ("id,lower,upper,size,offset\nx,0,2,4,0\ny,1,2,4,3\n", "buffers 'x' and 'y' are live together"),
@@ -67,6 +68,11 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not a CSV"):
         read_instance(tmp_path / "binary.csv")
+
+
+def test_an_id_must_be_its_own() -> None:
+    with pytest.raises(UsageError, match="buffer 7 is there twice"):
+        Instance((Buffer(7, 0, 1, 4), Buffer(7, 1, 2, 4)))
 
 
 def test_a_fixed_offset_must_be_aligned() -> None:
