@@ -14,6 +14,7 @@ import onnx_ir as ir
 from graphopt.cost import estimate
 from graphopt.errors import GraphoptError
 from graphopt.execute import Oracle
+from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, GraphPlan, Options
 from graphopt.passes.memory.fit_memory import FitMemory
 from graphopt.pipeline import Pipeline
@@ -68,6 +69,8 @@ def plan_within(
         return model, _blocked(report, budget, FREE)
     try:
         Pipeline.parse(SETTLED).run(copy)
+        infer_shapes(copy)
+        macs = estimate(copy).macs
         copy, found, done, reason = _fit(copy, report, most_bytes, options)
     except GraphoptError as error:
         return model, _blocked(report, budget, f"with its sizes fixed the model has no plan: {error.message}")

@@ -44,6 +44,11 @@ class Again:
         """What is done, in words."""
         return f"{self.nodes} node{'s' * (self.nodes > 1)} run again"
 
+    @property
+    def whole(self) -> frozenset[tuple[str, str]]:
+        """Nothing needs to be whole for it that was not."""
+        return frozenset()
+
     def write(self, model: ir.Model, load: Load) -> None:
         """Run the nodes again in a model that needs `load`, like the one in which they were found."""
         steps, names = load.steps, Names(model)

@@ -18,6 +18,8 @@ from graphopt.errors import ModelError
 from graphopt.ir import Changes, adopt_shapes, refresh_shapes
 from graphopt.passes.memory._load import Load
 
+Whole = tuple[str, str]
+
 
 class Change(Protocol):
     """Something that lowers what a step needs."""
@@ -38,6 +40,10 @@ class Change(Protocol):
     def done(self) -> str:
         """What is done, in words."""
 
+    @property
+    def whole(self) -> frozenset[Whole]:
+        """Values that it needs whole: ("to", what is put together), ("from", a source), by their names."""
+
     def write(self, model: ir.Model, load: Load) -> None:
         """Do it in a model that needs `load`."""
 
@@ -50,6 +56,9 @@ LEAST_GAIN = 1 / 64
 
 MOST_TRIES = 6
 """Changes that are tried for a step."""
+
+MOST_STARTS = 6
+"""From anew, for a goal."""
 
 MOST_CHANGES = 256
 """Of a model for a goal."""
@@ -130,59 +139,90 @@ def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[str]:
         ModelError: Memory cannot be planned for a value; the message names it.
     """
     done = []
-    while (found := _best(model, Load.of(model), goal, ways)) is not None:
+    search = _Search(ways)
+    while (found := search.best(model, Load.of(model), goal)) is not None:
         for change in found.changes:
             change.write(model, Load.of(model))
             done.append(change.done)
     return done
 
 
-def _best(model: ir.Model, load: Load, goal: int, ways: Sequence[Way]) -> Lowered | None:
-    """Changes that come nearest to a goal; None if nothing is to be done or found."""
-    enough = int(load.peak * (1 - LEAST_GAIN))
-    if load.peak <= goal:
-        return None
-    best = _reach(model, load, goal, ways) if goal else None
-    if best is not None and best.peak <= goal:
+class _Search:
+    """Looks for changes, and remembers what stood in the way.
+
+    Attributes:
+        held: Values that, being whole, kept a model above a goal -> the highest such goal.
+    """
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        self._ways = ways
+        self.held: dict[Whole, int] = {}
+
+    def best(self, model: ir.Model, load: Load, goal: int) -> Lowered | None:
+        """Changes that come nearest to a goal; None if nothing is to be done or found."""
+        if load.peak <= goal:
+            return None
+        enough = int(load.peak * (1 - LEAST_GAIN))
+        best = self._reach(model, load, goal) if goal else Lowered((), load.peak, 0)
+        if best.peak <= goal:
+            return best
+        if best.peak > enough:
+            best = min(best, self._reach(model, load, enough), key=lambda each: each.peak)
+        if best.peak > enough:
+            return None
+        low, failures = max(goal, load.peak // FARTHEST), 0
+        while best.peak > low * CLOSE and failures < MOST_FAILURES:
+            middle = int(math.sqrt(best.peak * low))
+            found = self._reach(model, load, middle)
+            failures += 1
+            if found.peak < best.peak:
+                best, failures = found, 0
+            if found.peak > middle:
+                low = middle
+        again = self._reach(model, load, best.peak)  # with no more than it takes
+        return again if (again.peak, again.extra) <= (best.peak, best.extra) else best
+
+    def _reach(self, model: ir.Model, load: Load, goal: int) -> Lowered:
+        """Try to come down to a goal; the changes up to the lowest peak on the way.
+
+        Where nothing helps any more because of values that former changes need whole, it begins again without
+        these changes.
+        """
+        most = MOST_EXTRA * (sum(load.sized.macs) + sum(map(math.prod, load.steps.shapes)))
+        best = Lowered((), load.peak, 0)
+        for _ in range(MOST_STARTS):
+            without = frozenset(whole for whole, held in self.held.items() if held >= goal)
+            found, blamed = _descend(_copy(model), goal, self._ways, most, without)
+            best = min(best, found, key=lambda each: each.peak)
+            if found.peak <= goal or blamed <= without:
+                break
+            self.held.update((whole, max(goal, self.held.get(whole, 0))) for whole in blamed)
         return best
-    low = max(goal, load.peak // FARTHEST)
-    first = _reach(model, load, enough, ways)
-    best = min((each for each in (best, first) if each is not None), key=lambda each: each.peak)
-    if best.peak > enough:
-        return None
-    failures = 0
-    while best.peak > low * CLOSE and failures < MOST_FAILURES:
-        middle = int(math.sqrt(best.peak * low))
-        found = _reach(model, load, middle, ways)
-        failures += 1
-        if found.peak < best.peak:
-            best, failures = found, 0
-        if found.peak > middle:
-            low = middle
-    again = _reach(model, load, best.peak, ways)  # with no more than it takes
-    return again if (again.peak, again.extra) <= (best.peak, best.extra) else best
 
 
-def _reach(model: ir.Model, load: Load, goal: int, ways: Sequence[Way]) -> Lowered:
-    """Try to come down to a goal; the changes up to the lowest peak on the way."""
-    copy = _copy(model)
-    load = Load.of(copy)
-    most = MOST_EXTRA * (sum(load.sized.macs) + sum(map(math.prod, load.steps.shapes)))
+def _descend(
+    model: ir.Model, goal: int, ways: Sequence[Way], most: float, without: frozenset[Whole]
+) -> tuple[Lowered, frozenset[Whole]]:
+    """One try, and the values that it was held up by."""
+    load = Load.of(model)
     done: list[Change] = []
     best = Lowered((), load.peak, 0)
     while load.peak > goal and len(done) < MOST_CHANGES:
-        found = _improve(copy, load, goal, ways, most)
+        found = _improve(model, load, goal, ways, most, without)
         if found is None:
             break
-        change, copy, load = found
+        change, model, load = found
         done.append(change)
         if load.peak < best.peak:
             best = Lowered(tuple(done), load.peak, sum(each.extra for each in done))
-    return best
+    alive = load.names_at(load.place)
+    held = {whole for change in done for whole in change.whole if whole[1] in alive}
+    ends = frozenset(whole for whole in held if whole[0] == "to")
+    return best, ends or frozenset(held)
 
 
 def _improve(
-    model: ir.Model, load: Load, goal: int, ways: Sequence[Way], most: float
+    model: ir.Model, load: Load, goal: int, ways: Sequence[Way], most: float, without: frozenset[Whole]
 ) -> tuple[Change, ir.Model, Load] | None:
     """The first change that makes the steps above the goal need less, and the model with it."""
     place, above = load.place, load.above(goal)
@@ -190,7 +230,7 @@ def _improve(
         change
         for way in ways
         for change in way(load, place, goal)
-        if change.bytes < load.peak and change.extra <= most
+        if change.bytes < load.peak and change.extra <= most and without.isdisjoint(change.whole)
     ]
     changes.sort(key=lambda change: (max(change.bytes - goal, 0), change.extra, change.nodes, change.bytes))
     for change in changes[:MOST_TRIES]:

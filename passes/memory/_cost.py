@@ -39,7 +39,8 @@ def grids_of(sizes: Sequence[int]) -> list[Grid]:
 def floor_of(load: Load, region: Region, goal: int) -> tuple[int, int]:
     """Bytes that a region needs however it is cut: all the time, and while its target is put together.
 
-    A source that is made where more than the goal is needed has to be put together from parts itself.
+    A source that is made where more than the goal is needed has to be put together from parts itself; and of
+    a target that is read where more is needed another value will be put together.
     """
     storages, steps = load.storages, load.steps
     home, sizes, needs = storages.home, storages.sizes, load.trace.needs
@@ -57,6 +58,8 @@ def floor_of(load: Load, region: Region, goal: int) -> tuple[int, int]:
         is_made = steps.makers[source] != START
         if is_made and load.making[home[source]] > goal and len(steps.shapes[source]) > 3:
             joining = max(joining, 2 * steps.sizes[source])
+    if any(needs[user] > goal for user in steps.users[region.target]):
+        joining = max(joining, 2 * steps.sizes[region.target])
     return running, joining
 
 

@@ -34,6 +34,7 @@ class Cut:
         counts: Parts along each axis.
         extra: Multiply-accumulates done more than once, and elements made or copied beside.
         bytes: What the nodes need at a time, all that stays alive meanwhile included; about.
+        whole: Values that are whole in memory: ("to", the name of the target), ("from", that of a source).
     """
 
     target: int
@@ -42,6 +43,7 @@ class Cut:
     counts: tuple[int, ...]
     extra: int
     bytes: int
+    whole: frozenset[tuple[str, str]]
 
     @property
     def nodes(self) -> int:
@@ -124,6 +126,8 @@ def _cuts(load: Load, region: Region, goal: int) -> Iterator[Cut]:
     grids = grids_of(region.sizes())
     extra, size = costs(region, grids)
     running, joining = floor_of(load, region, goal)
+    names = [("from", region.steps.name(source)) for source in region.sources]
+    whole = frozenset([("to", region.steps.name(region.target)), *names])
     for counts, more, working in zip(grids, extra, size, strict=True):
         needed = max(running + int(working), joining)
-        yield Cut(region.target, region.axes, len(region.members), counts, int(more), needed)
+        yield Cut(region.target, region.axes, len(region.members), counts, int(more), needed, whole)

@@ -86,3 +86,13 @@ class Load:
             for storage, size in enumerate(self.storages.sizes)
             if size and lower[storage] <= place < upper[storage]
         ]
+
+    def names_at(self, place: int) -> set[str]:
+        """Names of what is alive while a step runs, and of what that was written over."""
+        found: set[str] = set()
+        for storage in self.alive_at(place):
+            host: int | None = storage
+            while host is not None:
+                found.update(self.steps.name(value) for value in self.storages.members[host])
+                host = self.trace.hosts.get(host)
+        return found

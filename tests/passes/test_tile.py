@@ -189,7 +189,7 @@ def networks(draw: DrawFn) -> tuple[str, dict[str, tuple[int, ...]]]:
     return f"{head} WEIGHTS {{ {' '.join(nodes)} y = GlobalAveragePool({last}) }}", weights
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(network=networks())
 def test_any_windows(network: tuple[str, dict[str, tuple[int, ...]]], weights: Weights) -> None:
     body, shapes = network

@@ -1,0 +1,68 @@
+"""fit-memory: tiles, splits and recomputation together; the same numbers, and never a higher peak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+
+from graphopt.cost import estimate
+from graphopt.cost.dims import Dims
+from graphopt.errors import ModelError
+from graphopt.ir import infer_shapes, is_deterministic, nodes
+from graphopt.memory.graph_plan import Options, plan_graph
+from graphopt.passes.memory.fit_memory import FitMemory
+from graphopt.testing import run_pass
+from graphopt.testing.strategies import models
+
+Weights = Callable[..., str]
+
+
+def peak(model: ir.Model) -> int:
+    """Bytes in the order nodes stand in."""
+    infer_shapes(model)
+    return plan_graph(model.graph, Dims(model).known_shape, Options(reorder=False)).peak
+
+
+U_NET = """g (float[1, 1, 32, 32] x) => (float[A, B, C, D] y) WEIGHTS {
+    a = Conv<pads = [1, 1, 1, 1]>(x, w) b = Relu(a) c = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(b)
+    d = Conv<pads = [1, 1, 1, 1]>(c, v) e = Relu(d) f = ConvTranspose<strides = [2, 2]>(e, u)
+    h = Concat<axis = 1>(f, b) i = Conv<pads = [1, 1, 1, 1]>(h, o) j = Relu(i) y = Conv(j, k) }"""
+
+
+def u_net(weights: Weights) -> str:
+    given = weights(w=(8, 1, 3, 3), v=(8, 8, 3, 3), u=(8, 8, 2, 2), o=(8, 16, 3, 3), k=(1, 8, 1, 1))
+    return U_NET.replace("WEIGHTS", given)
+
+
+def test_a_value_read_far_behind(weights: Weights) -> None:
+    """The skip of a U-Net is never whole: what is made of a tile of it is made with the tile."""
+    run = run_pass(u_net(weights), "fit-memory")
+    before, after = peak(run.before), peak(run.model)
+    assert after < before / 4
+    assert estimate(run.before).macs < estimate(run.model).macs < 1.5 * estimate(run.before).macs
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5])
+def test_a_budget_is_kept_and_no_more_is_done(share: float, weights: Weights) -> None:
+    whole = run_pass(u_net(weights), FitMemory(1 << 30))
+    most = int(share * peak(whole.model))
+    run = run_pass(u_net(weights), FitMemory(most))
+    assert peak(run.model) <= most and not run.refusals
+    least = run_pass(u_net(weights), FitMemory(0))
+    assert estimate(run.model).macs <= estimate(least.model).macs
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+@given(model=models(specials=False, max_nodes=10))
+def test_generated_models(model: ir.Model) -> None:
+    hypothesis.assume(not model.functions and all(map(is_deterministic, nodes(model))))
+    try:
+        before = peak(model)
+    except ModelError:
+        hypothesis.reject()
+    run = run_pass(model, "fit-memory", rtol=1e-4)
+    assert peak(run.model) <= before and (not run.changes or peak(run.model) < before)
