@@ -6,6 +6,7 @@ are: what is live there together is searched as an instance of its own, and stay
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import time
 from collections.abc import Iterable, Sequence
@@ -14,7 +15,7 @@ from graphopt.memory.buffers import Buffer, Id
 from graphopt.memory.placement.greedy import Order, Placement, better, orders, place_in_order
 from graphopt.memory.placement.native import Improver, compiled
 
-_MOST = 3000
+_MOST = 12_000
 """Buffers to search at most."""
 
 _SECONDS_PER_BUFFER = 0.0005
@@ -73,8 +74,11 @@ def _around(buffers: Sequence[Buffer[Id]], high: Iterable[int]) -> set[int]:
             ranges[-1] = (ranges[-1][0], max(ranges[-1][1], upper))
         else:
             ranges.append((lower, upper))
-    for lower, upper in ranges:
-        found.update(i for i, buffer in enumerate(buffers) if buffer.lower < upper and lower < buffer.upper)
+    starts = [lower for lower, _ in ranges]
+    for index, buffer in enumerate(buffers):
+        place = bisect.bisect_left(starts, buffer.upper) - 1  # the last range that begins before it ends
+        if place >= 0 and buffer.lower < ranges[place][1]:
+            found.add(index)
     return found
 
 

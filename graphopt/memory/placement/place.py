@@ -15,7 +15,7 @@ from graphopt.memory.bounds import lower_bound
 from graphopt.memory.buffers import Buffer, Id, Instance
 from graphopt.memory.check import check_placement
 from graphopt.memory.placement.boxes import boxed
-from graphopt.memory.placement.greedy import Placement, better, greedy, orders, smallest
+from graphopt.memory.placement.greedy import Order, Placement, better, greedy, orders, smallest
 from graphopt.memory.placement.hot import above, place_hot_first
 from graphopt.memory.placement.native import Improver, compiled
 from graphopt.memory.plan import Plan
@@ -43,6 +43,12 @@ _BOXES_SHARE = 0.5
 
 _SECONDS_TO_CHECK = 0.00001
 """Per buffer, to check what was placed and to hand it out."""
+
+_SLACKS = (0.01, 0.0, 0.005, 0.02, 0.04)
+"""Above the goal: near it first, which takes the least time; further off where too much is hot."""
+
+_HOT_SHARE = 0.6
+"""Of the time that is left, for one of these."""
 
 _LARGEST_TO_SEARCH = 2**58
 """Bytes of a part; the search adds some of its sizes up."""
@@ -160,9 +166,7 @@ def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: flo
     found = greedy(part, native, tried, bound, goal, seconds, many=many)
     start = best = smallest(found)
     if best.arena > goal and many:
-        fewest = min(found, key=lambda placement: len(above(part, placement, goal)))
-        hot = place_hot_first(part, fewest, tried[:_ORDERS_AROUND], goal, deadline, seed)
-        best = better(best, hot)
+        best = better(best, _place_hot(part, found, tried[:_ORDERS_AROUND], goal, deadline, seed))
     if whole is not None:
         best = better(best, Placement("boxes", whole.offsets, whole.arena))
     if best.arena <= goal or goal >= _LARGEST_TO_SEARCH or len(part) > _MOST_TO_SEARCH:
@@ -171,6 +175,26 @@ def _place_part(part: Sequence[Buffer[Id]], bound: int, goal: int, deadline: flo
     while not improver.finished and (left := deadline - time.perf_counter()) > 0:
         improver.improve(_SLICE_SECONDS, left)
     return _Part(improver.offsets, improver.arena, improver.bound, start.arena)
+
+
+def _place_hot(
+    part: Sequence[Buffer[Id]],
+    found: Sequence[Placement],
+    others: Sequence[Order],
+    goal: int,
+    deadline: float,
+    seed: int,
+) -> Placement:
+    """Place what is hot first, below the goal or as little above it as leaves little enough hot."""
+    best = smallest(found)
+    for slack in _SLACKS:
+        level = goal + int(goal * slack)
+        if best.arena <= level:
+            continue
+        fewest = min(found, key=lambda placement: len(above(part, placement, level)))
+        until = time.perf_counter() + _HOT_SHARE * max(deadline - time.perf_counter(), 0)
+        best = better(best, place_hot_first(part, fewest, others, level, until, seed))
+    return best
 
 
 def _place_boxes(
