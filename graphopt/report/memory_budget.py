@@ -7,6 +7,7 @@ those of the given one.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
@@ -107,7 +108,7 @@ def _fit(
         copy = model.clone()
         if options.reorder:
             write_order(copy, plan_memory(copy, source=report.source, options=options).plan)
-        record = Pipeline((FitMemory(goal),)).run(copy).records[0]
+        record = Pipeline((FitMemory(goal),)).run(copy, pass_timeout=math.inf).records[0]
         found = plan_memory(copy, source=report.source, options=options, notes=report.notes)
         done = tuple(what if times == 1 else f"{times} x {what}" for what, times in record.hits.items())
         reason = next(iter(record.refusals), "")

@@ -63,6 +63,9 @@ MOST_STARTS = 6
 MOST_CHANGES = 256
 """Of a model for a goal."""
 
+MOST_WORK = 100_000
+"""Nodes looked at, over all tries for a goal, and once more for higher goals; some 0.1 ms each."""
+
 CLOSE = 1.03
 """Goals that are closer to one another are not told apart."""
 
@@ -139,8 +142,7 @@ def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[str]:
         ModelError: Memory cannot be planned for a value; the message names it.
     """
     done = []
-    search = _Search(ways)
-    while (found := search.best(model, Load.of(model), goal)) is not None:
+    while (found := _Search(ways).best(model, Load.of(model), goal)) is not None:
         for change in found.changes:
             change.write(model, Load.of(model))
             done.append(change.done)
@@ -157,6 +159,7 @@ class _Search:
     def __init__(self, ways: Sequence[Way]) -> None:
         self._ways = ways
         self.held: dict[Whole, int] = {}
+        self._work = 0
 
     def best(self, model: ir.Model, load: Load, goal: int) -> Lowered | None:
         """Changes that come nearest to a goal; None if nothing is to be done or found."""
@@ -166,6 +169,7 @@ class _Search:
         best = self._reach(model, load, goal) if goal else Lowered((), load.peak, 0)
         if best.peak <= goal:
             return best
+        self._work = 0
         if best.peak > enough:
             best = min(best, self._reach(model, load, enough), key=lambda each: each.peak)
         if best.peak > enough:
@@ -179,6 +183,8 @@ class _Search:
                 best, failures = found, 0
             if found.peak > middle:
                 low = middle
+        if self._work >= MOST_WORK:
+            return best
         again = self._reach(model, load, best.peak)  # with no more than it takes
         return again if (again.peak, again.extra) <= (best.peak, best.extra) else best
 
@@ -192,33 +198,33 @@ class _Search:
         best = Lowered((), load.peak, 0)
         for _ in range(MOST_STARTS):
             without = frozenset(whole for whole, held in self.held.items() if held >= goal)
-            found, blamed = _descend(_copy(model), goal, self._ways, most, without)
+            found, blamed = self._descend(_copy(model), goal, most, without)
             best = min(best, found, key=lambda each: each.peak)
-            if found.peak <= goal or blamed <= without:
+            if found.peak <= goal or blamed <= without or self._work >= MOST_WORK:
                 break
             self.held.update((whole, max(goal, self.held.get(whole, 0))) for whole in blamed)
         return best
 
-
-def _descend(
-    model: ir.Model, goal: int, ways: Sequence[Way], most: float, without: frozenset[Whole]
-) -> tuple[Lowered, frozenset[Whole]]:
-    """One try, and the values that it was held up by."""
-    load = Load.of(model)
-    done: list[Change] = []
-    best = Lowered((), load.peak, 0)
-    while load.peak > goal and len(done) < MOST_CHANGES:
-        found = _improve(model, load, goal, ways, most, without)
-        if found is None:
-            break
-        change, model, load = found
-        done.append(change)
-        if load.peak < best.peak:
-            best = Lowered(tuple(done), load.peak, sum(each.extra for each in done))
-    alive = load.names_at(load.place)
-    held = {whole for change in done for whole in change.whole if whole[1] in alive}
-    ends = frozenset(whole for whole in held if whole[0] == "to")
-    return best, ends or frozenset(held)
+    def _descend(
+        self, model: ir.Model, goal: int, most: float, without: frozenset[Whole]
+    ) -> tuple[Lowered, frozenset[Whole]]:
+        """One try, and the values that it was held up by."""
+        load = Load.of(model)
+        done: list[Change] = []
+        best = Lowered((), load.peak, 0)
+        while load.peak > goal and len(done) < MOST_CHANGES and self._work < MOST_WORK:
+            self._work += len(load.steps.nodes)
+            found = _improve(model, load, goal, self._ways, most, without)
+            if found is None:
+                break
+            change, model, load = found
+            done.append(change)
+            if load.peak < best.peak:
+                best = Lowered(tuple(done), load.peak, sum(each.extra for each in done))
+        alive = load.names_at(load.place)
+        held = {whole for change in done for whole in change.whole if whole[1] in alive}
+        ends = frozenset(whole for whole in held if whole[0] == "to")
+        return best, ends or frozenset(held)
 
 
 def _improve(
