@@ -5,9 +5,9 @@ Runtimes that run nodes as they stand in the file benefit, onnxruntime among the
 with memory is not assumed either: an order is taken only if its peak is lower in one of these cases and
 higher in none: nodes run in the file's order or in onnxruntime's; elementwise nodes overwrite operands that
 die, or nothing does, or inputs stay alive for the whole run; free dimensions have the sizes assumed, or twice
-those. What onnxruntime holds on to for later values of the same shape is not counted: `enable_mem_reuse = False`
-in its session options turns that off. Graphs in which nothing is gained keep their order. Constants and what is
-made of them alone come first.
+those. What onnxruntime holds on to for later values of the same shape is not counted; its session option
+`enable_mem_reuse = False` turns that off. Graphs in which nothing is gained keep their order. Constants and
+what is made of them alone come first.
 """
 
 from __future__ import annotations
