@@ -14,7 +14,15 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 
 from graphopt.cost.call import Call, Shape, UnknownShapeError
-from graphopt.ir import attribute_int, attribute_ints, attribute_string, constant, facts, ints
+from graphopt.ir import (
+    attribute_int,
+    attribute_ints,
+    attribute_string,
+    constant,
+    facts,
+    ints,
+    is_deterministic,
+)
 from graphopt.ir.ops import REDUCTIONS
 from graphopt.passes.memory._reads import Reads, Slide, Spread, Stamp
 
@@ -144,6 +152,15 @@ def _reduction(call: Call, axis: int, opset: int) -> Found:
     if attribute_int(call.node, "keepdims", 1):
         return None if axis in gone else [Slide(axis)]
     return [Slide([each for each in range(rank) if each not in gone][axis])]
+
+
+def _channel_norm(call: Call, axis: int, opset: int) -> Found:
+    """LRN, whose window moves over channels."""
+    return [Slide(axis)] if axis != 1 else None
+
+
+def _dropout(call: Call, axis: int, opset: int) -> Found:
+    return [Slide(axis)] if opset >= 7 and is_deterministic(call.node) else None
 
 
 def _global_pool(call: Call, axis: int, opset: int) -> Found:
@@ -398,6 +415,7 @@ RULES: dict[str, Rule] = {
     "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "DequantizeLinear": _linear,
+    "Dropout": _dropout,
     "Expand": _expand,
     "Flatten": _view,
     "Gather": _gather,
@@ -405,6 +423,7 @@ RULES: dict[str, Rule] = {
     "GlobalAveragePool": _global_pool,
     "GlobalMaxPool": _global_pool,
     "InstanceNormalization": _instance_norm,
+    "LRN": _channel_norm,
     "LayerNormalization": _layer_norm,
     "LogSoftmax": _softmax,
     "LpPool": _pool,

@@ -135,6 +135,8 @@ BLOCKS = {
     "Expand": ("Expand(q, sh)", {(1,), (2,), (3,)}),
     "PRelu": ("PRelu(x, k1)", {(1,), (2,), (3,)}),
     "Concat": ("Concat<axis = 1>(x, x)", {(2,), (3,)}),
+    "LRN": ("LRN<size = 3>(x)", {(2,), (3,)}),
+    "Dropout": ("Dropout(x)", {(1,), (2,), (3,)}),
     "Clip": ("Clip(x, lo)", {(1,), (2,), (3,)}),
     "Unsqueeze": ("Unsqueeze(x, l2)", {(3,), (4,), (5,)}),
     "Flatten": ("Flatten<axis = 2>(x)", {(0,), (1,)}),
