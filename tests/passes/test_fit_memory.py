@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import hypothesis
+import numpy as np
 import onnx_ir as ir
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from graphopt.cost import estimate
 from graphopt.cost.dims import Dims
 from graphopt.errors import ModelError
+from graphopt.execute import Session
 from graphopt.ir import infer_shapes, is_deterministic, nodes
 from graphopt.memory.graph_plan import Options, plan_graph
 from graphopt.passes.memory.fit_memory import FitMemory
-from graphopt.testing import run_pass
+from graphopt.testing import model_inputs, run_pass
+from graphopt.testing.arena import run_in_arena
 from graphopt.testing.strategies import models
 
 Weights = Callable[..., str]
@@ -54,6 +57,16 @@ def test_a_budget_is_kept_and_no_more_is_done(share: float, weights: Weights) ->
     assert peak(run.model) <= most and not run.refusals
     least = run_pass(u_net(weights), FitMemory(0))
     assert estimate(run.model).macs <= estimate(least.model).macs
+
+
+def test_parts_run_in_the_arena_that_is_planned_for_them(weights: Weights) -> None:
+    run = run_pass(u_net(weights), FitMemory(peak(run_pass(u_net(weights), FitMemory(1 << 30)).model) // 3))
+    infer_shapes(run.model)
+    plan = plan_graph(run.model.graph, Dims(run.model).known_shape)
+    inputs = model_inputs(run.model, special=False)[0]
+    expected = Session(run.model).run(inputs)
+    found = run_in_arena(run.model, plan, inputs)
+    np.testing.assert_allclose(found["y"], expected["y"], rtol=1e-5, atol=1e-4)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
