@@ -58,8 +58,13 @@ class _Writer:
         whole = self._join((), counts)
         self._graph.insert_after(steps.nodes[region.members[-1]], self._made)
         replace_value(target, whole, is_new=True)
+        read = {value for step in region.members for value in steps.nodes[step].inputs if value is not None}
         for step in reversed(region.members):
             remove_node(steps.nodes[step])
+        for value in read:
+            is_needed = value.uses() or value.is_graph_input() or value.is_graph_output()
+            if value.is_initializer() and not is_needed:
+                self._graph.initializers.pop(value.name or "", None)  # it was cut, or said a shape
 
     def _join(self, chosen: tuple[int, ...], counts: Sequence[int]) -> ir.Value:
         """The target where some parts are chosen along its first axes."""
