@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 
 from graphopt.cost import estimate
+from graphopt.cost.dims import Dims
 from graphopt.errors import GraphoptError
 from graphopt.execute import Oracle
 from graphopt.ir import infer_shapes
@@ -30,8 +31,6 @@ MOST_ROUNDS = 3
 
 LISTED = 3
 """Values at the peak that are named."""
-
-FREE = "sizes of inputs are free: parts have fixed sizes; --shape fixes them"
 
 
 def plan_within(
@@ -66,8 +65,9 @@ def plan_within(
         return model, dataclasses.replace(report, budget=budget)
     copy = model.clone()
     fixed = _fix(copy, shapes or {})
-    if any(not isinstance(dim, int) for value in _inputs(copy) for dim in _dims(value)):
-        return model, _blocked(report, budget, FREE)
+    free = [value for value in _inputs(copy) if not all(isinstance(dim, int) for dim in _dims(value))]
+    if free:
+        return model, _blocked(report, budget, _how_to_fix(free, Dims(copy)))
     try:
         Pipeline.parse(SETTLED).run(copy)
         infer_shapes(copy)
@@ -138,6 +138,13 @@ def _fix(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> list[str]:
             value.shape = ir.Shape(given)
             fixed.append(value.name or "")
     return fixed
+
+
+def _how_to_fix(free: Sequence[ir.Value], dims: Dims) -> str:
+    """That sizes are free, and what would fix them as they were assumed."""
+    shapes = [(value.name, dims.shape(value)) for value in free]
+    options = [f"--shape {name}={'x'.join(map(str, shape))}" for name, shape in shapes if shape]
+    return f"parts have fixed sizes, but sizes of inputs are free; to fix them: {' '.join(options)}"
 
 
 def _blocked(report: MemoryReport, budget: Budget, reason: str) -> MemoryReport:
