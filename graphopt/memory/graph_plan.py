@@ -6,6 +6,7 @@ Puts the parts together: steps, links, order and placement. It runs and changes 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +14,16 @@ import onnx_ir as ir
 
 from graphopt.errors import UsageError
 from graphopt.memory.aliases import Kind, Link, links
+from graphopt.memory.bounds import lower_bound
 from graphopt.memory.buffers import Buffer, Instance
+from graphopt.memory.check import check_placement
 from graphopt.memory.check_order import check_order
+from graphopt.memory.clusters import Cluster, Extent, needs_of
+from graphopt.memory.extents import clusters_of, has_parts, touched
 from graphopt.memory.liveness import ALIGNMENT, FREE, Pins, rounded
-from graphopt.memory.order import Limits, Problem, Trace, best_order, trace
+from graphopt.memory.order import Limits, Problem, best_order, trace
 from graphopt.memory.placement import place
-from graphopt.memory.plan import Plan
+from graphopt.memory.placement.rigid import arena_of, place_clusters
 from graphopt.memory.sharing import share
 from graphopt.memory.steps import ShapeOf, Steps, steps_of
 from graphopt.memory.storages import Storages, join
@@ -67,10 +72,10 @@ class Box:
 
     Attributes:
         name: Of the first value in it; of the node for what the bodies of a node take.
-        values: Indices of the values that stand in it; () for what bodies take.
+        values: Indices of the values that stand in it, in part or as a whole; () for what bodies take.
         lower: Place in the order from which it is taken.
         upper: Place before which it is free again.
-        size: Bytes, a multiple of the alignment.
+        size: Bytes.
         offset: Bytes from the start of the arena.
     """
 
@@ -173,25 +178,27 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
     steps = storages.steps
     problem = Problem.of(storages)
     ordering = best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
+    given = tuple(range(len(steps.nodes)))
+    given_peak = max(needs_of(_clusters(storages, problem, given), len(given)), default=0)
     placing = _place(storages, problem, ordering.order, options)
-    if not placing.plan.optimal and ordering.peak < ordering.given:
+    if ordering.order != given and (placing.peak > given_peak or not placing.optimal):
         # The arena counts, not the peak: the order with the higher one may be easier to place.
-        given = _place(storages, problem, tuple(range(len(steps.nodes))), options)
-        placing = min(placing, given, key=lambda each: each.plan.arena)
+        other = _place(storages, problem, given, options)
+        placing = min(placing, other, key=lambda each: (each.peak > given_peak, each.arena))
     check_order(steps, placing.order)
     return GraphPlan(
         storages=storages,
         options=options,
         order=placing.order,
         boxes=placing.boxes,
-        offsets=_offsets(storages, placing.boxes),
-        arena=placing.plan.arena,
-        peak=placing.trace.peak,
-        given_peak=ordering.given,
-        lower_bound=max(placing.trace.peak, placing.plan.lower_bound),
-        optimal=placing.plan.optimal,
-        any_order=ordering.bound,
-        needs=placing.trace.needs,
+        offsets=_offsets(storages, placing),
+        arena=placing.arena,
+        peak=placing.peak,
+        given_peak=max(given_peak, placing.peak),
+        lower_bound=placing.bound,
+        optimal=placing.optimal,
+        any_order=min(ordering.bound, placing.peak, *([touched(storages)] if has_parts(storages) else [])),
+        needs=placing.needs,
         bodies=bodies,
         seconds=time.perf_counter() - started,
     )
@@ -232,20 +239,57 @@ class _Placing:
     """One order, placed."""
 
     order: tuple[int, ...]
-    trace: Trace
+    clusters: Sequence[Cluster]
+    offsets: Sequence[int]
     boxes: tuple[Box, ...]
-    plan: Plan[int]
+    needs: tuple[int, ...]
+    peak: int
+    bound: int
+    arena: int
+
+    @property
+    def optimal(self) -> bool:
+        """Whether it is proved that no arena is smaller in this order."""
+        return self.arena == self.bound
 
 
 def _place(storages: Storages, problem: Problem, order: tuple[int, ...], options: Options) -> _Placing:
-    found = trace(problem, order)
-    boxes = _boxes(storages, found, order)
-    buffers = tuple(
-        Buffer(index, box.lower, box.upper, box.size, options.alignment) for index, box in enumerate(boxes)
+    clusters = _clusters(storages, problem, order)
+    hulls = tuple(
+        Buffer(
+            index,
+            min(each.lower for each in cluster.extents),
+            max(each.upper for each in cluster.extents),
+            cluster.size,
+            options.alignment,
+        )
+        for index, cluster in enumerate(clusters)
     )
-    plan = place(Instance(buffers), time_limit=options.place_seconds)
-    placed = (dataclasses.replace(box, offset=plan.offsets[index]) for index, box in enumerate(boxes))
-    return _Placing(order, found, tuple(placed), plan)
+    is_plain = all(cluster.is_whole for cluster in clusters)
+    seconds = options.place_seconds if is_plain else options.place_seconds / 2
+    plan = place(Instance(hulls), time_limit=seconds)
+    offsets = [plan.offsets[index] for index in range(len(clusters))]
+    bound = plan.lower_bound
+    if not is_plain:
+        bound = lower_bound(_buffers(clusters))
+        others = place_clusters(clusters, alignment=options.alignment, goal=bound, time_limit=seconds)
+        offsets = min(offsets, others, key=lambda each: arena_of(clusters, each))
+    arena = arena_of(clusters, offsets)
+    extents = _extents(clusters, offsets)
+    check_placement(_buffers(clusters), {index: each[2] for index, each in enumerate(extents)}, arena, bound)
+    needs = tuple(needs_of(clusters, len(order)))
+    boxes = tuple(_box(storages, *each) for each in extents)
+    return _Placing(order, clusters, offsets, boxes, needs, max(needs, default=bound), bound, arena)
+
+
+def _buffers(clusters: Sequence[Cluster]) -> list[Buffer[int]]:
+    """Each extent as a buffer by itself."""
+    extents = itertools.chain.from_iterable(cluster.extents for cluster in clusters)
+    return [Buffer(index, each.lower, each.upper, each.size) for index, each in enumerate(extents)]
+
+
+def _clusters(storages: Storages, problem: Problem, order: tuple[int, ...]) -> list[Cluster]:
+    return clusters_of(storages, trace(problem, order).hosts, order)
 
 
 def _storages(steps: Steps, options: Options) -> Storages:
@@ -256,34 +300,26 @@ def _storages(steps: Steps, options: Options) -> Storages:
     return join(steps, views, pins=options.pins, alignment=options.alignment, take_over=False)
 
 
-def _boxes(storages: Storages, found: Trace, order: Sequence[int]) -> list[Box]:
-    """Pieces that take over one another's memory as one box each, and what bodies take; none placed yet."""
-    groups: dict[int, list[int]] = {}
-    for piece in range(len(storages.sizes)):
-        root = piece
-        while root in found.hosts:
-            root = found.hosts[root]
-        groups.setdefault(root, []).append(piece)
-    boxes = []
-    for pieces in groups.values():
-        lower = min(found.lower[piece] for piece in pieces)
-        upper = max(found.upper[piece] for piece in pieces)
-        values = tuple(value for piece in pieces for value in storages.members[piece])
-        size = storages.sizes[pieces[0]]
-        if size and lower < upper:
-            boxes.append(Box(storages.steps.name(values[0]), values, lower, upper, size, 0))
-    for position, step in enumerate(order):
-        size = storages.steps.scratch[step]
-        if size:
-            boxes.append(Box(storages.steps.nodes[step].name or "", (), position, position + 1, size, 0))
-    return boxes
+def _extents(clusters: Sequence[Cluster], offsets: Sequence[int]) -> list[tuple[Cluster, Extent, int]]:
+    """Each extent with its cluster and its own offset."""
+    return [
+        (cluster, extent, offset + extent.begin)
+        for cluster, offset in zip(clusters, offsets, strict=True)
+        for extent in cluster.extents
+    ]
 
 
-def _offsets(storages: Storages, boxes: Sequence[Box]) -> dict[str, int]:
+def _box(storages: Storages, cluster: Cluster, extent: Extent, offset: int) -> Box:
+    name = storages.steps.name(extent.values[0]) if extent.values else cluster.name
+    return Box(name, extent.values, extent.lower, extent.upper, extent.size, offset)
+
+
+def _offsets(storages: Storages, placing: _Placing) -> dict[str, int]:
     """Offset of each value by name; one without bytes or never alive lies at 0."""
     steps = storages.steps
     found = {steps.name(value): 0 for value in range(len(steps.values))}
-    for box in boxes:
-        for value in box.values:
-            found[steps.name(value)] = box.offset + storages.offset[value]
+    for cluster, offset in zip(placing.clusters, placing.offsets, strict=True):
+        for extent in cluster.extents:
+            for value in extent.values:
+                found[steps.name(value)] = offset + storages.offset[value]
     return found

@@ -1,14 +1,18 @@
 """Which of the possible links between values are worth following, in the order a graph stands in.
 
-A Concat whose inputs are made in place spares a copy and its memory, but keeps its whole output alive from
-the first input on; where that costs more than it saves, the links of that node are left out.
+A Concat whose inputs are made in place spares a copy and its memory, but what it joins must stand side by
+side; and what shares memory with a part cannot be written over by what is as large as the part. Where that
+costs more than it saves, the links of that node are left out.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from graphopt.memory.aliases import Kind, Link
+from graphopt.memory.clusters import needs_of
+from graphopt.memory.extents import clusters_of, has_parts
 from graphopt.memory.liveness import Pins
 from graphopt.memory.order import Problem, Trace, trace
 from graphopt.memory.steps import Steps
@@ -92,7 +96,12 @@ class _Search:
         without = [link for step in left_out for link in self._by_step[step]]
         storages = join(self._steps, self._links, pins=self._pins, alignment=self._alignment, without=without)
         problem = Problem.of(storages)
-        return storages, problem, trace(problem, range(len(self._steps.nodes)))
+        order = range(len(self._steps.nodes))
+        found = trace(problem, order)
+        if has_parts(storages):
+            needs = tuple(needs_of(clusters_of(storages, found.hosts, order), len(order)))
+            found = dataclasses.replace(found, needs=needs, peak=max(needs, default=found.peak))
+        return storages, problem, found
 
 
 def _height(found: Trace) -> tuple[int, int]:
