@@ -26,6 +26,7 @@ class FitMemory(Pass):
     """
 
     name: ClassVar[str] = "fit-memory"
+    comes_last: ClassVar[bool] = True
 
     max_memory: int = 0
 

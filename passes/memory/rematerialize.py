@@ -29,6 +29,7 @@ class Rematerialize(Pass):
 
     name: ClassVar[str] = "rematerialize"
     exact: ClassVar[bool] = True
+    comes_last: ClassVar[bool] = True
 
     max_memory: int = 0
 

@@ -28,6 +28,7 @@ class Split(Pass):
     """
 
     name: ClassVar[str] = "split"
+    comes_last: ClassVar[bool] = True
 
     max_memory: int = 0
 

@@ -29,6 +29,7 @@ class Tile(Pass):
     """
 
     name: ClassVar[str] = "tile"
+    comes_last: ClassVar[bool] = True
 
     max_memory: int = 0
 
