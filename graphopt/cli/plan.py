@@ -92,9 +92,24 @@ def command(
 
     Says where each value lies in one arena, what bounds its size, and what is alive at the peak. The model
     is run only where sizes do not follow from its inputs. Exits with 1 where --max-memory is not kept."""
+    of_models = {
+        "--shape": bool(shape),
+        "--max-memory": max_memory is not None,
+        "--order": order != "best",
+        "--overlap": overlap,
+        "--timeline": timeline is not None,
+        "--emit-c": emit_c is not None,
+        "--output": output is not None,
+    }
+    of_buffers = {
+        "--capacity": capacity is not None,
+        "--time-limit": time_limit != SECONDS,
+        "--alignment": alignment != 1,
+    }
     if buffers is not None:
         if model is not None:
             raise UsageError("both a model and --buffers were given", hint="plan one of them")
+        _refuse(of_models, "--buffers")
         return plan_buffers(
             buffers, capacity=capacity, time_limit=time_limit, alignment=alignment, top=top, json=json
         )
@@ -102,6 +117,7 @@ def command(
         raise UsageError(
             "no model was given", hint="graphopt plan MODEL, or graphopt plan --buffers FILE.csv"
         )
+    _refuse(of_buffers, "a model")
     from graphopt.cli.plan_model import Files, plan_model
 
     files = Files(output, emit_c, timeline)
@@ -115,3 +131,10 @@ def command(
         top=top,
         json=json,
     )
+
+
+def _refuse(given: dict[str, bool], what: str) -> None:
+    """Refuse options that say nothing of what is planned."""
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} is not for {what}")

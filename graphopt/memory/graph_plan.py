@@ -153,6 +153,11 @@ class GraphPlan:
         """Place of the first step at which the most bytes are alive; 0 where nothing runs."""
         return max(range(len(self.needs)), key=self.needs.__getitem__, default=0)
 
+    def called(self, place: int) -> str:
+        """The name of the node at a place in the order, or of what it makes first."""
+        node = self.steps.nodes[self.order[place]]
+        return node.name or next((each.name for each in node.outputs if each.name), node.op_type)
+
     def alive_at(self, place: int) -> list[Box]:
         """What is alive while the step at a place runs, largest first."""
         alive = [box for box in self.boxes if box.lower <= place < box.upper]

@@ -30,14 +30,16 @@ def c_header(plan: GraphPlan, name: str) -> str:
         f"#define {prefix}_ARENA_BYTES {kind}({plan.arena})",
         f"#define {prefix}_ARENA_ALIGNMENT {plan.options.alignment}",
         "",
-        "/* Bytes from the start of the arena to each value. */",
+        "/* Bytes from the start of the arena to each value, and its own bytes. */",
     ]
-    for value, offset in plan.offsets.items():
-        macro = _unused(f"{prefix}_OFFSET_{_identifier(value)}", taken)
-        lines.append(f"#define {macro} {kind}({offset}) /* {_comment(value)} */")
+    for index, size in enumerate(plan.steps.sizes):
+        value = plan.steps.name(index)
+        known = _unused(_identifier(value), taken)
+        lines.append(f"#define {prefix}_OFFSET_{known} {kind}({plan.offsets[value]}) /* {_comment(value)} */")
+        lines.append(f"#define {prefix}_BYTES_{known} {kind}({size})")
     lines += ["", "/* Order of the steps:"]
     lines += [
-        f"   {place} {_comment(node.op_type)} {_comment(node.name or '')}"
+        f"   {place} {_comment(node.op_type)} {_comment(plan.called(place))}"
         for place, node in enumerate(plan.nodes)
     ]
     return "\n".join([*lines, "*/", "", f"#endif /* {guard} */", ""])

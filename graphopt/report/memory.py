@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.cost.dims import Dims
-from graphopt.errors import GraphoptError, ModelError
+from graphopt.errors import GraphoptError, ModelError, UsageError
 from graphopt.execute import make_inputs
 from graphopt.execute.bodies import Observed, observe
 from graphopt.ir import infer_shapes
@@ -32,6 +32,7 @@ class Budget:
 
     Attributes:
         bytes: That the arena may have.
+        before: Bytes of the arena of the given model.
         fits: It has no more.
         done: Changes to the model, in words.
         macs: Multiply-accumulates before and after.
@@ -41,6 +42,7 @@ class Budget:
     """
 
     bytes: int
+    before: int
     fits: bool
     done: tuple[str, ...]
     macs: tuple[int, int]
@@ -93,11 +95,14 @@ class MemoryReport:
             "budget": None if self.budget is None else dataclasses.asdict(self.budget),
             "peak": {
                 "place": place,
-                "node": plan.nodes[place].name if plan.nodes else None,
+                "node": plan.called(place) if plan.nodes else None,
                 "alive": [_box(plan, box) for box in plan.alive_at(place)],
             },
-            "order": [node.name for node in plan.nodes],
+            "order": [plan.called(place) for place in range(len(plan.nodes))],
             "offsets": dict(plan.offsets),
+            "sizes": dict(
+                zip(map(plan.steps.name, range(len(plan.steps.sizes))), plan.steps.sizes, strict=True)
+            ),
             "live": {
                 plan.steps.name(value): list(live)
                 for value, live in enumerate(live_ranges(plan.steps, plan.order, plan.options.pins))
@@ -126,6 +131,7 @@ def plan_memory(
         ModelError: Memory cannot be planned for a value; the message names it.
         UsageError: A shape does not fit the model.
     """
+    _refuse_unknown(model, shapes or {})
     if model.functions:
         Pipeline.parse("inline").run(model)
     infer_shapes(model)
@@ -145,9 +151,19 @@ def plan_memory(
             plan = plan_graph(model.graph, dims.known_shape, options)
         except ModelError:
             raise error from None
-        told.append("sizes that do not follow from the inputs are those of one run on inputs made to fit")
+        told.append(
+            "sizes that do not follow from the inputs are those of one run on inputs made to fit; "
+            "others may need more"
+        )
         told.extend(_not_run(observed.idle.values()))
     return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
+
+
+def _refuse_unknown(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
+    known = [value.name or "" for value in model.graph.inputs if not value.is_initializer()]
+    for name in shapes:
+        if name not in known:
+            raise UsageError(f"the model has no input {name!r}", hint=f"its inputs: {', '.join(known)}")
 
 
 def write_plan(model: ir.Model, report: MemoryReport) -> None:

@@ -60,7 +60,7 @@ def plan_within(
     """
     report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
     macs = estimate(model, shapes=shapes).macs
-    budget = Budget(most_bytes, report.plan.arena <= most_bytes, (), (macs, macs))
+    budget = Budget(most_bytes, report.plan.arena, report.plan.arena <= most_bytes, (), (macs, macs))
     if budget.fits:
         return model, dataclasses.replace(report, budget=budget)
     copy = model.clone()

@@ -42,6 +42,7 @@ def _figures(report: MemoryReport) -> RenderableType:
     if budget is not None:
         table.add_row("allowed", size(budget.bytes), str(budget.bytes), "kept" if budget.fits else "not kept")
         if budget.done:
+            table.add_row("before", size(budget.before), str(budget.before), "arena of the given model")
             table.add_row("MACs", f"{100 * budget.extra:+.1f}%", str(budget.macs[1]), "for less memory")
     constants = plan.constant_bytes
     table.add_row("constants", size(constants), str(constants), "apart")

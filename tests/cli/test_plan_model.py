@@ -181,3 +181,32 @@ def test_a_budget_that_cannot_be_kept(run: Run, tmp_path: Path) -> None:
     told = " ".join(ran.out.split())
     assert ran.code == 1 and "not kept" in told and "at a time: 'x' (32.8 kB)" in told
     assert run("plan", str(tmp_path / "tall.onnx"), "--max-memory", "much").code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--buffers", "b.csv", "--max-memory", "100"], "--max-memory is not for --buffers"),
+        (["--buffers", "b.csv", "--timeline", "t.svg"], "--timeline is not for --buffers"),
+        (["model.onnx", "--capacity", "100"], "--capacity is not for a model"),
+        (["model.onnx", "--shape", "y=1x3"], "the model has no input 'y'"),
+    ],
+)
+def test_options_that_do_not_apply(run: Run, wide: Path, options: list[str], message: str) -> None:
+    ran = run("plan", *[str(wide) if each == "model.onnx" else each for each in options])
+    assert ran.code == 2 and message in ran.err
+
+
+def test_nodes_without_a_name_are_called_by_what_they_make(run: Run, wide: Path) -> None:
+    found = json.loads(run("plan", str(wide), "--shape", "x=16", "--json").out)
+    assert set(found["order"]) == set("abcdefhy")
+    assert found["sizes"]["a"] == 4096
+
+
+def test_what_cannot_fit_is_not_searched(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text(
+        "id,lower,upper,size\n" + "".join(f"{i},{i},{i + 3},{9 + i % 7}\n" for i in range(60))
+    )
+    ran = run("plan", "--buffers", str(tmp_path / "b.csv"), "--capacity", "9", "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 1 and not found["fits"] and found["lower_bound"] > 9 and found["seconds"] < 10

@@ -102,6 +102,8 @@ def place(
     bounds = [lower_bound(part) for part in parts]
     bound = max(bounds, default=0)
     goal = max(bound, capacity or 0)
+    if capacity is not None and capacity < bound:
+        deadline = started  # it cannot fit: what greedy placement finds at once is enough
     placed: list[_Part] = []
     left = sum(map(len, parts))
     for part in parts:
