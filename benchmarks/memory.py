@@ -35,7 +35,6 @@ from graphopt.errors import GraphoptError
 from graphopt.execute import Session
 from graphopt.io import load, save
 from graphopt.memory.graph_plan import GraphPlan, Options
-from graphopt.memory.order import trace
 from graphopt.memory.order.problem import Problem
 from graphopt.pipeline import Pipeline
 from graphopt.report.memory import plan_memory
@@ -85,7 +84,7 @@ def _breadth_first_peak(plan: GraphPlan) -> int:
             waiting[user] -= 1
             if not waiting[user]:
                 ready.append(user)
-    return trace(problem, order).peak
+    return plan.peak_of(order)
 
 
 def models(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,7 @@ from readme import write_table
 from wired_networks import Builder, Edges
 
 from graphopt.io import load
-from graphopt.memory.order import Problem, peak
+from graphopt.memory.order import Problem
 from graphopt.memory.order.runtimes import depth_first
 from graphopt.report.memory import plan_memory
 
@@ -159,9 +159,9 @@ def measured(proto: onnx.ModelProto) -> Ratios:
     problem = Problem.of(plan.storages)
     steps = range(len(problem.before))
     return Ratios(
-        plan.peak / peak(problem, steps),
-        plan.peak / peak(problem, breadth_first(problem.before)),
-        plan.peak / peak(problem, depth_first(problem.before, steps)),
+        plan.peak / plan.peak_of(steps),
+        plan.peak / plan.peak_of(breadth_first(problem.before)),
+        plan.peak / plan.peak_of(depth_first(problem.before, steps)),
         plan.is_best_order,
     )
 

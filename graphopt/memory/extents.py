@@ -55,6 +55,21 @@ def has_parts(storages: Storages) -> bool:
     )
 
 
+def parts_of(storages: Storages, storage: int) -> list[tuple[int, tuple[int, ...]]]:
+    """Bytes of each stretch of a storage in which the same values stand, and these values."""
+    size = storages.sizes[storage]
+    spans = [
+        (value, *_span(storages, value, size))
+        for value in storages.members[storage]
+        if storages.steps.sizes[value]
+    ]
+    cuts = sorted({place for _, begin, end in spans for place in (begin, end)})
+    return [
+        (end - begin, tuple(value for value, first, last in spans if first <= begin and end <= last))
+        for begin, end in itertools.pairwise(cuts)
+    ]
+
+
 def touched(storages: Storages) -> int:
     """Bytes that some step itself reads and writes: no order needs less, with this sharing."""
     steps = storages.steps

@@ -158,6 +158,10 @@ class GraphPlan:
         node = self.steps.nodes[self.order[place]]
         return node.name or next((each.name for each in node.outputs if each.name), node.op_type)
 
+    def peak_of(self, order: Sequence[int]) -> int:
+        """The most bytes alive at a time in another order of the steps, with the same sharing."""
+        return _peak(self.storages, Problem.of(self.storages), tuple(order))
+
     def alive_at(self, place: int) -> list[Box]:
         """What is alive while the step at a place runs, largest first."""
         alive = [box for box in self.boxes if box.lower <= place < box.upper]
@@ -182,14 +186,21 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
     storages = sharing_of(graph, shape, options, bodies)
     steps = storages.steps
     problem = Problem.of(storages)
-    ordering = best_order(problem, limits=options.limits if options.reorder else NO_SEARCH)
+    limits = options.limits if options.reorder else NO_SEARCH
+    ordering = best_order(problem, limits=limits)
     given = tuple(range(len(steps.nodes)))
-    given_peak = max(needs_of(_clusters(storages, problem, given), len(given)), default=0)
-    placing = _place(storages, problem, ordering.order, options)
-    if ordering.order != given and (placing.peak > given_peak or not placing.optimal):
+    orders, any_order = [given, ordering.order], ordering.bound
+    if has_parts(storages):
+        by_parts, is_all = Problem.of_parts(storages)
+        finer = best_order(by_parts, limits=limits)
+        orders.append(finer.order)
+        any_order = finer.bound if is_all else touched(storages)
+    peaks = [_peak(storages, problem, order) for order in orders]
+    best = orders[peaks.index(min(peaks))]
+    placing = _place(storages, problem, best, options)
+    if best != given and not placing.optimal:
         # The arena counts, not the peak: the order with the higher one may be easier to place.
-        other = _place(storages, problem, given, options)
-        placing = min(placing, other, key=lambda each: (each.peak > given_peak, each.arena))
+        placing = min(placing, _place(storages, problem, given, options), key=lambda each: each.arena)
     check_order(steps, placing.order)
     return GraphPlan(
         storages=storages,
@@ -199,10 +210,10 @@ def plan_graph(graph: ir.Graph, shape: ShapeOf, options: Options = USUAL) -> Gra
         offsets=_offsets(storages, placing),
         arena=placing.arena,
         peak=placing.peak,
-        given_peak=max(given_peak, placing.peak),
+        given_peak=max(peaks[0], placing.peak),  # where nothing runs there are inputs all the same
         lower_bound=placing.bound,
         optimal=placing.optimal,
-        any_order=min(ordering.bound, placing.peak, *([touched(storages)] if has_parts(storages) else [])),
+        any_order=min(any_order, placing.peak),
         needs=placing.needs,
         bodies=bodies,
         seconds=time.perf_counter() - started,
@@ -291,6 +302,10 @@ def _buffers(clusters: Sequence[Cluster]) -> list[Buffer[int]]:
     """Each extent as a buffer by itself."""
     extents = itertools.chain.from_iterable(cluster.extents for cluster in clusters)
     return [Buffer(index, each.lower, each.upper, each.size) for index, each in enumerate(extents)]
+
+
+def _peak(storages: Storages, problem: Problem, order: tuple[int, ...]) -> int:
+    return max(needs_of(_clusters(storages, problem, order), len(order)), default=0)
 
 
 def _clusters(storages: Storages, problem: Problem, order: tuple[int, ...]) -> list[Cluster]:

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Sequence
 
 from graphopt.errors import ModelError
+from graphopt.memory.extents import parts_of
 from graphopt.memory.steps import LARGEST_SIZE, START
 from graphopt.memory.storages import Storages
 
@@ -84,6 +85,55 @@ class Problem:
             steps.scratch,
             storages.taken_over,
         )
+
+    @classmethod
+    def of_parts(cls, storages: Storages) -> tuple[Problem, bool]:
+        """The same with a piece for each part of a storage that is alive by itself.
+
+        Returns:
+            The problem; and whether that is all that differs: what takes over the memory of several parts at
+            once is not said in it, so that some steps may seem to need more than they do.
+        """
+        steps = storages.steps
+        outputs = set(steps.outputs)
+        sizes: list[int] = []
+        makers: list[tuple[int, ...]] = []
+        users: list[tuple[int, ...]] = []
+        kept: set[int] = set()
+        piece: dict[int, int] = {}  # of a storage that is one
+        for storage in range(len(storages.sizes)):
+            parts = parts_of(storages, storage)
+            if len(parts) == 1:
+                piece[storage] = len(sizes)
+            pinned = storages.is_pinned(storage)
+            for size, values in parts:
+                made = {steps.makers[value] for value in values}
+                touched = made.union(*(steps.users[value] for value in values)) - {START}
+                if pinned or not outputs.isdisjoint(values):
+                    kept.add(len(sizes))
+                sizes.append(size)
+                makers.append(() if START in made or pinned else tuple(sorted(made)))
+                users.append(tuple(sorted(touched)))
+        chances: list[tuple[int, tuple[int, ...]] | None] = []
+        for chance in storages.taken_over:
+            hosts = () if chance is None else tuple(piece[each] for each in chance[1] if each in piece)
+            chances.append(
+                None if chance is None or chance[0] not in piece or not hosts else (piece[chance[0]], hosts)
+            )
+        is_all = all(
+            chance is None or (chance[0] in piece and all(each in piece for each in chance[1]))
+            for chance in storages.taken_over
+        )
+        made_of_parts = cls(
+            tuple(steps.before()),
+            tuple(sizes),
+            tuple(makers),
+            tuple(users),
+            frozenset(kept),
+            steps.scratch,
+            tuple(chances),
+        )
+        return made_of_parts, is_all
 
     @functools.cached_property
     def compiled(self) -> OrderProblem:
