@@ -45,6 +45,7 @@ class Options:
         alignment: Of every offset, in bytes.
         pins: What keeps its memory for the whole run.
         share: Let values share memory beyond views: in place, Concat and Split without copies.
+        by_parts: Choose what shares memory by what its parts need; otherwise as if it lived and died as one.
         overlap: Let outputs of convolutions and pools stand behind their inputs at a safe distance; see
             `graphopt.memory.overlap` for what a runtime must do for it.
         limits: What may be spent on the order.
@@ -56,6 +57,7 @@ class Options:
     alignment: int = ALIGNMENT
     pins: Pins = FREE
     share: bool = True
+    by_parts: bool = True
     overlap: bool = False
     limits: Limits = PROMPT
     place_seconds: float = 0.2
@@ -315,7 +317,9 @@ def _clusters(storages: Storages, problem: Problem, order: tuple[int, ...]) -> l
 def _storages(steps: Steps, options: Options) -> Storages:
     possible = links(steps, alignment=options.alignment, overlap=options.overlap)
     if options.share:
-        return share(steps, possible, pins=options.pins, alignment=options.alignment)
+        return share(
+            steps, possible, pins=options.pins, alignment=options.alignment, by_parts=options.by_parts
+        )
     views = [link for link in possible if link.kind is Kind.VIEW]
     return join(steps, views, pins=options.pins, alignment=options.alignment, take_over=False)
 

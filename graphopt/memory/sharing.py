@@ -22,7 +22,9 @@ MOST_FAILURES = 8
 """Nodes in a row whose links bring nothing the other way."""
 
 
-def share(steps: Steps, links: Sequence[Link], *, pins: Pins, alignment: int) -> Storages:
+def share(
+    steps: Steps, links: Sequence[Link], *, pins: Pins, alignment: int, by_parts: bool = True
+) -> Storages:
     """Join values so that the peak in the given order is low; views are always joined.
 
     Starts with all links, or with views alone if that is better, and then turns the links of single nodes
@@ -32,7 +34,7 @@ def share(steps: Steps, links: Sequence[Link], *, pins: Pins, alignment: int) ->
     for link in links:
         if link.kind is not Kind.VIEW:
             by_step.setdefault(link.step, []).append(link)
-    search = _Search(steps, links, by_step, pins, alignment)
+    search = _Search(steps, links, by_step, pins, alignment, by_parts)
     search.start()
     failures = 0
     while failures < MOST_FAILURES and (step := search.next_step()) is not None:
@@ -50,9 +52,10 @@ class _Search:
         by_step: dict[int, list[Link]],
         pins: Pins,
         alignment: int,
+        by_parts: bool,
     ) -> None:
         self._steps, self._links, self._by_step = steps, links, by_step
-        self._pins, self._alignment = pins, alignment
+        self._pins, self._alignment, self._by_parts = pins, alignment, by_parts
         self._left_out: frozenset[int] = frozenset()
         self._tried: set[int] = set()
         self.storages, self._problem, self._trace = self._joined(self._left_out)
@@ -98,7 +101,7 @@ class _Search:
         problem = Problem.of(storages)
         order = range(len(self._steps.nodes))
         found = trace(problem, order)
-        if has_parts(storages):
+        if self._by_parts and has_parts(storages):
             needs = tuple(needs_of(clusters_of(storages, found.hosts, order), len(order)))
             found = dataclasses.replace(found, needs=needs, peak=max(needs, default=found.peak))
         return storages, problem, found

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from graphopt.ir import facts
 from graphopt.memory.steps import START
 from graphopt.passes.memory._load import Load
 from graphopt.passes.memory._parts import parts
-from graphopt.passes.memory._reads import all_within
+from graphopt.passes.memory._reads import Slide, all_within
 from graphopt.passes.memory._regions import Region
 
 COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 32, 48, 64)
@@ -69,10 +70,11 @@ def is_joined_in_place(region: Region) -> bool:
     return len(region.axes) == 1 and math.prod(shape[: region.axes[0]]) == 1
 
 
-def costs(region: Region, grids: Sequence[Grid]) -> tuple[Shares, Shares]:
-    """For each grid the extra work, and the most bytes of a part that are alive at a time.
+def costs(region: Region, grids: Sequence[Grid]) -> tuple[Shares, Shares, npt.NDArray[np.bool_]]:
+    """For each grid the extra work, the most bytes of a part that are alive at a time, and if it can be run.
 
-    Extra work is multiply-accumulates done more than once, and elements made or copied beside.
+    Extra work is multiply-accumulates done more than once, and elements made or copied beside. A part that
+    is made of padding alone cannot be written.
     """
     return _Costs(region, grids).of()
 
@@ -81,6 +83,7 @@ class _Costs:
     def __init__(self, region: Region, grids: Sequence[Grid]) -> None:
         self._region, self._steps = region, region.steps
         self._none = np.zeros(len(grids))
+        self._possible = np.ones(len(grids), dtype=np.bool_)
         self._total: dict[int, Shares] = {}
         self._largest: dict[int, Shares] = {}
         self._read: dict[tuple[int, int], Shares] = {}
@@ -88,7 +91,7 @@ class _Costs:
             self._follow(place, np.array([grid[place] for grid in grids], dtype=np.int64))
         self._last = {value: step for step in region.members for value in region.sized.reads[step]}
 
-    def of(self) -> tuple[Shares, Shares]:
+    def of(self) -> tuple[Shares, Shares, npt.NDArray[np.bool_]]:
         region, steps = self._region, self._steps
         extra = self._none
         for step, made in zip(region.members, region.made, strict=True):
@@ -96,7 +99,7 @@ class _Costs:
             extra = extra + (self._total[made] - 1) * work
         if not is_joined_in_place(region):
             extra = extra + len(region.axes) * math.prod(steps.shapes[region.target])
-        return extra, self._working()
+        return extra, self._working(), self._possible
 
     def _follow(self, place: int, counts: np.ndarray[Any, np.dtype[np.int64]]) -> None:
         """What the parts along one axis need of each value, in total and at most, as shares of it."""
@@ -118,6 +121,10 @@ class _Costs:
             share(self._largest, made, np.maximum.reduceat(lengths, starts), size)
             for value, reads in zip(steps.nodes[step].inputs, alongs[place].reads, strict=True):
                 index = None if value is None else steps.index.get(value)
+                if isinstance(reads, Slide) and index is not None:
+                    first, last = reads.reads(needs[made])
+                    meets = (first < steps.shapes[index][reads.axis]) & (last > 0)
+                    self._possible &= np.logical_and.reduceat(meets, starts)[of_grid]
                 if index in region.sources and index is not None and reads is not None:
                     whole = steps.shapes[index][reads.axis]
                     first, last = all_within(reads.reads(needs[made]), whole)

@@ -124,10 +124,12 @@ def _around(
 def _cuts(load: Load, region: Region, goal: int) -> Iterator[Cut]:
     """All cuts of a region."""
     grids = grids_of(region.sizes())
-    extra, size = costs(region, grids)
+    extra, size, possible = costs(region, grids)
     running, joining = floor_of(load, region, goal)
     names = [("from", region.steps.name(source)) for source in region.sources]
     whole = frozenset([("to", region.steps.name(region.target)), *names])
-    for counts, more, working in zip(grids, extra, size, strict=True):
+    for counts, more, working, is_possible in zip(grids, extra, size, possible, strict=True):
+        if not is_possible:
+            continue
         needed = max(running + int(working), joining)
         yield Cut(region.target, region.axes, len(region.members), counts, int(more), needed, whole)

@@ -37,7 +37,7 @@ class Load:
         Raises:
             ModelError: Memory cannot be planned for a value; the message names it.
         """
-        sharing = sharing_of(model.graph, Dims(model).known_shape, Options(reorder=False))
+        sharing = sharing_of(model.graph, Dims(model).known_shape, Options(reorder=False, by_parts=False))
         found = trace(Problem.of(sharing), range(len(sharing.steps.nodes)))
         return cls(Sized(sharing.steps, opset(model) or 0), sharing, found)
 

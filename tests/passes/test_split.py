@@ -92,3 +92,9 @@ def test_must_not_apply(body: str, weights: Weights) -> None:
 def test_free_sizes_are_told(weights: Weights) -> None:
     run = run_pass(feed_forward(weights, "N"), "split")
     assert "sizes of inputs are free" in next(iter(run.refusals))
+
+
+def test_no_part_is_made_of_padding_alone() -> None:
+    text = """g (float[1,4,1,1] x, float[1,4,1,1] w) => (float[3,1,3,2] y) <int64[8] p = {0, 0, 1, 1, 2, 0, 1, 0}>
+        { v = Pad(x, p) y = Conv(v, w) }"""
+    assert not run_pass(text, "split").changes
