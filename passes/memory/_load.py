@@ -55,8 +55,8 @@ class Load:
 
     @property
     def peak(self) -> int:
-        """The most bytes at a time."""
-        return self.trace.peak
+        """The most bytes at a time while nodes run."""
+        return max(self.trace.needs, default=0)
 
     @property
     def place(self) -> int:

@@ -95,6 +95,10 @@ def test_free_sizes_are_told(weights: Weights) -> None:
 
 
 def test_no_part_is_made_of_padding_alone() -> None:
-    text = """g (float[1,4,1,1] x, float[1,4,1,1] w) => (float[3,1,3,2] y) <int64[8] p = {0, 0, 1, 1, 2, 0, 1, 0}>
-        { v = Pad(x, p) y = Conv(v, w) }"""
+    text = """g (float[1,4,1,1] x, float[1,4,1,1] w) => (float[3,1,3,2] y)
+        <int64[8] p = {0, 0, 1, 1, 2, 0, 1, 0}> { v = Pad(x, p) y = Conv(v, w) }"""
     assert not run_pass(text, "split").changes
+
+
+def test_where_nothing_runs_there_is_nothing_to_split() -> None:
+    assert not run_pass("g (float[4] x) => (float[4] x) {}", "split").changes
