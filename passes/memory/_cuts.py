@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from graphopt.memory.steps import Steps
 from graphopt.passes.memory._along import Fit
 from graphopt.passes.memory._cost import costs, floor_of, grids_of
 from graphopt.passes.memory._load import Load
@@ -105,20 +106,26 @@ def _around(
     for step in range(place, min(place + MOST_AHEAD, len(steps.nodes))):
         for value in steps.nodes[step].outputs:
             target = steps.index.get(value)
-            if target is None or steps.sizes[target] >= needed:
+            if target is None or steps.sizes[target] >= needed or not _has_slices(steps, target):
                 continue
             shape = steps.shapes[target]
             for axes in axes_of.get(len(shape), ()):
                 if math.prod(shape[axis] for axis in axes) < 2:
                     continue
                 for region in regions(load.sized, target, axes):
-                    if place in region.members:
+                    if place in region.members and all(_has_slices(steps, each) for each in region.sources):
                         least = max(floor_of(load, region, goal))
                         if least < needed:
                             found.append((max(least - goal, 0), len(region.members), len(found), region))
                     elif region.members[0] < place:
                         break
     return [region for *_, region in sorted(found, key=lambda each: each[:3])[:MOST_REGIONS]]
+
+
+def _has_slices(steps: Steps, value: int) -> bool:
+    """Whether Slice and Concat take the type of a value."""
+    dtype = steps.values[value].dtype
+    return dtype is not None and dtype.bitwidth >= 8 and not dtype.name.startswith("FLOAT8")
 
 
 def _cuts(load: Load, region: Region, goal: int) -> Iterator[Cut]:

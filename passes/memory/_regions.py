@@ -178,7 +178,7 @@ def regions(sized: Sized, target: int, axes: tuple[int, ...]) -> Iterator[Region
     waiting = [-steps.makers[target]]
     while waiting and len(taken) < MOST_MEMBERS:
         step = -heapq.heappop(waiting)
-        if step == START or step in taken:
+        if step == START or step in taken or steps.nodes[step].outputs[0] not in steps.index:
             continue
         node = steps.nodes[step]
         made = steps.index[node.outputs[0]]

@@ -13,7 +13,7 @@ from graphopt.cost.dims import Dims
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import plan_graph
 from graphopt.passes.memory.split import Split
-from graphopt.testing import PassRun, run_pass
+from graphopt.testing import PassRun, parse_model, run_pass
 
 Weights = Callable[..., str]
 
@@ -102,3 +102,20 @@ def test_no_part_is_made_of_padding_alone() -> None:
 
 def test_where_nothing_runs_there_is_nothing_to_split() -> None:
     assert not run_pass("g (float[4] x) => (float[4] x) {}", "split").changes
+
+
+def test_what_has_no_slice_is_not_cut() -> None:
+    text = (
+        """g (float[64,1] x, float[1,64] w) => (uint4[64,64] y) { a = MatMul(x, w) y = Cast<to = 21>(a) }"""
+    )
+    assert not run_pass(text, "split", opset=21).changes
+    assert run_pass(text.replace("uint4", "uint8").replace("21", "2"), "split", opset=21).changes
+
+
+def test_a_first_output_that_is_left_out_is_no_value() -> None:
+    text = """g (float[8,4,4] x, float[1,4,4] w, float[1,4,4] r) => (float[1,4,4] y) {
+        a = Exp(x)  z, h = RNN<hidden_size = 4>(a, w, r)  y = Exp(h) }"""
+    model = parse_model(text)
+    (node,) = [each for each in model.graph if each.op_type == "RNN"]
+    node.outputs[0].name = ""
+    run_pass(model, "split")
