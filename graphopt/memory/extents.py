@@ -57,17 +57,8 @@ def has_parts(storages: Storages) -> bool:
 
 def parts_of(storages: Storages, storage: int) -> list[tuple[int, tuple[int, ...]]]:
     """Bytes of each stretch of a storage in which the same values stand, and these values."""
-    size = storages.sizes[storage]
-    spans = [
-        (value, *_span(storages, value, size))
-        for value in storages.members[storage]
-        if storages.steps.sizes[value]
-    ]
-    cuts = sorted({place for _, begin, end in spans for place in (begin, end)})
-    return [
-        (end - begin, tuple(value for value, first, last in spans if first <= begin and end <= last))
-        for begin, end in itertools.pairwise(cuts)
-    ]
+    stretches = _stretches(storages, storages.members[storage], storages.sizes[storage])
+    return [(end - begin, tuple(values)) for begin, end, values in stretches]
 
 
 def touched(storages: Storages) -> int:
@@ -92,11 +83,8 @@ def _extents(
     storages: Storages, values: Sequence[int], alive: Sequence[tuple[int, int]], size: int
 ) -> Iterator[Extent]:
     """The bytes of values that share memory, cut where one of them begins or ends."""
-    spans = [(value, *_span(storages, value, size)) for value in values if storages.steps.sizes[value]]
-    cuts = sorted({place for _, begin, end in spans for place in (begin, end)})
     open_: dict[tuple[int, int, tuple[int, ...]], tuple[int, int]] = {}  # lower, upper, values -> begin, end
-    for begin, end in itertools.pairwise(cuts):
-        here = [value for value, first, last in spans if first <= begin and end <= last]
+    for begin, end, here in _stretches(storages, values, size):
         found = {(lower, upper, tuple(inside)): (begin, end) for lower, upper, inside in _ranges(here, alive)}
         for key in list(open_):
             if key in found:
@@ -106,6 +94,14 @@ def _extents(
         open_ = found
     for key, (begin, end) in open_.items():
         yield _extent(key, begin, end)
+
+
+def _stretches(storages: Storages, values: Iterable[int], size: int) -> Iterator[tuple[int, int, list[int]]]:
+    """Begin and end of each stretch of memory in which the same values stand, and these values."""
+    spans = [(value, *_span(storages, value, size)) for value in values if storages.steps.sizes[value]]
+    cuts = sorted({place for _, begin, end in spans for place in (begin, end)})
+    for begin, end in itertools.pairwise(cuts):
+        yield begin, end, [value for value, first, last in spans if first <= begin and end <= last]
 
 
 def _extent(key: tuple[int, int, tuple[int, ...]], begin: int, end: int) -> Extent:

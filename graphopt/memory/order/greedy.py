@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graphopt.memory._compiled import order_greedily
 from graphopt.memory.order.problem import Problem
-
-try:
-    from graphopt._native import order_greedily
-except ImportError as error:
-    raise ImportError(
-        "graphopt's compiled extension, graphopt._native, is missing or too old: "
-        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
-    ) from error
 
 MOST_COMPARED = 48
 """Ready steps that are compared: the latest to become ready."""

@@ -10,17 +10,10 @@ import functools
 from collections.abc import Sequence
 
 from graphopt.errors import ModelError
+from graphopt.memory._compiled import OrderProblem, trace_order
 from graphopt.memory.extents import parts_of
 from graphopt.memory.steps import LARGEST_SIZE, START
 from graphopt.memory.storages import Storages
-
-try:
-    from graphopt._native import OrderProblem, trace_order
-except ImportError as error:
-    raise ImportError(
-        "graphopt's compiled extension, graphopt._native, is missing or too old: "
-        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
-    ) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,16 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from graphopt.memory._compiled import OrderFound, beam_order, search_order
 from graphopt.memory.order.budget import Budget
 from graphopt.memory.order.window import Window
-
-try:
-    from graphopt._native import OrderFound, beam_order, search_order
-except ImportError as error:
-    raise ImportError(
-        "graphopt's compiled extension, graphopt._native, is missing or too old: "
-        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
-    ) from error
 
 LARGEST = 1024
 """Steps of a window; larger ones are found nothing for."""

@@ -9,15 +9,8 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 
+from graphopt.memory._compiled import OrderMove, OrderWindow
 from graphopt.memory.order.problem import Problem
-
-try:
-    from graphopt._native import OrderMove, OrderWindow
-except ImportError as error:
-    raise ImportError(
-        "graphopt's compiled extension, graphopt._native, is missing or too old: "
-        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
-    ) from error
 
 Pieces = tuple[tuple[int, int], ...]
 """Bytes and bit mask of each piece."""

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graphopt.memory._compiled import Buffers, Improver, place_greedily, place_outward
 from graphopt.memory.buffers import Buffer, Id
-
-try:
-    from graphopt._native import Buffers, Improver, place_greedily, place_outward
-except ImportError as error:
-    raise ImportError(
-        "graphopt's compiled extension, graphopt._native, is missing or too old: "
-        f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
-    ) from error
 
 __all__ = ["Buffers", "Improver", "compiled", "place_greedily", "place_outward"]
 
