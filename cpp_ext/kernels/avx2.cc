@@ -1,0 +1,18 @@
+// Kernels for processors with AVX2 and FMA.
+
+#include <immintrin.h>
+
+#include "kernels/fill.h"
+#include "kernels/table.h"
+
+#include "kernels/avx2/lookup.inl"
+
+namespace graphopt::kernels::avx2 {
+
+void fill(Table& table) {
+#define KERNEL(name, type, scalar, avx2, ...) GRAPHOPT_TAKE_##avx2(name)
+#include "kernels/kernels.inc"
+#undef KERNEL
+}
+
+}  // namespace graphopt::kernels::avx2

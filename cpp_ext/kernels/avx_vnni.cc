@@ -1,0 +1,16 @@
+// Kernels for processors with AVX-VNNI: vpdpbusd on 256 bits.
+
+#include <immintrin.h>
+
+#include "kernels/fill.h"
+#include "kernels/table.h"
+
+namespace graphopt::kernels::avx_vnni {
+
+void fill([[maybe_unused]] Table& table) {
+#define KERNEL(name, type, scalar, avx2, avx_vnni, ...) GRAPHOPT_TAKE_##avx_vnni(name)
+#include "kernels/kernels.inc"
+#undef KERNEL
+}
+
+}  // namespace graphopt::kernels::avx_vnni
