@@ -43,6 +43,23 @@ class Op {
   virtual bool in_place(std::size_t) const { return false; }
   // Takes rows with gaps between them. Others get, and give, dense values only.
   virtual bool pitched() const { return false; }
+  // Where output 0 is nothing but elements of input 0 as they lie (reshape, a slice of columns): the element of the
+  // input it begins at, and `output.pitch`, set to where its rows then lie. The step is not run. Negative where it
+  // must be run, to copy.
+  virtual std::int64_t view(const Layout& input, Layout& output) const {
+    static_cast<void>(input);
+    static_cast<void>(output);
+    return -1;
+  }
+  // Where output 0 holds input `index` as it is (concat of the same codes): the element of the output that it begins
+  // at; its rows are then `output.pitch` apart. Memory is shared if it can be: an input that is found at that address
+  // with that pitch is there already and is not copied. Negative where the values are converted, or do not lie so.
+  virtual std::int64_t place(const Layouts& inputs, const Layout& output, std::size_t index) const {
+    static_cast<void>(inputs);
+    static_cast<void>(output);
+    static_cast<void>(index);
+    return -1;
+  }
 };
 
 // What an operator computes, written as plainly as can be: slow, allocates, uses no kernels. All runs of the
