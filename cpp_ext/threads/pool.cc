@@ -54,6 +54,7 @@ void ThreadPool::take_blocks() {
 }
 
 void ThreadPool::run(std::int64_t blocks, Call call, const void* context) {
+  if (share_ != nullptr && blocks > 1) return share_(lender_, blocks, call, context);
   std::unique_lock<std::mutex> mine(busy_, std::defer_lock);
   if (blocks <= 1 || workers_.empty() || !mine.try_lock()) {
     for (std::int64_t block = 0; block < blocks; ++block) call(context, block);

@@ -13,12 +13,19 @@ namespace graphopt {
 // Blocks must not depend on each other, nor their bounds on the number of threads: so results do not either.
 class ThreadPool {
  public:
+  using Call = void (*)(const void* context, std::int64_t block);
+  // Calls call(context, block) for each of the blocks, on whatever threads, and returns when all are done.
+  using Share = void (*)(const void* lender, std::int64_t blocks, Call call, const void* context);
+
   // `threads` counts the caller; at least 1.
   explicit ThreadPool(int threads);
+  // Has no threads of its own: another's are lent to it.
+  ThreadPool(Share share, const void* lender) : share_(share), lender_(lender) {}
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  // 1 where they are another's.
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(block) for each of the blocks, and returns when all are done. The task must not throw. Where the
@@ -29,13 +36,13 @@ class ThreadPool {
   }
 
  private:
-  using Call = void (*)(const void* context, std::int64_t block);
-
   void run(std::int64_t blocks, Call call, const void* context);
   void work();
   void stop();
   void take_blocks();
 
+  Share share_ = nullptr;
+  const void* lender_ = nullptr;
   std::vector<std::thread> workers_;
   std::mutex busy_;  // held by the caller whose task is shared out
 
