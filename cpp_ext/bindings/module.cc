@@ -5,6 +5,7 @@
 
 #include "bindings/ops.h"
 #include "bindings/order.h"
+#include "bindings/program.h"
 #include "core/hash128.h"
 #include "core/memory/greedy.h"
 #include "core/memory/improve.h"
@@ -93,5 +94,6 @@ NB_MODULE(_native, module) {
              "Offsets in bytes, outwards from the peak; none if offsets are fixed or alignments differ.");
   bind_order(module);
   bind_ops(module);
+  bind_program(module);
   module.def("hash128", &hash128, nb::arg("data"), "128-bit hash of the bytes of a C-contiguous buffer.");
 }
