@@ -6,6 +6,13 @@
 #include "kernels/table.h"
 
 #include "kernels/avx2/lookup.inl"
+#include "kernels/avx2/row_sum.inl"
+#include "kernels/avx2/dot.inl"
+
+#define GRAPHOPT_TIER avx2
+#include "kernels/ymm/requantize.inl"
+#include "kernels/ymm/gemm.inl"
+#undef GRAPHOPT_TIER
 
 namespace graphopt::kernels::avx2 {
 

@@ -5,9 +5,12 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/avx512_vnni/requantize.inl"
+#include "kernels/avx512_vnni/gemm.inl"
+
 namespace graphopt::kernels::avx512_vnni {
 
-void fill([[maybe_unused]] Table& table) {
+void fill(Table& table) {
 #define KERNEL(name, type, scalar, avx2, avx_vnni, avx512_vnni, ...) GRAPHOPT_TAKE_##avx512_vnni(name)
 #include "kernels/kernels.inc"
 #undef KERNEL

@@ -5,9 +5,16 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/avx_vnni/dot.inl"
+
+#define GRAPHOPT_TIER avx_vnni
+#include "kernels/ymm/requantize.inl"
+#include "kernels/ymm/gemm.inl"
+#undef GRAPHOPT_TIER
+
 namespace graphopt::kernels::avx_vnni {
 
-void fill([[maybe_unused]] Table& table) {
+void fill(Table& table) {
 #define KERNEL(name, type, scalar, avx2, avx_vnni, ...) GRAPHOPT_TAKE_##avx_vnni(name)
 #include "kernels/kernels.inc"
 #undef KERNEL

@@ -4,6 +4,9 @@
 #include "kernels/table.h"
 
 #include "kernels/scalar/lookup.inl"
+#include "kernels/scalar/requantize.inl"
+#include "kernels/scalar/gemm.inl"
+#include "kernels/scalar/row_sum.inl"
 
 namespace graphopt::kernels::scalar {
 

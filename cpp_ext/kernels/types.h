@@ -14,5 +14,62 @@ namespace kernels {
 // to[i] = table[from[i]]; `to` may be `from`.
 using Lookup = void (*)(const uint8_t* from, uint8_t* to, size_t count, const uint8_t* table);
 
+// What becomes of the accumulators of column n: float(acc) * scale[n], and then either + shift[n] (f32), or clamped
+// to `low`..`high`, rounded to the nearest, halves to even, and `zero` added (u8, s8). Arrays are padded to whole
+// panels, so that vectors may be read.
+struct Requantize {
+  Type type;
+  // Some scale is 1 or more: then products may lie outside s32.
+  bool large;
+  int32_t zero;
+  // As codes, after `zero` was added.
+  int32_t low;
+  int32_t high;
+  const float* scale;
+  // Of f32 only; may be null.
+  const float* shift;
+};
+
+// A tile of products: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
+struct GemmTile {
+  // The part s of row r begins at rows[s * stride + r] and has `depth` codes: a matrix has one segment, a convolution
+  // one for each tap of its window.
+  const uint8_t* const* rows;
+  int64_t stride;
+  int64_t segments;
+  int64_t depth;
+  // At most Gemm::rows[vectors of the columns].
+  int count;
+  // Codes of rows are s8, and read as u8 that are greater by 128.
+  bool flip;
+  // One panel: for each segment, for each 4 of its depth (the last filled up with 0), for each of the columns (filled
+  // up to whole vectors), 4 weights. Aligned to 64 bytes.
+  const int8_t* weights;
+  int columns;
+  // Padded like the panel.
+  const int32_t* bias;
+  // Null: none.
+  const int32_t* zeros;
+  // Sum of the codes of row r, as they are read; used with `zeros` only.
+  const int32_t* sums;
+  // Its arrays begin at the panel's first column.
+  Requantize out;
+  void* to;
+  // From one row to the next, in elements.
+  int64_t pitch;
+};
+
+struct Gemm {
+  // Columns in a vector, and vectors in a panel.
+  int vector;
+  int vectors;
+  // The most rows of a tile of 1, 2, .. vectors.
+  int rows[5];
+  void (*tile)(const GemmTile& tile);
+};
+
+// Sum of `count` codes, each first made greater by 128 and read as u8 if `flip`.
+using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
+
 }  // namespace kernels
 }  // namespace graphopt

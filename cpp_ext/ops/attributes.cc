@@ -72,10 +72,13 @@ const Array& Attributes::array(const std::string& name, Type type) const {
   return value;
 }
 
-void Attributes::only(std::initializer_list<const char*> known) const {
+void Attributes::only(std::initializer_list<const char*> known, const std::vector<const char*>& more,
+                      const std::vector<const char*>& others) const {
   for (const auto& [name, value] : all_) {
-    const auto same = [&name = name](const char* each) { return name == each; };
-    if (std::none_of(known.begin(), known.end(), same)) throw Invalid("no attribute is named '" + name + "'");
+    const auto in = [&name = name](const auto& list) {
+      return std::any_of(list.begin(), list.end(), [&](const char* each) { return name == each; });
+    };
+    if (!in(known) && !in(more) && !in(others)) throw Invalid("no attribute is named '" + name + "'");
   }
 }
 

@@ -53,7 +53,8 @@ class Attributes {
   Type type(const std::string& name) const { return type_named(text(name)); }
 
   // Throws Invalid if there is an attribute of another name.
-  void only(std::initializer_list<const char*> known) const;
+  void only(std::initializer_list<const char*> known, const std::vector<const char*>& more = {},
+            const std::vector<const char*>& others = {}) const;
 
  private:
   template <typename Kind>

@@ -55,6 +55,13 @@ std::int64_t Dims::rows() const {
   return total;
 }
 
+Dims Dims::with_columns(std::int64_t columns) const {
+  Dims dims = *this;
+  dims.at_[static_cast<std::size_t>(rank_ - 1)] = columns;
+  dims.check();
+  return dims;
+}
+
 bool Dims::operator==(const Dims& other) const { return rank_ == other.rank_ && at_ == other.at_; }
 
 std::string Dims::text() const {

@@ -42,6 +42,8 @@ class Dims {
   std::int64_t rows() const;
   // The last; 1 for a scalar.
   std::int64_t columns() const { return rank_ == 0 ? 1 : at_[static_cast<std::size_t>(rank_ - 1)]; }
+  // The same with another last axis; the rank is 1 at least. Throws Invalid as a new one does.
+  Dims with_columns(std::int64_t columns) const;
   bool operator==(const Dims& other) const;
   bool operator!=(const Dims& other) const { return !(*this == other); }
   std::string text() const;

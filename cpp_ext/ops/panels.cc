@@ -1,0 +1,133 @@
+// Packing, and loops over tiles: panels outside, so that a panel stays in cache while the rows of a block go by.
+
+#include "ops/panels.h"
+
+#include <algorithm>
+
+namespace graphopt {
+
+namespace {
+
+// Products (of codes and weights) that are worth a block of their own.
+constexpr std::int64_t kWorthwhile = 1 << 18;
+constexpr std::int64_t kBlocksWanted = 16;
+
+std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
+
+}  // namespace
+
+PanelShape::PanelShape(const kernels::Gemm& kernel, std::int64_t columns, std::int64_t segments, std::int64_t depth)
+    : kernel_(&kernel),
+      columns_(columns),
+      segments_(segments),
+      depth_(depth),
+      vector_(kernel.vector),
+      width_(static_cast<std::int64_t>(kernel.vector) * kernel.vectors),
+      vectors_(ceil_divide(columns, kernel.vector)),
+      panels_(ceil_divide(columns, width_)),
+      groups_(segments * ceil_divide(depth, 4)) {
+  if (columns < 1) throw Invalid("weights of no columns");
+  static_cast<void>(Dims({vectors_ * vector_, segments, ceil_divide(depth, 4), 4}));
+}
+
+int PanelShape::columns_of(std::int64_t panel) const {
+  return static_cast<int>(std::min(width_, columns_ - panel * width_));
+}
+
+std::int64_t PanelShape::offset(std::int64_t panel) const {
+  return std::min(panel * width_, vectors_ * vector_) * groups_ * 4;
+}
+
+int PanelShape::tile_rows() const { return kernel_->rows[std::min<std::int64_t>(vectors_, kernel_->vectors)]; }
+
+void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip,
+                      std::int64_t first, std::int64_t last, std::int8_t* to, std::int32_t* sums) const {
+  const std::int64_t groups = ceil_divide(depth_, 4);
+  for (std::int64_t panel = first; panel < last; ++panel) {
+    const std::int64_t columns = columns_of(panel);
+    const std::int64_t padded = ceil_divide(columns, vector_) * vector_;
+    const std::int64_t begin = first_column(panel);
+    std::int8_t* place = to + offset(panel);
+    for (std::int64_t segment = 0; segment < segments_; ++segment) {
+      for (std::int64_t group = 0; group < groups; ++group, place += 4 * padded) {
+        const std::int64_t k = segment * depth_ + 4 * group;
+        const std::int64_t count = std::min<std::int64_t>(4, depth_ - 4 * group);
+        for (std::int64_t n = 0; n < padded; ++n) {
+          std::int32_t sum = 0;
+          for (std::int64_t i = 0; i < 4; ++i) {
+            std::int8_t weight = 0;
+            if (n < columns && i < count) {
+              const std::int8_t given = from[(begin + n) * column_step + (k + i) * step];
+              weight = static_cast<std::int8_t>(static_cast<std::uint8_t>(given) ^ flip);
+            }
+            place[4 * n + i] = weight;
+            sum += weight;
+          }
+          if (sums != nullptr) {
+            std::int32_t& whole = sums[begin + n];
+            whole = static_cast<std::int32_t>(static_cast<std::uint32_t>(whole) + static_cast<std::uint32_t>(sum));
+          }
+        }
+      }
+    }
+  }
+}
+
+void PanelShape::multiply(kernels::GemmTile tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+                          std::int64_t rows) const {
+  const auto* const* all_rows = tile.rows;
+  const auto* all_sums = tile.sums;
+  const auto* all_bias = tile.bias;
+  const auto* all_zeros = tile.zeros;
+  const kernels::Requantize all_out = tile.out;
+  auto* all_to = static_cast<unsigned char*>(tile.to);
+  const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
+  tile.segments = segments_;
+  tile.depth = depth_;
+  for (std::int64_t panel = first; panel < last; ++panel) {
+    const std::int64_t column = first_column(panel);
+    tile.columns = columns_of(panel);
+    tile.weights = packed + offset(panel);
+    tile.bias = all_bias + column;
+    tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
+    tile.out.scale = all_out.scale + column;
+    tile.out.shift = all_out.shift == nullptr ? nullptr : all_out.shift + column;
+    // Tiles of even heights: a low one at the end would keep few sums at work.
+    std::int64_t tiles = ceil_divide(rows, kernel_->rows[ceil_divide(tile.columns, vector_)]);
+    for (std::int64_t row = 0; row < rows; --tiles) {
+      tile.count = static_cast<int>(ceil_divide(rows - row, tiles));
+      tile.rows = all_rows + row;
+      tile.sums = all_sums == nullptr ? nullptr : all_sums + row;
+      tile.to = all_to + (row * tile.pitch + column) * size;
+      kernel_->tile(tile);
+      row += tile.count;
+    }
+  }
+}
+
+Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
+               std::int64_t depth)
+    : shape_(kernel, columns, segments, depth),
+      packed_(shape_.offset(shape_.panels())),
+      sums_(shape_.padded_columns()) {
+  shape_.pack(weights, segments * depth, 1, 0, 0, shape_.panels(), packed_.data(), sums_.data());
+}
+
+Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {
+  Blocks blocks{};
+  const std::int64_t unit = shape.tile_rows();
+  blocks.rows = ceil_divide(ceil_divide(rows, ceil_divide(std::max<std::int64_t>(rows, 1), row_limit)), unit) * unit;
+  blocks.rows = std::max(unit, std::min(blocks.rows, row_limit / unit * unit));
+  blocks.row_blocks = ceil_divide(rows, blocks.rows);
+  blocks.panels = shape.panels();
+  const std::int64_t products = std::max<std::int64_t>(1, shape.segments() * shape.depth()) *
+                                std::min(blocks.rows, std::max<std::int64_t>(rows, 1));
+  while (blocks.panels > 1 && blocks.row_blocks * ceil_divide(shape.panels(), blocks.panels) < kBlocksWanted &&
+         products * (shape.columns() / shape.panels()) * (blocks.panels / 2) >= kWorthwhile) {
+    blocks.panels = ceil_divide(blocks.panels, 2);
+  }
+  blocks.panel_blocks = ceil_divide(shape.panels(), blocks.panels);
+  return blocks;
+}
+
+}  // namespace graphopt
