@@ -16,6 +16,7 @@ from graphopt.ir import (
     facts,
     graphs,
     is_constant_node,
+    is_program,
     nodes,
 )
 from graphopt.report import Summary
@@ -46,10 +47,13 @@ def forget_claims(model: ir.Model) -> None:
 
 
 def forget_declarations(model: ir.Model) -> bool:
-    """Drop types and shapes of inner values, declared ones too; whether there were any."""
+    """Drop types and shapes of inner values, declared ones too; whether there were any.
+
+    Those of what compiled regions write stay: nothing else tells them.
+    """
     found = False
     for graph in graphs(model):
-        for output in (output for node in graph for output in node.outputs):
+        for output in (output for node in graph if not is_program(node) for output in node.outputs):
             if output.is_graph_output() and graph is model.graph:
                 continue
             found |= output.type is not None or output.shape is not None
