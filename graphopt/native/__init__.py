@@ -14,5 +14,6 @@ except ImportError as error:
     ) from error
 
 from graphopt.native.hash import hash_bytes, hash_tensor
+from graphopt.native.program import Program, ProgramBuilder
 
-__all__ = ["hash_bytes", "hash_tensor"]
+__all__ = ["Program", "ProgramBuilder", "hash_bytes", "hash_tensor"]
