@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from graphopt import _native
+from graphopt._native import Program as BuiltProgram
 from graphopt._native import ProgramBuilder
 from graphopt.errors import DataError, LoadError, SaveError
 
@@ -75,7 +75,7 @@ class StepProfile:
 class Program:
     """A program. Any number of threads may run it at a time."""
 
-    def __init__(self, built: _native.Program) -> None:
+    def __init__(self, built: BuiltProgram) -> None:
         self._built = built
         self.inputs = tuple(Port(name, _DTYPES[dtype], tuple(shape)) for name, dtype, shape in built.inputs)
         self.outputs = tuple(built.outputs)
@@ -83,7 +83,7 @@ class Program:
     def run(self, inputs: Mapping[str, Array] | Sequence[Array], threads: int = 1) -> list[Array]:
         """Compute the outputs, the same bits for every number of threads.
 
-        The first run for inputs of some shapes plans its memory; what was planned for the last shapes is kept.
+        The first run for inputs of some shapes plans its memory; what was planned for the last ones is kept.
 
         Args:
             inputs: By name, or in the program's order; of the very dtypes it takes.
@@ -187,7 +187,7 @@ class Program:
             LoadError: They are damaged, of another version, or no program.
         """
         try:
-            return cls(_native.Program.load(data))
+            return cls(BuiltProgram.load(data))
         except (ValueError, MemoryError) as error:
             raise LoadError(
                 f"{origin}: {error or 'not enough memory'}", hint="compile the model again with this graphopt"
