@@ -35,7 +35,7 @@ def looked_up(times: int, shape: list[int | str] | None = None) -> Program:
 def test_a_program_says_what_it_takes_and_gives() -> None:
     program = looked_up(1)
     (port,) = program.inputs
-    assert (port.name, port.dtype, port.shape) == ("x", np.uint8, ("rows", 64))
+    assert (port.name, port.dtype, port.shape) == ("x", np.dtype(np.uint8), ("rows", 64))
     assert program.outputs == ("y",)
 
 
@@ -131,7 +131,7 @@ def test_a_program_of_known_shapes_is_checked_when_it_is_built() -> None:
     builder = ProgramBuilder()
     x = builder.input("x", "f32", [4])
     builder.step("lookup", [x], {"table": TABLE, "type": "u8"}, name="here")
-    with pytest.raises(ValueError, match="step 0, lookup 'here': .*codes of one byte"):
+    with pytest.raises(ValueError, match=r"step 0, lookup 'here': .*codes of one byte"):
         builder.build()
 
 
