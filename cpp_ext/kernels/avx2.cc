@@ -5,6 +5,7 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/avx2/elementwise.inl"
 #include "kernels/avx2/lookup.inl"
 #include "kernels/avx2/row_sum.inl"
 #include "kernels/avx2/dot.inl"

@@ -5,6 +5,7 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/avx512_vbmi/elementwise.inl"
 #include "kernels/avx512_vbmi/lookup.inl"
 
 namespace graphopt::kernels::avx512_vbmi {

@@ -7,6 +7,7 @@
 
 #include "kernels/avx512_vnni/requantize.inl"
 #include "kernels/avx512_vnni/gemm.inl"
+#include "kernels/avx512_vnni/elementwise.inl"
 
 namespace graphopt::kernels::avx512_vnni {
 

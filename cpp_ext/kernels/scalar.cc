@@ -3,10 +3,12 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/scalar/elementwise.inl"
 #include "kernels/scalar/lookup.inl"
 #include "kernels/scalar/requantize.inl"
 #include "kernels/scalar/gemm.inl"
 #include "kernels/scalar/row_sum.inl"
+#include "kernels/scalar/transpose.inl"
 
 namespace graphopt::kernels::scalar {
 

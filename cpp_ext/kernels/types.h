@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/elementwise.h"
+
 namespace graphopt {
 
 // Element types of values in a program. The numbers are part of the file format.

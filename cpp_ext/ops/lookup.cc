@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ops/codes.h"
 #include "ops/op.h"
 
 namespace graphopt {
@@ -36,9 +37,8 @@ class BoundLookup final : public Bound {
 class Lookup final : public Op {
  public:
   Lookup(const Attributes& attributes, const kernels::Table& kernels)
-      : kernel_(kernels.lookup), type_(attributes.type("type")), table_(attributes.array("table", Type::kU8).bytes) {
+      : kernel_(kernels.lookup), type_(attributes.type("type")), table_(table_of_codes(attributes, "table")) {
     attributes.only({"table", "type"});
-    if (table_.size() != 256) throw Invalid("attribute 'table' has " + std::to_string(table_.size()) + " bytes, not 256");
     if (size_of(type_) != 1) throw Invalid("a table gives codes of one byte");
   }
 
