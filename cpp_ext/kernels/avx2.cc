@@ -13,6 +13,7 @@
 #define GRAPHOPT_TIER avx2
 #include "kernels/ymm/requantize.inl"
 #include "kernels/ymm/gemm.inl"
+#include "kernels/ymm/depthwise.inl"
 #undef GRAPHOPT_TIER
 
 namespace graphopt::kernels::avx2 {

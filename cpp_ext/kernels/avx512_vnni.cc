@@ -8,6 +8,7 @@
 #include "kernels/avx512_vnni/requantize.inl"
 #include "kernels/avx512_vnni/gemm.inl"
 #include "kernels/avx512_vnni/elementwise.inl"
+#include "kernels/avx512_vnni/depthwise.inl"
 
 namespace graphopt::kernels::avx512_vnni {
 

@@ -10,6 +10,7 @@
 #define GRAPHOPT_TIER avx_vnni
 #include "kernels/ymm/requantize.inl"
 #include "kernels/ymm/gemm.inl"
+#include "kernels/ymm/depthwise.inl"
 #undef GRAPHOPT_TIER
 
 namespace graphopt::kernels::avx_vnni {

@@ -73,5 +73,50 @@ struct Gemm {
 // Sum of `count` codes, each first made greater by 128 and read as u8 if `flip`.
 using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
 
+// Lines of outputs of a depthwise convolution, for one block of channels. An output sums over `groups` times 4 input
+// lines and `kernel_width` places in each.
+struct DepthwiseStrip {
+  // The first pixel of each input line, and the bytes from one pixel to the next.
+  const uint8_t* const* lines;
+  const int64_t* pixels;
+  // Place p of line i is pixel p + (i % 4) * shift. Those outside 0..width - 1 are `blank`: codes of all channels.
+  int64_t shift;
+  int64_t width;
+  const uint8_t* blank;
+  // Codes are s8, and read as u8 that are greater by 128.
+  bool flip;
+  // At most Depthwise::channels.
+  int channels;
+  int groups;
+  int kernel_width;
+  int64_t stride;
+  int64_t dilation;
+  // Place that output 0 begins at.
+  int64_t first;
+  // Outputs of a line.
+  int64_t count;
+  // Lines of outputs, over the same input lines with weights of their own.
+  int rows;
+  // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes.
+  const int8_t* weights;
+  // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
+  const int32_t* bias;
+  Requantize out;
+  // Of each line of outputs.
+  void* const* to;
+  // From one output to the next, in elements.
+  int64_t pitch;
+};
+
+struct Depthwise {
+  // Of a block.
+  int channels;
+  // The channel at each place of a block, where whole vectors have been unpacked.
+  uint8_t order[64];
+  // The most places that `groups` times the places of one output may be.
+  int64_t places;
+  void (*strip)(const DepthwiseStrip& strip);
+};
+
 }  // namespace kernels
 }  // namespace graphopt

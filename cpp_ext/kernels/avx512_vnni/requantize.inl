@@ -27,11 +27,11 @@ static inline __m512i rounded(__m512i acc, __m512 scale, const Codes& codes) {
   return _mm512_cvtps_epi32(product);
 }
 
-// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case.
-static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
+// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. Within each 128 bits,
+// four bytes of each vector.
+static inline __m512i packed_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
   const __m512i left = _mm512_adds_epi16(_mm512_packs_epi32(first, second), codes.zero);
   const __m512i right = _mm512_adds_epi16(_mm512_packs_epi32(third, fourth), codes.zero);
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   __m512i bytes;
   if (codes.is_signed) {
     bytes = _mm512_packs_epi16(left, right);
@@ -40,7 +40,13 @@ static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m
     bytes = _mm512_packus_epi16(left, right);
     bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, codes.low), codes.high);
   }
-  return _mm512_permutexvar_epi32(order, bytes);
+  return bytes;
+}
+
+// The same, one vector after the other.
+static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(order, packed_codes(first, second, third, fourth, codes));
 }
 
 // The first `count` of V * 16 columns of a row, as u8 or s8.

@@ -27,11 +27,11 @@ static inline __m256i rounded(__m256i acc, __m256 scale, const Codes& codes) {
   return _mm256_cvtps_epi32(product);
 }
 
-// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case.
-static inline __m256i to_codes(__m256i first, __m256i second, __m256i third, __m256i fourth, const Codes& codes) {
+// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. Within each 128 bits,
+// four bytes of each vector.
+static inline __m256i packed_codes(__m256i first, __m256i second, __m256i third, __m256i fourth, const Codes& codes) {
   const __m256i left = _mm256_adds_epi16(_mm256_packs_epi32(first, second), codes.zero);
   const __m256i right = _mm256_adds_epi16(_mm256_packs_epi32(third, fourth), codes.zero);
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
   __m256i bytes;
   if (codes.is_signed) {
     bytes = _mm256_packs_epi16(left, right);
@@ -40,7 +40,13 @@ static inline __m256i to_codes(__m256i first, __m256i second, __m256i third, __m
     bytes = _mm256_packus_epi16(left, right);
     bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, codes.low), codes.high);
   }
-  return _mm256_permutevar8x32_epi32(bytes, order);
+  return bytes;
+}
+
+// The same, one vector after the other.
+static inline __m256i to_codes(__m256i first, __m256i second, __m256i third, __m256i fourth, const Codes& codes) {
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  return _mm256_permutevar8x32_epi32(packed_codes(first, second, third, fourth, codes), order);
 }
 
 // The first `count` of 16 bytes.
