@@ -74,9 +74,10 @@ struct Gemm {
 using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
 
 // Lines of outputs of a depthwise convolution, for one block of channels. An output sums over `groups` times 4 input
-// lines and `kernel_width` places in each.
+// lines and `kernel_width` places in each. Where channels are few, a block has room for them more than once: for
+// several streams, whose lines are computed side by side.
 struct DepthwiseStrip {
-  // The first pixel of each input line, and the bytes from one pixel to the next.
+  // [streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
   const uint8_t* const* lines;
   const int64_t* pixels;
   // Place p of line i is pixel p + (i % 4) * shift. Those outside 0..width - 1 are `blank`: codes of all channels.
@@ -85,7 +86,8 @@ struct DepthwiseStrip {
   const uint8_t* blank;
   // Codes are s8, and read as u8 that are greater by 128.
   bool flip;
-  // At most Depthwise::channels.
+  int streams;
+  // Of each stream; at most Depthwise::channels / streams.
   int channels;
   int groups;
   int kernel_width;
@@ -95,23 +97,24 @@ struct DepthwiseStrip {
   int64_t first;
   // Outputs of a line.
   int64_t count;
-  // Lines of outputs, over the same input lines with weights of their own.
+  // Lines of outputs of each stream, over the same input lines with weights of their own.
   int rows;
   // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes.
   const int8_t* weights;
   // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
   const int32_t* bias;
   Requantize out;
-  // Of each line of outputs.
+  // [streams][rows]: of each line of outputs.
   void* const* to;
   // From one output to the next, in elements.
   int64_t pitch;
 };
 
 struct Depthwise {
-  // Of a block.
+  // Of a block, and the fewest of a stream: streams are this number, or its double, and so on.
   int channels;
-  // The channel at each place of a block, where whole vectors have been unpacked.
+  int least;
+  // The channel at each place of a block, as unpacking leaves them.
   uint8_t order[64];
   // The most places that `groups` times the places of one output may be.
   int64_t places;

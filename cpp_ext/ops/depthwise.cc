@@ -12,6 +12,9 @@ namespace graphopt {
 namespace {
 
 constexpr int kMaxRows = 4;
+constexpr int kMaxStreams = 4;
+// Lines of a window, filled up to fours.
+constexpr std::int64_t kMaxLines = 256;
 constexpr std::int64_t kOutputsOfStrip = 512;
 constexpr std::int64_t kBlocksWanted = 16;
 // Products that are worth a block of their own.
@@ -44,6 +47,7 @@ struct Shared {
   Convolution all;
   const kernels::Depthwise* kernel;
   std::int64_t blocks;  // of channels
+  std::int64_t streams;
   // By place instead of channel, padded to whole blocks.
   Aligned<float> scale;
   Aligned<float> shift;
@@ -56,8 +60,8 @@ std::int64_t bytes_of_block(const Shared& shared) {
 
 // The channel at a place, or -1.
 std::int64_t channel_at(const Shared& shared, std::int64_t place) {
-  const std::int64_t channel =
-      place / shared.kernel->channels * shared.kernel->channels + shared.kernel->order[place % shared.kernel->channels];
+  const std::int64_t width = shared.kernel->channels;
+  const std::int64_t channel = place / width * width + shared.kernel->order[place % width] % (width / shared.streams);
   return channel < shared.all.columns ? channel : -1;
 }
 
@@ -70,7 +74,7 @@ class BoundDepthwise final : public Bound {
         r_(inputs.back()),
         blank_(static_cast<std::size_t>(x_.dims[3]), static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
-        lines_(ceil_divide(y.dims[1], shared.form.rows)),
+        lines_(ceil_divide(y.dims[1], shared.form.rows * shared.streams)),
         strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
     const Convolution& all = shared.all;
     for (std::int64_t place = 0; place < shared.blocks * shared.kernel->channels; ++place) {
@@ -106,31 +110,39 @@ class BoundDepthwise final : public Bound {
     const std::int64_t begin = block % strips_ * kOutputsOfStrip;
     const std::int64_t count = std::min(kOutputsOfStrip, y_.dims[2] - begin);
     block /= strips_;
-    const std::int64_t line = block % lines_ * form.rows;
+    const std::int64_t line = block % lines_ * form.rows * shared_.streams;
     const std::int64_t image = block / lines_;
-    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, y_.dims[1] - line));
+    const std::int64_t left = std::min(form.rows * shared_.streams, y_.dims[1] - line);
+    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, left));
 
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + image * x_.dims[1] * x_.dims[2] * x_.pitch;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     const std::int64_t place = (image * y_.dims[1] + line) * y_.dims[2] + begin;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
-    const std::uint8_t* starts[kMaxLines];
-    const std::uint8_t* lines[kMaxLines];
-    std::int64_t pixels[kMaxLines];
-    for (std::int64_t i = 0; i < 4 * form.groups; ++i) {
-      const std::int64_t input =
-          line * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
-      const bool inside = input >= 0 && input < x_.dims[1];
-      starts[i] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
-      pixels[i] = inside ? x_.pitch : 0;
+    const std::uint8_t* starts[kMaxStreams * kMaxLines];
+    const std::uint8_t* lines[kMaxStreams * kMaxLines];
+    std::int64_t pixels[kMaxStreams * kMaxLines];
+    std::int64_t outputs[kMaxStreams];
+    std::int64_t count_of_lines = 0;
+    for (std::int64_t stream = 0; stream < shared_.streams; ++stream) {
+      // Where lines are left for less than all streams, some are computed twice.
+      outputs[stream] = std::min(stream * rows, left - rows);
+      for (std::int64_t i = 0; i < 4 * form.groups; ++i, ++count_of_lines) {
+        const std::int64_t input =
+            (line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
+        const bool inside = input >= 0 && input < x_.dims[1];
+        starts[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+        pixels[count_of_lines] = inside ? x_.pitch : 0;
+      }
     }
-    void* to[kMaxRows];
+    void* to[kMaxStreams * kMaxRows];
     kernels::DepthwiseStrip strip{};
     strip.lines = lines;
     strip.pixels = pixels;
     strip.shift = form.flat ? all.dilations[1] : 0;
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
+    strip.streams = static_cast<int>(shared_.streams);
     strip.groups = static_cast<int>(form.groups);
     strip.kernel_width = static_cast<int>(form.width);
     strip.stride = all.strides[1];
@@ -143,8 +155,10 @@ class BoundDepthwise final : public Bound {
     strip.pitch = y_.pitch;
     for (std::int64_t each = first; each < last; ++each) {
       const std::int64_t channel = each * shared_.kernel->channels;
-      for (std::int64_t i = 0; i < 4 * form.groups; ++i) lines[i] = starts[i] + channel;
-      for (int row = 0; row < rows; ++row) to[row] = y + (row * y_.dims[2] * y_.pitch + channel) * size;
+      for (std::int64_t i = 0; i < count_of_lines; ++i) lines[i] = starts[i] + channel;
+      for (std::int64_t i = 0; i < shared_.streams * rows; ++i) {
+        to[i] = y + ((outputs[i / rows] + i % rows) * y_.dims[2] * y_.pitch + channel) * size;
+      }
       strip.blank = blank_.data() + channel;
       strip.channels = static_cast<int>(std::min<std::int64_t>(shared_.kernel->channels, all.columns - channel));
       strip.weights = shared_.weights.data() + each * bytes_of_block(shared_);
@@ -156,7 +170,7 @@ class BoundDepthwise final : public Bound {
     if (!shared_.epilogue.unfinished()) return;
     const std::int64_t channel = first * shared_.kernel->channels;
     const std::int64_t channels = std::min(last * shared_.kernel->channels, all.columns) - channel;
-    for (int row = 0; row < rows; ++row) {
+    for (std::int64_t row = 0; row < left; ++row) {
       const void* residual = nullptr;
       if (shared_.epilogue.residual()) {
         residual = static_cast<const unsigned char*>(run.inputs[1]) +
@@ -167,18 +181,13 @@ class BoundDepthwise final : public Bound {
     }
   }
 
- public:
-  // Of a window with dilations.
-  static constexpr std::int64_t kMaxLines = 256;
-
- private:
   const Shared& shared_;
   Layout x_;
   Layout y_;
   Layout r_;
   std::vector<std::uint8_t> blank_;
   Aligned<std::int32_t> bias_;
-  std::int64_t lines_;   // times form.rows, of outputs
+  std::int64_t lines_;   // of outputs, times those made at once
   std::int64_t strips_;  // of a line
   std::int64_t channel_blocks_ = 0;  // of a block of work
   std::int64_t parts_ = 0;           // of the channels
@@ -193,6 +202,7 @@ class DepthwiseConvolution final : public Op {
                 std::move(convolution),
                 &kernels.depthwise,
                 0,
+                1,
                 {},
                 {},
                 {}} {
@@ -201,6 +211,8 @@ class DepthwiseConvolution final : public Op {
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
     shared_.blocks = ceil_divide(all.columns, width);
+    const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
+    while (2 * shared_.streams <= room && 2 * shared_.streams * all.columns <= width) shared_.streams *= 2;
     shared_.scale = Aligned<float>(shared_.blocks * width);
     shared_.shift = Aligned<float>(shared_.blocks * width);
     shared_.weights = Aligned<std::int8_t>(shared_.blocks * bytes_of_block(shared_));
@@ -250,7 +262,7 @@ bool is_depthwise(const Convolution& all, const kernels::Depthwise& kernel) {
   if (all.transposed || all.depth != 1 || all.columns != all.groups || all.asymmetric) return false;
   const Form form(all);
   const std::int64_t places = (form.width - 1) * form.dilation + 1;
-  return 4 * form.groups <= BoundDepthwise::kMaxLines && places <= kernel.places / form.groups;
+  return 4 * form.groups <= kMaxLines && places <= kernel.places / form.groups;
 }
 
 std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution) {

@@ -7,33 +7,82 @@ namespace graphopt::kernels::avx512_vnni {
 constexpr int kDepthwiseReady = 64;
 constexpr int kDepthwiseMost = 256;
 
-// Place `place` of all lines: for each group of four lines, four vectors.
-static inline void interleave(const DepthwiseStrip& strip, int64_t place, __mmask64 mask, __m512i flip, __m512i* to) {
-  const int64_t last = place + 3 * strip.shift;
-  const bool inside = place >= 0 && last < strip.width;
-  for (int group = 0; group < strip.groups; ++group, to += 4) {
-    const uint8_t* from[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) from[i] = strip.lines[4 * group + i] + (place + i * strip.shift) * strip.pixels[4 * group + i];
-    if (!inside) {
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) {
-        const int64_t at = place + i * strip.shift;
-        if (at < 0 || at >= strip.width) from[i] = strip.blank;
+// The channels of `Streams` lines, side by side.
+template <int Streams>
+static inline __m512i channels_of(const uint8_t* const* from, __mmask64 mask) {
+  if (Streams == 1) return _mm512_maskz_loadu_epi8(mask, from[0]);
+  if (Streams == 2) {
+    const auto half = static_cast<__mmask32>(mask);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(half, from[0])),
+                              _mm256_maskz_loadu_epi8(half, from[1]), 1);
+  }
+  const auto quarter = static_cast<__mmask16>(mask);
+  __m512i all = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(quarter, from[0]));
+  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[1]), 1);
+  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[2]), 2);
+  return _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[3]), 3);
+}
+
+// Four lines, of each stream.
+template <int Streams>
+static inline void interleave(const uint8_t* const (*from)[Streams], __mmask64 mask, __m512i flip, __m512i* to) {
+  const __m512i first = _mm512_xor_si512(channels_of<Streams>(from[0], mask), flip);
+  const __m512i second = _mm512_xor_si512(channels_of<Streams>(from[1], mask), flip);
+  const __m512i third = _mm512_xor_si512(channels_of<Streams>(from[2], mask), flip);
+  const __m512i fourth = _mm512_xor_si512(channels_of<Streams>(from[3], mask), flip);
+  const __m512i left_low = _mm512_unpacklo_epi8(first, second);
+  const __m512i left_high = _mm512_unpackhi_epi8(first, second);
+  const __m512i right_low = _mm512_unpacklo_epi8(third, fourth);
+  const __m512i right_high = _mm512_unpackhi_epi8(third, fourth);
+  _mm512_store_si512(to, _mm512_unpacklo_epi16(left_low, right_low));
+  _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(left_low, right_low));
+  _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(left_high, right_high));
+  _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(left_high, right_high));
+}
+
+// `count` places from `first` on: of each place, four vectors for each group of four lines.
+template <int Streams>
+static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(strip.flip ? 0x80 : 0));
+  const int64_t inside = strip.width - 3 * strip.shift;
+  for (int group = 0; group < strip.groups; ++group) {
+    const uint8_t* starts[4][Streams];
+    int64_t pixels[4][Streams];
+    for (int i = 0; i < 4; ++i) {
+      for (int stream = 0; stream < Streams; ++stream) {
+        const int line = (stream * strip.groups + group) * 4 + i;
+        pixels[i][stream] = strip.pixels[line];
+        starts[i][stream] = strip.lines[line] + i * strip.shift * pixels[i][stream];
       }
     }
-    const __m512i first = _mm512_maskz_loadu_epi8(mask, from[0]);
-    const __m512i second = _mm512_maskz_loadu_epi8(mask, from[1]);
-    const __m512i third = _mm512_maskz_loadu_epi8(mask, from[2]);
-    const __m512i fourth = _mm512_maskz_loadu_epi8(mask, from[3]);
-    const __m512i left_low = _mm512_xor_si512(_mm512_unpacklo_epi8(first, second), flip);
-    const __m512i left_high = _mm512_xor_si512(_mm512_unpackhi_epi8(first, second), flip);
-    const __m512i right_low = _mm512_xor_si512(_mm512_unpacklo_epi8(third, fourth), flip);
-    const __m512i right_high = _mm512_xor_si512(_mm512_unpackhi_epi8(third, fourth), flip);
-    to[0] = _mm512_unpacklo_epi16(left_low, right_low);
-    to[1] = _mm512_unpackhi_epi16(left_low, right_low);
-    to[2] = _mm512_unpacklo_epi16(left_high, right_high);
-    to[3] = _mm512_unpackhi_epi16(left_high, right_high);
+    const uint8_t* from[4][Streams];
+    for (int64_t place = 0; place < count;) {
+      const int64_t at = first + place;
+      int64_t end = place + 1;
+      if (at >= 0 && at < inside) {
+        end = count < inside - first ? count : inside - first;
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+#pragma GCC unroll 4
+          for (int stream = 0; stream < Streams; ++stream) from[i][stream] = starts[i][stream] + at * pixels[i][stream];
+        }
+      } else {
+        for (int i = 0; i < 4; ++i) {
+          const bool out = at + i * strip.shift < 0 || at + i * strip.shift >= strip.width;
+          for (int stream = 0; stream < Streams; ++stream) {
+            from[i][stream] = out ? strip.blank : starts[i][stream] + at * pixels[i][stream];
+          }
+        }
+      }
+      for (; place < end; ++place) {
+        interleave<Streams>(from, mask, flip, to + (place * strip.groups + group) * 4);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+#pragma GCC unroll 4
+          for (int stream = 0; stream < Streams; ++stream) from[i][stream] += pixels[i][stream];
+        }
+      }
+    }
   }
 }
 
@@ -81,33 +130,30 @@ static inline void depthwise_sums(const DepthwiseStrip& strip, const __m512i* re
   }
 }
 
-// Four channels of each 128 bits, of the first `channels`.
-static inline void store_quarter(float* to, __m512 numbers, int quarter, int channels) {
-  float all[16];
-  _mm512_storeu_ps(all, numbers);
-  for (int i = 0; i < 16; ++i) {
-    const int channel = i / 4 * 16 + 4 * quarter + i % 4;
-    if (channel < channels) to[channel] = all[i];
+// Places of a block behind each other, as f32: channels of all streams.
+template <int W, int S, int G>
+static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int row,
+                              int64_t output) {
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    __m512i acc[1];
+    depthwise_sums<W, S, G, 1>(strip, ready, weights, quarter, acc);
+    __m512 numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[0]), _mm512_loadu_ps(strip.out.scale + 16 * quarter));
+    if (strip.out.shift != nullptr) numbers = _mm512_add_ps(numbers, _mm512_loadu_ps(strip.out.shift + 16 * quarter));
+    float all[16];
+    _mm512_storeu_ps(all, numbers);
+    for (int i = 0; i < 16; ++i) {
+      const int place = i / 4 * 16 + 4 * quarter + i % 4;
+      const int stream = place / (64 / strip.streams);
+      const int channel = place % (64 / strip.streams);
+      if (channel >= strip.channels) continue;
+      static_cast<float*>(strip.to[stream * strip.rows + row])[output * strip.pitch + channel] = all[i];
+    }
   }
 }
 
-template <int W, int S, int G, int X>
-static inline void depthwise_outputs(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
-                                     __mmask64 mask, const Codes& codes, int row, int64_t output) {
-  if (strip.out.type == Type::kF32) {
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      __m512i acc[X];
-      depthwise_sums<W, S, G, X>(strip, ready, weights, quarter, acc);
-      for (int x = 0; x < X; ++x) {
-        __m512 numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[x]), _mm512_loadu_ps(strip.out.scale + 16 * quarter));
-        if (strip.out.shift != nullptr) {
-          numbers = _mm512_add_ps(numbers, _mm512_loadu_ps(strip.out.shift + 16 * quarter));
-        }
-        store_quarter(static_cast<float*>(strip.to[row]) + (output + x) * strip.pitch, numbers, quarter, strip.channels);
-      }
-    }
-    return;
-  }
+template <int W, int S, int G, int Streams, int X>
+static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
+                                   __mmask64 mask, const Codes& codes, uint8_t* const* to, int64_t output) {
   __m512i whole[4][X];
 #pragma GCC unroll 4
   for (int quarter = 0; quarter < 4; ++quarter) {
@@ -117,51 +163,78 @@ static inline void depthwise_outputs(const DepthwiseStrip& strip, const __m512i*
 #pragma GCC unroll 4
     for (int x = 0; x < X; ++x) whole[quarter][x] = rounded(acc[x], scale, codes);
   }
-  uint8_t* to = static_cast<uint8_t*>(strip.to[row]) + output * strip.pitch;
 #pragma GCC unroll 4
   for (int x = 0; x < X; ++x) {
     const __m512i bytes = packed_codes(whole[0][x], whole[1][x], whole[2][x], whole[3][x], codes);
-    _mm512_mask_storeu_epi8(to + x * strip.pitch, mask, bytes);
+    const int64_t at = (output + x) * strip.pitch;
+    if (Streams == 1) {
+      _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);
+    } else if (Streams == 2) {
+      const auto half = static_cast<__mmask32>(mask);
+      _mm256_mask_storeu_epi8(to[0] + at, half, _mm512_castsi512_si256(bytes));
+      _mm256_mask_storeu_epi8(to[1] + at, half, _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+      const auto quarter = static_cast<__mmask16>(mask);
+      _mm_mask_storeu_epi8(to[0] + at, quarter, _mm512_castsi512_si128(bytes));
+      _mm_mask_storeu_epi8(to[1] + at, quarter, _mm512_extracti32x4_epi32(bytes, 1));
+      _mm_mask_storeu_epi8(to[2] + at, quarter, _mm512_extracti32x4_epi32(bytes, 2));
+      _mm_mask_storeu_epi8(to[3] + at, quarter, _mm512_extracti32x4_epi32(bytes, 3));
+    }
   }
+}
+
+template <int W, int S, int G, int Streams, bool Large>
+static void depthwise_lines(const DepthwiseStrip& strip) {
+  __m512i ready[kDepthwiseMost * 4];
+  const int64_t stride = S != 0 ? S : strip.stride;
+  const int64_t groups = G != 0 ? G : strip.groups;
+  const int64_t extent = (strip.kernel_width - 1) * strip.dilation + 1;
+  const int64_t room = (extent * 2 * groups <= kDepthwiseReady ? kDepthwiseReady : kDepthwiseMost) / groups;
+  const int64_t step = (room - extent) / stride + 1;
+  const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
+  Codes codes(strip.out);
+  codes.large = Large;
+  const int64_t size = groups * strip.kernel_width * 256;
+  for (int64_t begin = 0; begin < strip.count; begin += step) {
+    const int64_t count = strip.count - begin < step ? strip.count - begin : step;
+    make_ready<Streams>(strip, strip.first + begin * stride, (count - 1) * stride + extent, mask, ready);
+    for (int row = 0; row < strip.rows; ++row) {
+      const int8_t* weights = strip.weights + row * size;
+      if (strip.out.type == Type::kF32) {
+        for (int64_t output = 0; output < count; ++output) {
+          depthwise_numbers<W, S, G>(strip, ready + output * stride * groups * 4, weights, row, begin + output);
+        }
+        continue;
+      }
+      uint8_t* to[Streams];
+      for (int stream = 0; stream < Streams; ++stream) to[stream] = static_cast<uint8_t*>(strip.to[stream * strip.rows + row]);
+      if (count < 4) {
+        for (int64_t output = 0; output < count; ++output) {
+          depthwise_codes<W, S, G, Streams, 1>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
+                                               begin + output);
+        }
+        continue;
+      }
+      for (int64_t next = 0; next < count; next += 4) {
+        // The last four may overlap with those before.
+        const int64_t output = next < count - 4 ? next : count - 4;
+        depthwise_codes<W, S, G, Streams, 4>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
+                                             begin + output);
+      }
+    }
+  }
+}
+
+template <int W, int S, int G, int Streams>
+static void depthwise_lines(const DepthwiseStrip& strip) {
+  return strip.out.large ? depthwise_lines<W, S, G, Streams, true>(strip) : depthwise_lines<W, S, G, Streams, false>(strip);
 }
 
 template <int W, int S, int G>
 static void depthwise_lines(const DepthwiseStrip& strip) {
-  alignas(64) __m512i ready[kDepthwiseMost * 4];
-  const int64_t stride = strip.stride;
-  const int64_t extent = (strip.kernel_width - 1) * strip.dilation + 1;
-  const int64_t room = (extent * 2 * strip.groups <= kDepthwiseReady ? kDepthwiseReady : kDepthwiseMost) / strip.groups;
-  const int64_t step = (room - extent) / stride + 1;
-  const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
-  const __m512i flip = _mm512_set1_epi8(static_cast<char>(strip.flip ? 0x80 : 0));
-  const Codes codes(strip.out);
-  const int64_t size = static_cast<int64_t>(strip.groups) * strip.kernel_width * 256;
-  for (int64_t begin = 0; begin < strip.count; begin += step) {
-    const int64_t count = strip.count - begin < step ? strip.count - begin : step;
-    const int64_t places = (count - 1) * stride + extent;
-    for (int64_t place = 0; place < places; ++place) {
-      interleave(strip, strip.first + begin * stride + place, mask, flip, ready + place * strip.groups * 4);
-    }
-    for (int row = 0; row < strip.rows; ++row) {
-      const int8_t* weights = strip.weights + row * size;
-      int64_t output = 0;
-      for (; output + 4 <= count; output += 4) {
-        depthwise_outputs<W, S, G, 4>(strip, ready + output * stride * strip.groups * 4, weights, mask, codes, row,
-                                      begin + output);
-      }
-      if (output < count && count > 4) {
-        // Some of these have been computed before.
-        output = count - 4;
-        depthwise_outputs<W, S, G, 4>(strip, ready + output * stride * strip.groups * 4, weights, mask, codes, row,
-                                      begin + output);
-        continue;
-      }
-      for (; output < count; ++output) {
-        depthwise_outputs<W, S, G, 1>(strip, ready + output * stride * strip.groups * 4, weights, mask, codes, row,
-                                      begin + output);
-      }
-    }
-  }
+  if (strip.streams == 1) return depthwise_lines<W, S, G, 1>(strip);
+  if (strip.streams == 2) return depthwise_lines<W, S, G, 2>(strip);
+  return depthwise_lines<W, S, G, 4>(strip);
 }
 
 static void depthwise_strip(const DepthwiseStrip& strip) {
@@ -175,6 +248,7 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
 
 static const Depthwise depthwise = {
     64,
+    16,
     {0,  1,  2,  3,  16, 17, 18, 19, 32, 33, 34, 35, 48, 49, 50, 51, 4,  5,  6,  7,  20, 21,
      22, 23, 36, 37, 38, 39, 52, 53, 54, 55, 8,  9,  10, 11, 24, 25, 26, 27, 40, 41, 42, 43,
      56, 57, 58, 59, 12, 13, 14, 15, 28, 29, 30, 31, 44, 45, 46, 47, 60, 61, 62, 63},

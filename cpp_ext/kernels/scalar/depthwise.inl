@@ -41,6 +41,6 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
 }
 
 static const Depthwise depthwise = {
-    kDepthwiseChannels, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, INT64_MAX, &depthwise_strip};
+    kDepthwiseChannels, kDepthwiseChannels, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, INT64_MAX, &depthwise_strip};
 
 }  // namespace graphopt::kernels::scalar

@@ -192,6 +192,7 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
 }
 
 static const Depthwise depthwise = {32,
+                                    32,
                                     {0,  1,  2,  3,  16, 17, 18, 19, 4,  5,  6,  7,  20, 21, 22, 23,
                                      8,  9,  10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31},
                                     kDepthwiseMost,
