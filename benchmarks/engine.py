@@ -1,0 +1,242 @@
+"""Whole int8 models in graphopt's engine, beside onnxruntime and OpenVINO on the same file.
+
+    python benchmarks/engine.py [--threads N...] [--seconds S] [--everywhere] [--profile] [NAME...]
+
+Each model of the zoo is quantized once, by `graphopt optimize --quantize int8` on inputs of its own, and kept
+in the zoo's cache. All runtimes load that file and take turns in one process; what is printed is the median
+of the pairs. The engine runs the whole model if it can; otherwise its regions run inside onnxruntime, which
+is said. With `--everywhere` every node is on codes that can be, whether or not onnxruntime gains by it.
+`--profile` prints the engine's steps, the slowest first; `--json FILE` writes the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import onnxruntime
+import zoo
+from zoo_inputs import Arrays
+
+import graphopt
+import graphopt.native
+
+NAMES = ("effnet-lite0", "ppocr-det", "ppocr-cls", "ppocr-rec", "magika", "minilm", "light_resnet50")
+SAMPLES = 4
+"""Calibration runs per binding."""
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 500
+WARM_UP = 3
+ENGINE = "graphopt"
+
+Run = Callable[[], Sequence[Any]]
+
+
+@dataclass
+class Row:
+    """A model on so many threads.
+
+    Attributes:
+        name: Of the model.
+        threads: Of each runtime.
+        form: Of what the engine runs: "whole", or "regions" inside onnxruntime.
+        milliseconds: Median of each runtime.
+        faster: How many times as fast as each peer the engine is: the median over pairs of runs.
+        agreement: Share of the output values within a hundredth of their range of onnxruntime's.
+        notes: What could not run, and why.
+    """
+
+    name: str
+    threads: int
+    form: str = ""
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    faster: dict[str, float] = field(default_factory=dict)
+    agreement: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def against_best(self) -> float | None:
+        """Against the fastest peer."""
+        return min(self.faster.values(), default=None)
+
+    def __str__(self) -> str:
+        times = "  ".join(f"{name} {taken:8.3f} ms" for name, taken in self.milliseconds.items())
+        best = self.against_best
+        parts = [f"{self.name:16} {self.threads} threads  {times}"]
+        if best is not None:
+            parts.append(f"{best:5.2f}x as fast as the best peer")
+        if self.agreement is not None:
+            parts.append(f"{self.agreement:.2%} of values agree ({self.form})")
+        return "  ".join(parts + self.notes)
+
+
+def quantized(entry: zoo.Entry, everywhere: bool) -> Path:
+    """The file of a model in int8, made if it is not in the cache."""
+    folder = zoo.cache() / ("int8-everywhere" if everywhere else "int8")
+    target = folder / f"{entry.name}.onnx"
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    samples = folder / f"{entry.name}.calibration"
+    samples.mkdir(exist_ok=True)
+    for seed in range(SAMPLES):
+        (arrays,) = entry.inputs(seed, entry.bindings[:1])
+        np.savez(samples / f"{seed}.npz", allow_pickle=False, **arrays)
+    if everywhere:
+        passes = f"-O2,calibrate{{data={samples}}},quantize-static{{everywhere=true}}"
+        graphopt.optimize(entry.path(), passes=passes, check=False, measure=False, output=target)
+    else:
+        graphopt.optimize(
+            entry.path(), quantize="int8", calibration=str(samples), measure=False, output=target
+        )
+    return target
+
+
+def in_onnxruntime(path: Path, inputs: Arrays, threads: int) -> Run:
+    """The model in stock onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, inputs)
+
+
+def in_openvino(path: Path, inputs: Arrays, threads: int) -> Run:
+    """The model in OpenVINO, tuned for latency."""
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+    request = compiled.create_infer_request()
+    return lambda: list(request.infer(inputs, share_inputs=True).values())
+
+
+def in_engine(path: Path, inputs: Arrays, threads: int) -> tuple[Run, str]:
+    """The model as one program; or with programs for its regions, where some of it cannot be one."""
+    try:
+        program = graphopt.native.compile(ir.load(path))
+    except graphopt.GraphoptError:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = graphopt.native.Session(path, options)
+        return lambda: session.run(None, inputs), "regions"
+    return lambda: program.run(inputs, threads), "whole"
+
+
+PEERS: Mapping[str, Callable[[Path, Arrays, int], Run]] = {
+    "onnxruntime": in_onnxruntime,
+    "openvino": in_openvino,
+}
+
+
+def measure(name: str, path: Path, inputs: Arrays, threads: int, seconds: float) -> Row:
+    """Load a file in every runtime and let them take turns."""
+    row = Row(name, threads)
+    ways: dict[str, Run] = {}
+    results: dict[str, Sequence[Any]] = {}
+    for peer, load in PEERS.items():
+        try:
+            ways[peer] = load(path, inputs, threads)
+            results[peer] = ways[peer]()
+        except Exception as error:  # of a peer: to be reported, whatever it is
+            ways.pop(peer, None)
+            row.notes.append(f"{peer}: {(str(error).strip() or type(error).__name__).splitlines()[0][:100]}")
+    ways[ENGINE], row.form = in_engine(path, inputs, threads)
+    results[ENGINE] = ways[ENGINE]()
+    if "onnxruntime" in results:
+        row.agreement = agreement(results[ENGINE], results["onnxruntime"])
+    times = take_turns(ways, seconds)
+    for way, taken in times.items():
+        row.milliseconds[way] = statistics.median(taken) * 1e3
+        if way != ENGINE:
+            pairs = zip(taken, times[ENGINE], strict=True)
+            row.faster[way] = statistics.median(theirs / ours for theirs, ours in pairs)
+    return row
+
+
+def agreement(found: Sequence[Any], expected: Sequence[Any]) -> float:
+    """Share of values that differ by no more than a hundredth of their output's range."""
+    close = total = 0
+    for got, want in zip(found, expected, strict=True):
+        ours, theirs = np.asarray(got, np.float64), np.asarray(want, np.float64)
+        width = float(theirs.max() - theirs.min()) if theirs.size else 0.0
+        close += int(np.count_nonzero(np.abs(ours - theirs) <= 0.01 * width))
+        total += theirs.size
+    return close / total if total else 1.0
+
+
+def take_turns(ways: Mapping[str, Run], seconds: float) -> dict[str, list[float]]:
+    """Seconds of each run, in rounds of one run each, forwards and backwards."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        for _ in range(WARM_UP):
+            way()
+    deadline = time.perf_counter() + seconds
+    names = list(ways)
+    for done in range(MOST_ROUNDS):
+        if done >= FEWEST_ROUNDS and time.perf_counter() > deadline:
+            break
+        for name in names if done % 2 else reversed(names):
+            started = time.perf_counter()
+            ways[name]()
+            times[name].append(time.perf_counter() - started)
+    return times
+
+
+def print_profile(path: Path, inputs: Arrays, threads: int) -> None:
+    """The steps of a whole model, the slowest first."""
+    program = graphopt.native.compile(ir.load(path))
+    steps = program.profile(inputs, threads, repeats=20)
+    total = sum(step.seconds for step in steps)
+    shapes = {name: array.shape for name, array in inputs.items()}
+    running = [step for step in steps if step.runs]
+    print(f"  {total * 1e3:.3f} ms in {len(running)} steps; arena {program.arena(shapes):,} bytes")
+    for step in sorted(running, key=lambda each: -each.seconds):
+        place = " in place" if step.in_place else ""
+        what = f"{step.kind:20} {step.inputs} -> {step.outputs}{place}  {step.name}"
+        print(f"  {step.seconds * 1e6:9.1f} us  {what}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description="Whole int8 models in graphopt's engine, beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of the zoo; default: {' '.join(NAMES)}")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each model and number of threads")
+    parser.add_argument("--everywhere", action="store_true", help="put every node on codes that can be")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--profile", action="store_true", help="print the engine's steps")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in zoo.ZOO]
+    if unknown:
+        parser.error(f"no model named {', '.join(unknown)}; there are {', '.join(zoo.ZOO)}")
+    rows = []
+    for name in options.names or NAMES:
+        entry = zoo.ZOO[name]
+        path = quantized(entry, options.everywhere)
+        (inputs,) = entry.inputs(0, entry.bindings[:1])
+        for threads in options.threads:
+            row = measure(name, path, inputs, threads, options.seconds)
+            rows.append(row)
+            print(row, flush=True)
+            if options.profile and row.form == "whole":
+                print_profile(path, inputs, threads)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
