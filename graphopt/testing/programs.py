@@ -6,7 +6,7 @@ views, outputs in the middle, values computed for nothing. Knows what each opera
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -374,12 +374,15 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def random_program(seed: int, steps: int = 12) -> tuple[Program, list[Array]]:
+def random_program(
+    seed: int, steps: int = 12, kinds: Collection[str] = RECIPES
+) -> tuple[Program, list[Array]]:
     """Return a program of about so many steps, and inputs it takes.
 
     Args:
         seed: Programs of one seed are the same.
         steps: That are tried; the program has no more.
+        kinds: Of operators; some of `RECIPES`.
     """
     maker = Maker(np.random.default_rng(seed))
     count = 1 + maker.below(2)
@@ -389,9 +392,9 @@ def random_program(seed: int, steps: int = 12) -> tuple[Program, list[Array]]:
         number = maker.builder.input(name, kind, ["batch", *shape[1:]])
         maker.values.append(Value(number, kind, shape))
         inputs.append(maker.array(kind, shape))
-    kinds = sorted(RECIPES)
+    order = sorted(kinds)
     for _ in range(steps):
-        RECIPES[kinds[maker.below(len(kinds))]](maker)
+        RECIPES[order[maker.below(len(order))]](maker)
     made = maker.values[len(inputs) :]
     outputs = {made[-1].number} if made else set()
     outputs |= {value.number for value in maker.values if maker.chance(0.1)}
