@@ -31,8 +31,10 @@ std::int64_t Attributes::integer_in(const std::string& name, std::int64_t low, s
   return value;
 }
 
+const Integers& Attributes::integers(const std::string& name) const { return get<Integers>(name, "integers"); }
+
 const Integers& Attributes::integers(const std::string& name, std::size_t count) const {
-  const Integers& value = get<Integers>(name, "integers");
+  const Integers& value = integers(name);
   if (value.size() != count) {
     throw Invalid("attribute '" + name + "' has " + std::to_string(value.size()) + " integers, not " +
                   std::to_string(count));

@@ -41,6 +41,7 @@ class Attributes {
   std::int64_t integer(const std::string& name, std::int64_t fallback) const;
   // Of `low` to `high`, both included.
   std::int64_t integer_in(const std::string& name, std::int64_t low, std::int64_t high) const;
+  const Integers& integers(const std::string& name) const;
   const Integers& integers(const std::string& name, std::size_t count) const;
   Integers integers(const std::string& name, std::size_t count, const Integers& fallback) const;
   // Finite.
