@@ -14,6 +14,7 @@ except ImportError as error:
     ) from error
 
 from graphopt.native.hash import hash_bytes, hash_tensor
+from graphopt.native.lower import LoweringError, compile, reasons
 from graphopt.native.program import Program, ProgramBuilder
 
-__all__ = ["Program", "ProgramBuilder", "hash_bytes", "hash_tensor"]
+__all__ = ["LoweringError", "Program", "ProgramBuilder", "compile", "hash_bytes", "hash_tensor", "reasons"]
