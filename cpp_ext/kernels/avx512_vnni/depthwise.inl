@@ -23,21 +23,38 @@ static inline __m512i channels_of(const uint8_t* const* from, __mmask64 mask) {
   return _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[3]), 3);
 }
 
-// Four lines, of each stream.
+// Four lines, of each stream, at places of their own.
 template <int Streams>
-static inline void interleave(const uint8_t* const (*from)[Streams], __mmask64 mask, __m512i flip, __m512i* to) {
-  const __m512i first = _mm512_xor_si512(channels_of<Streams>(from[0], mask), flip);
-  const __m512i second = _mm512_xor_si512(channels_of<Streams>(from[1], mask), flip);
-  const __m512i third = _mm512_xor_si512(channels_of<Streams>(from[2], mask), flip);
-  const __m512i fourth = _mm512_xor_si512(channels_of<Streams>(from[3], mask), flip);
-  const __m512i left_low = _mm512_unpacklo_epi8(first, second);
-  const __m512i left_high = _mm512_unpackhi_epi8(first, second);
-  const __m512i right_low = _mm512_unpacklo_epi8(third, fourth);
-  const __m512i right_high = _mm512_unpackhi_epi8(third, fourth);
-  _mm512_store_si512(to, _mm512_unpacklo_epi16(left_low, right_low));
-  _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(left_low, right_low));
-  _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(left_high, right_high));
-  _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(left_high, right_high));
+struct Lines {
+  const uint8_t* from[4][Streams];
+  int64_t pixels[4][Streams];
+};
+
+// `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other in
+// all lines.
+template <int Streams, bool Same>
+static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i flip,
+                              __m512i* to, int64_t step) {
+  for (const int64_t end = at + count; at < end; ++at, to += step * 4) {
+    __m512i codes[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const uint8_t* from[Streams];
+#pragma GCC unroll 4
+      for (int stream = 0; stream < Streams; ++stream) {
+        from[stream] = lines.from[i][stream] + at * lines.pixels[Same ? 0 : i][Same ? 0 : stream];
+      }
+      codes[i] = _mm512_xor_si512(channels_of<Streams>(from, mask), flip);
+    }
+    const __m512i left_low = _mm512_unpacklo_epi8(codes[0], codes[1]);
+    const __m512i left_high = _mm512_unpackhi_epi8(codes[0], codes[1]);
+    const __m512i right_low = _mm512_unpacklo_epi8(codes[2], codes[3]);
+    const __m512i right_high = _mm512_unpackhi_epi8(codes[2], codes[3]);
+    _mm512_store_si512(to, _mm512_unpacklo_epi16(left_low, right_low));
+    _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(left_low, right_low));
+    _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(left_high, right_high));
+    _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(left_high, right_high));
+  }
 }
 
 // `count` places from `first` on: of each place, four vectors for each group of four lines.
@@ -45,43 +62,41 @@ template <int Streams>
 static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(strip.flip ? 0x80 : 0));
   const int64_t inside = strip.width - 3 * strip.shift;
-  for (int group = 0; group < strip.groups; ++group) {
-    const uint8_t* starts[4][Streams];
-    int64_t pixels[4][Streams];
+  const int64_t step = strip.groups;
+  for (int group = 0; group < strip.groups; ++group, to += 4) {
+    Lines<Streams> lines;
+    bool same = true;
     for (int i = 0; i < 4; ++i) {
       for (int stream = 0; stream < Streams; ++stream) {
         const int line = (stream * strip.groups + group) * 4 + i;
-        pixels[i][stream] = strip.pixels[line];
-        starts[i][stream] = strip.lines[line] + i * strip.shift * pixels[i][stream];
+        const int64_t pixel = strip.pixels[line];
+        lines.pixels[i][stream] = pixel;
+        lines.from[i][stream] = strip.lines[line] + i * strip.shift * pixel;
+        same = same && pixel == lines.pixels[0][0];
       }
     }
-    const uint8_t* from[4][Streams];
     for (int64_t place = 0; place < count;) {
       const int64_t at = first + place;
-      int64_t end = place + 1;
       if (at >= 0 && at < inside) {
-        end = count < inside - first ? count : inside - first;
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-#pragma GCC unroll 4
-          for (int stream = 0; stream < Streams; ++stream) from[i][stream] = starts[i][stream] + at * pixels[i][stream];
+        const int64_t run = count - place < inside - at ? count - place : inside - at;
+        if (same) {
+          interleave<Streams, true>(lines, at, run, mask, flip, to + place * step * 4, step);
+        } else {
+          interleave<Streams, false>(lines, at, run, mask, flip, to + place * step * 4, step);
         }
-      } else {
-        for (int i = 0; i < 4; ++i) {
-          const bool out = at + i * strip.shift < 0 || at + i * strip.shift >= strip.width;
-          for (int stream = 0; stream < Streams; ++stream) {
-            from[i][stream] = out ? strip.blank : starts[i][stream] + at * pixels[i][stream];
-          }
+        place += run;
+        continue;
+      }
+      Lines<Streams> edge = lines;
+      for (int i = 0; i < 4; ++i) {
+        if (at + i * strip.shift >= 0 && at + i * strip.shift < strip.width) continue;
+        for (int stream = 0; stream < Streams; ++stream) {
+          edge.from[i][stream] = strip.blank;
+          edge.pixels[i][stream] = 0;
         }
       }
-      for (; place < end; ++place) {
-        interleave<Streams>(from, mask, flip, to + (place * strip.groups + group) * 4);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) {
-#pragma GCC unroll 4
-          for (int stream = 0; stream < Streams; ++stream) from[i][stream] += pixels[i][stream];
-        }
-      }
+      interleave<Streams, false>(edge, at, 1, mask, flip, to + place * step * 4, step);
+      ++place;
     }
   }
 }
