@@ -4,9 +4,9 @@
 
 Each model of the zoo is quantized once, by `graphopt optimize --quantize int8` on inputs of its own, and kept
 in the zoo's cache. All runtimes load that file and take turns in one process; what is printed is the median
-of the pairs. The engine runs the whole model if it can; otherwise its regions run inside onnxruntime, which
-is said. With `--everywhere` every node is on codes that can be, whether or not onnxruntime gains by it.
-`--profile` prints the engine's steps, the slowest first; `--json FILE` writes the figures.
+of the pairs. What cannot run a file is said. With `--everywhere` every node is on codes that can be, whether
+or not onnxruntime gains by it. `--profile` prints the engine's steps, the slowest first; `--json FILE` writes
+the figures.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import zoo
 from zoo_inputs import Arrays
 
 import graphopt
-import graphopt.native
+from graphopt.native import Program
+from graphopt.native.lower import compile as compile_program
 
 NAMES = ("effnet-lite0", "ppocr-det", "ppocr-cls", "ppocr-rec", "magika", "minilm", "light_resnet50")
 SAMPLES = 4
@@ -47,7 +48,6 @@ class Row:
     Attributes:
         name: Of the model.
         threads: Of each runtime.
-        form: Of what the engine runs: "whole", or "regions" inside onnxruntime.
         milliseconds: Median of each runtime.
         faster: How many times as fast as each peer the engine is: the median over pairs of runs.
         agreement: Share of the output values within a hundredth of their range of onnxruntime's.
@@ -56,7 +56,6 @@ class Row:
 
     name: str
     threads: int
-    form: str = ""
     milliseconds: dict[str, float] = field(default_factory=dict)
     faster: dict[str, float] = field(default_factory=dict)
     agreement: float | None = None
@@ -74,7 +73,7 @@ class Row:
         if best is not None:
             parts.append(f"{best:5.2f}x as fast as the best peer")
         if self.agreement is not None:
-            parts.append(f"{self.agreement:.2%} of values agree ({self.form})")
+            parts.append(f"{self.agreement:.2%} of values agree")
         return "  ".join(parts + self.notes)
 
 
@@ -123,21 +122,21 @@ def in_openvino(path: Path, inputs: Arrays, threads: int) -> Run:
     return lambda: list(request.infer(inputs, share_inputs=True).values())
 
 
-def in_engine(path: Path, inputs: Arrays, threads: int) -> tuple[Run, str]:
-    """The model as one program; or with programs for its regions, where some of it cannot be one."""
-    try:
-        program = graphopt.native.compile(ir.load(path))
-    except graphopt.GraphoptError:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = graphopt.native.Session(path, options)
-        return lambda: session.run(None, inputs), "regions"
-    return lambda: program.run(inputs, threads), "whole"
+def program_of(path: Path) -> Program:
+    """The model as one program."""
+    return compile_program(ir.load(path))
 
 
-PEERS: Mapping[str, Callable[[Path, Arrays, int], Run]] = {
+def in_engine(path: Path, inputs: Arrays, threads: int) -> Run:
+    """The model as one program."""
+    program = program_of(path)
+    return lambda: program.run(inputs, threads)
+
+
+RUNTIMES: Mapping[str, Callable[[Path, Arrays, int], Run]] = {
     "onnxruntime": in_onnxruntime,
     "openvino": in_openvino,
+    ENGINE: in_engine,
 }
 
 
@@ -146,21 +145,19 @@ def measure(name: str, path: Path, inputs: Arrays, threads: int, seconds: float)
     row = Row(name, threads)
     ways: dict[str, Run] = {}
     results: dict[str, Sequence[Any]] = {}
-    for peer, load in PEERS.items():
+    for way, load in RUNTIMES.items():
         try:
-            ways[peer] = load(path, inputs, threads)
-            results[peer] = ways[peer]()
-        except Exception as error:  # of a peer: to be reported, whatever it is
-            ways.pop(peer, None)
-            row.notes.append(f"{peer}: {(str(error).strip() or type(error).__name__).splitlines()[0][:100]}")
-    ways[ENGINE], row.form = in_engine(path, inputs, threads)
-    results[ENGINE] = ways[ENGINE]()
-    if "onnxruntime" in results:
+            ways[way] = load(path, inputs, threads)
+            results[way] = ways[way]()
+        except Exception as error:  # of any runtime: to be reported, whatever it is
+            ways.pop(way, None)
+            row.notes.append(f"{way}: {(str(error).strip() or type(error).__name__).splitlines()[0][:100]}")
+    if "onnxruntime" in results and ENGINE in results:
         row.agreement = agreement(results[ENGINE], results["onnxruntime"])
     times = take_turns(ways, seconds)
     for way, taken in times.items():
         row.milliseconds[way] = statistics.median(taken) * 1e3
-        if way != ENGINE:
+        if way != ENGINE and ENGINE in times:
             pairs = zip(taken, times[ENGINE], strict=True)
             row.faster[way] = statistics.median(theirs / ours for theirs, ours in pairs)
     return row
@@ -197,7 +194,7 @@ def take_turns(ways: Mapping[str, Run], seconds: float) -> dict[str, list[float]
 
 def print_profile(path: Path, inputs: Arrays, threads: int) -> None:
     """The steps of a whole model, the slowest first."""
-    program = graphopt.native.compile(ir.load(path))
+    program = program_of(path)
     steps = program.profile(inputs, threads, repeats=20)
     total = sum(step.seconds for step in steps)
     shapes = {name: array.shape for name, array in inputs.items()}
@@ -231,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = measure(name, path, inputs, threads, options.seconds)
             rows.append(row)
             print(row, flush=True)
-            if options.profile and row.form == "whole":
+            if options.profile and ENGINE in row.milliseconds:
                 print_profile(path, inputs, threads)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
