@@ -22,7 +22,7 @@ struct TensorInfo;
 struct Allocator;
 
 enum class Code : int { kFail = 1, kInvalidArgument = 2, kRuntimeException = 6 };
-enum class Element : int { kUndefined = 0, kF32 = 1, kU8 = 2, kS8 = 3, kS32 = 6, kS64 = 7 };
+enum class Element : int { kUndefined = 0, kF32 = 1, kU8 = 2, kS8 = 3, kS32 = 6, kS64 = 7, kBool = 9 };
 enum class Memory : int { kDefault = 0 };
 enum class Arity : int { kOne = 0, kOptional = 1, kVariadic = 2 };
 

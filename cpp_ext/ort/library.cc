@@ -59,6 +59,7 @@ Type type_of(Element element) {
     case Element::kS8: return Type::kS8;
     case Element::kS32: return Type::kS32;
     case Element::kS64: return Type::kS64;
+    case Element::kBool: return Type::kBool;
     default: throw Invalid("it has an input or output of a type that programs do not know");
   }
 }

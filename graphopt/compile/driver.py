@@ -19,8 +19,16 @@ from graphopt.compile.candidates import Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs
-from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, split_lossy, standard_forms
+from graphopt.compile.levels import (
+    FOR_RUNTIMES,
+    last_pipeline,
+    lower_levels,
+    pipeline_for,
+    split_lossy,
+    standard_forms,
+)
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
+from graphopt.compile.programs import with_programs
 from graphopt.compile.quantization import Conditions, OwnPasses, Request
 from graphopt.compile.quantization import quantize as quantized
 from graphopt.compile.result import Result
@@ -120,6 +128,7 @@ def optimize(
     _check_form(emit, chosen_target, output)
     if pass_timeout is not None and not pass_timeout > 0:
         raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")
+    last = last_pipeline(level, skip, target) if passes is None and emit == "onnx" else Pipeline(())
     unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
     pipeline, lossy = split_lossy(pipeline_for(level, passes, skip, target).without(*unwanted))
     request = Request.asked(_scheme(quantize, lossy), calibration, metric, max_drop, time_budget)
@@ -180,13 +189,15 @@ def optimize(
                 rivals=standard_forms(level, left, target) if passes is None else {},
                 inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
+        conditions = Conditions(target, data.measure, shapes, threads, measure, last)
+        in_float = choice
         if request is not None:
             standard = standard_forms(level, left, target) if passes is None else {}
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
-            conditions = Conditions(target, data.measure, shapes, threads, measure)
             choice = _followed(
                 choice, quantized(workshop, base, choice.made, request, conditions, samples, stages)
             )
+        choice = with_programs(workshop, choice, in_float, conditions, samples, stages)
         made = choice.made
         version = importlib.metadata.version("graphopt")
         totals = {

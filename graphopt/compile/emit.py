@@ -18,6 +18,7 @@ from graphopt.ir import (
     is_constant_node,
     is_program,
     nodes,
+    saved_program,
 )
 from graphopt.report import Summary
 
@@ -73,9 +74,10 @@ def summarize(model: ir.Model) -> Summary:
     ops = Counter(node.op_type for node in nodes(model) if not is_constant_node(node))
     tensors = [value.const_value for graph in graphs(model) for value in graph.initializers.values()]
     inner = [constant_tensor(node.outputs[0]) for node in nodes(model) if is_constant_node(node)]
+    programs = sum(len(saved_program(node)) for node in nodes(model) if is_program(node))
     return Summary(
         nodes=count_nodes(model),
         ops=dict(sorted(ops.items(), key=lambda item: (-item[1], item[0]))),
         initializers=len(tensors),
-        parameter_bytes=sum(tensor.nbytes for tensor in (*tensors, *inner) if tensor is not None),
+        parameter_bytes=programs + sum(tensor.nbytes for tensor in (*tensors, *inner) if tensor is not None),
     )

@@ -46,7 +46,9 @@ def insert_program(
     names: Names,
     stays: Collection[ir.Node] = (),
 ) -> ir.Node:
-    """Let a program take the place of nodes; it keeps the names of what they wrote.
+    """Let a program take the place of nodes, and of constants that only they read.
+
+    What they wrote keeps its name.
 
     Args:
         nodes: Of one graph, in topological order; no path leaves them and comes back.
@@ -71,9 +73,26 @@ def insert_program(
     graph.append(node)
     for old, new in zip(outputs, node.outputs, strict=True):
         replace_value(old, new, is_new=True)
+    read = [value for each in nodes for value in each.inputs if value is not None]
     for each in reversed(nodes):
         if each not in stays:
             remove_node(each)
+    _drop_unused(graph, read)
     graph.sort()
     graph.opset_imports[PROGRAM_DOMAIN] = PROGRAM_VERSION
     return node
+
+
+def _drop_unused(graph: ir.Graph, values: Sequence[ir.Value]) -> None:
+    """Take out what makes values that nobody reads: some runtimes run it nevertheless."""
+    waiting = list(values)
+    while waiting:
+        value = waiting.pop()
+        if value.uses() or value.is_graph_output() or value.is_graph_input():
+            continue
+        node = value.producer()
+        if node is None:
+            graph.initializers.pop(value.name or "", None)
+        elif node.graph is graph and not any(each.uses() or each.is_graph_output() for each in node.outputs):
+            waiting += (each for each in node.inputs if each is not None)
+            remove_node(node)

@@ -23,7 +23,7 @@ class Region:
 
     Attributes:
         nodes: In topological order, without those on constants alone.
-        inputs: Values that it reads of the graph around it; no constants.
+        inputs: Values that it reads of the graph around it; no constants; codes where that decodes.
         outputs: Its values that are read around it, or are outputs of the graph.
         stays: Its nodes that what is around it needs beside the program: DequantizeLinears that a runtime
             fuses into their other readers.
@@ -55,7 +55,7 @@ def find_regions(graph: ir.Graph, unsupported: Callable[[ir.Node], str | None]) 
         for part in _connected(flow, _peeled(flow, members)):
             inside = {flow.nodes[index] for index in part}
             if any(map(is_work, inside)):
-                regions.append(_region(flow, [flow.nodes[index] for index in sorted(part)]))
+                regions.append(_region(flow, [flow.nodes[index] for index in sorted(part)], unsupported))
     return regions
 
 
@@ -212,7 +212,7 @@ def _connected(flow: _Flow, members: set[int]) -> Iterator[set[int]]:
         yield part
 
 
-def _region(flow: _Flow, nodes: list[ir.Node]) -> Region:
+def _region(flow: _Flow, nodes: list[ir.Node], unsupported: Callable[[ir.Node], str | None]) -> Region:
     inside = set(nodes)
     stays: set[ir.Node] = set()
     outputs: dict[ir.Value, None] = {}
@@ -233,8 +233,12 @@ def _region(flow: _Flow, nodes: list[ir.Node]) -> Region:
         if node in stays and all(reader not in inside for reader in node.outputs[0].consumers()):
             continue
         for read in node.inputs:
-            if read is not None and read.producer() not in inside and not flow.is_constant(read):
-                inputs.setdefault(read)
+            if read is None or read.producer() in inside or flow.is_constant(read):
+                continue
+            maker = read.producer()
+            codes = maker.inputs[0] if maker is not None and is_dq(maker) and not unsupported(maker) else None
+            if codes is None or codes.producer() not in inside:
+                inputs.setdefault(codes or read)
     return Region(tuple(nodes), tuple(inputs), tuple(outputs), frozenset(stays))
 
 

@@ -25,7 +25,7 @@ class Summary:
         nodes: Nodes that compute, Constant not counted, bodies and functions counted.
         ops: Nodes by operator, most frequent first.
         initializers: Number of initializers.
-        parameter_bytes: Bytes of all initializers and Constant nodes.
+        parameter_bytes: Bytes of all initializers, Constant nodes and programs.
         file_bytes: Bytes of the serialized model with its weights; None before it is written.
     """
 

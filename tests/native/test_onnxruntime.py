@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -115,7 +116,7 @@ HEAD = '<ir_version: 9, opset_import: ["" : 17, "graphopt" : 1]> g '
             "declared as f32, and is u8",
         ),
         (
-            "(uint8[N, C] x) => (bool[N, C] y) { y = graphopt.Program(x) }",
+            "(uint8[N, C] x) => (double[N, C] y) { y = graphopt.Program(x) }",
             CODES,
             "types? that programs do not",
         ),
@@ -141,6 +142,10 @@ def test_what_does_not_fit_the_program_is_an_error(text: str, feed: Any, message
     session = opened(model_of(looked_up("n", "c"), HEAD + text))
     with pytest.raises(Exception, match=message):
         session.run(None, {"x": feed})
+
+
+def test_the_library_needs_no_python() -> None:
+    assert b"PyErr_" not in Path(library()).read_bytes()
 
 
 def test_a_session_of_graphopt_registers_the_library_by_itself() -> None:

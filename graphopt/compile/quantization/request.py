@@ -12,6 +12,7 @@ from graphopt.compile.quantization.accuracy import TaskMetric, ask
 from graphopt.compile.quantization.schemes import QuantizationScheme, schemes_of
 from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import InputSet, Samples, Session, make_inputs
+from graphopt.pipeline import Pipeline
 from graphopt.quant.metrics import Metric, parse_metric
 
 SYNTHETIC = "synthetic"
@@ -121,6 +122,7 @@ class Conditions:
         shapes: Input name -> shape to measure at.
         threads: Threads of the runtime.
         measure: Compare latencies.
+        last: Passes of the target that come after quantizing; latencies are those of what they make.
     """
 
     target: str
@@ -128,3 +130,4 @@ class Conditions:
     shapes: Mapping[str, Sequence[int]] | None = None
     threads: int = 1
     measure: bool = True
+    last: Pipeline = dataclasses.field(default_factory=lambda: Pipeline(()))
