@@ -44,8 +44,11 @@ class Grid:
     def quantize(self, x: Array) -> Array:
         """Codes of numbers, as int32: nearest even, clamped."""
         with np.errstate(all="ignore"):
-            scaled = np.rint(np.asarray(x, np.float32) / np.float32(self.scale))
-        scaled = np.nan_to_num(scaled, nan=0.0, posinf=512.0, neginf=-512.0)
+            return self.clamp(np.asarray(x, np.float32) / np.float32(self.scale))
+
+    def clamp(self, scaled: Array) -> Array:
+        """Codes of multiples of the scale, as int32: nearest even, clamped."""
+        scaled = np.nan_to_num(np.rint(scaled), nan=0.0, posinf=512.0, neginf=-512.0)
         codes: Array = np.clip(scaled, self.low - self.zero, self.high - self.zero) + self.zero
         return codes.astype(np.int32)
 
@@ -133,6 +136,7 @@ class Mapped:
         floats: Computes the result in memory.
         coded: Codes that stand for just these numbers, if there are any ...
         grid: ... and how.
+        rounded: Codes of a grid for each byte, as the operator on codes rounds them; by default `table` is.
     """
 
     source: Stored
@@ -140,6 +144,7 @@ class Mapped:
     floats: Callable[[], Stored] = field(repr=False)
     coded: Coded | None = None
     grid: Grid | None = None
+    rounded: Callable[[Grid], Array] | None = field(default=None, repr=False)
 
     @property
     def dims(self) -> Dims:

@@ -169,7 +169,8 @@ class Scope:
             array = grid.quantize(form.array)
             return Known(array.astype(np.uint8 if grid.type == "u8" else np.int8))
         if isinstance(form, Mapped):
-            return Coded(form.source, grid.quantize(form.table), grid.type)
+            table = grid.quantize(form.table) if form.rounded is None else form.rounded(grid)
+            return Coded(form.source, table, grid.type)
         if isinstance(form, Pending):
             low = int(grid.quantize(np.array(form.low)))
             high = int(grid.quantize(np.array(form.high)))

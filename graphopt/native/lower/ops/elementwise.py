@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from graphopt.ir import attribute_float
@@ -93,7 +95,7 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
 
     table = _table(op, a, b)
     if table is not None:
-        return Mapped(table[0], table[1], floats)
+        return Mapped(table[0], table[1], floats, rounded=_rounded(op, a, b))
     if op in ("add", "mul") and is_coded(a) and is_coded(b):
         return Pending(
             dims, lambda grid, low, high: _on_codes(scope, op, (a, b), grid, (low, high), dims), floats
@@ -109,6 +111,35 @@ def _table(op: str, a: Form, b: Form) -> tuple[Stored, Array] | None:
         return a.source, combine(op, a.table, b.array.reshape(()))
     if isinstance(b, Mapped) and isinstance(a, Known) and a.array.size == 1 and a.array.ndim <= len(b.dims):
         return b.source, combine(op, a.array.reshape(()), b.table)
+    return None
+
+
+def _rounded(op: str, a: Form, b: Form) -> Callable[[Grid], Array] | None:
+    """The codes that `add` and `mul` give: runtimes round so too, not as a table of floats."""
+    first, second = _integers(a), _integers(b)
+    if first is None or second is None or op not in ("add", "mul"):
+        return None
+    (left, p), (right, q) = first, second
+
+    def codes(grid: Grid) -> Array:
+        y = np.float32(grid.scale)
+        if op == "mul":
+            return grid.clamp((left * right).astype(np.float32) * (np.float32(p) * np.float32(q) / y))
+        parts = left.astype(np.float32) * (np.float32(p) / y), right.astype(np.float32) * (np.float32(q) / y)
+        return grid.clamp(parts[0] + parts[1])
+
+    return codes
+
+
+def _integers(form: Form) -> tuple[Array, float] | None:
+    """The integers that stand for the numbers of a table, or for a constant, and their scale."""
+    if isinstance(form, Mapped) and form.coded is not None and form.grid is not None:
+        return form.coded.table - form.grid.zero, form.grid.scale
+    if isinstance(form, Known) and form.codes is not None and form.codes.array.size == 1:
+        codes = form.codes
+        return codes.array.reshape(()).astype(np.int32) - codes.zero.reshape(-1)[0], float(
+            codes.scale.reshape(-1)[0]
+        )
     return None
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
-from graphopt.native.lower.forms import Form, Grid, Mapped, Pending, Stored
-from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity
+from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, reshape_dims
 from graphopt.native.lower.steps import Dims
 
 
@@ -49,9 +49,31 @@ def global_average_pool(scope: Scope) -> Form:
 
 def pooled_whole(scope: Scope, x: Form) -> Form:
     """Means over whole images."""
-    if len(scope.output_dims()) not in (3, 4):
+    dims = scope.output_dims()
+    rank = len(scope.dims(0))
+    if rank not in (3, 4):
         raise Unsupported("images with other than one or two spatial axes")
-    return _means(scope, "global_average_pool", x, {}, scope.output_dims())
+    whole = (*dims[:2], *[1] * (rank - 2))
+    return flattened(scope, _means(scope, "global_average_pool", x, {}, whole), dims)
+
+
+def flattened(scope: Scope, form: Form, dims: Dims) -> Form:
+    """Images of one pixel without their spatial axes, if those are not among `dims`."""
+    if len(dims) == len(form.array.shape if isinstance(form, Known) else form.dims):
+        return form
+    shape = reshape_dims(dims, dims)
+    if shape is None:
+        raise Unsupported("more than one size that is known only when the program runs")
+    name = scope.node.name or ""
+
+    def flat(stored: Stored) -> Stored:
+        value = scope.steps.add("reshape", [stored.value], {"dims": shape}, stored.value.type, dims, name)
+        return Stored(value, identity(len(dims)))
+
+    if not isinstance(form, Pending):
+        return flat(scope.floats(form))
+    codes, floats = form.to_codes, form.to_floats
+    return Pending(dims, lambda *given: flat(codes(*given)), lambda: flat(floats()))
 
 
 def reduce_mean(scope: Scope) -> Form:
@@ -62,7 +84,7 @@ def reduce_mean(scope: Scope) -> Form:
         return scope.form(0)
     axes = sorted(axis % rank for axis in given or range(rank))
     keep = attribute_int(scope.node, "keepdims", 1)
-    if rank in (3, 4) and axes == list(range(2, rank)) and keep:
+    if rank in (3, 4) and axes == list(range(2, rank)):
         return pooled_whole(scope, scope.form(0))
     attributes = {"axes": axes, "keepdims": keep}
     return _means(scope, "reduce_mean", scope.form(0), attributes, scope.output_dims(), identity(rank))
