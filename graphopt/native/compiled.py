@@ -99,6 +99,9 @@ def alone(model: ir.Model, region: Region) -> ir.Model:
     for value in graph.inputs:
         graph.initializers.pop(value.name or "", None)
         value.const_value = None  # a default, which callers may override
+        if value.shape is not None:
+            # That two sizes are the same is a claim of inference's, which a program would insist on.
+            value.shape = ir.Shape([dim if isinstance(dim, int) else None for dim in value.shape])
     return ir.Model(graph, ir_version=model.ir_version)
 
 

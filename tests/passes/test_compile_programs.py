@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.execute import Session
 from graphopt.ir import infer_shapes, nodes, saved_program, verify
 from graphopt.native import Program
 from graphopt.passes.native.compile_programs import CompilePrograms
@@ -87,6 +88,27 @@ def test_a_program_may_read_what_another_one_writes() -> None:
     body += "hd = DequantizeLinear(hq, s, z) m = Add(c, hd) mq = QuantizeLinear(m, s, z) " + layer("b", "mq")
     made = run(model(body + TAIL))
     assert kinds(made.model).count("Program") == 2 and "Add" not in kinds(made.model)
+
+
+def test_sizes_that_only_look_alike_stay_apart() -> None:
+    text = """<ir_version: 9, opset_import: ["" : 17]>
+    g (float[1,1,N,8] x, float[1,1,N,8] h) => (float[1,1,A,B] y)
+    <float s = {0.02}, uint8 z = {128}, float r = {0.01}, int8 v = {0}, int8[1,1,2,2] w = {9, 9, 9, 9}> {
+        a = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)
+        b = MaxPool <kernel_shape = [1, 1], strides = [2, 2]> (h)
+        aq = QuantizeLinear(a, s, z) ad = DequantizeLinear(aq, s, z) wd = DequantizeLinear(w, r, v)
+        bq = QuantizeLinear(b, s, z) bd = DequantizeLinear(bq, s, z)
+        [c] c = Conv <pads = [0, 0, 1, 1]> (ad, wd)
+        cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z)
+        [e] e = Conv <pads = [0, 0, 1, 1]> (bd, wd)
+        eq = QuantizeLinear(e, s, z) ed = DequantizeLinear(eq, s, z)
+        f = Concat <axis = 2> (cd, ed) fq = QuantizeLinear(f, s, z) y = DequantizeLinear(fq, s, z) }"""
+    given = parse_model(text)
+    before = Session(given, optimize=True)
+    feed = {name: np.random.default_rng(0).random((1, 1, 7, 8), np.float32) for name in ("x", "h")}
+    made = run(parse_model(text)).model
+    assert "Program" in kinds(made)
+    assert np.abs(Session(made).run(feed)["y"] - before.run(feed)["y"]).max() <= 0.021
 
 
 def test_regions_to_be_kept_are_left() -> None:
