@@ -35,6 +35,7 @@ NAMES = ("effnet-lite0", "ppocr-det", "ppocr-cls", "ppocr-rec", "magika", "minil
 SAMPLES = 4
 """Calibration runs per binding."""
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 500
+REST_SECONDS, TURN_SECONDS = 0.02, 0.03
 WARM_UP = 3
 ENGINE = "graphopt"
 
@@ -175,7 +176,11 @@ def agreement(found: Sequence[Any], expected: Sequence[Any]) -> float:
 
 
 def take_turns(ways: Mapping[str, Run], seconds: float) -> dict[str, list[float]]:
-    """Seconds of each run, in rounds of one run each, forwards and backwards."""
+    """Seconds a run, of each turn. A turn is a rest, a run that does not count, and some that do.
+
+    The rest is for the threads of the one before, which spin for a while: they would take the processors of
+    the next.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         for _ in range(WARM_UP):
@@ -186,10 +191,19 @@ def take_turns(ways: Mapping[str, Run], seconds: float) -> dict[str, list[float]
         if done >= FEWEST_ROUNDS and time.perf_counter() > deadline:
             break
         for name in names if done % 2 else reversed(names):
-            started = time.perf_counter()
-            ways[name]()
-            times[name].append(time.perf_counter() - started)
+            time.sleep(REST_SECONDS)
+            times[name].append(_turn(ways[name]))
     return times
+
+
+def _turn(way: Run) -> float:
+    way()
+    started = time.perf_counter()
+    runs, taken = 0, 0.0
+    while taken < TURN_SECONDS:
+        way()
+        runs, taken = runs + 1, time.perf_counter() - started
+    return taken / runs
 
 
 def print_profile(path: Path, inputs: Arrays, threads: int) -> None:
