@@ -117,6 +117,8 @@ def in_openvino(path: Path, inputs: Arrays, threads: int) -> Run:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "f32",
+        # Pinning would bind this thread to one processor, and with it the threads that others start here.
+        "ENABLE_CPU_PINNING": False,
     }
     compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     request = compiled.create_infer_request()
