@@ -15,7 +15,7 @@ namespace graphopt {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(100);
-constexpr int kSpinsBetweenClocks = 64;
+constexpr int kSpinsBetweenYields = 64;
 
 void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -71,7 +71,11 @@ void ThreadPool::run(std::int64_t blocks, Call call, const void* context) {
   }
   take_blocks();
   ++round_;  // even: closed; who joined before is waited for
-  while (joined_ > 0) pause();
+  for (int spins = 1; joined_ > 0; ++spins) {
+    pause();
+    // Who is waited for may be waiting for this very processor.
+    if (spins % kSpinsBetweenYields == 0) std::this_thread::yield();
+  }
 }
 
 void ThreadPool::work() {
@@ -81,7 +85,9 @@ void ThreadPool::work() {
     std::uint64_t round = round_;
     for (int spins = 0; (round <= seen || round % 2 == 0) && !stop_; round = round_) {
       pause();
-      if (++spins % kSpinsBetweenClocks == 0 && std::chrono::steady_clock::now() > limit) {
+      if (++spins % kSpinsBetweenYields != 0) continue;
+      std::this_thread::yield();
+      if (std::chrono::steady_clock::now() > limit) {
         std::unique_lock<std::mutex> lock(sleep_);
         ++asleep_;
         wake_.wait(lock, [&] { return stop_ || (round_ > seen && round_ % 2 == 1); });
