@@ -6,26 +6,13 @@
 #include <cmath>
 
 #include "ops/codes.h"
+#include "ops/coding.h"
 
 namespace graphopt {
 
 namespace {
 
 constexpr std::int64_t kPadding = 64;
-
-float rounded(float number) { return (number + 12582912.0f) - 12582912.0f; }
-
-template <typename Code>
-void add_row(const Residual& sum, std::uint8_t* to, const Code* other, std::int64_t columns) {
-  const auto low = static_cast<float>(sum.low - sum.sum_zero);
-  const auto high = static_cast<float>(sum.high - sum.sum_zero);
-  for (std::int64_t n = 0; n < columns; ++n) {
-    const int code = sum.type == Type::kS8 ? static_cast<std::int8_t>(to[n]) : to[n];
-    const float number = static_cast<float>(code - sum.zero) * sum.factor +
-                         static_cast<float>(other[n] - sum.other_zero) * sum.other_factor;
-    to[n] = static_cast<std::uint8_t>(static_cast<int>(rounded(std::min(std::max(number, low), high))) + sum.sum_zero);
-  }
-}
 
 }  // namespace
 
@@ -40,7 +27,8 @@ const std::vector<const char*>& Epilogue::names() {
 Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, const std::vector<float>& scales)
     : lookup_(kernels.lookup),
       scale_(static_cast<std::int64_t>(scales.size()) + kPadding),
-      type_(attributes.type("y_type")) {
+      type_(attributes.type("y_type")),
+      add_(kernels.add_codes) {
   const bool codes = type_ != Type::kF32;
   tile_.type = codes ? code_type(attributes, "y_type") : type_;
   for (const char* name : {"y_scale", "y_zero", "y_low", "y_high", "table", "r_scale"}) {
@@ -75,8 +63,6 @@ Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, 
   tile_.zero = zero_of(attributes, "y_zero", type_);
   tile_.low = static_cast<std::int32_t>(bounds.low);
   tile_.high = static_cast<std::int32_t>(bounds.high);
-  sum_.factor = by;
-  sum_.zero = tile_.zero;
   if (attributes.has("table")) {
     table_ = table_of_codes(attributes, "table");
     type_ = code_type(attributes, "table_type");
@@ -86,21 +72,16 @@ Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, 
 }
 
 void Epilogue::read_sum(const Attributes& attributes) {
-  if (!table_.empty()) {
-    sum_.factor = scale_of(attributes, "table_scale");
-    sum_.zero = zero_of(attributes, "table_zero", type_);
-  }
   const float scale = scale_of(attributes, "sum_scale");
-  sum_.type = type_;
-  sum_.factor = sum_.factor / scale;
-  sum_.other_factor = scale_of(attributes, "r_scale") / scale;
-  if (!std::isfinite(sum_.factor) || !std::isfinite(sum_.other_factor)) throw Invalid("the scale of the sum is too small");
-  sum_.other_zero = static_cast<int>(attributes.integer_in("r_zero", -128, 255));
-  type_ = code_type(attributes, "sum_type");
-  const CodeRange bounds = bounds_of(attributes, "sum_low", "sum_high", type_);
-  sum_.sum_zero = zero_of(attributes, "sum_zero", type_);
-  sum_.low = static_cast<int>(bounds.low);
-  sum_.high = static_cast<int>(bounds.high);
+  const std::string before = table_.empty() ? "y_" : "table_";
+  sum_.a = codes_in(type_, zero_of(attributes, before + "zero", type_));
+  const Coding sum(attributes, "sum_");
+  sum_.a_factor = scale_of(attributes, before + "scale") / scale;
+  sum_.b_factor = scale_of(attributes, "r_scale") / scale;
+  if (!std::isfinite(sum_.a_factor) || !std::isfinite(sum_.b_factor)) throw Invalid("the scale of the sum is too small");
+  other_zero_ = static_cast<int>(attributes.integer_in("r_zero", -128, 255));
+  sum_.y = sum.kernel();
+  type_ = sum.type;
   if (attributes.has("sum_table")) {
     sum_table_ = table_of_codes(attributes, "sum_table");
     type_ = code_type(attributes, "sum_table_type");
@@ -114,8 +95,8 @@ void Epilogue::expect_residual(const Layout& r, const Dims& y) const {
     return;
   }
   const CodeRange range = range_of(r.type);
-  if (sum_.other_zero < range.low || sum_.other_zero > range.high) {
-    throw Invalid("attribute 'r_zero' is " + std::to_string(sum_.other_zero) + ", no code of " + name_of(r.type));
+  if (other_zero_ < range.low || other_zero_ > range.high) {
+    throw Invalid("attribute 'r_zero' is " + std::to_string(other_zero_) + ", no code of " + name_of(r.type));
   }
 }
 
@@ -129,20 +110,23 @@ void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, Type r
     }
     return;
   }
-  const auto look_up = [&](std::uint8_t* place, const std::vector<unsigned char>& table) {
-    if (!table.empty()) lookup_(place, place, static_cast<std::size_t>(columns), table.data());
-  };
-  for (std::int64_t row = 0; row < rows; ++row) {
-    auto* place = static_cast<std::uint8_t*>(to) + row * pitch;
-    look_up(place, table_);
-    if (!residual_) continue;
-    if (residual_type == Type::kU8) {
-      add_row(sum_, place, static_cast<const std::uint8_t*>(residual) + row * residual_pitch, columns);
-    } else {
-      add_row(sum_, place, static_cast<const std::int8_t*>(residual) + row * residual_pitch, columns);
+  auto* codes = static_cast<std::uint8_t*>(to);
+  const auto look_up = [&](const std::vector<unsigned char>& table) {
+    for (std::int64_t row = 0; !table.empty() && row < rows; ++row) {
+      std::uint8_t* place = codes + row * pitch;
+      lookup_(place, place, static_cast<std::size_t>(columns), table.data());
     }
-    look_up(place, sum_table_);
-  }
+  };
+  look_up(table_);
+  if (!residual_) return;
+  kernels::CodesPair sum = sum_;
+  sum.b = codes_in(residual_type, other_zero_);
+  const auto step = static_cast<std::size_t>(pitch);
+  add_(codes, static_cast<const std::uint8_t*>(residual), codes,
+       {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns), step,
+        static_cast<std::size_t>(residual_pitch), step, 1, 1},
+       sum);
+  look_up(sum_table_);
 }
 
 }  // namespace graphopt

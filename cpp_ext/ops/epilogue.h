@@ -20,18 +20,6 @@
 
 namespace graphopt {
 
-// Attributes of the addition of codes to what an epilogue has made.
-struct Residual {
-  Type type;
-  float factor;         // scale / sum scale
-  int zero;
-  float other_factor;   // of the input that is added
-  int other_zero;
-  int low;
-  int high;
-  int sum_zero;
-};
-
 class Epilogue {
  public:
   // `scales`: x_scale * weight_scale[n] for each column n. Throws Invalid if the attributes are not as above.
@@ -67,7 +55,9 @@ class Epilogue {
   Type type_;
   bool residual_ = false;
   std::vector<unsigned char> table_;
-  Residual sum_{};
+  kernels::BinaryCodes add_;
+  kernels::CodesPair sum_{};
+  int other_zero_ = 0;  // of the input that is added
   std::vector<unsigned char> sum_table_;
 };
 
