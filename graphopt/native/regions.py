@@ -6,7 +6,7 @@ never changes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -50,13 +50,14 @@ def find_regions(graph: ir.Graph, unsupported: Callable[[ir.Node], str | None]) 
     """
     flow = _Flow(graph)
     supported = [unsupported(node) is None for node in flow.nodes]
-    regions = []
-    for members in _merged(flow, supported):
-        for part in _connected(flow, _peeled(flow, members)):
-            inside = {flow.nodes[index] for index in part}
-            if any(map(is_work, inside)):
-                regions.append(_region(flow, [flow.nodes[index] for index in sorted(part)], unsupported))
-    return regions
+    parts = [
+        [flow.nodes[index] for index in sorted(part)]
+        for members in _merged(flow, supported)
+        for part in _connected(flow, _peeled(flow, members))
+    ]
+    parts = [part for part in parts if any(map(is_work, part))]
+    owner = {node: number for number, part in enumerate(parts) for node in part}
+    return [_region(flow, part, owner, unsupported) for part in parts]
 
 
 def is_work(node: ir.Node) -> bool:
@@ -212,17 +213,21 @@ def _connected(flow: _Flow, members: set[int]) -> Iterator[set[int]]:
         yield part
 
 
-def _region(flow: _Flow, nodes: list[ir.Node], unsupported: Callable[[ir.Node], str | None]) -> Region:
+def _region(
+    flow: _Flow,
+    nodes: list[ir.Node],
+    owner: Mapping[ir.Node, int],
+    unsupported: Callable[[ir.Node], str | None],
+) -> Region:
     inside = set(nodes)
     stays: set[ir.Node] = set()
     outputs: dict[ir.Value, None] = {}
     for node in nodes:
         for value in node.outputs:
-            around = [reader for reader in value.consumers() if reader not in inside]
-            if not around and not value.is_graph_output():
+            if not value.is_graph_output() and all(reader in inside for reader in value.consumers()):
                 continue
             codes = node.inputs[0]
-            if is_dq(node) and codes is not None and not value.is_graph_output() and all(map(_fuses, around)):
+            if codes is not None and _is_handed_over(node, owner):
                 stays.add(node)
                 if codes.producer() in inside:
                     outputs.setdefault(codes)
@@ -235,11 +240,23 @@ def _region(flow: _Flow, nodes: list[ir.Node], unsupported: Callable[[ir.Node], 
         for read in node.inputs:
             if read is None or read.producer() in inside or flow.is_constant(read):
                 continue
-            maker = read.producer()
-            codes = maker.inputs[0] if maker is not None and is_dq(maker) and not unsupported(maker) else None
+            maker, codes = read.producer(), None
+            if maker is not None and is_dq(maker) and unsupported(maker) is None:
+                codes = maker.inputs[0] if maker not in owner or _is_handed_over(maker, owner) else None
             if codes is None or codes.producer() not in inside:
                 inputs.setdefault(codes or read)
     return Region(tuple(nodes), tuple(inputs), tuple(outputs), frozenset(stays))
+
+
+def _is_handed_over(node: ir.Node, owner: Mapping[ir.Node, int]) -> bool:
+    """Whether a node of a region decodes for readers around that had better read its codes.
+
+    These are other regions, and what a runtime computes on codes.
+    """
+    if not is_dq(node) or node.outputs[0].is_graph_output():
+        return False
+    around = [reader for reader in node.outputs[0].consumers() if owner.get(reader) != owner[node]]
+    return all(reader in owner or _fuses(reader) for reader in around)
 
 
 def _fuses(node: ir.Node) -> bool:

@@ -90,6 +90,15 @@ def test_codes_are_handed_over_where_a_runtime_computes_on_them() -> None:
     assert names(second.inputs) == ["bq"]
 
 
+@pytest.mark.parametrize("more", ["", "n = Tanh(a) "])
+def test_what_one_region_reads_another_one_writes(more: str) -> None:
+    body = layer("a", "i") + more + "t = Erf(a) tq = QuantizeLinear(t, s, z) td = DequantizeLinear(tq, s, z) "
+    body += "m = Add(a, td) mq = QuantizeLinear(m, s, z) md = DequantizeLinear(mq, s, z) "
+    first, second = found(body + layer("b", "md") + "y = Identity(b)", "Erf", "Tanh")
+    assert names(first.outputs) == (["a"] if more else ["aq"])
+    assert set(names(second.inputs)) == {names(first.outputs)[0], "tq"}
+
+
 def test_floats_are_handed_over_where_a_runtime_computes_on_floats() -> None:
     (region,) = found(layer("a", "i") + "y = Tanh(a)", "Tanh")
     assert names(region.outputs) == ["a"] and not region.stays
