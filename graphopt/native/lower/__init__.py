@@ -85,7 +85,18 @@ def compile_part(
 
 
 def build(steps: Steps) -> Program:
-    """The program of steps."""
+    """The program of steps.
+
+    Raises:
+        LoweringError: The engine refuses a step.
+    """
+    try:
+        return _built(steps)
+    except ValueError as error:
+        raise LoweringError(f"the engine takes no such program: {error}") from error
+
+
+def _built(steps: Steps) -> Program:
     builder = ProgramBuilder()
     ids: dict[Value, int] = {}
     unknown = 0
