@@ -45,7 +45,7 @@ def compile(model: ir.Model) -> Program:
             f"no program can run this model: {'; '.join(texts[:_NAMED])}{more}",
             hint="graphopt.native.Session runs what a program can, and the rest in onnxruntime",
         )
-    return build(result.steps)
+    return _program(result.steps)
 
 
 def lowered(model: ir.Model) -> Lowered:
@@ -81,22 +81,18 @@ def compile_part(
     for node, reason in result.reasons.items():
         raise LoweringError(f"{node.op_type} '{node.name}': {reason}")
     fuse(result.steps)
-    return build(result.steps)
+    return _program(result.steps)
+
+
+def _program(steps: Steps) -> Program:
+    try:
+        return build(steps)
+    except ValueError as error:
+        raise LoweringError(f"no program can run this model: {error}") from error
 
 
 def build(steps: Steps) -> Program:
-    """The program of steps.
-
-    Raises:
-        LoweringError: The engine refuses a step.
-    """
-    try:
-        return _built(steps)
-    except ValueError as error:
-        raise LoweringError(f"the engine takes no such program: {error}") from error
-
-
-def _built(steps: Steps) -> Program:
+    """The program of steps. Raises ValueError if the engine does not take one of them."""
     builder = ProgramBuilder()
     ids: dict[Value, int] = {}
     unknown = 0

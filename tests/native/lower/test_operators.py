@@ -80,7 +80,8 @@ def test_products_with_a_constant_matrix(lower: Lower) -> None:
 
 def test_quantized_operators(lower: Lower) -> None:
     text = f"""{HEAD}(uint8[1,2,4,4] x) => (uint8[1,3,1,1] y) <{CODES},
-        int8[3,2,1,1] w = {{1,-90,30,40,50,-60}}, float[3] ws = {{0.01,0.02,0.03}}, int8[3] wz = {{0,0,0}}, int32[3] b = {{10,-200,300}}> {{
+        int8[3,2,1,1] w = {{1,-90,30,40,50,-60}},
+        float[3] ws = {{0.01,0.02,0.03}}, int8[3] wz = {{0,0,0}}, int32[3] b = {{10,-200,300}}> {{
         c = QLinearConv(x, s, z, w, ws, wz, s, z, b)
         g = com.microsoft.QLinearSigmoid(c, s, z, t, n)
         m = com.microsoft.QLinearMul(c, s, z, g, t, n, s, z)
