@@ -4,9 +4,9 @@
 
 Each model of the zoo is quantized once, by `graphopt optimize --quantize int8` on inputs of its own, and kept
 in the zoo's cache. All runtimes load that file and take turns in one process; what is printed is the median
-of the pairs. What cannot run a file is said. With `--everywhere` every node is on codes that can be, whether
-or not onnxruntime gains by it. `--profile` prints the engine's steps, the slowest first; `--json FILE` writes
-the figures.
+of the pairs. What cannot run a file is said; the engine runs by itself and inside onnxruntime. With
+`--everywhere` every node is on codes that can be, whether or not onnxruntime gains by it. `--profile` prints
+the engine's steps, the slowest first; `--json FILE` writes the figures.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ import zoo
 from zoo_inputs import Arrays
 
 import graphopt
-from graphopt.native import Program
-from graphopt.native.lower import compile as compile_program
+from graphopt import native
 
 NAMES = ("effnet-lite0", "ppocr-det", "ppocr-cls", "ppocr-rec", "magika", "minilm", "light_resnet50")
 SAMPLES = 4
@@ -38,6 +37,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 5, 500
 REST_SECONDS, TURN_SECONDS = 0.02, 0.03
 WARM_UP = 3
 ENGINE = "graphopt"
+REGIONS = "graphopt in onnxruntime"
 
 Run = Callable[[], Sequence[Any]]
 
@@ -50,7 +50,8 @@ class Row:
         name: Of the model.
         threads: Of each runtime.
         milliseconds: Median of each runtime.
-        faster: How many times as fast as each peer the engine is: the median over pairs of runs.
+        faster: How many times as fast as each peer the engine is, by itself if it can run the whole model,
+            otherwise inside onnxruntime: the median over pairs of turns.
         agreement: Share of the output values within a hundredth of their range of onnxruntime's.
         notes: What could not run, and why.
     """
@@ -125,22 +126,27 @@ def in_openvino(path: Path, inputs: Arrays, threads: int) -> Run:
     return lambda: list(request.infer(inputs, share_inputs=True).values())
 
 
-def program_of(path: Path) -> Program:
-    """The model as one program."""
-    return compile_program(ir.load(path))
-
-
 def in_engine(path: Path, inputs: Arrays, threads: int) -> Run:
     """The model as one program."""
-    program = program_of(path)
+    program = native.compile(ir.load(path))
     return lambda: program.run(inputs, threads)
+
+
+def in_regions(path: Path, inputs: Arrays, threads: int) -> Run:
+    """The model in onnxruntime, with programs for the regions that can be some."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = native.Session(path, options)
+    return lambda: session.run(None, inputs)
 
 
 RUNTIMES: Mapping[str, Callable[[Path, Arrays, int], Run]] = {
     "onnxruntime": in_onnxruntime,
     "openvino": in_openvino,
     ENGINE: in_engine,
+    REGIONS: in_regions,
 }
+PEERS = ("onnxruntime", "openvino")
 
 
 def measure(name: str, path: Path, inputs: Arrays, threads: int, seconds: float) -> Row:
@@ -155,14 +161,18 @@ def measure(name: str, path: Path, inputs: Arrays, threads: int, seconds: float)
         except Exception as error:  # of any runtime: to be reported, whatever it is
             ways.pop(way, None)
             row.notes.append(f"{way}: {(str(error).strip() or type(error).__name__).splitlines()[0][:100]}")
-    if "onnxruntime" in results and ENGINE in results:
-        row.agreement = agreement(results[ENGINE], results["onnxruntime"])
     times = take_turns(ways, seconds)
     for way, taken in times.items():
         row.milliseconds[way] = statistics.median(taken) * 1e3
-        if way != ENGINE and ENGINE in times:
-            pairs = zip(taken, times[ENGINE], strict=True)
-            row.faster[way] = statistics.median(theirs / ours for theirs, ours in pairs)
+    own = ENGINE if ENGINE in ways else REGIONS
+    if own not in ways:
+        return row
+    if "onnxruntime" in results:
+        row.agreement = agreement(results[own], results["onnxruntime"])
+    for peer in PEERS:
+        if peer in times:
+            pairs = zip(times[peer], times[own], strict=True)
+            row.faster[peer] = statistics.median(theirs / ours for theirs, ours in pairs)
     return row
 
 
@@ -210,7 +220,7 @@ def _turn(way: Run) -> float:
 
 def print_profile(path: Path, inputs: Arrays, threads: int) -> None:
     """The steps of a whole model, the slowest first."""
-    program = program_of(path)
+    program = native.compile(ir.load(path))
     steps = program.profile(inputs, threads, repeats=20)
     total = sum(step.seconds for step in steps)
     shapes = {name: array.shape for name, array in inputs.items()}
