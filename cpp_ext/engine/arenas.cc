@@ -22,7 +22,6 @@ namespace {
 constexpr std::size_t kHeader = kAlignment;
 static_assert(sizeof(Piece) <= kHeader);
 
-// Where the system promises more memory than it has, a process that uses it is killed: no exception comes of it.
 std::size_t most() {
 #if defined(_SC_PHYS_PAGES)
   static const std::size_t bytes =
@@ -34,7 +33,7 @@ std::size_t most() {
 }
 
 Piece* make(std::size_t bytes) {
-  if (bytes > most()) throw std::bad_alloc();
+  expect_memory(bytes);
   void* memory = ::operator new(kHeader + bytes, std::align_val_t(kAlignment));
   return new (memory) Piece{nullptr, bytes};
 }
@@ -42,6 +41,10 @@ Piece* make(std::size_t bytes) {
 void destroy(Piece* piece) { ::operator delete(piece, std::align_val_t(kAlignment)); }
 
 }  // namespace
+
+void expect_memory(std::size_t bytes) {
+  if (bytes > most()) throw std::bad_alloc();
+}
 
 Arenas::~Arenas() {
   while (left_ != nullptr) {

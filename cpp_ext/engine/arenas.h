@@ -8,6 +8,10 @@ namespace graphopt {
 
 struct Piece;
 
+// Throws std::bad_alloc for more bytes than the machine has: where the system promises them all the same, a process
+// that uses them is killed, and no exception comes of it.
+void expect_memory(std::size_t bytes);
+
 // Holds as many pieces as there were runs at a time. Taking one allocates where none that is left is large enough.
 class Arenas {
  public:

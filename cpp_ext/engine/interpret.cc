@@ -26,6 +26,7 @@ std::vector<Computed> interpret(const Graph& graph, const std::vector<View>& inp
     try {
       const auto op = kind.make(*step.attributes, kernels::table_of(kernels::Tier::scalar));
       for (const Layout& layout : op->infer(layouts)) {
+        expect_memory(layout.bytes());
         memory.emplace_back(layout.bytes() + 1);
         wanted.push_back({layout, memory.back().data()});
       }

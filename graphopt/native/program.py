@@ -145,6 +145,11 @@ class Program:
         except ValueError as error:
             raise self._misfit(error) from error
 
+    @property
+    def held(self) -> int:
+        """Bytes of the arenas that runs have taken so far: as many as there were runs at a time."""
+        return self._built.held
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the program to a file.
 
