@@ -78,6 +78,14 @@ def test_products_with_a_constant_matrix(lower: Lower) -> None:
     ]
 
 
+def test_a_bias_behind_a_product_is_added_by_it(lower: Lower) -> None:
+    more = ", int8[4,3] w = {1,-2,3,40,50,-60,7,8,9,10,-11,12}, float[3] b = {1,-2,0.5}"
+    body = "wd = DequantizeLinear(w, t) m = MatMul(xd, wd) c = Add(b, m)"
+    assert lower(model(body, "2,5,4", "2,5,3", more)) == ["quantize", "gemm", "dequantize"]
+    text = model(f"{body} y = Relu(c)", "2,5,4", "2,5,3", more).replace(Q, "")
+    assert lower(text, step=1e-5) == ["quantize", "gemm", "unary"]
+
+
 def test_quantized_operators(lower: Lower) -> None:
     text = f"""{HEAD}(uint8[1,2,4,4] x) => (uint8[1,3,1,1] y) <{CODES},
         int8[3,2,1,1] w = {{1,-90,30,40,50,-60}},

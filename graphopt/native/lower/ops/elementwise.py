@@ -66,7 +66,7 @@ def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
     low, high = (-np.inf if low <= -_LARGEST else low), (np.inf if high >= _LARGEST else high)
     if isinstance(x, Pending):
         ends = [min(max(end, low), high) for end in (x.low, x.high)]
-        return Pending(x.dims, x.to_codes, x.to_floats, *ends)
+        return Pending(x.dims, x.to_codes, x.to_floats, ends[0], ends[1])
     if isinstance(x, Mapped):
         table = np.minimum(np.maximum(x.table, np.float32(low)), np.float32(high)).astype(np.float32)
         return Mapped(x.source, table, lambda: scope.clipped(scope.floats(x), low, high))
@@ -93,6 +93,11 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
         memory = tuple(dims[axis] for axis in order)
         return Stored(scope.step("binary", [left.value, right.value], {"op": op}, "f32", memory), order)
 
+    if op == "add":
+        for product, numbers in ((a, b), (b, a)):
+            biased = _biased(product, numbers)
+            if biased is not None:
+                return biased
     table = _table(op, a, b)
     if table is not None:
         return Mapped(table[0], table[1], floats, rounded=_rounded(op, a, b))
@@ -112,6 +117,15 @@ def _table(op: str, a: Form, b: Form) -> tuple[Stored, Array] | None:
     if isinstance(b, Mapped) and isinstance(a, Known) and a.array.size == 1 and a.array.ndim <= len(b.dims):
         return b.source, combine(op, a.array.reshape(()), b.table)
     return None
+
+
+def _biased(product: Form, numbers: Form) -> Form | None:
+    """A product with a constant added to each column, where it can add it itself."""
+    if not isinstance(product, Pending) or product.biased is None or not isinstance(numbers, Known):
+        return None
+    if (product.low, product.high) != (-np.inf, np.inf) or numbers.array.shape != product.dims[-1:]:
+        return None
+    return product.biased(numbers.array)
 
 
 def _rounded(op: str, a: Form, b: Form) -> Callable[[Grid], Array] | None:

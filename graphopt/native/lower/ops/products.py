@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,18 @@ def multiply(scope: Scope, a: Form, b: Form, bias: Form | None, transposed: int 
         attributes = {"weights": weights.array, **_constants(grid, weights, bias)}
         data = scope.in_order(data, identity(rank))
         dims = (*data.dims[:-1], weights.array.shape[0])
-        return finished(scope, "gemm", [data.value], attributes, dims, identity(rank))
+        result = finished(scope, "gemm", [data.value], attributes, dims, identity(rank))
+        if bias is not None:
+            return result
+
+        def biased(numbers: Array) -> Pending:
+            codes = {**attributes, "bias": _bias(grid, weights, Known(numbers))}
+            exact = finished(scope, "gemm", [data.value], codes, dims, identity(rank))
+            added = {**attributes, "float_bias": np.ascontiguousarray(numbers)}
+            rest = finished(scope, "gemm", [data.value], added, dims, identity(rank))
+            return replace(exact, to_floats=rest.to_floats)
+
+        return replace(result, biased=biased)
     if bias is not None:
         raise Unsupported("a Gemm of two computed operands with a bias")
     other, other_grid = scope.coded(b)
