@@ -218,7 +218,13 @@ def test_inputs_that_are_refused(x: Any, message: str) -> None:
 
 
 def test_what_is_added_has_the_shape_of_the_result() -> None:
-    residual = {"r_scale": 1.0, "r_zero": 200, "sum_type": "u8", "sum_scale": 1.0, "sum_zero": 0}
+    residual: dict[str, Any] = {
+        "r_scale": 1.0,
+        "r_zero": 200,
+        "sum_type": "u8",
+        "sum_scale": 1.0,
+        "sum_zero": 0,
+    }
     attributes, x = case(2, 5, 12, **residual)
     operator = Operator("gemm", attributes)
     with pytest.raises(ValueError, match=r"adds \[2, 4\] to \[2, 5\]"):
