@@ -178,6 +178,17 @@ std::vector<std::pair<std::string, std::vector<std::string>>> kernel_table() {
   return rows;
 }
 
+// Operations a second (each product and each sum is one) of one thread, at most, of this tier.
+double peak(const std::optional<std::string>& tier) {
+  constexpr std::int64_t kRounds = 20000;
+  const auto kernel = kernels::table_of(tier ? kernels::tier_named(tier->c_str()) : kernels::chosen()).peak;
+  const nb::gil_scoped_release unlocked;
+  std::int32_t sink = 1;
+  const auto start = std::chrono::steady_clock::now();
+  const auto products = static_cast<double>(kernel(kRounds, &sink));
+  return 2 * products / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 std::vector<std::string> operator_kinds() {
   std::vector<std::string> names;
   for (const Kind& kind : kinds()) names.emplace_back(kind.name);
@@ -191,6 +202,8 @@ void bind_ops(nb::module_& module) {
   module.def("kernel_tier", [] { return std::string(name_of(kernels::chosen())); },
              "The instruction set in use: the newest, or what GRAPHOPT_ISA allows.");
   module.def("kernel_table", &kernel_table, "Each kernel with the instruction sets that have their own.");
+  module.def("kernel_peak", &peak, nb::arg("tier") = nb::none(),
+             "Operations a second that one thread makes at most, products and sums of codes, measured now.");
   module.def("operator_kinds", &operator_kinds, "Kinds of operators that programs are made of.");
   nb::class_<BoundOperator>(module, "BoundOperator", "An operator bound to arrays, which lie between guard pages.")
       .def("run", &BoundOperator::run, "New arrays of what it computes.")

@@ -9,6 +9,7 @@
 #include "kernels/avx512_vnni/gemm.inl"
 #include "kernels/avx512_vnni/elementwise.inl"
 #include "kernels/avx512_vnni/depthwise.inl"
+#include "kernels/avx512_vnni/peak.inl"
 
 namespace graphopt::kernels::avx512_vnni {
 

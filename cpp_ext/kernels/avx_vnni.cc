@@ -8,9 +8,12 @@
 #include "kernels/avx_vnni/dot.inl"
 
 #define GRAPHOPT_TIER avx_vnni
+#define GRAPHOPT_DOT(sum) "%{vex%} vpdpbusd %[weights], %[codes], %" sum "\n\t"
 #include "kernels/ymm/requantize.inl"
 #include "kernels/ymm/gemm.inl"
 #include "kernels/ymm/depthwise.inl"
+#include "kernels/ymm/peak.inl"
+#undef GRAPHOPT_DOT
 #undef GRAPHOPT_TIER
 
 namespace graphopt::kernels::avx_vnni {

@@ -8,6 +8,7 @@
 #include "kernels/scalar/requantize.inl"
 #include "kernels/scalar/gemm.inl"
 #include "kernels/scalar/depthwise.inl"
+#include "kernels/scalar/peak.inl"
 #include "kernels/scalar/row_sum.inl"
 #include "kernels/scalar/transpose.inl"
 

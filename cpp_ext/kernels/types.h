@@ -70,6 +70,10 @@ struct Gemm {
   void (*tile)(const GemmTile& tile);
 };
 
+// The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives
+// how many they were; `sink` keeps them from being left out.
+using Peak = int64_t (*)(int64_t rounds, int32_t* sink);
+
 // Sum of `count` codes, each first made greater by 128 and read as u8 if `flip`.
 using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
 
