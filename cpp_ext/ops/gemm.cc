@@ -14,7 +14,7 @@ namespace graphopt {
 
 namespace {
 
-constexpr std::int64_t kRowsOfBlock = 96;
+constexpr std::int64_t kRowsOfBlock = 384;
 
 class BoundGemm final : public Bound {
  public:
@@ -48,11 +48,13 @@ class BoundGemm final : public Bound {
     const std::uint8_t* pointers[kRowsOfBlock];
     std::int32_t sums[kRowsOfBlock];
     for (std::int64_t row = 0; row < rows; ++row) pointers[row] = x + row * x_pitch_;
-    kernels::GemmTile tile{};
+    kernels::GemmTile tile;
     tile.rows = pointers;
     tile.stride = rows;
     tile.flip = folded_.flip;
     tile.bias = folded_.bias.data();
+    tile.zeros = nullptr;
+    tile.sums = nullptr;
     if (weights_.asymmetric()) {
       for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(pointers[row], shape.depth(), folded_.flip);
       tile.zeros = weights_.zeros();

@@ -11,6 +11,8 @@ namespace {
 // Products (of codes and weights) that are worth a block of their own.
 constexpr std::int64_t kWorthwhile = 1 << 18;
 constexpr std::int64_t kBlocksWanted = 16;
+// Of the rows of a block: with a panel of weights, they stay in the second cache.
+constexpr std::int64_t kBytesOfBlock = 192 * 1024;
 
 std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
@@ -73,13 +75,14 @@ void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::in
   }
 }
 
-void PanelShape::multiply(kernels::GemmTile tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                           std::int64_t rows) const {
   const auto* const* all_rows = tile.rows;
   const auto* all_sums = tile.sums;
   const auto* all_bias = tile.bias;
   const auto* all_zeros = tile.zeros;
-  const kernels::Requantize all_out = tile.out;
+  const auto* all_scales = tile.out.scale;
+  const auto* all_shifts = tile.out.shift;
   auto* all_to = static_cast<unsigned char*>(tile.to);
   const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
   tile.segments = segments_;
@@ -90,17 +93,22 @@ void PanelShape::multiply(kernels::GemmTile tile, const std::int8_t* packed, std
     tile.weights = packed + offset(panel);
     tile.bias = all_bias + column;
     tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
-    tile.out.scale = all_out.scale + column;
-    tile.out.shift = all_out.shift == nullptr ? nullptr : all_out.shift + column;
+    tile.out.scale = all_scales + column;
+    tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
     // Tiles of even heights: a low one at the end would keep few sums at work.
-    std::int64_t tiles = ceil_divide(rows, kernel_->rows[ceil_divide(tile.columns, vector_)]);
-    for (std::int64_t row = 0; row < rows; --tiles) {
-      tile.count = static_cast<int>(ceil_divide(rows - row, tiles));
-      tile.rows = all_rows + row;
-      tile.sums = all_sums == nullptr ? nullptr : all_sums + row;
-      tile.to = all_to + (row * tile.pitch + column) * size;
+    const std::int64_t tiles = ceil_divide(rows, kernel_->rows[(tile.columns + kernel_->vector - 1) / kernel_->vector]);
+    const int height = static_cast<int>(tiles == 0 ? 0 : rows / tiles);
+    const std::int64_t higher = rows - height * tiles;
+    tile.rows = all_rows;
+    tile.sums = all_sums;
+    auto* to = all_to + column * size;
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      tile.count = height + (i < higher ? 1 : 0);
+      tile.to = to;
       kernel_->tile(tile);
-      row += tile.count;
+      tile.rows += tile.count;
+      if (tile.sums != nullptr) tile.sums += tile.count;
+      to += tile.count * tile.pitch * size;
     }
   }
 }
@@ -114,16 +122,20 @@ Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int
 }
 
 Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {
-  Blocks blocks{};
   const std::int64_t unit = shape.tile_rows();
-  blocks.rows = ceil_divide(ceil_divide(rows, ceil_divide(std::max<std::int64_t>(rows, 1), row_limit)), unit) * unit;
-  blocks.rows = std::max(unit, std::min(blocks.rows, row_limit / unit * unit));
+  const std::int64_t depth = std::max<std::int64_t>(1, shape.segments() * shape.depth());
+  const std::int64_t some = std::max<std::int64_t>(1, rows);
+  const std::int64_t limit = std::max(unit, std::min(row_limit, std::max(4 * unit, kBytesOfBlock / depth)) / unit * unit);
+  Blocks blocks{};
+  // Fewer rows than may be, if that makes enough blocks for some threads.
+  blocks.rows = limit;
+  while (blocks.rows > 8 * unit && ceil_divide(rows, blocks.rows) < kBlocksWanted) blocks.rows /= 2;
+  blocks.rows = ceil_divide(ceil_divide(some, ceil_divide(some, blocks.rows)), unit) * unit;
   blocks.row_blocks = ceil_divide(rows, blocks.rows);
   blocks.panels = shape.panels();
-  const std::int64_t products = std::max<std::int64_t>(1, shape.segments() * shape.depth()) *
-                                std::min(blocks.rows, std::max<std::int64_t>(rows, 1));
+  const std::int64_t products = depth * std::min(blocks.rows, some) * (shape.columns() / shape.panels());
   while (blocks.panels > 1 && blocks.row_blocks * ceil_divide(shape.panels(), blocks.panels) < kBlocksWanted &&
-         products * (shape.columns() / shape.panels()) * (blocks.panels / 2) >= kWorthwhile) {
+         products * (blocks.panels / 2) >= kWorthwhile) {
     blocks.panels = ceil_divide(blocks.panels, 2);
   }
   blocks.panel_blocks = ceil_divide(shape.panels(), blocks.panels);

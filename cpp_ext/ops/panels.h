@@ -31,10 +31,10 @@ class PanelShape {
   void pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip, std::int64_t first,
             std::int64_t last, std::int8_t* to, std::int32_t* sums) const;
 
-  // The products of `tile.count` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
-  // `bias`, `zeros`, `out` and `to` begin at column 0; `weights` and `columns` need not be set; `depth` and `segments`
-  // neither.
-  void multiply(kernels::GemmTile tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+  // The products of `rows` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
+  // `bias`, `zeros`, `out` and `to` begin at column 0; `count`, `weights`, `columns`, `segments` and `depth` need not
+  // be set. It is not kept as it is.
+  void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                 std::int64_t rows) const;
 
  private:
@@ -73,7 +73,7 @@ struct Blocks {
   std::int64_t row_blocks;
   std::int64_t panel_blocks;
 
-  // `row_limit`: the most rows of a block.
+  // `row_limit`: the most rows of a block. Fewer if their codes would not stay in cache.
   static Blocks of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit);
   std::int64_t count() const { return row_blocks * panel_blocks; }
 };
