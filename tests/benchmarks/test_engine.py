@@ -41,7 +41,7 @@ def test_all_take_as_many_turns(engine: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_agreement_is_a_share_of_values(engine: Any) -> None:
     expected = [np.array([0.0, 1.0]), np.array([0.0, 100.0])]
-    assert engine.agreement([np.array([0.0, 1.5]), np.array([0.5, 100.0])], expected) == 0.75
+    assert engine.agreement([np.array([0.0, 1.5]), np.array([1.5, 100.0])], expected) == 0.75
     assert engine.agreement([], []) == 1.0
 
 
