@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from graphopt._native import operator_kinds
-from graphopt.testing.programs import RECIPES, random_program
+from graphopt.testing.programs import random_program
 
 
 def write_programs(folder: Path, programs: int) -> None:
     """Write so many programs, of 1 to 16 steps, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in range(programs):
-        program, _ = random_program(seed, 1 + seed % 16, RECIPES.keys() & set(operator_kinds()))
+        program, _ = random_program(seed, 1 + seed % 16)
         program.save(folder / f"{seed:04}.program")
 
 

@@ -6,7 +6,7 @@ views, outputs in the middle, values computed for nothing. Knows what each opera
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -354,35 +354,131 @@ def _binary(maker: Maker) -> bool:
     return True
 
 
+def _average_pool(maker: Maker) -> bool:
+    value = maker.pick(_images)
+    if value is None or 0 in value.shape:
+        return False
+    count, height, width, channels = value.shape
+    attributes = {"x_scale": maker.scale(), "x_zero": maker.zero(value.type), **_result(maker)}
+    attributes |= {"kernel": [2, 2], "strides": [1, 1], "pads": [1, 0, 0, 1], "ceil": 0}
+    attributes["count_include_pad"] = maker.below(2)
+    maker.step("average_pool", [value], attributes, attributes["y_type"], (count, height, width, channels))
+    return True
+
+
+def _conv_transpose(maker: Maker) -> bool:
+    value = maker.pick(_images)
+    if value is None or 0 in value.shape or 8 * np.prod(value.shape) > _MOST_ELEMENTS:
+        return False
+    count, height, width, channels = value.shape
+    columns = int(maker.rng.choice((2, channels)))
+    shape = (count, 2 * height, 2 * width, columns)
+    attributes, more = _epilogue(maker, shape)
+    attributes |= _weights(maker, (columns, 2, 2, channels), value)
+    attributes |= {"strides": [2, 2], "pads": [0] * 4, "dilations": [1, 1], "groups": 1}
+    attributes["output_padding"] = [0, 0]
+    maker.step("conv_transpose", [value, *more], attributes, _made(attributes), shape)
+    return True
+
+
+def _gather(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 1 and 0 not in each.shape)
+    if value is None:
+        return False
+    axis = 1 + maker.below(len(value.shape) - 1)
+    size = value.shape[axis]
+    indices = maker.rng.integers(-size, size, 1 + maker.below(4)).astype(np.int64)
+    index = Value(maker.builder.constant(indices), "s64", indices.shape)
+    shape = (*value.shape[:axis], len(indices), *value.shape[axis + 1 :])
+    maker.step("gather", [value, index], {"axis": axis}, value.type, shape)
+    return True
+
+
+def _row_coding(maker: Maker, value: Value) -> dict[str, Any]:
+    """Of what takes codes or floats, and gives either."""
+    attributes: dict[str, Any] = {}
+    if _codes(value):
+        attributes |= {"x_scale": maker.scale(), "x_zero": maker.zero(value.type)}
+    if maker.chance(0.5):
+        attributes |= _result(maker)
+    return attributes
+
+
+def _softmax(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    attributes = _row_coding(maker, value)
+    maker.step("softmax", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
+def _layer_norm(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    columns = value.shape[-1:]
+    attributes = _row_coding(maker, value)
+    attributes |= {"gamma": maker.array("f32", columns), "beta": maker.array("f32", columns), "epsilon": 1e-5}
+    maker.step("layer_norm", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
+def _reduce_mean(maker: Maker) -> bool:
+    value = maker.pick(lambda each: _codes(each) and len(each.shape) > 1 and 0 not in each.shape)
+    if value is None:
+        return False
+    axis = 1 + maker.below(len(value.shape) - 1)
+    attributes = {"x_scale": maker.scale(), "x_zero": maker.zero(value.type), **_result(maker)}
+    attributes |= {"axes": [axis], "keepdims": 1}
+    shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
+    maker.step("reduce_mean", [value], attributes, attributes["y_type"], shape)
+    return True
+
+
+def _pad(maker: Maker) -> bool:
+    value = maker.pick(_images)
+    if value is None or 0 in value.shape or 4 * np.prod(value.shape) > _MOST_ELEMENTS:
+        return False
+    count, height, width, channels = value.shape
+    attributes = {"pads": [0, 1, 0, 0, 0, 0, 2, 0], "mode": "constant", "value": maker.zero(value.type)}
+    maker.step("pad", [value], attributes, value.type, (count, height + 1, width + 2, channels))
+    return True
+
+
 RECIPES: dict[str, Recipe] = {
     "add": _combine("add"),
+    "average_pool": _average_pool,
     "binary": _binary,
     "concat": _concat,
     "conv": _conv,
+    "conv_transpose": _conv_transpose,
     "dequantize": _dequantize,
+    "gather": _gather,
     "gemm": _gemm,
     "global_average_pool": _global_average_pool,
+    "layer_norm": _layer_norm,
     "lookup": _lookup,
     "max_pool": _max_pool,
     "mul": _combine("mul"),
+    "pad": _pad,
     "quantize": _quantize,
+    "reduce_mean": _reduce_mean,
     "reshape": _reshape,
     "resize": _resize,
     "slice": _slice,
+    "softmax": _softmax,
     "transpose": _transpose,
     "unary": _unary,
 }
 
 
-def random_program(
-    seed: int, steps: int = 12, kinds: Collection[str] = RECIPES
-) -> tuple[Program, list[Array]]:
+def random_program(seed: int, steps: int = 12) -> tuple[Program, list[Array]]:
     """Return a program of about so many steps, and inputs it takes.
 
     Args:
         seed: Programs of one seed are the same.
         steps: That are tried; the program has no more.
-        kinds: Of operators; some of `RECIPES`.
     """
     maker = Maker(np.random.default_rng(seed))
     count = 1 + maker.below(2)
@@ -392,7 +488,7 @@ def random_program(
         number = maker.builder.input(name, kind, ["batch", *shape[1:]])
         maker.values.append(Value(number, kind, shape))
         inputs.append(maker.array(kind, shape))
-    order = sorted(kinds)
+    order = sorted(RECIPES)
     for _ in range(steps):
         RECIPES[order[maker.below(len(order))]](maker)
     made = maker.values[len(inputs) :]
