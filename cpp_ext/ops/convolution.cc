@@ -34,7 +34,9 @@ const std::vector<const char*>& Convolution::names() {
 
 Convolution::Convolution(const Attributes& attributes, bool is_transposed) : transposed(is_transposed) {
   const Array& given = attributes.array("weights", Type::kS8);
-  if (given.dims.rank() != 4) throw Invalid("attribute 'weights' is " + given.dims.text() + ", not [O, kh, kw, I / groups]");
+  if (given.dims.rank() != 4) {
+    throw Invalid("attribute 'weights' is " + given.dims.text() + ", not [O, kh, kw, I / groups]");
+  }
   columns = given.dims[0];
   kernel[0] = given.dims[1];
   kernel[1] = given.dims[2];
@@ -106,7 +108,8 @@ std::int32_t Convolution::folded_bias(std::int64_t column, Type type, std::int32
   const auto at = static_cast<std::size_t>(column);
   const auto zero = static_cast<std::uint32_t>(x_zero + (type == Type::kS8 ? 128 : 0));
   const std::uint32_t both = static_cast<std::uint32_t>(count) * zero * static_cast<std::uint32_t>(zeros[at]);
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[at]) - zero * static_cast<std::uint32_t>(sum) + both);
+  const std::uint32_t less = zero * static_cast<std::uint32_t>(sum);
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(bias[at]) - less + both);
 }
 
 }  // namespace graphopt

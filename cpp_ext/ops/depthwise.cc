@@ -265,7 +265,8 @@ bool is_depthwise(const Convolution& all, const kernels::Depthwise& kernel) {
   return 4 * form.groups <= kMaxLines && places <= kernel.places / form.groups;
 }
 
-std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution) {
+std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels,
+                                   Convolution convolution) {
   return std::make_unique<DepthwiseConvolution>(attributes, kernels, std::move(convolution));
 }
 

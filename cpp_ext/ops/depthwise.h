@@ -11,6 +11,7 @@ namespace graphopt {
 // Whether the kernel takes this convolution.
 bool is_depthwise(const Convolution& all, const kernels::Depthwise& kernel);
 
-std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution);
+std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels,
+                                   Convolution convolution);
 
 }  // namespace graphopt

@@ -102,6 +102,10 @@ void Epilogue::expect_residual(const Layout& r, const Dims& y) const {
 
 void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, Type residual_type,
                       std::int64_t residual_pitch, std::int64_t rows, std::int64_t columns) const {
+  if (pitch == columns && (!residual_ || residual_pitch == columns)) {
+    columns *= rows;
+    rows = 1;
+  }
   if (tile_.type == Type::kF32) {
     for (std::int64_t row = 0; residual_ && row < rows; ++row) {
       float* place = static_cast<float*>(to) + row * pitch;

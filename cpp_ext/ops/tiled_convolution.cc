@@ -96,7 +96,11 @@ std::vector<Phase> phases_of(const Convolution& all, const Form& form) {
     return phases;
   }
   for (std::int64_t remainder = 0; remainder < all.strides[0] * all.strides[1]; ++remainder) {
-    Phase phase{{remainder / all.strides[1], remainder % all.strides[1]}, {all.strides[0], all.strides[1]}, {1, 1}, {}, {}};
+    Phase phase{{remainder / all.strides[1], remainder % all.strides[1]},
+                {all.strides[0], all.strides[1]},
+                {1, 1},
+                {},
+                {}};
     for (std::int64_t tap = 0; tap < all.kernel[0] * all.kernel[1]; ++tap) {
       const std::int64_t places[2] = {tap / all.kernel[1], tap % all.kernel[1]};
       Tap one{{0, 0}, tap * all.depth};
@@ -354,7 +358,12 @@ class BoundTiles final : public Bound {
 class TiledConvolution final : public Op {
  public:
   TiledConvolution(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution)
-      : shared_{Epilogue(attributes, kernels, convolution.scales), std::move(convolution), kernels.row_sum, {}, {}, {}} {
+      : shared_{Epilogue(attributes, kernels, convolution.scales),
+                std::move(convolution),
+                kernels.row_sum,
+                {},
+                {},
+                {}} {
     const Convolution& all = shared_.all;
     shared_.form = form_of(all, kernels.gemm);
     shared_.phases = phases_of(all, shared_.form);

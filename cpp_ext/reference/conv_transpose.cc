@@ -29,9 +29,11 @@ void reference_conv_transpose(const Attributes& attributes, const std::vector<Vi
       const std::int64_t column = pixel % x[2] * strides[1] - pads[1] + tap % weights.dims[2] * dilations[1];
       if (row < 0 || row >= y[1] || column < 0 || column >= y[2]) continue;
       for (std::int64_t n = 0; n < y[3]; ++n) {
-        std::int64_t& sum = sums[static_cast<std::size_t>(((pixel / x[2] / x[1] * y[1] + row) * y[2] + column) * y[3] + n)];
+        const std::int64_t place = (pixel / x[2] / x[1] * y[1] + row) * y[2] + column;
+        std::int64_t& sum = sums[static_cast<std::size_t>(place * y[3] + n)];
         for (std::int64_t k = 0; k < depth; ++k) {
-          sum += (static_cast<std::int64_t>(read(inputs[0], pixel * x[3] + n / columns_of_group * depth + k)) - x_zero) *
+          const auto code = static_cast<std::int64_t>(read(inputs[0], pixel * x[3] + n / columns_of_group * depth + k));
+          sum += (code - x_zero) *
                  (weights.as<std::int8_t>()[(n * weights.dims[1] * weights.dims[2] + tap) * depth + k] -
                   zeros[static_cast<std::size_t>(n)]);
         }

@@ -1,5 +1,5 @@
-// Depthwise convolutions, 64 channels at a time: of four lines, the bytes of each channel are put side by side, once for
-// all outputs that they are part of; then vpdpbusd sums over four lines at once.
+// Depthwise convolutions, 64 channels at a time: of four lines, the bytes of each channel are put side by side, once
+// for all outputs that they are part of; then vpdpbusd sums over four lines at once.
 
 namespace graphopt::kernels::avx512_vnni {
 
@@ -30,8 +30,8 @@ struct Lines {
   int64_t pixels[4][Streams];
 };
 
-// `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other in
-// all lines.
+// `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
+// in all lines.
 template <int Streams, bool Same>
 static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i flip,
                               __m512i* to, int64_t step) {
@@ -222,7 +222,9 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
         continue;
       }
       uint8_t* to[Streams];
-      for (int stream = 0; stream < Streams; ++stream) to[stream] = static_cast<uint8_t*>(strip.to[stream * strip.rows + row]);
+      for (int stream = 0; stream < Streams; ++stream) {
+        to[stream] = static_cast<uint8_t*>(strip.to[stream * strip.rows + row]);
+      }
       if (count < 4) {
         for (int64_t output = 0; output < count; ++output) {
           depthwise_codes<W, S, G, Streams, 1>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
@@ -242,7 +244,8 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
 
 template <int W, int S, int G, int Streams>
 static void depthwise_lines(const DepthwiseStrip& strip) {
-  return strip.out.large ? depthwise_lines<W, S, G, Streams, true>(strip) : depthwise_lines<W, S, G, Streams, false>(strip);
+  if (strip.out.large) return depthwise_lines<W, S, G, Streams, true>(strip);
+  return depthwise_lines<W, S, G, Streams, false>(strip);
 }
 
 template <int W, int S, int G>

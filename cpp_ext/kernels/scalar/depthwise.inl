@@ -32,7 +32,8 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
           if (strip.out.shift != nullptr) number += strip.out.shift[c];
           static_cast<float*>(strip.to[row])[output * strip.pitch + c] = number;
         } else {
-          static_cast<uint8_t*>(strip.to[row])[output * strip.pitch + c] = to_code(sum, strip.out.scale[c], strip.out);
+          auto* to = static_cast<uint8_t*>(strip.to[row]) + output * strip.pitch;
+          to[c] = to_code(sum, strip.out.scale[c], strip.out);
         }
       }
     }
@@ -40,7 +41,10 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
   }
 }
 
-static const Depthwise depthwise = {
-    kDepthwiseChannels, kDepthwiseChannels, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, INT64_MAX, &depthwise_strip};
+static const Depthwise depthwise = {kDepthwiseChannels,
+                                    kDepthwiseChannels,
+                                    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
+                                    INT64_MAX,
+                                    &depthwise_strip};
 
 }  // namespace graphopt::kernels::scalar

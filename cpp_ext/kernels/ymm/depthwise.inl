@@ -1,5 +1,5 @@
-// Depthwise convolutions, 32 channels at a time: of four lines, the bytes of each channel are put side by side, once for
-// all outputs that they are part of; then `Dot` sums over four lines at once.
+// Depthwise convolutions, 32 channels at a time: of four lines, the bytes of each channel are put side by side, once
+// for all outputs that they are part of; then `Dot` sums over four lines at once.
 
 namespace graphopt::kernels::GRAPHOPT_TIER {
 
@@ -122,7 +122,8 @@ static inline void depthwise_outputs(const DepthwiseStrip& strip, const __m256i*
         if (strip.out.shift != nullptr) {
           numbers = _mm256_add_ps(numbers, _mm256_loadu_ps(strip.out.shift + 8 * quarter));
         }
-        store_quarter(static_cast<float*>(strip.to[row]) + (output + x) * strip.pitch, numbers, quarter, strip.channels);
+        float* to = static_cast<float*>(strip.to[row]) + (output + x) * strip.pitch;
+        store_quarter(to, numbers, quarter, strip.channels);
       }
     }
     return;
