@@ -21,7 +21,7 @@ from graphopt.compile.quantization import Conditions
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, Session, bench, make_inputs
 from graphopt.ir import Names, holds_programs, infer_shapes, insert_program
-from graphopt.native.compiled import Compiled, alone, compile_regions
+from graphopt.native.compiled import KEPT, Compiled, alone, compile_regions
 from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
 
 REGION_SECONDS = 0.6
@@ -232,6 +232,7 @@ def _told(records: Sequence[Record], keep: Mapping[str, str]) -> list[str]:
     """What to say of the passes' outcome."""
     notes = [f"the region of {name!r} is no program: {reason}" for name, reason in keep.items()]
     refusals = Counter({reason: n for record in records for reason, n in record.refusals.items()})
+    del refusals[KEPT]  # told one by one
     shown = ", ".join(f"{count}x {reason}" for reason, count in refusals.most_common(REASONS_SHOWN))
     if not any(record.changes for record in records):
         notes.append(

@@ -15,6 +15,10 @@ from graphopt.native.lower import build, lowered, reasons
 from graphopt.native.regions import Region, find_regions, is_work, reads_codes
 
 
+KEPT = "it is to stay as it is"
+"""Why a region is none that was not to be compiled."""
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A region and the program that can stand for it."""
@@ -59,7 +63,7 @@ def compile_regions(model: ir.Model, keep: Collection[str] = ()) -> Outcome:
             outcome.refuse(reason, node.name)
     for region in regions:
         if region.name in keep or any(node.name in keep for node in region.nodes):
-            outcome.refuse("it is to stay as it is", region.name)
+            outcome.refuse(KEPT, region.name)
         else:
             outcome.compiled.append(Compiled(region, programs[region.nodes]))
     return outcome
