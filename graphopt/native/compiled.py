@@ -14,7 +14,6 @@ from graphopt.ir import Names, insert_program
 from graphopt.native.lower import build, lowered, reasons
 from graphopt.native.regions import Region, find_regions, is_work, reads_codes
 
-
 KEPT = "it is to stay as it is"
 """Why a region is none that was not to be compiled."""
 

@@ -57,7 +57,8 @@ def find_regions(graph: ir.Graph, unsupported: Callable[[ir.Node], str | None]) 
     ]
     parts = [part for part in parts if any(map(is_work, part))]
     owner = {node: number for number, part in enumerate(parts) for node in part}
-    return [_region(flow, part, owner, unsupported) for part in parts]
+    regions = [_region(flow, part, owner, unsupported) for part in parts]
+    return [region for region in regions if region.outputs]  # others are dead
 
 
 def is_work(node: ir.Node) -> bool:

@@ -75,6 +75,10 @@ def test_a_region_without_work_on_codes_is_none() -> None:
     assert found("c = Conv(x, f) y = Relu(c)".replace("f", "o")) == []
 
 
+def test_what_nobody_reads_is_no_region() -> None:
+    assert found(layer("a", "i") + "y = Identity(x)") == []
+
+
 def test_floats_around_the_codes_stay_in_the_runtime() -> None:
     body = layer("a", "i") + "e = Exp(a) f = Sqrt(e) y = Neg(f)"
     (region,) = found(body)
