@@ -97,7 +97,8 @@ def _lower(scope: Scope, node: ir.Node) -> None:
 
 def _enter(scope: Scope, value: ir.Value) -> None:
     """Make a value an input of the program; where it cannot be one, who reads it will say so."""
-    kind = None if value.dtype is None else TYPES.get(value.dtype)
+    tensor = isinstance(value.type, ir.TensorType)
+    kind = TYPES.get(value.dtype) if tensor and value.dtype is not None else None
     if value in scope.forms or kind is None or value.shape is None:
         return
     dims = dims_of(value.shape)

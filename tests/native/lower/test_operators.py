@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import onnx_ir as ir
 import pytest
 
 from graphopt.ir import infer_shapes
@@ -125,10 +124,19 @@ def test_each_node_that_no_program_can_run_has_a_reason() -> None:
     assert found == {"LSTM": "programs have no LSTM", "NonZero": "programs have no NonZero"}
 
 
+def test_what_is_random_or_no_tensor_is_refused() -> None:
+    text = f"""{HEAD}(float[4] x, seq(float[4]) l) => (float[4] y, seq(float[4]) k) <bool on = {{1}}> {{
+        y = Dropout(x, , on) k = Identity(l) }}"""
+    found = {node.op_type: reason for node, reason in reasons(parse_model(text)).items()}
+    assert found == {
+        "Dropout": "a Dropout that drops at random",
+        "Identity": "an input is not known to the program",
+    }
+
+
 def test_scales_for_each_channel_of_an_activation_are_refused() -> None:
     text = f"""{HEAD}(float[1,2,3] x) => (float[1,2,3] y) <float[2] s = {{1,2}}, uint8[2] z = {{0,0}}> {{
         q = QuantizeLinear<axis = 1>(x, s, z) y = DequantizeLinear<axis = 1>(q, s, z) }}"""
     graph = parse_model(text)
     infer_shapes(graph)
     assert set(reasons(graph).values()) == {"an activation with a scale for each channel or block"}
-    assert ir.to_proto(graph).graph.node

@@ -226,6 +226,8 @@ def same(scope: Scope) -> Form:
     """Identity, and Dropout where nothing is trained."""
     if len(scope.node.outputs) > 1 and scope.node.outputs[1].uses():
         raise Unsupported("the mask of a Dropout")
+    if scope.node.op_type == "Dropout" and scope.has(2) and scope.array(2).any():
+        raise Unsupported("a Dropout that drops at random")
     return scope.form(0)
 
 
