@@ -136,7 +136,7 @@ def test_regions_of_any_graph_are_convex_and_cannot_be_joined(seed: int) -> None
         node.outputs[0].name = f"v{index}"
         nodes.append(node)
         made.append(node.outputs[0])
-    graph = ir.Graph([made[0]], made[-1:], nodes=nodes, opset_imports={"": 17})
+    graph = ir.Graph([made[0]], made[1:], nodes=nodes, opset_imports={"": 17})
     regions = find_regions(graph, lambda node: "no" if node in refused else None)
     inside = [set(region.nodes) for region in regions]
     assert set().union(*inside) == set(nodes) - refused
