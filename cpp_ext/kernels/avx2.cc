@@ -7,6 +7,7 @@
 
 #include "kernels/avx2/elementwise.inl"
 #include "kernels/avx2/lookup.inl"
+#include "kernels/avx2/transpose.inl"
 #include "kernels/avx2/row_sum.inl"
 #include "kernels/avx2/dot.inl"
 
