@@ -74,6 +74,9 @@ def _lowered(
     """Add the programs of regions; nodes that turn out to be none, and why."""
     missed: dict[ir.Node, str] = {}
     for region in regions:
+        if any(value.type is None for value in region.outputs):  # which onnxruntime could not infer either
+            missed |= dict.fromkeys(region.nodes, "the type of what is read of its region is not known")
+            continue
         part = lowered(alone(model, region))
         if part.reasons:
             by_output = {value.name: node for node in region.nodes for value in node.outputs}
