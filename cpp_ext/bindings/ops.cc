@@ -38,6 +38,7 @@ void copy_rows(const Layout& from, const void* source, const Layout& to, void* t
 
 void expect_gaps(const Layout& layout, const void* data) {
   if (layout.bytes() == 0) return;
+  if (layout.bytes() == 0) return;
   const std::size_t size = size_of(layout.type);
   for (std::int64_t row = 0; row + 1 < layout.dims.rows(); ++row) {
     const auto* end = static_cast<const unsigned char*>(data) + static_cast<std::size_t>(row * layout.pitch) * size;
