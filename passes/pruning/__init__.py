@@ -1,0 +1,1 @@
+"""Passes that take channels, heads and hidden elements out of a model."""
