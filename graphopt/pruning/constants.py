@@ -163,7 +163,7 @@ class ConstantChannels:
             array = next(numbers).astype(value.dtype.numpy())
             shape_of_one = constant(value) is not None and constant(value).ndim == 0  # type: ignore[union-attr]
             tensor = ir.Tensor(array[0] if shape_of_one else array, name=value.name)
-            inputs.append(ir.Value(name=value.name, const_value=tensor, type=value.type, shape=tensor.shape))
+            inputs.append(ir.Node("", "Constant", (), [ir.AttrTensor("value", tensor)]).outputs[0])
         made = ir.Node(node.domain, node.op_type, inputs, node.attributes.values(), num_outputs=1, name=node.name)
         tensors = evaluate([made], list(made.outputs), dict(self._opsets)).tensors
         result = tensors.get(made.outputs[0])

@@ -65,6 +65,10 @@ class Removal:
         for value in values:
             self._cut(value)
 
+    def gone_by_name(self) -> dict[tuple[str, int], Index]:
+        """Positions that went, by the name of the value and the axis."""
+        return {(axis.value.name or "", axis.axis): places for axis, places in self._gone.items()}
+
     def kept(self, value: ir.Value | None, axis: int) -> int:
         """Size of an axis afterwards; 0 where it is not known."""
         if value is None:
