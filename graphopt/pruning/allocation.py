@@ -89,7 +89,7 @@ class Amount:
     def __init__(self, groups: Groups, works: Iterable[Work]) -> None:
         self._site = groups.site
         wanted = {axis for group in groups.groups for axis in group.axes}
-        self._works = []
+        self._works: list[Work] = []
         self._by_axis: dict[Axis, list[int]] = {}
         self.whole = 0.0
         for work in works:
@@ -150,7 +150,7 @@ def aligned(group: Group, align: int) -> int:
 
 def allocate(
     groups: Sequence[Group],
-    rankings: Mapping[str, Ranking] | Sequence[Ranking],
+    ranked: Sequence[Ranking],
     amount: Amount,
     rate: float,
     *,
@@ -161,7 +161,7 @@ def allocate(
 
     Args:
         groups: The groups.
-        rankings: Of each, in the same order.
+        ranked: Rankings of their units, in the same order.
         amount: What is to shrink.
         rate: By which share of it.
         align: Channels that are left of a group are a multiple of it, as far as the goal lets them.
@@ -170,14 +170,13 @@ def allocate(
     Raises:
         UsageError: So much cannot go.
     """
-    ranked = list(rankings.values()) if isinstance(rankings, Mapping) else list(rankings)
     gone = [0] * len(groups)
     goal = (1.0 - rate) * amount.whole
     slack = CLOSE * amount.whole
     sums = [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
     scale = [1.0] * len(groups) if weights is None else list(weights)
     while True:
-        steps = [_least_step(group, align) for group in groups]
+        steps = [aligned(group, align) for group in groups]
         _greedily(groups, sums, scale, amount, gone, steps, goal - slack)
         if amount.present <= goal + slack or align == 1:
             break
@@ -189,10 +188,6 @@ def allocate(
             hint="channels that must stay, and what blocks them, are listed as refusals",
         )
     return gone
-
-
-def _least_step(group: Group, align: int) -> int:
-    return aligned(group, align)
 
 
 def _greedily(
@@ -234,8 +229,8 @@ def _greedily(
 
 
 def _neighbours(groups: Sequence[Group]) -> list[set[int]]:
-    """Groups whose prices change with one: those that share a node, taken to be all on values of its nodes."""
-    by_node: dict[object, set[int]] = {}
+    """Groups whose prices change with one: those that share a node with it."""
+    by_node: dict[ir.Node | None, set[int]] = {}
     for index, group in enumerate(groups):
         for axis in group.axes:
             for node in (axis.value.producer(), *axis.value.consumers()):
@@ -274,7 +269,9 @@ def uniformly(groups: Sequence[Group], amount: Amount, rate: float, *, align: in
         middle = (low + high) / 2
         left = _with(amount, groups, counts(middle))
         low, high = (middle, high) if left > goal else (low, middle)
-    best = min((counts(share) for share in (low, high)), key=lambda found: abs(_with(amount, groups, found) - goal))
+    best = min(
+        (counts(share) for share in (low, high)), key=lambda found: abs(_with(amount, groups, found) - goal)
+    )
     for group, units in zip(groups, best, strict=True):
         if units:
             amount.remove(group, units)

@@ -64,7 +64,8 @@ class Fit:
             products[:, inputs, inputs] += 1e-9
         solved = np.linalg.solve(products, errors)
         change = solved[:, :inputs].transpose(0, 2, 1)
-        return change, solved[:, inputs] if bias else np.zeros(solved.shape[::2])
+        shift = solved[:, inputs] if bias else np.zeros(solved.shape[::2])
+        return np.asarray(change, np.float64), np.asarray(shift, np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,11 @@ class Windows:
         extents = [(size - 1) * step + 1 for size, step in zip(self.kernel, self.dilations, strict=True)]
         axes = tuple(range(2, x.ndim))
         view = sliding_window_view(padded, extents, axis=axes)
-        every = (slice(None), slice(None), *(slice(None, None, step) for step in self.strides))
+        every: tuple[Any, ...] = (
+            slice(None),
+            slice(None),
+            *(slice(None, None, step) for step in self.strides),
+        )
         view = view[(*every, *(slice(None, None, step) for step in self.dilations))]
         shape = (view.shape[0], *view.shape[2 : x.ndim])
         batch, *space = np.unravel_index(places, shape)

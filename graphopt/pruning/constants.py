@@ -24,10 +24,28 @@ Array = npt.NDArray[Any]
 
 _CANDIDATE = {"RNN": 0, "GRU": 2, "LSTM": 3}
 """Place of the gate whose tanh is what a state can move by."""
-_KEEPING = (
-    "Concat Split Slice Gather Transpose Reshape Flatten Squeeze Unsqueeze Identity Dropout Expand MaxPool "
-    "GlobalMaxPool GlobalAveragePool ReduceMean ReduceMax ReduceMin DepthToSpace SpaceToDepth"
-).split()
+_KEEPING = [
+    "Concat",
+    "Split",
+    "Slice",
+    "Gather",
+    "Transpose",
+    "Reshape",
+    "Flatten",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Dropout",
+    "Expand",
+    "MaxPool",
+    "GlobalMaxPool",
+    "GlobalAveragePool",
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceMin",
+    "DepthToSpace",
+    "SpaceToDepth",
+]
 """Operators of which a channel holds one number if those it comes from hold that number."""
 _KEEPING_ZEROS = ("AveragePool", "Resize", "Upsample", "ReduceSum", "ReduceL1", "ReduceL2", "Tile", "Pad")
 """Operators that make zeros of nothing but zeros."""
@@ -48,7 +66,7 @@ class Constants:
     @property
     def zero(self) -> npt.NDArray[np.bool_]:
         """Which of them hold zeros."""
-        return self.known & (self.numbers == 0.0)
+        return np.asarray(self.known & (self.numbers == 0.0))
 
 
 class ConstantChannels:
@@ -100,7 +118,10 @@ class ConstantChannels:
             own = np.zeros(len(link.sources), bool)
             values = np.zeros(len(link.sources))
             if source is not None:
-                own, values = (source.zero if zeros else source.known)[link.sources], source.numbers[link.sources]
+                own, values = (
+                    (source.zero if zeros else source.known)[link.sources],
+                    source.numbers[link.sources],
+                )
             for at, is_known, number in zip(link.targets, own, values, strict=True):
                 if seen[at] and (not is_known or number != numbers[at]):
                     differs[at] = True
@@ -140,7 +161,9 @@ class ConstantChannels:
             place = axis.axis - (rank - array.ndim)
             if place < 0 or array.shape[place] == 1:
                 flat = array.reshape(1, -1)
-                return Constants(np.full(size, _uniform(flat)[0]), np.full(size, float(flat[0, 0]) if flat.size else 0))
+                return Constants(
+                    np.full(size, _uniform(flat)[0]), np.full(size, float(flat[0, 0]) if flat.size else 0)
+                )
             rows = np.moveaxis(array, place, 0).reshape(array.shape[place], -1)
             return Constants(_uniform(rows), rows[:, 0].astype(np.float64)) if rows.size else None
         dims = self._groups.site.dims(value)
@@ -164,7 +187,9 @@ class ConstantChannels:
             shape_of_one = constant(value) is not None and constant(value).ndim == 0  # type: ignore[union-attr]
             tensor = ir.Tensor(array[0] if shape_of_one else array, name=value.name)
             inputs.append(ir.Node("", "Constant", (), [ir.AttrTensor("value", tensor)]).outputs[0])
-        made = ir.Node(node.domain, node.op_type, inputs, node.attributes.values(), num_outputs=1, name=node.name)
+        made = ir.Node(
+            node.domain, node.op_type, inputs, node.attributes.values(), num_outputs=1, name=node.name
+        )
         tensors = evaluate([made], list(made.outputs), dict(self._opsets)).tensors
         result = tensors.get(made.outputs[0])
         if result is None or result.numpy().ndim != 1:

@@ -162,7 +162,7 @@ def _channels(view: _SinkView, group: Group, units: list[int]) -> Index:
     """Channels of units that a sink looks at."""
     places = group.positions(view.sink.data)
     found = np.concatenate([places[unit] for unit in units]) if units else np.zeros(0, np.int64)
-    return found[~view.ignored[found]]
+    return np.asarray(found[~view.ignored[found]], np.int64)
 
 
 def _merged(group: Group, views: list[_SinkView], held: list[int]) -> tuple[list[int], list[Fold]]:
@@ -212,11 +212,11 @@ def _unread(groups: Groups, sink: Sink, size: int) -> npt.NDArray[np.bool_]:
         return np.zeros(size, bool)
     rows = np.moveaxis(array, sink.weight.axis, 0).reshape(array.shape[sink.weight.axis], -1)
     if len(rows) == size:
-        return ~(rows != 0).any(axis=1)
+        return np.asarray(~(rows != 0).any(axis=1))
     if sink.node.op_type == "Conv" and sink.weight.axis == 1:
         count = attribute_int(sink.node, "group", 1)
         parts = array.reshape(count, len(array) // count, array.shape[1], -1)
-        return ~(parts != 0).any(axis=(1, 3)).reshape(-1)
+        return np.asarray(~(parts != 0).any(axis=(1, 3)).reshape(-1))
     return np.zeros(size, bool)
 
 
@@ -230,7 +230,12 @@ def _against(sink: Sink) -> str:
         return kind
     if node.op_type == "Gemm" and (attribute_int(node, "transA", 0) or not _has_plain_bias(node)):
         return kind
-    if node.op_type == "Conv" and len(node.inputs) > 2 and node.inputs[2] and constant(node.inputs[2]) is None:
+    if (
+        node.op_type == "Conv"
+        and len(node.inputs) > 2
+        and node.inputs[2]
+        and constant(node.inputs[2]) is None
+    ):
         return kind
     if len(weight.uses()) > 1:
         return SHARED

@@ -178,15 +178,14 @@ def _grouped(site: Site) -> Groups:
     held = blocked >= 0
     np.minimum.at(barrier, label[held], blocked[held])
     axis_of = np.concatenate(
-        [np.full(len(_atoms(site, axis)), index) for index, axis in enumerate(site.axes)] or [np.zeros(0, np.int64)]
+        [np.full(len(_atoms(site, axis)), index) for index, axis in enumerate(site.axes)]
+        or [np.zeros(0, np.int64)]
     )
     starts = np.searchsorted(axis_of, np.arange(len(site.axes)))
     by_label = np.argsort(label, kind="stable")
     edges = np.flatnonzero(np.diff(label[by_label], prepend=-1))
     linked = {axis for link in site.links for axis in (link.source, link.target)}
-    weights = {
-        index for index, axis in enumerate(site.axes) if axis in linked and is_weight(axis.value)
-    }
+    weights = {index for index, axis in enumerate(site.axes) if axis in linked and is_weight(axis.value)}
     found: dict[tuple[int, ...], list[tuple[Index, ...]]] = {}
     kept: dict[tuple[int, tuple[int, ...]], int] = {}
     for atoms in np.split(by_label, edges[1:]) if len(by_label) else []:

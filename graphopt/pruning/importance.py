@@ -159,7 +159,9 @@ def weight_rows(sink: Sink) -> Floats:
     """The weight of a sink as a row for each channel that it sums over."""
     array = constant(sink.weight.value)
     assert array is not None
-    return np.moveaxis(array, sink.weight.axis, 0).reshape(array.shape[sink.weight.axis], -1).astype(np.float64)
+    return (
+        np.moveaxis(array, sink.weight.axis, 0).reshape(array.shape[sink.weight.axis], -1).astype(np.float64)
+    )
 
 
 def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats:

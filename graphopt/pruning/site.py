@@ -205,7 +205,9 @@ class Site:
         """Say that a node lets elements of an axis go, or come from nowhere."""
         self._told.add(axis)
 
-    def block(self, node: ir.Node | str, axis: Axis, reason: str, at: Sequence[int] | Index | None = None) -> None:
+    def block(
+        self, node: ir.Node | str, axis: Axis, reason: str, at: Sequence[int] | Index | None = None
+    ) -> None:
         """Say that elements of an axis must stay."""
         self._told.add(axis)
         atoms = self.atoms(axis)

@@ -143,7 +143,7 @@ def _own_bias(node: ir.Node) -> tuple[ir.Node, int] | None:
 
 def _bias_behind(node: ir.Node, outputs: int) -> tuple[ir.Node, int] | None:
     """A vector that the only reader of a MatMul adds."""
-    users = node.outputs[0].uses()
+    users = list(node.outputs[0].uses())
     if len(users) != 1 or node.outputs[0].is_graph_output():
         return None
     user = users[0].node

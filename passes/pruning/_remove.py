@@ -146,14 +146,18 @@ def _takes_shape(removal: Removal, node: ir.Node) -> None:
         return
     known = constant(value)
     if known is not None:
-        node.replace_input_with(index, removal.constant(np.asarray(known, np.int64) - less, value.name or "shape"))
+        node.replace_input_with(
+            index, removal.constant(np.asarray(known, np.int64) - less, value.name or "shape")
+        )
         return
     graph = node.graph
     assert graph is not None
     delta = removal.constant(-less, f"{value.name}/less")
     name = removal._names.fresh(f"{value.name}/fewer")
     made = ir.Value(name=name, type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([len(elements)]))
-    graph.insert_before(node, ir.Node("", "Add", [value, delta], outputs=[made], name=removal._names.fresh("fewer")))
+    graph.insert_before(
+        node, ir.Node("", "Add", [value, delta], outputs=[made], name=removal._names.fresh("fewer"))
+    )
     node.replace_input_with(index, made)
 
 
@@ -197,7 +201,9 @@ def _slice(removal: Removal, node: ir.Node) -> None:
         node.attributes["ends"] = ir.AttrInt64s("ends", ends)
         return
     for index, places in ((1, starts), (2, ends)):
-        node.replace_input_with(index, removal.constant(_like(node.inputs[index], places), f"{node.name}/bounds"))
+        node.replace_input_with(
+            index, removal.constant(_like(node.inputs[index], places), f"{node.name}/bounds")
+        )
 
 
 def _gather(removal: Removal, node: ir.Node) -> None:

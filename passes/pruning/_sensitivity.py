@@ -89,7 +89,11 @@ class Trials:
         for sample in self._samples:
             results = session.run({name: sample[name] for name in session.input_names if name in sample})
             found.append(
-                [np.asarray(each, np.float64) for each in results.values() if getattr(each, "dtype", None) is not None and each.dtype.kind == "f"]
+                [
+                    np.asarray(each, np.float64)
+                    for each in results.values()
+                    if getattr(each, "dtype", None) is not None and each.dtype.kind == "f"
+                ]
             )
         return found
 

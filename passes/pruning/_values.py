@@ -30,7 +30,10 @@ def values_of(
     wanted = set(names)
     inputs = {value.name for value in part.graph.inputs}
     found = {
-        output.name: output for node in part.graph for output in node.outputs if output.name in wanted - inputs
+        output.name: output
+        for node in part.graph
+        for output in node.outputs
+        if output.name in wanted - inputs
     }
     part.graph.outputs.clear()
     part.graph.outputs.extend(found[name] for name in dict.fromkeys(names) if name in found)

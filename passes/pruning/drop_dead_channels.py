@@ -14,7 +14,16 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Changes, Names, Operator, attribute_float, attribute_int, constant, constant_tensor, refresh_shapes
+from graphopt.ir import (
+    Changes,
+    Names,
+    Operator,
+    attribute_float,
+    attribute_int,
+    constant,
+    constant_tensor,
+    refresh_shapes,
+)
 from graphopt.passes.pruning._remove import Removal
 from graphopt.pipeline import Pass
 from graphopt.pruning import dependency_groups
@@ -135,7 +144,9 @@ def _fold_into_bias(model: ir.Model, fold: Fold) -> None:
     node.replace_input_with(2, _initializer(model, np.asarray(sums), dtype, f"{node.name}/bias"))
 
 
-def _initializer(model: ir.Model, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], dtype: ir.DataType, hint: str) -> ir.Value:
+def _initializer(
+    model: ir.Model, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], dtype: ir.DataType, hint: str
+) -> ir.Value:
     name = Names(model).fresh(hint)
     tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=name)
     value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(dtype), shape=tensor.shape)
@@ -144,7 +155,10 @@ def _initializer(model: ir.Model, array: np.ndarray[tuple[int, ...], np.dtype[np
 
 
 def _add_behind(
-    model: ir.Model, node: ir.Node, sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]], dtype: ir.DataType
+    model: ir.Model,
+    node: ir.Node,
+    sums: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    dtype: ir.DataType,
 ) -> None:
     """An Add behind a node, whose output keeps its name."""
     graph, output = node.graph, node.outputs[0]

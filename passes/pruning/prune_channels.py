@@ -10,7 +10,7 @@ what it computed before, so that moderate rates need no training.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ import onnx_ir as ir
 from graphopt.cost import estimate, load_rates
 from graphopt.errors import UsageError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples
-from graphopt.ir import Changes, Operator, constant, outdate_shapes, refresh_shapes
+from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
 from graphopt.passes.pruning._remove import Removal
 from graphopt.passes.pruning._sensitivity import Trials
@@ -88,10 +88,13 @@ class PruneChannels(Pass):
             )
         for what, given, known in (("goal", self.goal, GOALS), ("scope", self.scope, SCOPES)):
             if given not in known:
-                raise UsageError(f"prune-channels: there is no {what} {given!r}", hint=f"there are {', '.join(known)}")
+                raise UsageError(
+                    f"prune-channels: there is no {what} {given!r}", hint=f"there are {', '.join(known)}"
+                )
         if self.importance and self.importance not in MEASURES:
             raise UsageError(
-                f"prune-channels: there is no importance {self.importance!r}", hint=f"there are {', '.join(MEASURES)}"
+                f"prune-channels: there is no importance {self.importance!r}",
+                hint=f"there are {', '.join(MEASURES)}",
             )
         if self.align < 1 or self.rows < 1:
             raise UsageError(f"prune-channels: align={self.align}, rows={self.rows}; expected 1 or more")
@@ -104,7 +107,9 @@ class PruneChannels(Pass):
 
     def roots(self) -> frozenset[Operator]:
         """Operators that sum over channels."""
-        return frozenset(("", op_type) for op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul", "GRU", "LSTM", "RNN"))
+        return frozenset(
+            ("", op_type) for op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul", "GRU", "LSTM", "RNN")
+        )
 
     def apply(self, model: ir.Model, changes: Changes) -> None:
         if PRUNED_KEY in model.meta:
@@ -123,7 +128,11 @@ class PruneChannels(Pass):
             )
         samples: list[Mapping[str, Any]] = []
         if source is not None:
-            every = source if hasattr(source, "__iter__") and not isinstance(source, (str, Mapping)) else Samples(source, model)
+            every = (
+                source
+                if hasattr(source, "__iter__") and not isinstance(source, (str, Mapping))
+                else Samples(source, model)
+            )
             samples = list(itertools.islice(every, MOST_SAMPLES))
         chosen = self._chosen(model, groups, samples)
         whole = model.clone() if samples and self.compensate else None
@@ -161,7 +170,9 @@ class PruneChannels(Pass):
             else:
                 free.append(index)
         if unknown := own.keys() - {group.name for group in groups.groups}:
-            raise UsageError(f"no group is called {sorted(unknown)[0]!r}", hint="groups have the name of a weight")
+            raise UsageError(
+                f"no group is called {sorted(unknown)[0]!r}", hint="groups have the name of a weight"
+            )
         open_groups = [groups.groups[index] for index in free]
         left = [rankings[index] for index in free]
         if self.scope == "layer":
@@ -198,9 +209,7 @@ def gather_moments(
     model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]], threads: int
 ) -> dict[Axis, Moments]:
     """Mean products of the channels that weights sum over, on samples."""
-    axes = dict.fromkeys(
-        sink.data for group in groups.groups for sink in weighed_sinks(groups, group)
-    )
+    axes = dict.fromkeys(sink.data for group in groups.groups for sink in weighed_sinks(groups, group))
     names = list(dict.fromkeys(axis.value.name or "" for axis in axes))
     if not names:
         return {}

@@ -77,9 +77,7 @@ def group_normalization(site: Site, node: ir.Node) -> None:
     for axis in (0, 1):
         site.link(node, Axis(x, axis), Axis(y, axis))
     for place in range(1, each):
-        site.link(
-            node, Axis(x, 1), Axis(x, 1), np.arange(groups) * each, np.arange(groups) * each + place
-        )
+        site.link(node, Axis(x, 1), Axis(x, 1), np.arange(groups) * each, np.arange(groups) * each + place)
     for axis in range(2, len(dims)):
         _statistics(site, node, x, y, axis)
     for value in node.inputs[1:]:

@@ -37,7 +37,13 @@ def conv_transpose(site: Site, node: ir.Node) -> None:
     x, weight = node.inputs[0], node.inputs[1]
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     y = node.outputs[0]
-    if x is None or weight is None or site.dims(weight) is None or site.dims(x) is None or site.dims(y) is None:
+    if (
+        x is None
+        or weight is None
+        or site.dims(weight) is None
+        or site.dims(x) is None
+        or site.dims(y) is None
+    ):
         return
     groups = attribute_int(node, "group", 1)
     if groups != 1:
@@ -132,18 +138,18 @@ def einsum(site: Site, node: ir.Node) -> None:
             return
         for axis, letter in enumerate(term):
             places.setdefault(letter, []).append(Axis(value, axis))
-    if any(len(set(letter)) != 1 for letter in (result and [*result])):
+    if len(set(result)) != len(result):
         return
     for letter, found in places.items():
-        for axis in found[1:]:
-            site.link(node, found[0], axis)
+        for place in found[1:]:
+            site.link(node, found[0], place)
         if letter in letters:
             site.link(node, found[0], letters[letter])
         elif len(found) == 2:
             site.sink(node, found[0], found[1])
         else:
-            for axis in found:
-                site.block(node, axis, "Einsum sums over all of them")
+            for place in found:
+                site.block(node, place, "Einsum sums over all of them")
 
 
 RULES = {

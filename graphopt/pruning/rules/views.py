@@ -108,7 +108,9 @@ def _between(
     left: list[int] = []
     right: list[int] = []
     while one < end or other < stop:
-        have, want = (math.prod(int(sides[axis]) for axis in run) for sides, run in ((dims, left), (out, right)))
+        have, want = (
+            math.prod(int(sides[axis]) for axis in run) for sides, run in ((dims, left), (out, right))
+        )
         if left and right and have == want:
             runs.append((left, right))
             left, right = [], []
