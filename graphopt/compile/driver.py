@@ -91,8 +91,8 @@ def optimize(
         opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
             never does; a number is converted to first, and then kept.
         prune: Share of multiply-accumulates to take out, or a goal, as "macs=0.3", "params=0.3" or
-            "latency=0.3", with options of the pass `prune-channels` behind it, as "macs=0.3,importance=l2"; or
-            the same as a mapping. Whole channels, heads and hidden elements go.
+            "latency=0.3", with options of the pass `prune-channels` behind it, as in
+            "macs=0.3,importance=l2"; or the same as a mapping. Whole channels, heads and hidden elements go.
         quantize: A scheme, "int8", "dynamic-int8", "weight-int8", "weight-int4", "fp16", "bf16" or "auto", or
             one with options of its own, as `Int8(observer="mse")`. What it slows or breaks stays in float.
         calibration: Sets of inputs as the model will see them, from which ranges of activations are taken,

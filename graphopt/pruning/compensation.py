@@ -51,7 +51,7 @@ class Fit:
         self.rows += int(fine.sum())
 
     def solve(self, *, bias: bool) -> tuple[Floats, Floats]:
-        """Changes of weights [groups, outputs, inputs] and, where there is one, of the bias [groups, outputs]."""
+        """Changes of weights [groups, outputs, inputs] and of the bias [groups, outputs], zeros without one."""
         inputs = self._products.shape[1] - 1
         count = max(self.rows, 1)
         end = inputs + 1 if bias else inputs
@@ -112,15 +112,14 @@ class Windows:
         extents = [(size - 1) * step + 1 for size, step in zip(self.kernel, self.dilations, strict=True)]
         axes = tuple(range(2, x.ndim))
         view = sliding_window_view(padded, extents, axis=axes)
-        every: tuple[Any, ...] = (
-            slice(None),
-            slice(None),
-            *(slice(None, None, step) for step in self.strides),
-        )
-        view = view[(*every, *(slice(None, None, step) for step in self.dilations))]
+        strides = tuple(slice(None, None, step) for step in self.strides)
+        every: tuple[Any, ...] = (slice(None), slice(None), *strides)
+        dilated: tuple[Any, ...] = (*every, *(slice(None, None, step) for step in self.dilations))
+        view = view[dilated]
         shape = (view.shape[0], *view.shape[2 : x.ndim])
         batch, *space = np.unravel_index(places, shape)
-        taken = view[(batch, slice(None), *space)]
+        chosen: tuple[Any, ...] = (batch, slice(None), *space)
+        taken = view[chosen]
         return taken.reshape(len(places), groups, -1)
 
 

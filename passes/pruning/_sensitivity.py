@@ -49,7 +49,7 @@ class Trials:
         self._expected = self._run()
 
     def with_zeros(self, group: Group, units: Iterable[int], use: Callable[[ir.Model], Any]) -> Any:
-        """What a function says of the model while units of a group have no effect; None where that is unknown."""
+        """What a function says of the model while units of a group have no effect; None if none can be muted."""
         sinks = weighed_sinks(self._groups, group)
         if not sinks:
             return None

@@ -1,6 +1,6 @@
 """Take out channels that no output depends on: their weights are zero, or they hold the same number always.
 
-    Conv (rows of zeros) -> Relu -> Conv    ->    both Convs with fewer channels, the number in the second's bias
+    Conv (rows of zeros) -> Relu -> Conv    ->    both with fewer channels, constants in the second's bias
 
 Training with weight decay or sparsity leaves such channels behind, and so do other pruners that only write
 zeros. Everything that hangs together with a channel, as of a residual block, must be dead to go.

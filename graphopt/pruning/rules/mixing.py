@@ -61,7 +61,7 @@ def reduction(site: Site, node: ir.Node) -> None:
 
 
 def attention(site: Site, node: ir.Node) -> None:
-    """Heads of Q, K, V and the output are the same, if there are as many; they are an axis, or parts of one."""
+    """Heads of Q, K, V and the output are the same, if there are as many: an axis, or parts of one."""
     values = [node.inputs[index] for index in range(3)]
     y = node.outputs[0]
     if all(len(site.dims(value) or ()) == 3 for value in (*values, y)):

@@ -1,4 +1,4 @@
-"""Recurrent layers: an element of the hidden state has a row of every gate, and a column of the recurrence."""
+"""Recurrent layers: an element of the state has a row of every gate, and a column of the recurrence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 def recurrent(site: Site, node: ir.Node) -> None:
     """X [S, N, I], W [D, G H, I], R [D, G H, H], B [D, 2 G H] give Y [S, D, N, H] and states [D, N, H]."""
     inputs = [*node.inputs, *[None] * 8][:8]
-    x, w, r, b, lengths, *states, peephole = inputs
+    x, w, r, b, _, *states, peephole = inputs
     hidden = site.size(r, 2)
     if x is None or w is None or r is None or hidden is None or len(site.dims(x) or ()) != 3:
         return
