@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.errors import UsageError
@@ -18,6 +19,8 @@ from graphopt.pruning.groups import Group, Groups
 from graphopt.pruning.importance import Ranking
 from graphopt.pruning.rules.recurrent import GATES
 from graphopt.pruning.site import Axis
+
+Floats = npt.NDArray[np.float64]
 
 CLOSE = 0.005
 """By so much of the whole a goal may be missed or passed."""
@@ -155,7 +158,7 @@ def allocate(
     rate: float,
     *,
     align: int = 1,
-    weights: Sequence[float] | None = None,
+    curves: Sequence[Floats] | None = None,
 ) -> list[int]:
     """How many units each group loses, cheapest first by loss for what is saved.
 
@@ -165,7 +168,7 @@ def allocate(
         amount: What is to shrink.
         rate: By which share of it.
         align: Channels that are left of a group are a multiple of it, as far as the goal lets them.
-        weights: What a loss of each group weighs; 1 by default.
+        curves: What is lost by so many units of each group, from none to all; by default sums of the losses.
 
     Raises:
         UsageError: So much cannot go.
@@ -173,11 +176,10 @@ def allocate(
     gone = [0] * len(groups)
     goal = (1.0 - rate) * amount.whole
     slack = CLOSE * amount.whole
-    sums = [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
-    scale = [1.0] * len(groups) if weights is None else list(weights)
+    sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
     while True:
         steps = [aligned(group, align) for group in groups]
-        _greedily(groups, sums, scale, amount, gone, steps, goal - slack)
+        _greedily(groups, sums, amount, gone, steps, goal - slack)
         if amount.present <= goal + slack or align == 1:
             break
         align //= 2
@@ -192,8 +194,7 @@ def allocate(
 
 def _greedily(
     groups: Sequence[Group],
-    sums: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.float64]]],
-    scale: Sequence[float],
+    sums: Sequence[Floats],
     amount: Amount,
     gone: list[int],
     steps: Sequence[int],
@@ -212,7 +213,7 @@ def _greedily(
             if saved <= 0.0:
                 closed.add(index)
                 continue
-            loss = scale[index] * float(sums[index][gone[index] + units] - sums[index][gone[index]])
+            loss = float(sums[index][gone[index] + units] - sums[index][gone[index]])
             prices[index] = (loss / saved, units)
         fitting = [
             (price, index, units)

@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 RIDGE = 1e-3
 """How much a change of weights costs, as a share of the mean square of inputs."""
+FEW_ROWS = 0.05
+"""How much more it costs for each input to an output that there is for a row."""
 MOST_INPUTS = 2400
 """Of more inputs to an output a fit takes too long."""
 
@@ -51,15 +53,17 @@ class Fit:
         self.rows += int(fine.sum())
 
     def solve(self, *, bias: bool) -> tuple[Floats, Floats]:
-        """Changes of weights [groups, outputs, inputs] and of the bias [groups, outputs], zeros without one."""
+        """Changes of weights [groups, outputs, inputs], and of the bias [groups, outputs]."""
         inputs = self._products.shape[1] - 1
         count = max(self.rows, 1)
         end = inputs + 1 if bias else inputs
         products, errors = self._products[:, :end, :end] / count, self._errors[:, :end] / count
-        diagonal = np.einsum("gii->gi", self._products[:, :inputs, :inputs]).mean(axis=1) / count
-        ridge = (RIDGE + inputs / count * RIDGE * 10) * diagonal + 1e-12
         places = np.arange(inputs)
-        products[:, places, places] += ridge[:, None]
+        diagonal = products[:, places, places]
+        few = FEW_ROWS * inputs / count
+        products[:, places, places] += (RIDGE + few) * (
+            diagonal + diagonal.mean(axis=1, keepdims=True)
+        ) + 1e-12
         if bias:
             products[:, inputs, inputs] += 1e-9
         solved = np.linalg.solve(products, errors)
@@ -120,7 +124,7 @@ class Windows:
         batch, *space = np.unravel_index(places, shape)
         chosen: tuple[Any, ...] = (batch, slice(None), *space)
         taken = view[chosen]
-        return taken.reshape(len(places), groups, -1)
+        return np.asarray(taken).reshape(len(places), groups, -1)
 
 
 def conv_groups(node: ir.Node) -> int:

@@ -187,11 +187,13 @@ class ConstantChannels:
             shape_of_one = constant(value) is not None and constant(value).ndim == 0  # type: ignore[union-attr]
             tensor = ir.Tensor(array[0] if shape_of_one else array, name=value.name)
             inputs.append(ir.Node("", "Constant", (), [ir.AttrTensor("value", tensor)]).outputs[0])
-        made = ir.Node(
-            node.domain, node.op_type, inputs, node.attributes.values(), num_outputs=1, name=node.name
-        )
-        tensors = evaluate([made], list(made.outputs), dict(self._opsets)).tensors
-        result = tensors.get(made.outputs[0])
+        result_type = node.outputs[0].type
+        if result_type is None:
+            return None
+        output = ir.Value(name="numbers", type=result_type)
+        made = ir.Node(node.domain, node.op_type, inputs, node.attributes.values(), outputs=[output])
+        tensors = evaluate([made], [output], dict(self._opsets)).tensors
+        result = tensors.get(output)
         if result is None or result.numpy().ndim != 1:
             return None
         return np.asarray(result.numpy(), np.float64)

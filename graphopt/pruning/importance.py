@@ -63,6 +63,19 @@ class Moments:
         return self._products / max(self.rows, 1)
 
     @property
+    def damped(self) -> Floats:
+        """Mean products, shrunk to their diagonal the more, the fewer rows there are for so many channels.
+
+        Of few rows every channel seems to be made of the others.
+        """
+        made = self.products
+        share = len(made) / (len(made) + self.rows)
+        diagonal = np.diag(made).copy()
+        made *= 1.0 - share
+        made[np.diag_indices(len(made))] = diagonal + (DAMPING * diagonal.mean() or 1.0)
+        return made
+
+    @property
     def sizes(self) -> Floats:
         """Mean of |x|."""
         return self._sizes / max(self.rows, 1)
@@ -172,16 +185,9 @@ def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats
     return found / (each.sum() or 1.0)
 
 
-def damped(products: Floats) -> Floats:
-    """Mean products with a little added to the diagonal."""
-    made = products.copy()
-    made[np.diag_indices(len(made))] += DAMPING * np.trace(made) / max(len(made), 1) or 1.0
-    return made
-
-
 def _by_reconstruction(group: Group, sinks: list[Sink], moments: Mapping[Axis, Moments]) -> Ranking:
     """Take the unit that loses least, and tell anew what the others would lose without it."""
-    inverses = [np.linalg.inv(damped(moments[sink.data].products)) for sink in sinks]
+    inverses = [np.linalg.inv(moments[sink.data].damped) for sink in sinks]
     weights = [weight_rows(sink) for sink in sinks]
     totals = [
         float(np.einsum("cd,ck,dk->", moments[sink.data].products, rows, rows, optimize=True)) or 1.0

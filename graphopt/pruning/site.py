@@ -1,7 +1,7 @@
 """Where rules write down how elements of axes hang together: links, blocks, and views to be decided later.
 
-Every element of every axis of known size is an *atom*, numbered through the whole graph. An atom of an axis of
-a weight stands for one slice of the weight. Nothing here knows an operator.
+Every element of every axis of known size is an *atom*, numbered through the whole graph. An atom of a
+weight stands for one slice of the weight. Nothing here knows an operator.
 """
 
 from __future__ import annotations

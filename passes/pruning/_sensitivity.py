@@ -17,7 +17,7 @@ from graphopt.errors import ExecutionError
 from graphopt.execute import Session
 from graphopt.ir import attribute_int, constant_tensor
 from graphopt.pruning import Axis, Group, Groups, Sink
-from graphopt.pruning.importance import Moments, damped, weighed_sinks
+from graphopt.pruning.importance import Moments, weighed_sinks
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ class Trials:
         self._expected = self._run()
 
     def with_zeros(self, group: Group, units: Iterable[int], use: Callable[[ir.Model], Any]) -> Any:
-        """What a function says of the model while units of a group have no effect; None if none can be muted."""
+        """What a function says of the model while units of a group have no effect; None if they have."""
         sinks = weighed_sinks(self._groups, group)
         if not sinks:
             return None
@@ -113,7 +113,7 @@ def _mute(sink: Sink, channels: npt.NDArray[np.int64], moments: Moments | None) 
     else:
         rows = np.moveaxis(array, sink.weight.axis, 0).copy()
         if moments is not None and len(moments.products) == len(rows):
-            rows = _made_up_for(rows, channels, damped(moments.products))
+            rows = _made_up_for(rows, channels, moments.damped)
         rows[channels] = 0.0
         made = np.moveaxis(rows, 0, sink.weight.axis)
     value.const_value = ir.Tensor(

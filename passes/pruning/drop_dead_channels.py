@@ -23,6 +23,7 @@ from graphopt.ir import (
     constant,
     constant_tensor,
     refresh_shapes,
+    replace_value,
 )
 from graphopt.passes.pruning._remove import Removal
 from graphopt.pipeline import Pass
@@ -164,10 +165,11 @@ def _add_behind(
     graph, output = node.graph, node.outputs[0]
     assert graph is not None
     names = Names(model)
-    users = [(use.node, use.idx) for use in output.uses()]
-    made = ir.Value(name=names.fresh(f"{output.name}/added"), type=output.type, shape=output.shape)
+    made = ir.Value(name=output.name, type=output.type, shape=output.shape)
     bias = _initializer(model, sums, dtype, f"{node.name}/bias")
-    add = ir.Node("", "Add", [output, bias], outputs=[made], name=names.fresh(f"{node.name}/added"))
-    graph.insert_after(node, add)
-    for user, index in users:
-        user.replace_input_with(index, made)
+    replace_value(output, made, is_new=True)
+    if output.name == made.name or not output.name:
+        output.name = names.fresh(f"{made.name}/product")
+    graph.insert_after(
+        node, ir.Node("", "Add", [output, bias], outputs=[made], name=names.fresh(f"{node.name}/added"))
+    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.cost import estimate, load_rates
@@ -30,17 +31,19 @@ from graphopt.pruning import Axis, Group, Groups, dependency_groups
 from graphopt.pruning.allocation import Amount, Work, allocate, node_works, parameter_works, uniformly
 from graphopt.pruning.importance import MEASURES, WITH_DATA, Moments, Ranking, rank, weighed_sinks
 
+Floats = npt.NDArray[np.float64]
+
 GOALS = ("macs", "params", "latency")
 SCOPES = ("global", "layer")
 PRUNED_KEY = "graphopt.pruned"
 """Under it a model's `meta` holds what pruned it, so that a second run changes nothing."""
 
-MOST_SAMPLES = 64
+MOST_SAMPLES = 128
 """Samples that tell importance and fit weights."""
 FEW_SAMPLES = 8
 """Samples that tell how sensitive the outputs are to a group."""
-TRIED = 0.25
-"""Share of a group that is taken for that."""
+TRIED = (0.1, 0.25, 0.5, 0.75)
+"""Shares of a group that are taken for that."""
 MOMENT_ROWS = 8192
 """Rows that mean products of channels are taken from, of all samples together."""
 
@@ -155,7 +158,7 @@ class PruneChannels(Pass):
         measure = self.importance or ("reconstruction" if samples else "l2")
         moments = {}
         if samples and (measure in WITH_DATA or self.sensitivity):
-            moments = gather_moments(model, groups, samples, self.threads)
+            moments = gather_moments(model, groups, _others(samples), self.threads)
         rng = np.random.default_rng(self.seed)
         rankings = [rank(groups, group, measure, moments, rng) for group in groups.groups]
         amount = Amount(groups, works(model, groups, self.goal))
@@ -178,11 +181,11 @@ class PruneChannels(Pass):
         if self.scope == "layer":
             taken = uniformly(open_groups, amount, self.rate, align=self.align)
         else:
-            weights = None
+            curves = None
             if samples and self.sensitivity:
                 trials = Trials(model, groups, moments, samples[:FEW_SAMPLES], self.threads)
-                weights = sensitivities(trials, open_groups, left)
-            taken = allocate(open_groups, left, amount, self.rate, align=self.align, weights=weights)
+                curves = loss_curves(trials, open_groups, left)
+            taken = allocate(open_groups, left, amount, self.rate, align=self.align, curves=curves)
         for index, count in zip(free, taken, strict=True):
             units[index] = count
         return [
@@ -225,17 +228,43 @@ def gather_moments(
     return found
 
 
-def sensitivities(trials: Trials, groups: Sequence[Group], rankings: Sequence[Ranking]) -> list[float]:
-    """What a loss of each group weighs at the outputs of the model."""
-    found: list[float | None] = []
-    for group, ranking in zip(groups, rankings, strict=True):
-        count = max(1, round(len(group) * TRIED))
-        noise = trials.noise(group, ranking.order[:count].tolist())
-        loss = float(ranking.losses[:count].sum())
-        found.append(noise / loss if noise is not None and np.isfinite(noise) and loss > 0 else None)
-    known = [weight for weight in found if weight is not None]
+def _others(samples: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Samples that no trial is run on: what is told from these would look too good there."""
+    return samples[FEW_SAMPLES:] if len(samples) >= 2 * FEW_SAMPLES else samples
+
+
+def loss_curves(trials: Trials, groups: Sequence[Group], rankings: Sequence[Ranking]) -> list[Floats]:
+    """What the outputs of the model lose by so many units of each group, from none to all of them.
+
+    Measured at some shares; between them it grows as the ranking says. Groups that cannot be tried get the
+    usual of the others.
+    """
+    sums = [np.concatenate([[0.0], np.cumsum(ranking.losses)]) for ranking in rankings]
+    found: list[Floats | None] = []
+    for group, ranking, cumulated in zip(groups, rankings, sums, strict=True):
+        counts, noises = [0], [0.0]
+        for share in TRIED:
+            count = min(max(1, round(len(group) * share)), len(group) - 1)
+            noise = trials.noise(group, ranking.order[:count].tolist()) if count > counts[-1] else None
+            if noise is not None and np.isfinite(noise):
+                counts.append(count)
+                noises.append(max(noise, noises[-1]))
+        found.append(_between(cumulated, counts, noises) if len(counts) > 1 else None)
+    known = [curve[-1] for curve in found if curve is not None]
     usual = float(np.median(known)) if known else 1.0
-    return [usual if weight is None else max(weight, 1e-3 * usual) for weight in found]
+    return [
+        usual * cumulated / max(float(cumulated[-1]), 1e-30) if curve is None else curve
+        for curve, cumulated in zip(found, sums, strict=True)
+    ]
+
+
+def _between(sums: Floats, counts: Sequence[int], noises: Sequence[float]) -> Floats:
+    """A curve through what was measured; behind the last of it, twice as steep."""
+    places = sums[list(counts)]
+    curve = np.interp(sums, places, noises)
+    run = places[-1] - places[-2]
+    slope = 2 * (noises[-1] - noises[-2]) / run if run > 0 else 0.0
+    return np.asarray(np.where(sums > places[-1], noises[-1] + slope * (sums - places[-1]), curve))
 
 
 def _layer_rates(layers: Sequence[str]) -> dict[str, float]:
