@@ -24,6 +24,8 @@ Floats = npt.NDArray[np.float64]
 
 CLOSE = 0.005
 """By so much of the whole a goal may be missed or passed."""
+FAR = 0.03
+"""By so much of the whole a goal must not be missed."""
 LEAST_LEFT = 0.1
 """Share of a group's units that stays whatever the goal is."""
 
@@ -183,13 +185,27 @@ def allocate(
         if amount.present <= goal + slack or align == 1:
             break
         align //= 2
-    if amount.present > goal + 2 * slack:
+    _last_step(groups, amount, gone, goal)
+    if amount.present > goal + FAR * amount.whole:
         most = 1.0 - amount.present / amount.whole
         raise UsageError(
             f"a rate of {rate:g} is asked for, and no more than {most:.2f} can go",
             hint="channels that must stay, and what blocks them, are listed as refusals",
         )
     return gone
+
+
+def _last_step(groups: Sequence[Group], amount: Amount, gone: list[int], goal: float) -> None:
+    """One unit more, where that leads nearer to a goal: of few channels each is a large share."""
+    distances = [
+        (abs(amount.present - amount.saved(group, 1) - goal), index)
+        for index, group in enumerate(groups)
+        if _next(len(group), gone[index], 1) and amount.leaves(group, 1)
+    ]
+    distance, index = min(distances, default=(math.inf, 0))
+    if distance < amount.present - goal:
+        amount.remove(groups[index], 1)
+        gone[index] += 1
 
 
 def _greedily(
@@ -255,6 +271,20 @@ def _next(units: int, gone: int, step: int) -> int:
 def uniformly(groups: Sequence[Group], amount: Amount, rate: float, *, align: int = 1) -> list[int]:
     """The same share of every group, found so that the goal is met."""
 
+    goal = (1.0 - rate) * amount.whole
+    best = _at_share(groups, amount, goal, align)
+    while align > 1 and abs(_with(amount, groups, best) - goal) > 2 * CLOSE * amount.whole:
+        align //= 2
+        best = _at_share(groups, amount, goal, align)
+    for group, units in zip(groups, best, strict=True):
+        if units:
+            amount.remove(group, units)
+    return best
+
+
+def _at_share(groups: Sequence[Group], amount: Amount, goal: float, align: int) -> list[int]:
+    """Units of each group at the share that comes nearest to a goal."""
+
     def counts(share: float) -> list[int]:
         found = []
         for group in groups:
@@ -265,18 +295,13 @@ def uniformly(groups: Sequence[Group], amount: Amount, rate: float, *, align: in
         return found
 
     low, high = 0.0, 1.0
-    goal = (1.0 - rate) * amount.whole
     for _ in range(24):
         middle = (low + high) / 2
         left = _with(amount, groups, counts(middle))
         low, high = (middle, high) if left > goal else (low, middle)
-    best = min(
+    return min(
         (counts(share) for share in (low, high)), key=lambda found: abs(_with(amount, groups, found) - goal)
     )
-    for group, units in zip(groups, best, strict=True):
-        if units:
-            amount.remove(group, units)
-    return best
 
 
 def _with(amount: Amount, groups: Sequence[Group], counts: Sequence[int]) -> float:

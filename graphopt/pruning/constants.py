@@ -112,21 +112,16 @@ class ConstantChannels:
         size = self._size(axis)
         known, numbers = np.zeros(size, bool), np.zeros(size)
         seen = np.zeros(size, bool)
-        differs = np.zeros(size, bool)
         for link in self._into.get(axis, ()):
             source = self._found.get(link.source)
-            own = np.zeros(len(link.sources), bool)
-            values = np.zeros(len(link.sources))
+            own, values = np.zeros(len(link.sources), bool), np.zeros(len(link.sources))
             if source is not None:
-                own, values = (
-                    (source.zero if zeros else source.known)[link.sources],
-                    source.numbers[link.sources],
-                )
+                own = (source.zero if zeros else source.known)[link.sources]
+                values = source.numbers[link.sources]
             for at, is_known, number in zip(link.targets, own, values, strict=True):
-                if seen[at] and (not is_known or number != numbers[at]):
-                    differs[at] = True
-                seen[at], known[at], numbers[at] = True, is_known, number
-        return Constants(known & seen & ~differs, numbers)
+                known[at] = is_known and (not seen[at] or (known[at] and number == numbers[at]))
+                seen[at], numbers[at] = True, number
+        return Constants(known, numbers)
 
     def _pointwise(self, node: ir.Node, axis: Axis) -> Constants | None:
         size = self._size(axis)

@@ -31,8 +31,8 @@ from graphopt.pruning import dependency_groups
 from graphopt.pruning.dead import Dead, Fold, dead_units
 
 _SUMMING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "RNN", "GRU", "LSTM")
-MOST_ROUNDS = 8
-"""One takes out what has become dead by another; a chain of layers needs a round or two."""
+MOST_ROUNDS = 64
+"""One takes out what has become dead by another; a chain of layers needs a round for some of them."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,33 @@ class DropDeadChannels(Pass):
             refresh_shapes(model)
             groups = dependency_groups(model)
             found = dead_units(groups)
-            for dead in found:
-                for reason, units in dead.refusals.items():
-                    for _ in range(units):
-                        changes.refuse(reason, dead.group.name)
-            gone = [dead for dead in found if dead.units]
+            gone = _at_once([dead for dead in found if dead.units])
             if not gone:
+                for dead in found:
+                    for reason, units in dead.refusals.items():
+                        for _ in range(units):
+                            changes.refuse(reason, dead.group.name)
                 return
             for dead in gone:
                 _fold(model, dead)
                 changes.add("channels", len(dead.units))
             removal = Removal(model, groups)
             removal.remove((dead.group, dead.units) for dead in gone)
+
+
+def _at_once(found: list[Dead]) -> list[Dead]:
+    """Those that can go in one round: nothing is added to an output that loses channels itself."""
+    taken = []
+    cut: set[ir.Value] = set()
+    added: set[ir.Value] = set()
+    for dead in found:
+        values = {axis.value for axis in dead.group.axes}
+        outputs = {fold.sink.node.outputs[0] for fold in dead.folds if not len(fold.into)}
+        if not (outputs & (cut | values) or values & added):
+            taken.append(dead)
+            cut |= values
+            added |= outputs
+    return taken
 
 
 def _has_zeros(model: ir.Model) -> bool:

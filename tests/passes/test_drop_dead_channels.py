@@ -13,21 +13,13 @@ NAME = "drop-dead-channels"
 
 
 def model(
-    body: str, inputs: str = "float[1,2,6,6] x", outputs: str = "float[n,c,h,w] y", **weights: object
+    body: str, inputs: str = "float[1,2,6,6] x", outputs: str = "float[n,c,h,w] y", **weights: np.ndarray
 ) -> ir.Model:
     """A graph with weights that are arrays."""
-    parsed = (
-        parse_model(f"agraph ({inputs}) => ({outputs}) {{ {body} }}".replace("{ ", "{ ", 1))
-        if not weights
-        else None
-    )
-    if parsed is not None:
-        return parsed
-    arrays = {name: np.asarray(array) for name, array in weights.items()}
     declared = ", ".join(
         f"{'int64' if array.dtype.kind == 'i' else 'float'}[{','.join(map(str, array.shape))}] {name} = "
         f"{{{', '.join(map(str, array.ravel().tolist()))}}}"
-        for name, array in arrays.items()
+        for name, array in weights.items()
     )
     return parse_model(f"agraph ({inputs}) => ({outputs}) <{declared}> {{ {body} }}")
 
@@ -90,7 +82,8 @@ def test_of_constants_before_padding_one_stays_for_all() -> None:
 def test_a_scale_of_zero_makes_a_constant() -> None:
     given = model(
         "a = Conv(x, w) n = BatchNormalization(a, s, b, m, v) r = HardSigmoid(n) y = Conv(r, u)",
-        w=random(4, 2, 1, 1), s=np.asarray([1.0, 0, 2, 0]), b=random(4), m=random(4), v=np.ones(4), u=random(2, 4, 1, 1),
+        w=random(4, 2, 1, 1), s=np.asarray([1.0, 0, 2, 0]), b=random(4), m=random(4), v=np.ones(4),
+        u=random(2, 4, 1, 1),
     )  # fmt: skip
     run = run_pass(given, NAME)
     assert left(run, "w") == (2, 2, 1, 1) and left(run, "s") == (2,)

@@ -60,7 +60,8 @@ def test_what_is_concatenated_goes_apart() -> None:
 
 
 def test_a_split_and_a_concat_in_another_order_lead_back() -> None:
-    body = "a = Conv(x, w) p, q = Split <axis = 1, num_outputs = 2> (a) s = Concat <axis = 1> (q, p) y = Conv(s, v)"
+    body = """a = Conv(x, w) p, q = Split <axis = 1, num_outputs = 2> (a) s = Concat <axis = 1> (q, p)
+              y = Conv(s, v)"""
     groups = found(IMAGE, PIXELS, body, w=(4, 3, 1, 1), v=(2, 4, 1, 1))
     pairs = {
         (own[0], read[0])
@@ -94,7 +95,8 @@ def test_a_gate_goes_with_what_it_scales() -> None:
 
 
 def test_flattened_channels_take_all_their_columns_along() -> None:
-    body = "a = Conv(x, w) p = MaxPool <kernel_shape = [4,4], strides = [4,4]> (a) f = Flatten(p) y = MatMul(f, v)"
+    body = """a = Conv(x, w) p = MaxPool <kernel_shape = [4,4], strides = [4,4]> (a) f = Flatten(p)
+              y = MatMul(f, v)"""
     group = only(found(IMAGE, "float[n,m] y", body, w=(3, 3, 1, 1), v=(12, 2)))
     assert places(group, "v") == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
@@ -177,7 +179,8 @@ def test_sizes_that_are_read_for_a_reshape_do_not_block() -> None:
 
 
 def test_a_number_of_channels_that_is_computed_with_blocks_them() -> None:
-    body = """a = Conv(x, w) s = Shape <start = 1, end = 2> (a) c = Cast <to = 1> (s) d = Div(a, c) y = Conv(d, v)"""
+    body = """a = Conv(x, w) s = Shape <start = 1, end = 2> (a) c = Cast <to = 1> (s) d = Div(a, c)
+              y = Conv(d, v)"""
     groups = found(IMAGE, PIXELS, body, w=(4, 3, 1, 1), v=(2, 4, 1, 1))
     assert not groups.groups
     assert "something is computed of their number" in {each.reason for each in groups.refusals}
