@@ -21,7 +21,7 @@ from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs
 from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, split_lossy, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
-from graphopt.compile.pruning import PruneRequest, Stage, account
+from graphopt.compile.pruning import FREEZE, PruneRequest, Stage, account
 from graphopt.compile.pruning import prune as prune_to
 from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
 from graphopt.compile.quantization import quantize as quantized
@@ -161,6 +161,9 @@ def optimize(
             if given.file is not None:
                 before.file_bytes = stored_bytes([given.file, *data_files(original)])
             start = convert_opset(original, opset, notes)
+            if pruning is not None and any(value.is_initializer() for value in start.graph.inputs):
+                notes.append("initializers that are graph inputs too are constants now: their channels go")
+                pipeline = Pipeline((*Pipeline.parse(FREEZE).items, *pipeline.items))
             data = given.data(asked, shapes)
             samples = calibration_samples(calibration, original, shapes)
             asking = request or pruning

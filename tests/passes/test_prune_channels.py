@@ -142,7 +142,7 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
 
 def test_more_than_can_go_is_refused() -> None:
     with pytest.raises(UsageError, match="no more than"):
-        pruned(network(), rate=0.999, data=False)
+        pruned(network(), rate=0.95, data=False, layers=("w1:0",))
 
 
 def test_an_importance_that_needs_data_is_refused_without() -> None:

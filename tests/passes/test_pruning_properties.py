@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ USUAL = settings(
 )
 
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
 class Network:
     """Blocks of an image network, one behind the other, then a classifier or a recurrent layer."""
 
@@ -54,11 +58,9 @@ class Network:
         return f"v{len(self.nodes)}_{len(self.weights)}"
 
     def weight(self, *shape: int) -> str:
-        return self.constant(
-            (self.rng.normal(size=shape) / np.sqrt(max(np.prod(shape[1:]), 1))).astype(np.float32)
-        )
+        return self.constant((self.rng.normal(size=shape) / np.sqrt(math.prod(shape[1:]))).astype(np.float32))
 
-    def constant(self, array: np.ndarray[Any, Any]) -> str:
+    def constant(self, array: Array) -> str:
         name = f"w{len(self.weights)}"
         self.weights.append(numpy_helper.from_array(array, name))
         return name
@@ -149,7 +151,7 @@ def networks(draw: st.DrawFn) -> ir.Model:
     return model
 
 
-def outputs(model: ir.Model) -> np.ndarray[Any, Any]:
+def outputs(model: ir.Model) -> Array:
     """What the model makes of one input."""
     x = np.random.default_rng(1).normal(size=(1, 3, 8, 8)).astype(np.float32)
     (result,) = Session(model).run({"x": x}).values()

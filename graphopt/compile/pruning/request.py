@@ -17,7 +17,9 @@ from graphopt.quant.metrics import Metric, parse_metric
 
 GOALS = ("macs", "params", "latency")
 CLEANUP = "cse,dedup-initializers,dce"
-_TIDY = "inline,lift-constants,fold,simplify-shapes,dce"
+FREEZE = "freeze-initializers"
+"""Weights that callers may replace by others cannot lose channels."""
+_TIDY = f"{FREEZE},inline,lift-constants,fold,simplify-shapes,dce"
 """What makes sizes known, on which groups depend."""
 _TEXT = "for example macs=0.3 for 30% fewer, params=0.3, or latency=0.3; and importance=l2, align=16"
 
