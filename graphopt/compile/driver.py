@@ -21,7 +21,7 @@ from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs
 from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, split_lossy, standard_forms
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
-from graphopt.compile.pruning import FREEZE, PruneRequest, Stage, account
+from graphopt.compile.pruning import FREEZE, TYING, PruneRequest, Stage, account
 from graphopt.compile.pruning import prune as prune_to
 from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
 from graphopt.compile.quantization import quantize as quantized
@@ -208,6 +208,8 @@ def optimize(
         if request is not None or pruning is not None:
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
         if pruning is not None:
+            plain = next(iter(standard.values()), pipeline).without(*TYING)
+            base = workshop.make("not tied", plain)
             on_the_way = [Stage("original", original, workshop.cost), _stage("optimized", choice.made)]
             pruned = prune_to(workshop, base, choice, pruning, conditions, samples, stages)
             choice = pruned.choice

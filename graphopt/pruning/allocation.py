@@ -89,9 +89,12 @@ class Amount:
     Args:
         groups: All groups.
         works: Its parts.
+        block: Channels that take as long as one more, as kernels work on so many at a time: lengths count as
+            the next multiple.
     """
 
-    def __init__(self, groups: Groups, works: Iterable[Work]) -> None:
+    def __init__(self, groups: Groups, works: Iterable[Work], *, block: int = 1) -> None:
+        self._block = block
         self._site = groups.site
         wanted = {axis for group in groups.groups for axis in group.axes}
         self._works: list[Work] = []
@@ -136,8 +139,11 @@ class Amount:
         left = 1.0
         for axis in work.axes:
             size = self._size(axis)
-            left *= (size - gone.get(axis, self._gone[axis])) / size
+            left *= self._length(size - gone.get(axis, self._gone[axis])) / self._length(size)
         return work.amount * left
+
+    def _length(self, size: int) -> int:
+        return -(-size // self._block) * self._block
 
     def _size(self, axis: Axis) -> int:
         return self._site.size(axis.value, axis.axis) or 1
@@ -148,7 +154,7 @@ def aligned(group: Group, align: int) -> int:
     if any(len(place) > 1 for axis, place in zip(group.axes, group.units[0], strict=True) if axis.axis <= 1):
         return 1
     step = align
-    while step > 1 and len(group) < 3 * step:
+    while step > 1 and len(group) < 2 * step:
         step //= 2
     return max(step, 1)
 
@@ -161,6 +167,7 @@ def allocate(
     *,
     align: int = 1,
     curves: Sequence[Floats] | None = None,
+    beside: Amount | None = None,
 ) -> list[int]:
     """How many units each group loses, cheapest first by loss for what is saved.
 
@@ -171,6 +178,7 @@ def allocate(
         rate: By which share of it.
         align: Channels that are left of a group are a multiple of it, as far as the goal lets them.
         curves: What is lost by so many units of each group, from none to all; by default sums of the losses.
+        beside: Another amount, of which as large a share is worth as much.
 
     Raises:
         UsageError: So much cannot go.
@@ -181,7 +189,7 @@ def allocate(
     sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
     while True:
         steps = [aligned(group, align) for group in groups]
-        _greedily(groups, sums, amount, gone, steps, goal - slack)
+        _greedily(groups, sums, amount, beside, gone, steps, goal - slack)
         if amount.present <= goal + slack or align == 1:
             break
         align //= 2
@@ -212,6 +220,7 @@ def _greedily(
     groups: Sequence[Group],
     sums: Sequence[Floats],
     amount: Amount,
+    beside: Amount | None,
     gone: list[int],
     steps: Sequence[int],
     least: float,
@@ -230,7 +239,10 @@ def _greedily(
                 closed.add(index)
                 continue
             loss = float(sums[index][gone[index] + units] - sums[index][gone[index]])
-            prices[index] = (loss / saved, units)
+            worth = saved / amount.whole
+            if beside is not None and beside.whole:
+                worth += max(beside.saved(group, units), 0.0) / beside.whole
+            prices[index] = (loss / worth, units)
         fitting = [
             (price, index, units)
             for index, (price, units) in prices.items()
@@ -240,6 +252,8 @@ def _greedily(
             return
         _, index, units = min(fitting)
         amount.remove(groups[index], units)
+        if beside is not None:
+            beside.remove(groups[index], units)
         gone[index] += units
         for other in neighbours[index]:
             prices.pop(other, None)

@@ -57,7 +57,8 @@ class PruneChannels(Pass):
         goal: What `rate` is of: macs, params, or latency as the cost model tells it.
         importance: reconstruction, hessian, activation, l2, l1, bn-scale or random; by default the first with
             calibration data, and l2 without.
-        align: Channels that are left are a multiple of it in large layers, as far as the goal lets them.
+        align: Channels that are left are a multiple of it in large layers, as far as the goal lets them: as
+            many as kernels work on at a time.
         scope: "global" prunes where it costs least; "layer" takes the same share of every layer.
         layers: Rates of single groups of their own, as "WEIGHT:0.3"; 0 leaves one alone.
         compensate: Fit weights on calibration data.
@@ -73,7 +74,7 @@ class PruneChannels(Pass):
     rate: float = 0.5
     goal: str = "macs"
     importance: str = ""
-    align: int = 8
+    align: int = 16
     scope: str = "global"
     layers: tuple[str, ...] = ()
     compensate: bool = True
@@ -161,7 +162,11 @@ class PruneChannels(Pass):
             moments = gather_moments(model, groups, _others(samples), self.threads)
         rng = np.random.default_rng(self.seed)
         rankings = [rank(groups, group, measure, moments, rng) for group in groups.groups]
-        amount = Amount(groups, works(model, groups, self.goal))
+        block = self.align if self.goal == "latency" else 1
+        amount = Amount(groups, works(model, groups, self.goal), block=block)
+        time = (
+            Amount(groups, works(model, groups, "latency"), block=self.align) if self.goal == "macs" else None
+        )
         own = _layer_rates(self.layers)
         units = [0] * len(groups.groups)
         free = []
@@ -170,6 +175,8 @@ class PruneChannels(Pass):
                 units[index] = min(round(own[group.name] * len(group)), len(group) - 1)
                 if units[index]:
                     amount.remove(group, units[index])
+                    if time is not None:
+                        time.remove(group, units[index])
             else:
                 free.append(index)
         if unknown := own.keys() - {group.name for group in groups.groups}:
@@ -185,7 +192,9 @@ class PruneChannels(Pass):
             if samples and self.sensitivity:
                 trials = Trials(model, groups, moments, samples[:FEW_SAMPLES], self.threads)
                 curves = loss_curves(trials, open_groups, left)
-            taken = allocate(open_groups, left, amount, self.rate, align=self.align, curves=curves)
+            taken = allocate(
+                open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time
+            )
         for index, count in zip(free, taken, strict=True):
             units[index] = count
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphopt.compile.pruning.prune import Pruned, prune
-from graphopt.compile.pruning.request import FREEZE, PruneRequest
+from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest
 from graphopt.compile.pruning.steps import Stage, account
 
-__all__ = ["FREEZE", "PruneRequest", "Pruned", "Stage", "account", "prune"]
+__all__ = ["FREEZE", "TYING", "PruneRequest", "Pruned", "Stage", "account", "prune"]

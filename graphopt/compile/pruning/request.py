@@ -19,6 +19,8 @@ GOALS = ("macs", "params", "latency")
 CLEANUP = "cse,dedup-initializers,dce"
 FREEZE = "freeze-initializers"
 """Weights that callers may replace by others cannot lose channels."""
+TYING = ("dedup-initializers", "cse")
+"""Passes that let layers share weights which only happen to be equal: their channels would go together."""
 _TIDY = f"{FREEZE},inline,lift-constants,fold,simplify-shapes,dce"
 """What makes sizes known, on which groups depend."""
 _TEXT = "for example macs=0.3 for 30% fewer, params=0.3, or latency=0.3; and importance=l2, align=16"
