@@ -26,6 +26,8 @@ CLOSE = 0.005
 """By so much of the whole a goal may be missed or passed."""
 FAR = 0.03
 """By so much of the whole a goal must not be missed."""
+BESIDE = 4.0
+"""What a share of the other amount is worth: MACs of layers that take hardly any time should not go first."""
 LEAST_LEFT = 0.1
 """Share of a group's units that stays whatever the goal is."""
 
@@ -241,7 +243,7 @@ def _greedily(
             loss = float(sums[index][gone[index] + units] - sums[index][gone[index]])
             worth = saved / amount.whole
             if beside is not None and beside.whole:
-                worth += max(beside.saved(group, units), 0.0) / beside.whole
+                worth += BESIDE * max(beside.saved(group, units), 0.0) / beside.whole
             prices[index] = (loss / worth, units)
         fitting = [
             (price, index, units)
