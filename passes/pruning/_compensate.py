@@ -15,7 +15,7 @@ from graphopt.passes.pruning._values import values_of
 from graphopt.pruning.compensation import MOST_INPUTS, Fit, Windows, conv_groups
 
 Array = npt.NDArray[Any]
-MOST_TURNS = 24
+MOST_TURNS = 12
 """Times that samples are run; layers of one turn are fitted with inputs as they were before it."""
 
 
