@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "demo"),
     ("ir",),
     ("execute",),
-    ("cost", "idioms", "quant", "memory", "native", "_native"),
+    ("cost", "idioms", "quant", "memory", "pruning", "native", "_native"),
     ("targets",),
     ("pipeline",),
     ("passes",),

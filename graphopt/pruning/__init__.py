@@ -1,0 +1,1 @@
+"""What pruning reckons with: analysis and arithmetic on matrices of weights. It never changes a graph."""

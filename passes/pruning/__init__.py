@@ -1,0 +1,1 @@
+"""Passes that take weights away, or write them in fewer numbers."""
