@@ -45,6 +45,7 @@ FREEZES = {
 """Inputs with a default become constants."""
 LOSSY = {
     "correct-bias",
+    "factorize",
     "prune-weights",
     "quantize-dynamic",
     "quantize-static",
