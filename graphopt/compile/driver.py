@@ -23,6 +23,7 @@ from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, sp
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.quantization import Conditions, OwnPasses, Request
 from graphopt.compile.quantization import quantize as quantized
+from graphopt.compile.remarks import remarks
 from graphopt.compile.result import Result
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
@@ -206,7 +207,7 @@ def optimize(
                 after.file_bytes = stored_bytes(files)
     if samples is not None:
         notes += samples.notes
-    told = [*made.corrections, *notes_of_raising(made.records)]
+    told = [*made.corrections, *notes_of_raising(made.records), *remarks(made.records)]
     report = Report(
         version=version,
         source=given.source,

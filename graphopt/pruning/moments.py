@@ -51,18 +51,27 @@ class Moments:
             self._multiply()
 
     @property
-    def products(self) -> Array:
-        """Mean of x x^T, [groups, inputs, inputs], with what the inputs have in common shrunk."""
+    def mean(self) -> Array:
+        """Mean of x, [groups, inputs]."""
+        return np.asarray(self._sums.sum(axis=0) / max(self.samples, 1))
+
+    @property
+    def common(self) -> Array:
+        """Covariance of x, [groups, inputs, inputs], with what the inputs have in common shrunk."""
         self._multiply()
-        mean = self._sums.sum(axis=0) / max(self.samples, 1)
         common = self._products.sum(axis=0, dtype=np.float64) / max(self.samples, 1)
-        common -= mean[:, :, None] * mean[:, None, :]
+        common -= _outer(self.mean)
         kept = 1 - self._doubt(common)
         alone = np.diagonal(common, axis1=1, axis2=2) * (1 - kept)
         common *= kept
         places = np.arange(self._inputs)
         common[:, places, places] += alone
-        return np.asarray(common + mean[:, :, None] * mean[:, None, :])
+        return np.asarray(common)
+
+    @property
+    def products(self) -> Array:
+        """Mean of x x^T likewise."""
+        return self.common + _outer(self.mean)
 
     def _multiply(self) -> None:
         """Take in what waits."""
@@ -83,3 +92,7 @@ class Moments:
         off = ~np.eye(self._inputs, dtype=bool)
         all_of_it = float(np.square(common)[:, off].sum())
         return min(float(chance[:, off].sum()) / all_of_it, 1.0) if all_of_it else 0.0
+
+
+def _outer(mean: Array) -> Array:
+    return np.asarray(mean[:, :, None] * mean[:, None, :])

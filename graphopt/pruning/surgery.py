@@ -52,7 +52,8 @@ def scores(weight: Array, products: Array | None) -> Array:
 
     Args:
         weight: [groups, outputs, inputs].
-        products: Mean of x x^T of each group, [groups, inputs, inputs]; None for inputs that are all alike.
+        products: Covariance of the inputs of each group, [groups, inputs, inputs]; None for inputs that are
+            all alike. What an output is on average tells no output from another.
     """
     weight = np.asarray(weight, np.float32)
     if products is None:

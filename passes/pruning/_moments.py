@@ -95,8 +95,8 @@ class Layer:
         )
 
 
-def mean_products(runs: Runs, layers: Sequence[Layer], rows: int) -> Iterator[tuple[Layer, Array | None]]:
-    """Each layer with the mean of x x^T of each group of its inputs; None where no sample had any.
+def input_moments(runs: Runs, layers: Sequence[Layer], rows: int) -> Iterator[tuple[Layer, Moments | None]]:
+    """Each layer with the moments of its inputs; None where no sample had any.
 
     Args:
         runs: Of the model on the data.
@@ -125,6 +125,5 @@ def mean_products(runs: Runs, layers: Sequence[Layer], rows: int) -> Iterator[tu
         for value in turn:
             for key, alike in by_value[value].items():
                 seen = moments.pop(key)
-                products = seen.products if seen.samples else None
                 for layer in alike:
-                    yield layer, products
+                    yield layer, seen if seen.samples else None

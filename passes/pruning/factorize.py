@@ -23,14 +23,25 @@ from graphopt.cost.call import Kind
 from graphopt.cost.dims import Dims
 from graphopt.errors import UsageError
 from graphopt.execute import DATA_KEY
-from graphopt.ir import Changes, Names, Operator, Tape, attribute_int, constant, remove_node, replace_value
-from graphopt.passes.pruning._moments import Array, Floats, Layer, mean_products
+from graphopt.ir import (
+    Changes,
+    Names,
+    Operator,
+    Tape,
+    attribute_float,
+    attribute_int,
+    constant,
+    remove_node,
+    replace_value,
+)
+from graphopt.passes.pruning._moments import Array, Floats, Layer, input_moments
 from graphopt.passes.quantization._decode import drop, place
 from graphopt.passes.quantization._products import PRODUCTS, Product, products
 from graphopt.passes.quantization._rounded import noted
 from graphopt.passes.quantization._runs import Runs
 from graphopt.pipeline import Pass
-from graphopt.pruning.low_rank import Directions
+from graphopt.pruning.low_rank import Directions, average_of
+from graphopt.pruning.moments import Moments
 from graphopt.targets import Target
 
 FACTOR_KEY = "graphopt.factor"
@@ -47,7 +58,7 @@ class Factorize(Pass):
     Attributes:
         data: A folder or file of sets of inputs; by default what the caller hands over with the model, and
             nothing where there are none.
-        error: Share of the squared output of a layer that may be lost.
+        error: Share of the variance of a layer's output that may be lost.
         align: Ranks are multiples of this.
         least: Fewest elements of a weight that is looked at.
         keep: Names of nodes that stay.
@@ -88,21 +99,25 @@ class Factorize(Pass):
     def apply(self, model: ir.Model, changes: Changes) -> None:
         layers = list(self._layers(model, changes))
         cost = _Cost(model, Target.load(self.target).rates)
-        chosen: list[tuple[Product, tuple[Floats, Floats]]] = []
-        for layer, sums in self._seen(model, layers):
+        chosen: list[tuple[Product, tuple[Floats, Floats], Floats | None]] = []
+        for layer, seen in self._seen(model, layers):
             array = constant(layer.product.weight)
             assert array is not None
-            directions = Directions.of(layer.grouped(array), sums)
+            groups, mean = layer.grouped(array), None if seen is None else seen.mean
+            average = None
+            if mean is not None and _takes_bias(layer.product):
+                average, mean = average_of(groups, mean), None
+            directions = Directions.of(groups, None if seen is None else seen.common, mean)
             rank = -(-directions.rank(self.error) // self.align) * self.align
             reason = cost.reason_against(layer.product, rank)
             if reason is not None:
                 changes.refuse(reason, layer.product.name)
             else:
                 factors = directions.factors(layer.product.matrix(array), rank)
-                chosen.append((layer.product, factors))
+                chosen.append((layer.product, factors, _shift(factors[0], average)))
         names = Names(model)
-        for product, factors in chosen:
-            _write(model, product, factors, names)
+        for product, factors, shift in chosen:
+            _write(model, product, factors, shift, names)
             changes.add(product.node.op_type)
 
     def _layers(self, model: ir.Model, changes: Changes) -> Iterator[Layer]:
@@ -130,13 +145,13 @@ class Factorize(Pass):
             return "its input is transposed"
         return None
 
-    def _seen(self, model: ir.Model, layers: list[Layer]) -> Iterator[tuple[Layer, Array | None]]:
-        """Layers with the mean products of their inputs; with None where there are no data."""
+    def _seen(self, model: ir.Model, layers: list[Layer]) -> Iterator[tuple[Layer, Moments | None]]:
+        """Layers with the moments of their inputs; with None where there are no data."""
         if not layers or not (self.data or DATA_KEY in model.meta):
             yield from ((layer, None) for layer in layers)
             return
         runs = Runs(model, self.data, self.name, megabytes=self.megabytes, threads=self.threads)
-        yield from mean_products(runs, layers, self.rows)
+        yield from input_moments(runs, layers, self.rows)
 
 
 class _Cost:
@@ -169,10 +184,31 @@ class _Cost:
         return self._rates.seconds(kind, 2 * written * inputs, moved)
 
 
-def _write(model: ir.Model, product: Product, factors: tuple[Floats, Floats], names: Names) -> None:
-    """Put two nodes in the place of one; the bias goes to the second."""
+def _takes_bias(product: Product) -> bool:
+    """Whether a constant can be added to a layer's bias, or be one."""
+    node = product.node
+    if node.op_type == "MatMul" or (node.op_type == "Gemm" and attribute_float(node, "beta", 1.0) != 1.0):
+        return False
+    given = node.inputs[2] if len(node.inputs) > 2 else None
+    bias, outputs = constant(given), product.shape[product.axis]
+    return given is None or (bias is not None and bias.shape in ((outputs,), (1, outputs)))
+
+
+def _shift(basis: Floats, average: Array | None) -> Floats | None:
+    """What the mean output loses to the directions left out."""
+    return None if average is None else np.asarray(average - basis @ (basis.T @ average), np.float32)
+
+
+def _write(
+    model: ir.Model,
+    product: Product,
+    factors: tuple[Floats, Floats],
+    shift: Floats | None,
+    names: Names,
+) -> None:
+    """Put two nodes in the place of one; the bias, with a shift, goes to the second."""
     node, weight = product.node, product.weight
-    tape = Tape(model, node, names, Factorize.name)
+    tape, old = Tape(model, node, names, Factorize.name), [weight, *node.inputs[2:]]
     second, first = (_shaped(product, factor) for factor in factors)
     convolves = node.op_type == "Conv"
     if convolves:
@@ -184,9 +220,14 @@ def _write(model: ir.Model, product: Product, factors: tuple[Floats, Floats], na
         [product.data, tape.const(first, f"{weight.name}/first")],
         node.attributes if convolves else attributes,
     )
+    given = list(node.inputs[2:])
+    if shift is not None:
+        before = constant(given[0]) if given else None
+        bias = shift if before is None else (before.reshape(-1) + shift).astype(np.float32)
+        given = [tape.const(bias, f"{weight.name}/bias")]
     made = tape.op(
         node.op_type,
-        [between, tape.const(second, f"{weight.name}/second"), *node.inputs[2:]],
+        [between, tape.const(second, f"{weight.name}/second"), *given],
         {} if convolves else node.attributes,
     )
     for each in tape.nodes:
@@ -196,8 +237,9 @@ def _write(model: ir.Model, product: Product, factors: tuple[Floats, Floats], na
     place(tape, graph, node, [node])
     replace_value(node.outputs[0], made, is_new=True)
     remove_node(node)
-    if not weight.uses() and not weight.is_graph_output():
-        drop(weight)
+    for value in old:
+        if value is not None and value.is_initializer() and not value.uses() and not value.is_graph_output():
+            drop(value)
 
 
 def _shaped(product: Product, factor: Floats) -> Floats:

@@ -68,6 +68,10 @@ class StoreSparse(Pass):
 
     name: ClassVar[str] = "store-sparse"
     comes_last: ClassVar[bool] = True
+    remark: ClassVar[str] = (
+        "constants stored without their zeros are decoded when the model is loaded: the file is smaller, and "
+        "time and memory of a run are as before"
+    )
     least: int = 4096
 
     def apply(self, model: ir.Model, changes: Changes) -> None:

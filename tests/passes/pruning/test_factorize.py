@@ -111,6 +111,20 @@ def test_data_that_lie_in_few_directions_allow_a_low_rank(kind: str) -> None:
     assert lost(model, made, feeds[0]) < 0.02
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_large_mean_hides_no_error(kind: str) -> None:
+    """The error is a share of what outputs vary by, not of what they are."""
+    model = model_of(kind, rank=None)
+    feeds = [{"x": feed["x"] + 30} for feed in samples(kind, directions=2)]
+    made, outcome = factorized(model, feeds)
+    assert outcome.changes.count == 1
+    expected, actual = (Session(each).run(feeds[0])["y"].astype(np.float64) for each in (model, made))
+    axis = 1 if "Conv" in kind else -1
+    others = tuple(place for place in range(expected.ndim) if place != axis % expected.ndim)
+    varies = expected - expected.mean(axis=others, keepdims=True)
+    assert np.sum((expected - actual) ** 2) < 0.03 * np.sum(varies**2)
+
+
 def test_a_full_rank_stays() -> None:
     _, outcome = factorized(model_of("MatMul", rank=None))
     assert dict(outcome.changes.refusals) == {"its rank is too high for the error allowed": 1}
@@ -163,8 +177,8 @@ def test_the_rank_is_the_least_that_keeps_to_the_error(
 ) -> None:
     random = np.random.default_rng(seed)
     weight, x = random.normal(size=(outputs, inputs)), random.normal(size=(50, inputs))
-    products = x.T @ x / 50
-    directions = Directions.of(weight[None], products[None])
+    x -= x.mean(axis=0)
+    directions = Directions.of(weight[None], (x.T @ x / 50)[None], np.zeros((1, inputs)))
     rank = directions.rank(error)
     signal = np.sum((x @ weight.T) ** 2)
 
