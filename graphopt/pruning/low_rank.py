@@ -41,6 +41,11 @@ class Directions:
             mean: Of x in each group, [groups, inputs], where no bias makes up for it.
         """
         wide = np.asarray(weight, np.float64)
+        groups, outputs, inputs = wide.shape
+        if outputs > groups * inputs:  # there are no more directions than inputs
+            basis, rest = np.linalg.qr(wide.transpose(1, 0, 2).reshape(outputs, -1))
+            inner = cls.of(rest.reshape(-1, groups, inputs).transpose(1, 0, 2), common, mean)
+            return cls(basis @ inner.vectors, inner.lost)
         seen = wide if common is None else wide @ common
         energy = (seen @ wide.transpose(0, 2, 1)).sum(axis=0)
         variance = float(np.trace(energy))

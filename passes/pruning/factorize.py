@@ -71,7 +71,7 @@ class Factorize(Pass):
     name: ClassVar[str] = "factorize"
     lossy: ClassVar[bool] = True
     data: str = ""
-    error: float = 0.01
+    error: float = 0.001
     align: int = 8
     least: int = 4096
     keep: tuple[str, ...] = ()
