@@ -8,8 +8,8 @@ went change places with such that stayed for as long as that helps.
 
 Squared output error over signal on inputs not calibrated on, mean of layers of an image classifier
 (EfficientNet-Lite0) and of a sentence encoder (MiniLM), in dB: half of the weights by magnitude alone -14.0
-and -12.6, by SparseGPT (E. Frantar and D. Alistarh, 2023) -22.9 and -18.5, by this -24.3 and -22.5; two of
-four by magnitude -10.0 and -9.7, by SparseGPT -18.9 and -15.0, by this -20.4 and -18.6.
+and -12.6, by SparseGPT (E. Frantar and D. Alistarh, 2023) -22.9 and -18.5, by this -24.6 and -22.6; two of
+four by magnitude -10.0 and -9.7, by SparseGPT -18.9 and -15.0, by this -20.6 and -18.3.
 """
 
 from __future__ import annotations
