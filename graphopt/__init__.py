@@ -18,7 +18,7 @@ __path__ = pkgutil.extend_path(__path__, __name__)
 if TYPE_CHECKING:
     from graphopt import errors, passes
     from graphopt.compile import Result, optimize
-    from graphopt.compile.api import bench, check, cost
+    from graphopt.compile.api import bench, check, compress, cost
     from graphopt.errors import GraphoptError
     from graphopt.io import load, save
     from graphopt.pipeline import Pass, Pipeline
@@ -33,6 +33,7 @@ __all__ = [
     "Result",
     "bench",
     "check",
+    "compress",
     "cost",
     "errors",
     "load",
@@ -51,6 +52,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "Result": ("graphopt.compile", "Result"),
     "bench": ("graphopt.compile.api", "bench"),
     "check": ("graphopt.compile.api", "check"),
+    "compress": ("graphopt.compile.api", "compress"),
     "cost": ("graphopt.compile.api", "cost"),
     "errors": ("graphopt.errors", None),
     "load": ("graphopt.io", "load"),

@@ -3,7 +3,9 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
+#include "bindings/ops.h"
 #include "bindings/order.h"
+#include "bindings/program.h"
 #include "core/hash128.h"
 #include "core/memory/greedy.h"
 #include "core/memory/improve.h"
@@ -91,5 +93,7 @@ NB_MODULE(_native, module) {
              nb::call_guard<nb::gil_scoped_release>(),
              "Offsets in bytes, outwards from the peak; none if offsets are fixed or alignments differ.");
   bind_order(module);
+  bind_ops(module);
+  bind_program(module);
   module.def("hash128", &hash128, nb::arg("data"), "128-bit hash of the bytes of a C-contiguous buffer.");
 }

@@ -24,6 +24,7 @@ from graphopt.cli.options import (
     OpsetOption,
     PassesOption,
     PassTimeoutOption,
+    PruneOption,
     QuantizeOption,
     ShapeOption,
     SkipOption,
@@ -63,6 +64,7 @@ def command(
     opset: OpsetOption = "auto",
     shape: ShapeOption = [],  # noqa: B006
     inputs: InputsOption = None,
+    prune: PruneOption = None,
     quantize: QuantizeOption = None,
     calibration: CalibrationOption = None,
     metric: MetricOption = None,
@@ -119,7 +121,7 @@ def command(
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
-            opset=version, quantize=quantize, calibration=calibration, metric=_metric(metric),
+            opset=version, prune=prune, quantize=quantize, calibration=calibration, metric=_metric(metric),
             max_drop=max_drop, time_budget=time_budget, check=check, check_timeout=check_timeout,
             memory_limit=most_bytes, measure=measure, threads=threads, pass_timeout=pass_timeout,
             output=None if str(out) == os.devnull else out,

@@ -117,7 +117,7 @@ def _overview(catalog: Mapping[str, type[ir.passes.PassBase]]) -> Iterator[Rende
                 table.add_row(f"  {each['name']}", exact, each["summary"])
     yield table
     yield ""
-    yield "exact: every output stays the same, bit for bit; lossy: numbers are stored in fewer bits."
+    yield "exact: every output stays the same, bit for bit; lossy: numbers take fewer bits, or are left out."
     yield "`graphopt passes NAME` tells more."
 
 

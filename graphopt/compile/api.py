@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import graphopt.execute as execute
+from graphopt.compile.driver import optimize
 from graphopt.compile.given import IN_MEMORY, Given, is_module, open_given, read_inputs
 from graphopt.cost import ModelCost, estimate
 from graphopt.errors import UsageError
@@ -13,6 +14,8 @@ from graphopt.ir import infer_shapes
 
 if TYPE_CHECKING:
     from graphopt.compile.given import Source
+    from graphopt.compile.quantization import QuantizationScheme
+    from graphopt.compile.result import Result
     from graphopt.execute import BenchResult, CheckResult
 
 
@@ -42,6 +45,37 @@ def check(
     data = first.data(asked, shapes).check
     return execute.check(
         first.model, second.model, inputs=data, shapes=shapes, rtol=rtol, atol=atol, exact=exact
+    )
+
+
+def compress(
+    model: Source,
+    example_inputs: Any = None,
+    *,
+    pruning_rate: float | str | Mapping[str, Any] | None = None,
+    quantization: str | QuantizationScheme | None = None,
+    calibration: Any = None,
+    **options: Any,
+) -> Result:
+    """Optimize, prune and quantize a model in one call; see `graphopt.optimize`.
+
+    Args:
+        model: In any form that `optimize` takes; not changed.
+        example_inputs: What to trace a module with, as `graphopt.trace` takes it.
+        pruning_rate: Share of multiply-accumulates to take out, or what `optimize` takes as `prune`.
+        quantization: A scheme; None keeps floats.
+        calibration: Sets of inputs as the model will see them.
+        options: Of `optimize`, as `max_drop` or `output`.
+
+    Raises:
+        UsageError: Neither a rate nor a scheme is given, or an option is bad.
+    """
+    if pruning_rate is None and quantization is None:
+        raise UsageError(
+            "neither pruning_rate nor quantization is given", hint="graphopt.optimize keeps a model's numbers"
+        )
+    return optimize(
+        model, example_inputs, prune=pruning_rate, quantize=quantization, calibration=calibration, **options
     )
 
 

@@ -15,14 +15,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import onnx_ir as ir
 
-from graphopt.compile.candidates import Stages, Workshop
+from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs
-from graphopt.compile.levels import FOR_RUNTIMES, lower_levels, pipeline_for, split_lossy, standard_forms
+from graphopt.compile.levels import (
+    FOR_RUNTIMES,
+    last_pipeline,
+    lower_levels,
+    pipeline_for,
+    split_lossy,
+    standard_forms,
+)
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
-from graphopt.compile.quantization import Conditions, OwnPasses, Request
+from graphopt.compile.programs import with_programs
+from graphopt.compile.pruning import FREEZE, TYING, PruneRequest, Stage, account
+from graphopt.compile.pruning import prune as prune_to
+from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
 from graphopt.compile.quantization import quantize as quantized
+from graphopt.compile.remarks import remarks
 from graphopt.compile.result import Result
 from graphopt.errors import UsageError
 from graphopt.execute import check_budget
@@ -31,7 +42,7 @@ from graphopt.ir import paused_collector
 from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
 from graphopt.pytorch.signature import SIGNATURE_KEY
-from graphopt.report import Report
+from graphopt.report import Report, Step
 from graphopt.targets import Target
 
 if TYPE_CHECKING:
@@ -52,6 +63,7 @@ def optimize(
     shapes: Mapping[str, Sequence[int]] | None = None,
     inputs: Any = None,
     opset: int | str = "auto",
+    prune: float | str | Mapping[str, Any] | None = None,
     quantize: str | QuantizationScheme | None = None,
     calibration: Any = None,
     metric: str | TaskMetric | None = None,
@@ -87,13 +99,18 @@ def optimize(
         inputs: Data to check and measure with: a file, a folder, or arrays by input name.
         opset: "auto" raises the version of the standard operator set where a fusion needs a newer one, "keep"
             never does; a number is converted to first, and then kept.
+        prune: Share of multiply-accumulates to take out, or a goal, as "macs=0.3", "params=0.3" or
+            "latency=0.3", with options of the pass `prune-channels` behind it, as in
+            "macs=0.3,importance=l2"; or the same as a mapping. Whole channels, heads and hidden elements go.
         quantize: A scheme, "int8", "dynamic-int8", "weight-int8", "weight-int4", "fp16", "bf16" or "auto", or
             one with options of its own, as `Int8(observer="mse")`. What it slows or breaks stays in float.
-        calibration: Sets of inputs as the model will see them, from which ranges of activations are taken: a
-            folder, a file, an iterable of arrays by input name, or "synthetic" for inputs made to fit.
+        calibration: Sets of inputs as the model will see them, from which ranges of activations are taken,
+            and to which the weights of a pruned model are fitted: a folder, a file, an iterable of arrays by
+            input name, or "synthetic" for inputs made to fit.
         metric: What accuracy is told in: a name of `graphopt.quant.metrics`, or a function that is given one
             that runs the model on arrays by input name, and returns a number of which more is better.
-        max_drop: How much of the metric quantizing may cost; by default only a broken model is refused.
+        max_drop: How much of the metric pruning and quantizing may cost; by default only a broken model is
+            refused. A lower rate is pruned where that one costs more.
         time_budget: Seconds to search for nodes to leave in float; the best found by then is returned.
         check: Compare with the original run without a runtime's own optimizations.
         check_timeout: Seconds of processor time that all runs of the check may take together; by default 5,
@@ -120,9 +137,18 @@ def optimize(
     _check_form(emit, chosen_target, output)
     if pass_timeout is not None and not pass_timeout > 0:
         raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")
+    last = last_pipeline(level, skip, target) if passes is None and emit == "onnx" else Pipeline(())
     unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
     pipeline, lossy = split_lossy(pipeline_for(level, passes, skip, target).without(*unwanted))
-    request = Request.asked(_scheme(quantize, lossy), calibration, metric, max_drop, time_budget)
+    pruning = PruneRequest.asked(prune, metric, max_drop)
+    scheme = _scheme(quantize, lossy)
+    request = None
+    if scheme is not None or pruning is None:
+        request = Request.asked(scheme, calibration, metric, max_drop, time_budget)
+    if pruning is not None and emit == "fx":
+        raise UsageError(
+            'emit="fx" gives the whole module', hint="prune what graphopt.optimize emits as ONNX"
+        )
     if request is not None and emit == "fx":
         raise UsageError(
             'emit="fx" gives a float module', hint="quantize what graphopt.optimize emits as ONNX"
@@ -145,10 +171,16 @@ def optimize(
             if given.file is not None:
                 before.file_bytes = stored_bytes([given.file, *data_files(original)])
             start = convert_opset(original, opset, notes)
+            if pruning is not None and any(value.is_initializer() for value in start.graph.inputs):
+                notes.append("initializers that are graph inputs too are constants now: their channels go")
+                pipeline = Pipeline((*Pipeline.parse(FREEZE).items, *pipeline.items))
             data = given.data(asked, shapes)
-            samples = None if request is None else request.samples(original, shapes)
-            if request is not None:
-                request.try_metric(original, threads)
+            samples = calibration_samples(calibration, original, shapes)
+            asking = request or pruning
+            if asking is not None:
+                try_metric(asking.metric, original, threads)
+            if pruning is not None:
+                pruning.check(start)
             if samples is not None and data.measure is None and shapes is None:
                 data = dataclasses.replace(data, measure=[samples.first])
         limits = functools.partial(check_budget, seconds=check_timeout, peak_bytes=memory_limit)
@@ -180,13 +212,33 @@ def optimize(
                 rivals=standard_forms(level, left, target) if passes is None else {},
                 inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
-        if request is not None:
-            standard = standard_forms(level, left, target) if passes is None else {}
+        conditions = Conditions(target, data.measure, shapes, threads, measure, last)
+        standard = standard_forms(level, left, target) if passes is None else {}
+        told: list[Step] = []
+        if request is not None or pruning is not None:
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
-            conditions = Conditions(target, data.measure, shapes, threads, measure)
+        if pruning is not None:
+            plain = next(iter(standard.values()), pipeline).without(*TYING)
+            base = workshop.make("not tied", plain)
+            on_the_way = [Stage("original", original, workshop.cost), _stage("optimized", choice.made)]
+            pruned = prune_to(workshop, base, choice, pruning, conditions, samples, stages)
+            choice = pruned.choice
+            if pruned.made is not None:
+                base = pruned.made
+                on_the_way.append(_stage("pruned", base))
+            if request is not None:
+                request = request.with_less_drop(pruned.drop)
+        in_float = choice
+        if request is not None:
             choice = _followed(
                 choice, quantized(workshop, base, choice.made, request, conditions, samples, stages)
             )
+        choice = with_programs(workshop, choice, in_float, conditions, samples, stages)
+        if pruning is not None:
+            if choice.quantization is not None:
+                on_the_way.append(_stage("quantized", choice.made))
+            with stages("account"):
+                told = account(on_the_way, conditions, pruned.evaluation)
         made = choice.made
         version = importlib.metadata.version("graphopt")
         totals = {
@@ -206,7 +258,7 @@ def optimize(
                 after.file_bytes = stored_bytes(files)
     if samples is not None:
         notes += samples.notes
-    told = [*made.corrections, *notes_of_raising(made.records)]
+    corrected = [*made.corrections, *notes_of_raising(made.records), *remarks(made.records)]
     report = Report(
         version=version,
         source=given.source,
@@ -214,7 +266,7 @@ def optimize(
         pipeline=str(made.pipeline),
         before=before,
         after=after,
-        notes=[*notes, *workshop.notes, *workshop.notes_of(made), *told, *choice.notes],
+        notes=[*notes, *workshop.notes, *workshop.notes_of(made), *corrected, *choice.notes],
         cost_before=workshop.cost,
         cost_after=made.cost,
         records=made.records,
@@ -223,6 +275,7 @@ def optimize(
         bench=choice.bench,
         candidates=choice.candidates,
         quantization=choice.quantization,
+        steps=told,
         seconds=stages.seconds,
         files=files,
     )
@@ -238,13 +291,19 @@ def _scheme(quantize: str | QuantizationScheme | None, lossy: Pipeline) -> str |
     return OwnPasses(lossy)
 
 
+def _stage(name: str, made: Made) -> Stage:
+    return Stage(name, made.model, made.cost)
+
+
 def _followed(float_choice: Choice, choice: Choice) -> Choice:
     """The second choice, with what there is to say of the first and still is true.
 
     Which one of float is emitted is not, where none is, nor why nothing was measured, where it was by now.
     """
     is_float = choice.quantization is None
-    if is_float and not (float_choice.bench is None and choice.bench is not None):
+    if (
+        is_float and not (float_choice.bench is None and choice.bench is not None)
+    ) or float_choice.made.lossy:
         choice.notes[:0] = float_choice.notes
     if choice.bench is None:
         choice.bench, choice.candidates = float_choice.bench, float_choice.candidates

@@ -16,7 +16,9 @@ from graphopt.ir import (
     facts,
     graphs,
     is_constant_node,
+    is_program,
     nodes,
+    saved_program,
 )
 from graphopt.report import Summary
 
@@ -46,10 +48,13 @@ def forget_claims(model: ir.Model) -> None:
 
 
 def forget_declarations(model: ir.Model) -> bool:
-    """Drop types and shapes of inner values, declared ones too; whether there were any."""
+    """Drop types and shapes of inner values, declared ones too; whether there were any.
+
+    Those of what compiled regions write stay: nothing else tells them.
+    """
     found = False
     for graph in graphs(model):
-        for output in (output for node in graph for output in node.outputs):
+        for output in (output for node in graph if not is_program(node) for output in node.outputs):
             if output.is_graph_output() and graph is model.graph:
                 continue
             found |= output.type is not None or output.shape is not None
@@ -69,9 +74,10 @@ def summarize(model: ir.Model) -> Summary:
     ops = Counter(node.op_type for node in nodes(model) if not is_constant_node(node))
     tensors = [value.const_value for graph in graphs(model) for value in graph.initializers.values()]
     inner = [constant_tensor(node.outputs[0]) for node in nodes(model) if is_constant_node(node)]
+    programs = sum(len(saved_program(node)) for node in nodes(model) if is_program(node))
     return Summary(
         nodes=count_nodes(model),
         ops=dict(sorted(ops.items(), key=lambda item: (-item[1], item[0]))),
         initializers=len(tensors),
-        parameter_bytes=sum(tensor.nbytes for tensor in (*tensors, *inner) if tensor is not None),
+        parameter_bytes=programs + sum(tensor.nbytes for tensor in (*tensors, *inner) if tensor is not None),
     )

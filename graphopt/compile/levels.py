@@ -39,7 +39,7 @@ _END = "dedup-initializers,cse,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
 FULL = (
-    f"{_START},{{{_EXACT},dce}}*,"
+    f"{_START},{{{_EXACT},dce}}*,drop-dead-channels,"
     f"{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 )
 """Exact passes come to rest first: attention is read from tidy graphs, and layout moves what shows it."""
@@ -79,7 +79,8 @@ def pipeline_for(
     pipeline = aimed(pipeline, target)
     for name in skip:
         shorter = pipeline.without(name)
-        if shorter == pipeline:
+        last = last_pipeline(level, (), target)
+        if shorter == pipeline and last.without(name) == last:
             raise UsageError(f"cannot skip {name!r}: it is not in the pipeline", hint=nearest(name, pipeline))
         pipeline = shorter
     return pipeline
@@ -118,6 +119,15 @@ def standard_forms(level: int, skip: Sequence[str], target: str) -> dict[str, Pi
         return {}
     pipeline = aimed(Pipeline.parse(LEVELS[level]), target)
     return {f"-O{level} in standard operators": pipeline.without(*skip)}
+
+
+def last_pipeline(level: int, skip: Sequence[str], target: str) -> Pipeline:
+    """What the target has done to a level's outcome at the very end, behind quantizing; empty if nothing.
+
+    It is within tolerance, not exact, and so of level 2 alone.
+    """
+    text = Target.load(target).last_passes if level >= max(LEVELS) else ""
+    return aimed(Pipeline.parse(text), target).without(*skip) if text else Pipeline(())
 
 
 def aimed(pipeline: Pipeline, target: str) -> Pipeline:

@@ -9,6 +9,7 @@ from graphopt.execute.bench import BenchResult, Ratio, bench
 from graphopt.execute.check import CheckResult, Oracle, check, input_differences, interface_differences
 from graphopt.execute.compare import OutputDifference, Tolerance, compare, default_tolerance
 from graphopt.execute.inputs import InputSet, make_inputs
+from graphopt.execute.library import library
 from graphopt.execute.limits import Budget, check_budget, left_behind
 from graphopt.execute.samples import DATA_KEY, PROGRESS_KEY, Samples
 from graphopt.execute.session import ModelLike, NodeFailure, Session
@@ -39,6 +40,7 @@ __all__ = [
     "input_differences",
     "interface_differences",
     "left_behind",
+    "library",
     "load_inputs",
     "make_inputs",
     "runs_node",

@@ -16,9 +16,13 @@ from onnx import helper
 
 from graphopt.execute.limits import Budget
 from graphopt.execute.session import Session
+from graphopt.ir import PROGRAM, PROGRAM_DOMAIN
 
 INLINE_BYTES = 1 << 16
 """Constants up to this size stay constants for each node that reads them; larger ones are handed over."""
+
+
+_COMPILED = (PROGRAM_DOMAIN, PROGRAM)
 
 
 class MixedEvaluator:
@@ -42,6 +46,10 @@ class MixedEvaluator:
         self._constants = {tensor.name: tensor for tensor in proto.graph.initializer}
         self._arrays = {name: change(_array(tensor)) for name, tensor in self._constants.items()}
         self._last = _last_uses(proto.graph)
+        programs = [node for node in proto.graph.node if (node.domain, node.op_type) == _COMPILED]
+        written = {name for node in programs for name in node.output}  # of types that nothing else tells
+        known = (*proto.graph.value_info, *proto.graph.output)
+        self._declared = {value.name: value for value in known if value.name in written}
 
     def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
         """The outputs of those names, or of the graph.
@@ -76,7 +84,7 @@ class MixedEvaluator:
             [node],
             "node",
             [_declared(name, value) for name, value in operands.items() if name not in small],
-            [onnx.ValueInfoProto(name=name) for name in node.output if name],
+            [self._declared.get(name, onnx.ValueInfoProto(name=name)) for name in node.output if name],
             [self._constants[name] for name in small],
         )
         single = onnx.ModelProto(

@@ -23,9 +23,11 @@ import onnx
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError
+from graphopt.execute.library import register
 from graphopt.execute.proto import LightProto, light_proto
 from graphopt.execute.session import to_runtime
 from graphopt.execute.weights import handed_over, ways
+from graphopt.ir import is_program
 from graphopt.ir.ops import CONTROL_FLOW
 
 PROFILED_RUNS = 5
@@ -131,6 +133,8 @@ def _options(threads: int) -> Any:
 def _session(light: LightProto, options: Any, left_out: Sequence[str] = ()) -> Iterator[Any]:
     import onnxruntime as ort
 
+    if any(map(is_program, light.nodes)):
+        register(options)
     with handed_over(light, options, ways(light, optimize=True)[-1]) as held:
         session = ort.InferenceSession(
             light.proto.SerializeToString(),

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from onnx_ir import serde
 
 from graphopt.execute.unsafe import check_survivable
-from graphopt.ir import facts
+from graphopt.ir import facts, is_program
 from graphopt.ir.ops import may_be_overwritten
 
 INLINE_BYTES = 1024
@@ -83,7 +83,7 @@ def light_proto(
         share_constants: Write equal small constants of the main graph once. onnxruntime takes time quadratic
             in the initializers to load them.
         annotate: Write the declared types and shapes of intermediate values. Without them a runtime cannot be
-            misled by a false declaration.
+            misled by a false declaration. Those of what compiled regions write are always written.
         inline: Keep every tensor in the proto (for a runtime that takes nothing else).
 
     Raises:
@@ -231,7 +231,7 @@ class _Writer:
                 self.initializer(proto, node.outputs[0].name or "", tensor)
                 continue
             self.node(proto.node.add(), node)
-            if self.annotate:
+            if self.annotate or is_program(node):
                 for value in node.outputs:
                     if value.name and value.type is not None and not value.is_graph_output():
                         serde.serialize_value_into(proto.value_info.add(), value)

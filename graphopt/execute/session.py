@@ -18,9 +18,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, LimitError, LoadError
+from graphopt.execute.library import register
 from graphopt.execute.limits import Budget, limited_arena
 from graphopt.execute.proto import LightProto, light_proto
 from graphopt.execute.weights import LARGE_WEIGHT_BYTES, handed_over, ways
+from graphopt.ir import is_program
 
 ModelLike = ir.Model | str | os.PathLike[str]
 
@@ -239,6 +241,7 @@ class Session:
         level = ort.GraphOptimizationLevel
         failure: Exception | None = None
         attempts = list(ways(light, optimize=optimize))
+        compiled = any(map(is_program, light.nodes))
         left_out = [_UNSAFE_IN_HALF] if optimize and any(map(_is_half_conv, light.nodes)) else []
         for way in attempts:
             options = ort.SessionOptions()
@@ -246,6 +249,8 @@ class Session:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
             options.log_severity_level = 4
+            if compiled:
+                register(options)
             if light.weight_bytes > LARGE_WEIGHT_BYTES:
                 options.enable_cpu_mem_arena = False
             if not optimize and len(light.nodes) > MANY_NODES:

@@ -33,6 +33,15 @@ from graphopt.ir.graphs import (
 )
 from graphopt.ir.ops import Operator, OpFacts, facts, is_deterministic, op_facts, subgraphs
 from graphopt.ir.pattern import const, op, rest, var
+from graphopt.ir.programs import (
+    PROGRAM,
+    PROGRAM_DOMAIN,
+    PROGRAM_VERSION,
+    holds_programs,
+    insert_program,
+    is_program,
+    saved_program,
+)
 from graphopt.ir.rewrite import (
     PROVENANCE_KEY,
     WANTED_OPSET_KEY,
@@ -61,6 +70,9 @@ from graphopt.ir.shapes import (
 from graphopt.ir.verify import verify, violations
 
 __all__ = [
+    "PROGRAM",
+    "PROGRAM_DOMAIN",
+    "PROGRAM_VERSION",
     "PROVENANCE_KEY",
     "SYMBOLIC_VALUE_KEY",
     "WANTED_OPSET_KEY",
@@ -91,11 +103,14 @@ __all__ = [
     "graph_and_bodies",
     "graphs",
     "has_shapes",
+    "holds_programs",
     "infer_node",
     "infer_shapes",
+    "insert_program",
     "ints",
     "is_constant_node",
     "is_deterministic",
+    "is_program",
     "nodes",
     "op",
     "op_facts",
@@ -112,6 +127,7 @@ __all__ = [
     "rule",
     "same_dim",
     "same_shape",
+    "saved_program",
     "scalar",
     "static_shape",
     "subgraphs",

@@ -5,6 +5,9 @@ Loads the extension and says what to do where it is missing. Never changes a gra
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 try:
     import graphopt._native  # noqa: F401
 except ImportError as error:
@@ -14,5 +17,38 @@ except ImportError as error:
     ) from error
 
 from graphopt.native.hash import hash_bytes, hash_tensor
+from graphopt.native.program import Program, ProgramBuilder
 
-__all__ = ["hash_bytes", "hash_tensor"]
+if TYPE_CHECKING:
+    from graphopt.execute.library import library
+    from graphopt.native.lower import LoweringError, compile, reasons
+    from graphopt.native.session import Session
+
+__all__ = [
+    "LoweringError",
+    "Program",
+    "ProgramBuilder",
+    "Session",
+    "compile",
+    "hash_bytes",
+    "hash_tensor",
+    "library",
+    "reasons",
+]
+
+# Name -> module; loaded when first used, since passes that only hash need none of it.
+_LATER = {
+    "LoweringError": "graphopt.native.lower",
+    "Session": "graphopt.native.session",
+    "compile": "graphopt.native.lower",
+    "library": "graphopt.execute.library",
+    "reasons": "graphopt.native.lower",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value

@@ -39,8 +39,10 @@ class Pass(ir.passes.InPlacePass):
         exact: Every change leaves all outputs bit for bit as they were.
         keeps_defaults: Inputs with a default stay inputs.
         only_removes: Of what stays, it changes nothing that shape inference looks at.
-        lossy: It stores numbers in fewer bits, so outputs change by more than rounding, as they are meant to.
+        lossy: It stores numbers in fewer bits or leaves some out, so outputs change by more than rounding, as
+            they are meant to.
         comes_last: Others put together again what it takes apart, so no group should repeat it beside them.
+        remark: What a user should know of a model that it changed; "" for nothing.
     """
 
     name: ClassVar[str]
@@ -49,6 +51,7 @@ class Pass(ir.passes.InPlacePass):
     only_removes: ClassVar[bool] = False
     lossy: ClassVar[bool] = False
     comes_last: ClassVar[bool] = False
+    remark: ClassVar[str] = ""
 
     @abc.abstractmethod
     def apply(self, model: ir.Model, changes: Changes) -> None:

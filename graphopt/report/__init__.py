@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from graphopt.report.data import Candidate, LeftOut, Report, Summary
 from graphopt.report.quantization import Quantization, QuantizedLayer
+from graphopt.report.steps import Step
 
-__all__ = ["Candidate", "LeftOut", "Quantization", "QuantizedLayer", "Report", "Summary"]
+__all__ = ["Candidate", "LeftOut", "Quantization", "QuantizedLayer", "Report", "Step", "Summary"]

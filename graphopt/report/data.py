@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphopt.cost import ModelCost
     from graphopt.execute import BenchResult, CheckResult
     from graphopt.report.quantization import Quantization
+    from graphopt.report.steps import Step
 
 
 @dataclasses.dataclass
@@ -25,7 +26,7 @@ class Summary:
         nodes: Nodes that compute, Constant not counted, bodies and functions counted.
         ops: Nodes by operator, most frequent first.
         initializers: Number of initializers.
-        parameter_bytes: Bytes of all initializers and Constant nodes.
+        parameter_bytes: Bytes of all initializers, Constant nodes and programs.
         file_bytes: Bytes of the serialized model with its weights; None before it is written.
     """
 
@@ -86,6 +87,7 @@ class Report:
         bench: The measurement; None if it was not asked for.
         candidates: What the emitted model was chosen among.
         quantization: How it was quantized; None where it was not.
+        steps: What each step took, where the model was pruned: the original first.
         seconds: Time by stage: load, oracle, passes, check, measure, save.
         files: What was written, the model first, then its data file if it has one.
     """
@@ -105,6 +107,7 @@ class Report:
     bench: BenchResult | None = None
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
     quantization: Quantization | None = None
+    steps: list[Step] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     files: list[str] = dataclasses.field(default_factory=list)
 

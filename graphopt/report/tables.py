@@ -20,6 +20,7 @@ from graphopt.report.idiom_tables import idiom_table
 from graphopt.report.idioms import idioms
 from graphopt.report.layout import NODE_WIDTH, columns, dim, note, sections, shortened
 from graphopt.report.quantization_tables import quantized
+from graphopt.report.steps import steps
 from graphopt.report.units import amount, change, duration, plural, ratio, size
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def optimization(report: Report, *, verbose: bool = False) -> Iterator[Renderabl
         left_out(report),
         () if report.check is None else checked(report.check),
         () if report.quantization is None else quantized(report.quantization, verbose=verbose),
+        steps(report.steps),
         candidates(report),
         notes(report),
     )

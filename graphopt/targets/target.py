@@ -22,7 +22,8 @@ else:
 
 _FOLDER = Path(__file__).parent
 _KEYS = frozenset(
-    {"name", "description", "domains", "fused_forms", "passes", "quantization", "codes", "rates", "times"}
+    {"name", "description", "domains", "fused_forms", "passes", "last_passes"}
+    | {"quantization", "codes", "rates", "times"}
 )
 TIE = 1.03
 """Times closer than this are alike; the form of fewer nodes then stands."""
@@ -39,6 +40,7 @@ class Target:
         fused_forms: Fused operators that passes may make, as `domain.Operator` or, in the standard's domain,
             `Operator`.
         passes: Text of the passes that rewrite into this target's own forms; empty where it has none.
+        last_passes: Text of those that come after all others, behind quantizing too; empty where it has none.
         times: Time of a fused form over that of its cheapest spelling, measured in this runtime, by form.
         rates: Rates assumed where the machine was not measured.
         quantization: Which operators run on integer codes there, and when; None where the target says
@@ -51,6 +53,7 @@ class Target:
     domains: tuple[str, ...]
     fused_forms: tuple[str, ...]
     passes: str
+    last_passes: str
     times: Mapping[str, float]
     rates: MachineRates
     quantization: QuantizationRules | None = None
@@ -106,7 +109,8 @@ def _parse(path: Path) -> Target:
             domains=tuple(_text(item) for item in plain["domains"]),
             fused_forms=tuple(_text(item) for item in plain.get("fused_forms", ())),
             passes=_text(plain.get("passes", "")),
-            times={form: float(time) for form, time in dict(plain.get("times", {})).items()},
+            last_passes=_text(plain.get("last_passes", "")),
+            times=_times(plain.get("times", {})),
             rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
             quantization=_quantization(plain.get("quantization")),
             codes=_codes(plain.get("codes")),
@@ -117,6 +121,15 @@ def _parse(path: Path) -> Target:
         raise UsageError(f"{path}: key {error} is missing") from error
     except (TypeError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise UsageError(f"{path} is not a target file: {error}") from error
+
+
+def _times(given: object) -> Mapping[str, float]:
+    """The times of a table, or of the target that is named in its place."""
+    if isinstance(given, str):
+        return Target.load(given).times
+    if not isinstance(given, dict):
+        raise TypeError(f"times: expected a table or a target's name, found {given!r}")
+    return {form: float(time) for form, time in given.items()}
 
 
 def _quantization(given: object) -> QuantizationRules | None:

@@ -111,6 +111,35 @@ def test_what_is_joined_is_of_the_type_of_the_zero_point_of_the_whole() -> None:
     assert node.outputs[0].dtype == U8
 
 
+@pytest.mark.parametrize(
+    ("name", "attributes", "sizes"),
+    [
+        ("QLinearGlobalAveragePool", {}, [4, 4, 1, 1]),
+        ("QLinearGlobalAveragePool", {"channels_last": 1}, [4, 1, 1, 4]),
+        ("QLinearAveragePool", {"kernel_shape": [3, 2]}, [4, 4, 2, 3]),
+        ("QLinearAveragePool", {"kernel_shape": [3, 2], "channels_last": 1}, [4, 2, 3, 4]),
+        (
+            "QLinearAveragePool",
+            {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 0, 1, 0]},
+            [4, 4, 3, 2],
+        ),
+        (
+            "QLinearAveragePool",
+            {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+            [4, 4, None, None],
+        ),
+        ("QLinearAveragePool", {"kernel_shape": [2, 2], "auto_pad": "SAME_UPPER"}, [4, 4, None, None]),
+    ],
+)
+def test_pools_of_codes_leave_fewer_pixels(name: str, attributes: dict[str, Any], sizes: list[Any]) -> None:
+    scale, zero_point = value("s", FLOAT, 0), value("z", U8, 0)
+    node = inferred(name, [value("a", U8, 4), scale, zero_point, scale, zero_point], 1, **attributes)
+    shape = node.outputs[0].shape
+    assert shape is not None and [dim if isinstance(dim, int) else None for dim in shape] == sizes
+    unknown = inferred(name, [value("a", U8, None), scale, zero_point, scale, zero_point], 1, **attributes)
+    assert unknown.outputs[0].shape is None
+
+
 def test_a_type_that_an_attribute_names_is_the_outputs() -> None:
     operands: list[ir.Value | None] = [value("a", ir.DataType.FLOAT16), value("b", ir.DataType.FLOAT16)]
     assert inferred("GemmFloat8", operands, 1).outputs[0].dtype == FLOAT

@@ -45,13 +45,16 @@ FREEZES = {
 """Inputs with a default become constants."""
 LOSSY = {
     "correct-bias",
+    "factorize",
+    "prune-channels",
+    "prune-weights",
     "quantize-dynamic",
     "quantize-static",
     "quantize-weights",
     "round-weights",
     "to-half",
 }
-"""Numbers are stored in fewer bits."""
+"""Numbers are stored in fewer bits, or left out."""
 
 
 def test_promises() -> None:

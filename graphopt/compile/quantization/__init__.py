@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphopt.compile.quantization.accuracy import TaskMetric
 from graphopt.compile.quantization.quantize import quantize
-from graphopt.compile.quantization.request import Conditions, Request
+from graphopt.compile.quantization.request import Conditions, Request, calibration_samples, try_metric
 from graphopt.compile.quantization.schemes import (
     AUTO,
     SCHEMES,
@@ -32,5 +32,7 @@ __all__ = [
     "TaskMetric",
     "WeightInt4",
     "WeightInt8",
+    "calibration_samples",
     "quantize",
+    "try_metric",
 ]

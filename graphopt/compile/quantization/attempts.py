@@ -5,6 +5,7 @@ Which nodes they leave in float is decided elsewhere.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -20,6 +21,7 @@ from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.idle import why_idle
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
+from graphopt.errors import PassError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
 from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
 
@@ -39,6 +41,8 @@ FOR_ACCURACY = "accuracy needs it in float"
 """Why a node is kept in float whose weights are not to be codes either."""
 TRIAL_SECONDS = 0.8
 """Time to measure one of several candidates for."""
+MOST_EMITTED = 8
+"""Models of which what the last passes make is remembered."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Attempts:
         self._reference = reference
         self._stages = stages
         self._evaluation: Evaluation | None = None
+        self._emitted: list[tuple[ir.Model, ir.Model]] = []
         self._budget = SEARCH_SECONDS if request.time_budget is None else request.time_budget
         self._begun = time.perf_counter()
 
@@ -165,13 +170,29 @@ class Attempts:
         return self._within(attempt, LEAST_SQNR)
 
     def measure(self, models: Sequence[ir.Model], threads: int | None = None) -> BenchResult:
-        """Latencies side by side, with as many threads as the conditions say or as given."""
+        """Latencies side by side, with as many threads as the conditions say or as given.
+
+        Models are measured as they are emitted: as the target's last passes make them.
+        """
         under = self._conditions
         with self._stages("measure"):
             return bench(
-                models, inputs=under.inputs, shapes=under.shapes, threads=threads or under.threads,
+                [self._as_emitted(model) for model in models],
+                inputs=under.inputs, shapes=under.shapes, threads=threads or under.threads,
                 seconds=TRIAL_SECONDS * len(models),
             )  # fmt: skip
+
+    def _as_emitted(self, model: ir.Model) -> ir.Model:
+        if not self._conditions.last.items:
+            return model
+        for known, emitted in self._emitted:
+            if known is model:
+                return emitted
+        emitted = model.clone()
+        with contextlib.suppress(PassError):  # such a model is emitted without
+            emitted = self._conditions.last.run(emitted).model
+        self._emitted = [*self._emitted[-MOST_EMITTED:], (model, emitted)]
+        return emitted
 
     @property
     def held_out(self) -> Iterable[Mapping[str, Any]] | None:

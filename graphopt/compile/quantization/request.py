@@ -12,6 +12,7 @@ from graphopt.compile.quantization.accuracy import TaskMetric, ask
 from graphopt.compile.quantization.schemes import QuantizationScheme, schemes_of
 from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute import InputSet, Samples, Session, make_inputs
+from graphopt.pipeline import Pipeline
 from graphopt.quant.metrics import Metric, parse_metric
 
 SYNTHETIC = "synthetic"
@@ -83,19 +84,11 @@ class Request:
         )
         return cls(schemes, calibration, chosen, max_drop, time_budget)
 
-    def try_metric(self, model: ir.Model, threads: int) -> None:
-        """Ask a metric of the user's own about the float model, before time goes into anything else.
-
-        Raises:
-            UsageError: It failed, or returned no number.
-        """
-        if isinstance(self.metric, Metric):
-            return
-        try:
-            session = Session(model, optimize=True, threads=threads)
-        except ExecutionError:
-            return  # who cannot run the model says so elsewhere
-        ask(self.metric, session.run)
+    def with_less_drop(self, drop: float) -> Request:
+        """The same, where so much of the metric is lost already."""
+        if self.max_drop is None:
+            return self
+        return dataclasses.replace(self, max_drop=max(self.max_drop - max(drop, 0.0), 0.0))
 
     def samples(self, model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> Samples | None:
         """The calibration data, for a model; None without.
@@ -103,12 +96,38 @@ class Request:
         Raises:
             UsageError: They cannot be read, or do not fit the model.
         """
-        if self.calibration is None:
-            return None
-        if isinstance(self.calibration, str) and self.calibration == SYNTHETIC:
-            made: list[InputSet] = make_inputs(model, shapes=shapes, count=SYNTHETIC_COUNT)
-            return Samples([each.values for each in made], model)
-        return Samples(self.calibration, model)
+        return calibration_samples(self.calibration, model, shapes)
+
+
+def calibration_samples(
+    calibration: Any, model: ir.Model, shapes: Mapping[str, Sequence[int]] | None
+) -> Samples | None:
+    """What an argument `calibration` names, for a model; None without.
+
+    Raises:
+        UsageError: The data cannot be read, or do not fit the model.
+    """
+    if calibration is None:
+        return None
+    if isinstance(calibration, str) and calibration == SYNTHETIC:
+        made: list[InputSet] = make_inputs(model, shapes=shapes, count=SYNTHETIC_COUNT)
+        return Samples([each.values for each in made], model)
+    return Samples(calibration, model)
+
+
+def try_metric(metric: Metric | TaskMetric, model: ir.Model, threads: int) -> None:
+    """Ask a metric of the user's own about the float model, before time goes into anything else.
+
+    Raises:
+        UsageError: It failed, or returned no number.
+    """
+    if isinstance(metric, Metric):
+        return
+    try:
+        session = Session(model, optimize=True, threads=threads)
+    except ExecutionError:
+        return  # who cannot run the model says so elsewhere
+    ask(metric, session.run)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +140,7 @@ class Conditions:
         shapes: Input name -> shape to measure at.
         threads: Threads of the runtime.
         measure: Compare latencies.
+        last: Passes of the target that come after quantizing; latencies are those of what they make.
     """
 
     target: str
@@ -128,3 +148,4 @@ class Conditions:
     shapes: Mapping[str, Sequence[int]] | None = None
     threads: int = 1
     measure: bool = True
+    last: Pipeline = dataclasses.field(default_factory=lambda: Pipeline(()))

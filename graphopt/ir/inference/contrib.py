@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from graphopt.ir.graphs import attribute_int
+from graphopt.ir.graphs import attribute_int, attribute_ints, attribute_string
 
 CONTRIB = "com.microsoft"
 """Domain of onnxruntime's own operators."""
@@ -45,6 +45,47 @@ def _correct_quantized_concat(node: ir.Node) -> None:
     _retype(node.outputs[0], None if zero_point is None else zero_point.dtype)
 
 
+def _correct_quantized_global_pool(node: ir.Node) -> None:
+    """All that is left of each image is its channels."""
+    axes = _image_axes(node)
+    if axes is None:
+        node.outputs[0].shape = None
+        return
+    shape, spatial = axes
+    node.outputs[0].shape = ir.Shape([1 if axis in spatial else dim for axis, dim in enumerate(shape)])
+
+
+def _correct_quantized_pool(node: ir.Node) -> None:
+    """Windows are fewer than pixels; how many is said where nothing is left to rounding."""
+    axes = _image_axes(node)
+    if axes is None:
+        node.outputs[0].shape = None
+        return
+    dims: list[int | ir.SymbolicDim | None] = list(axes[0])
+    spatial = len(axes[1])
+    kernel = attribute_ints(node, "kernel_shape") or [1] * spatial
+    strides = attribute_ints(node, "strides") or [1] * spatial
+    pads = attribute_ints(node, "pads") or [0] * 2 * spatial
+    is_plain = attribute_string(node, "auto_pad", "NOTSET") in ("NOTSET", "VALID")
+    for place, axis in enumerate(axes[1]):
+        size = dims[axis]
+        dims[axis] = None
+        if isinstance(size, int) and is_plain:
+            rest = size + pads[place] + pads[place + spatial] - kernel[place]
+            if not attribute_int(node, "ceil_mode", 0) or rest % strides[place] == 0:
+                dims[axis] = rest // strides[place] + 1
+    node.outputs[0].shape = ir.Shape(dims)
+
+
+def _image_axes(node: ir.Node) -> tuple[ir.Shape, range] | None:
+    """The shape of the images that a node reads, and its spatial axes; None where its rank is not known."""
+    data = _input(node, 0)
+    if data is None or data.shape is None or len(data.shape) < 3:
+        return None
+    first = 1 if attribute_int(node, "channels_last", 0) else 2
+    return data.shape, range(first, first + len(data.shape) - 2)
+
+
 def _correct_quantized_embedding(node: ir.Node) -> None:
     """Codes go in, numbers come out."""
     scale = _input(node, _EMBEDDING_SCALE)
@@ -71,7 +112,9 @@ _CORRECTIONS: dict[str, Callable[[ir.Node], None]] = {
     "GemmFloat8": _correct_gemm_of_float8,
     "QEmbedLayerNormalization": _correct_quantized_embedding,
     "QGemm": _correct_quantized_gemm,
+    "QLinearAveragePool": _correct_quantized_pool,
     "QLinearConcat": _correct_quantized_concat,
+    "QLinearGlobalAveragePool": _correct_quantized_global_pool,
 }
 
 

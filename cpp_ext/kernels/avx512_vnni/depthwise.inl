@@ -1,0 +1,276 @@
+// Depthwise convolutions, 64 channels at a time: of four lines, the bytes of each channel are put side by side, once
+// for all outputs that they are part of; then vpdpbusd sums over four lines at once.
+
+namespace graphopt::kernels::avx512_vnni {
+
+// Vectors that lie ready: 16 KB of the first cache are for them, more only where a window needs it.
+constexpr int kDepthwiseReady = 64;
+constexpr int kDepthwiseMost = 256;
+
+// The channels of `Streams` lines, side by side.
+template <int Streams>
+static inline __m512i channels_of(const uint8_t* const* from, __mmask64 mask) {
+  if (Streams == 1) return _mm512_maskz_loadu_epi8(mask, from[0]);
+  if (Streams == 2) {
+    const auto half = static_cast<__mmask32>(mask);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(half, from[0])),
+                              _mm256_maskz_loadu_epi8(half, from[1]), 1);
+  }
+  const auto quarter = static_cast<__mmask16>(mask);
+  __m512i all = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(quarter, from[0]));
+  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[1]), 1);
+  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[2]), 2);
+  return _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[3]), 3);
+}
+
+// Four lines, of each stream, at places of their own.
+template <int Streams>
+struct Lines {
+  const uint8_t* from[4][Streams];
+  int64_t pixels[4][Streams];
+};
+
+// `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
+// in all lines.
+template <int Streams, bool Same>
+static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i flip,
+                              __m512i* to, int64_t step) {
+  for (const int64_t end = at + count; at < end; ++at, to += step * 4) {
+    __m512i codes[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const uint8_t* from[Streams];
+#pragma GCC unroll 4
+      for (int stream = 0; stream < Streams; ++stream) {
+        from[stream] = lines.from[i][stream] + at * lines.pixels[Same ? 0 : i][Same ? 0 : stream];
+      }
+      codes[i] = _mm512_xor_si512(channels_of<Streams>(from, mask), flip);
+    }
+    const __m512i left_low = _mm512_unpacklo_epi8(codes[0], codes[1]);
+    const __m512i left_high = _mm512_unpackhi_epi8(codes[0], codes[1]);
+    const __m512i right_low = _mm512_unpacklo_epi8(codes[2], codes[3]);
+    const __m512i right_high = _mm512_unpackhi_epi8(codes[2], codes[3]);
+    _mm512_store_si512(to, _mm512_unpacklo_epi16(left_low, right_low));
+    _mm512_store_si512(to + 1, _mm512_unpackhi_epi16(left_low, right_low));
+    _mm512_store_si512(to + 2, _mm512_unpacklo_epi16(left_high, right_high));
+    _mm512_store_si512(to + 3, _mm512_unpackhi_epi16(left_high, right_high));
+  }
+}
+
+// `count` places from `first` on: of each place, four vectors for each group of four lines.
+template <int Streams>
+static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(strip.flip ? 0x80 : 0));
+  const int64_t inside = strip.width - 3 * strip.shift;
+  const int64_t step = strip.groups;
+  for (int group = 0; group < strip.groups; ++group, to += 4) {
+    Lines<Streams> lines;
+    bool same = true;
+    for (int i = 0; i < 4; ++i) {
+      for (int stream = 0; stream < Streams; ++stream) {
+        const int line = (stream * strip.groups + group) * 4 + i;
+        const int64_t pixel = strip.pixels[line];
+        lines.pixels[i][stream] = pixel;
+        lines.from[i][stream] = strip.lines[line] + i * strip.shift * pixel;
+        same = same && pixel == lines.pixels[0][0];
+      }
+    }
+    for (int64_t place = 0; place < count;) {
+      const int64_t at = first + place;
+      if (at >= 0 && at < inside) {
+        const int64_t run = count - place < inside - at ? count - place : inside - at;
+        if (same) {
+          interleave<Streams, true>(lines, at, run, mask, flip, to + place * step * 4, step);
+        } else {
+          interleave<Streams, false>(lines, at, run, mask, flip, to + place * step * 4, step);
+        }
+        place += run;
+        continue;
+      }
+      Lines<Streams> edge = lines;
+      for (int i = 0; i < 4; ++i) {
+        if (at + i * strip.shift >= 0 && at + i * strip.shift < strip.width) continue;
+        for (int stream = 0; stream < Streams; ++stream) {
+          edge.from[i][stream] = strip.blank;
+          edge.pixels[i][stream] = 0;
+        }
+      }
+      interleave<Streams, false>(edge, at, 1, mask, flip, to + place * step * 4, step);
+      ++place;
+    }
+  }
+}
+
+// Sums of `X` neighbouring outputs for a fourth of the channels. `W`, `S`, `G`: width of the window, stride and groups
+// where they are known, else 0.
+template <int W, int S, int G, int X>
+static inline void depthwise_sums(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int quarter,
+                                  __m512i* acc) {
+  const int groups = G != 0 ? G : strip.groups;
+  const int width = W != 0 ? W : strip.kernel_width;
+  const int64_t stride = S != 0 ? S : strip.stride;
+  const int64_t dilation = W != 0 ? 1 : strip.dilation;
+  const __m512i bias = _mm512_loadu_si512(strip.bias + 16 * quarter);
+#pragma GCC unroll 4
+  for (int x = 0; x < X; ++x) acc[x] = bias;
+  if (W != 0) {
+#pragma GCC unroll 2
+    for (int group = 0; group < groups; ++group) {
+      __m512i taps[W != 0 ? W : 1];
+#pragma GCC unroll 8
+      for (int tap = 0; tap < W; ++tap) {
+        taps[tap] = _mm512_load_si512(weights + ((group * W + tap) * 4 + quarter) * 64);
+      }
+#pragma GCC unroll 16
+      for (int place = 0; place < (X - 1) * S + W; ++place) {
+        const __m512i codes = _mm512_load_si512(ready + (place * groups + group) * 4 + quarter);
+#pragma GCC unroll 4
+        for (int x = 0; x < X; ++x) {
+          const int tap = place - x * S;
+          if (tap >= 0 && tap < W) acc[x] = _mm512_dpbusd_epi32(acc[x], codes, taps[tap]);
+        }
+      }
+    }
+    return;
+  }
+  for (int group = 0; group < groups; ++group) {
+    for (int tap = 0; tap < width; ++tap) {
+      const __m512i one = _mm512_load_si512(weights + ((group * width + tap) * 4 + quarter) * 64);
+      const __m512i* from = ready + (tap * dilation * groups + group) * 4 + quarter;
+#pragma GCC unroll 4
+      for (int x = 0; x < X; ++x) {
+        acc[x] = _mm512_dpbusd_epi32(acc[x], _mm512_load_si512(from + x * stride * groups * 4), one);
+      }
+    }
+  }
+}
+
+// Places of a block behind each other, as f32: channels of all streams.
+template <int W, int S, int G>
+static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int row,
+                              int64_t output) {
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    __m512i acc[1];
+    depthwise_sums<W, S, G, 1>(strip, ready, weights, quarter, acc);
+    __m512 numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[0]), _mm512_loadu_ps(strip.out.scale + 16 * quarter));
+    if (strip.out.shift != nullptr) numbers = _mm512_add_ps(numbers, _mm512_loadu_ps(strip.out.shift + 16 * quarter));
+    float all[16];
+    _mm512_storeu_ps(all, numbers);
+    for (int i = 0; i < 16; ++i) {
+      const int place = i / 4 * 16 + 4 * quarter + i % 4;
+      const int stream = place / (64 / strip.streams);
+      const int channel = place % (64 / strip.streams);
+      if (channel >= strip.channels) continue;
+      static_cast<float*>(strip.to[stream * strip.rows + row])[output * strip.pitch + channel] = all[i];
+    }
+  }
+}
+
+template <int W, int S, int G, int Streams, int X>
+static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
+                                   __mmask64 mask, const Codes& codes, uint8_t* const* to, int64_t output) {
+  __m512i whole[4][X];
+#pragma GCC unroll 4
+  for (int quarter = 0; quarter < 4; ++quarter) {
+    __m512i acc[X];
+    depthwise_sums<W, S, G, X>(strip, ready, weights, quarter, acc);
+    const __m512 scale = _mm512_loadu_ps(strip.out.scale + 16 * quarter);
+#pragma GCC unroll 4
+    for (int x = 0; x < X; ++x) whole[quarter][x] = rounded(acc[x], scale, codes);
+  }
+#pragma GCC unroll 4
+  for (int x = 0; x < X; ++x) {
+    const __m512i bytes = packed_codes(whole[0][x], whole[1][x], whole[2][x], whole[3][x], codes);
+    const int64_t at = (output + x) * strip.pitch;
+    if (Streams == 1) {
+      _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);
+    } else if (Streams == 2) {
+      const auto half = static_cast<__mmask32>(mask);
+      _mm256_mask_storeu_epi8(to[0] + at, half, _mm512_castsi512_si256(bytes));
+      _mm256_mask_storeu_epi8(to[1] + at, half, _mm512_extracti64x4_epi64(bytes, 1));
+    } else {
+      const auto quarter = static_cast<__mmask16>(mask);
+      _mm_mask_storeu_epi8(to[0] + at, quarter, _mm512_castsi512_si128(bytes));
+      _mm_mask_storeu_epi8(to[1] + at, quarter, _mm512_extracti32x4_epi32(bytes, 1));
+      _mm_mask_storeu_epi8(to[2] + at, quarter, _mm512_extracti32x4_epi32(bytes, 2));
+      _mm_mask_storeu_epi8(to[3] + at, quarter, _mm512_extracti32x4_epi32(bytes, 3));
+    }
+  }
+}
+
+template <int W, int S, int G, int Streams, bool Large>
+static void depthwise_lines(const DepthwiseStrip& strip) {
+  __m512i ready[kDepthwiseMost * 4];
+  const int64_t stride = S != 0 ? S : strip.stride;
+  const int64_t groups = G != 0 ? G : strip.groups;
+  const int64_t extent = (strip.kernel_width - 1) * strip.dilation + 1;
+  const int64_t room = (extent * 2 * groups <= kDepthwiseReady ? kDepthwiseReady : kDepthwiseMost) / groups;
+  const int64_t step = (room - extent) / stride + 1;
+  const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
+  Codes codes(strip.out);
+  codes.large = Large;
+  const int64_t size = groups * strip.kernel_width * 256;
+  for (int64_t begin = 0; begin < strip.count; begin += step) {
+    const int64_t count = strip.count - begin < step ? strip.count - begin : step;
+    make_ready<Streams>(strip, strip.first + begin * stride, (count - 1) * stride + extent, mask, ready);
+    for (int row = 0; row < strip.rows; ++row) {
+      const int8_t* weights = strip.weights + row * size;
+      if (strip.out.type == Type::kF32) {
+        for (int64_t output = 0; output < count; ++output) {
+          depthwise_numbers<W, S, G>(strip, ready + output * stride * groups * 4, weights, row, begin + output);
+        }
+        continue;
+      }
+      uint8_t* to[Streams];
+      for (int stream = 0; stream < Streams; ++stream) {
+        to[stream] = static_cast<uint8_t*>(strip.to[stream * strip.rows + row]);
+      }
+      if (count < 4) {
+        for (int64_t output = 0; output < count; ++output) {
+          depthwise_codes<W, S, G, Streams, 1>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
+                                               begin + output);
+        }
+        continue;
+      }
+      for (int64_t next = 0; next < count; next += 4) {
+        // The last four may overlap with those before.
+        const int64_t output = next < count - 4 ? next : count - 4;
+        depthwise_codes<W, S, G, Streams, 4>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
+                                             begin + output);
+      }
+    }
+  }
+}
+
+template <int W, int S, int G, int Streams>
+static void depthwise_lines(const DepthwiseStrip& strip) {
+  if (strip.out.large) return depthwise_lines<W, S, G, Streams, true>(strip);
+  return depthwise_lines<W, S, G, Streams, false>(strip);
+}
+
+template <int W, int S, int G>
+static void depthwise_lines(const DepthwiseStrip& strip) {
+  if (strip.streams == 1) return depthwise_lines<W, S, G, 1>(strip);
+  if (strip.streams == 2) return depthwise_lines<W, S, G, 2>(strip);
+  return depthwise_lines<W, S, G, 4>(strip);
+}
+
+static void depthwise_strip(const DepthwiseStrip& strip) {
+  const bool near = strip.dilation == 1;
+  if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 1) return depthwise_lines<3, 1, 1>(strip);
+  if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 2) return depthwise_lines<3, 2, 1>(strip);
+  if (near && strip.groups == 2 && strip.kernel_width == 5 && strip.stride == 1) return depthwise_lines<5, 1, 2>(strip);
+  if (near && strip.groups == 2 && strip.kernel_width == 5 && strip.stride == 2) return depthwise_lines<5, 2, 2>(strip);
+  return depthwise_lines<0, 0, 0>(strip);
+}
+
+static const Depthwise depthwise = {
+    64,
+    16,
+    {0,  1,  2,  3,  16, 17, 18, 19, 32, 33, 34, 35, 48, 49, 50, 51, 4,  5,  6,  7,  20, 21,
+     22, 23, 36, 37, 38, 39, 52, 53, 54, 55, 8,  9,  10, 11, 24, 25, 26, 27, 40, 41, 42, 43,
+     56, 57, 58, 59, 12, 13, 14, 15, 28, 29, 30, 31, 44, 45, 46, 47, 60, 61, 62, 63},
+    kDepthwiseMost,
+    &depthwise_strip};
+
+}  // namespace graphopt::kernels::avx512_vnni

@@ -1,0 +1,11 @@
+// Kernels that are the same on all vectors, on those of this tier.
+
+namespace graphopt::kernels::avx512_vnni {
+
+#include "kernels/generic/vector_avx512.inl"
+
+#include "kernels/generic/codes.inl"
+#include "kernels/generic/pool.inl"
+#include "kernels/generic/resize.inl"
+
+}  // namespace graphopt::kernels::avx512_vnni

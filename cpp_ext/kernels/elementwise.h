@@ -1,0 +1,99 @@
+// Signatures of kernels for what is computed element by element or over windows.
+//
+// Codes are handled as unsigned bytes: a signed one is flipped (its top bit inverted) on the way in and out, which adds
+// 128 to it; zero points and bounds stand here in that unsigned form.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace graphopt::kernels {
+
+struct CodesIn {
+  uint8_t flip;  // 0x80 for signed codes, else 0
+  float zero;
+};
+
+// A value of code units becomes clamp(nearest_even(value), low, high) + zero.
+struct CodesOut {
+  uint8_t flip;
+  int32_t zero;
+  float low;
+  float high;
+};
+
+// Elements of two operands and a result: rows of columns, with the distances from row to row, in elements. Within a
+// row an operand advances by `step`: 1, or 0 where it is one value.
+struct Grid {
+  size_t rows;
+  size_t columns;
+  size_t a_row;
+  size_t b_row;
+  size_t y_row;
+  size_t a_step;
+  size_t b_step;
+};
+
+// add: (a - a.zero) * a_factor + (b - b.zero) * b_factor. mul: (a - a.zero) * (b - b.zero) * a_factor.
+struct CodesPair {
+  CodesIn a;
+  CodesIn b;
+  float a_factor;
+  float b_factor;
+  CodesOut y;
+};
+using BinaryCodes = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair);
+
+// clamp(nearest_even(from[i] / scale), low, high) + zero.
+using Quantize = void (*)(const float* from, uint8_t* to, size_t count, float scale, const CodesOut& codes);
+
+// (from[i] - zero) * scale.
+using Dequantize = void (*)(const uint8_t* from, float* to, size_t count, float scale, const CodesIn& codes);
+
+// to[column * to_row + row] = from[row * from_row + column], distances in elements.
+using TransposeBytes = void (*)(const uint8_t* from, size_t from_row, uint8_t* to, size_t to_row, size_t rows,
+                                size_t columns);
+
+// One row of a pooled image, or a part of it: `pixels` of `channels`, each from `rows` x `taps` pixels of the source,
+// all within it. Distances in elements.
+struct Window {
+  size_t rows;
+  size_t row_step;  // from a row of the window to the next
+  size_t taps;
+  size_t tap_step;  // from a tap to the next in a row of the window
+  size_t pixels;
+  size_t step;     // from a pixel's window to the next one's
+  size_t to_step;  // from a pixel to the next in the output
+  size_t channels;
+};
+
+using MaxPool = void (*)(const uint8_t* from, uint8_t* to, const Window& window, uint8_t flip);
+using MaxPoolF32 = void (*)(const float* from, float* to, const Window& window);
+
+// (sum - zeros) * factor, in code units of the output.
+struct Average {
+  uint8_t flip;
+  int32_t zeros;
+  float factor;
+  CodesOut y;
+};
+using AveragePool = void (*)(const uint8_t* from, uint8_t* to, const Window& window, const Average& average);
+// sum / count, added up row by row and tap by tap.
+using AveragePoolF32 = void (*)(const float* from, float* to, const Window& window, float count);
+
+// A row of an image resized: each pixel between four of the source, `left` and `right` (offsets of elements) of the
+// rows `top` and `bottom`: with across = l + (r - l) * x[pixel] in both rows, t + (b - t) * y.
+struct Between {
+  const size_t* left;
+  const size_t* right;
+  const float* x;
+  float y;
+  size_t pixels;
+  size_t to_step;
+  size_t channels;
+};
+using ResizeLinear = void (*)(const uint8_t* top, const uint8_t* bottom, uint8_t* to, const Between& between,
+                              uint8_t flip);
+using ResizeLinearF32 = void (*)(const float* top, const float* bottom, float* to, const Between& between);
+
+}  // namespace graphopt::kernels

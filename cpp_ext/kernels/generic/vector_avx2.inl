@@ -1,0 +1,102 @@
+// The vectors that generic kernels are written with, of 8 floats and 32 bytes.
+
+using Floats = __m256;
+using Ints = __m256i;
+using Bytes = __m256i;
+
+constexpr size_t kFloats = 8;
+constexpr size_t kBytes = 32;
+
+static inline __m256i first_ints(size_t count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+// Only the first `count`, if they are fewer than a vector holds; the others count as 0.
+static inline Floats load(const float* from, size_t count) {
+  if (count >= kFloats) return _mm256_loadu_ps(from);
+  return _mm256_maskload_ps(from, first_ints(count));
+}
+
+static inline void store(float* to, size_t count, Floats values) {
+  if (count >= kFloats) {
+    _mm256_storeu_ps(to, values);
+  } else {
+    _mm256_maskstore_ps(to, first_ints(count), values);
+  }
+}
+
+static inline Floats all(float value) { return _mm256_set1_ps(value); }
+// The second where either is no number.
+static inline Floats greater(Floats a, Floats b) { return _mm256_max_ps(a, b); }
+static inline Floats lesser(Floats a, Floats b) { return _mm256_min_ps(a, b); }
+static inline Ints sum(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
+static inline Ints all_ints(int32_t value) { return _mm256_set1_epi32(value); }
+static inline Floats to_floats(Ints values) { return _mm256_cvtepi32_ps(values); }
+
+static inline Bytes load_bytes(const uint8_t* from, size_t count) {
+  if (count >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  alignas(32) uint8_t whole[kBytes] = {};
+  __builtin_memcpy(whole, from, count);
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(whole));
+}
+
+static inline void store_bytes(uint8_t* to, size_t count, Bytes bytes) {
+  if (count >= kBytes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+    return;
+  }
+  alignas(32) uint8_t whole[kBytes];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(whole), bytes);
+  __builtin_memcpy(to, whole, count);
+}
+
+static inline Bytes all_bytes(uint8_t value) { return _mm256_set1_epi8(static_cast<char>(value)); }
+static inline Bytes flipped(Bytes bytes, uint8_t flip) { return _mm256_xor_si256(bytes, all_bytes(flip)); }
+static inline Bytes greater_bytes(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
+
+// The floats of four times as many bytes as a vector of floats holds; in order.
+struct Quad {
+  Floats at[4];
+};
+
+struct IntQuad {
+  Ints at[4];
+};
+
+static inline IntQuad widened_ints(Bytes bytes) {
+  const __m128i low = _mm256_castsi256_si128(bytes);
+  const __m128i high = _mm256_extracti128_si256(bytes, 1);
+  return {{_mm256_cvtepu8_epi32(low), _mm256_cvtepu8_epi32(_mm_srli_si128(low, 8)), _mm256_cvtepu8_epi32(high),
+           _mm256_cvtepu8_epi32(_mm_srli_si128(high, 8))}};
+}
+
+static inline Quad widened(Bytes bytes, float zero) {
+  const IntQuad ints = widened_ints(bytes);
+  Quad quad;
+  for (size_t i = 0; i < 4; ++i) quad.at[i] = _mm256_cvtepi32_ps(ints.at[i]) - all(zero);
+  return quad;
+}
+
+// Bounds as bytes: the conversion to 16 bits and the one to 8 saturate.
+struct Narrow {
+  Floats high;
+  __m256i zero;
+  Bytes low_code;
+  Bytes flip;
+};
+
+static inline Narrow narrowing(const CodesOut& out) {
+  return {all(out.high), _mm256_set1_epi16(static_cast<int16_t>(out.zero)),
+          all_bytes(static_cast<uint8_t>(static_cast<int32_t>(out.low) + out.zero)), all_bytes(out.flip)};
+}
+
+static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
+  Ints ints[4];
+  // What is far below the range becomes the least integer.
+  for (size_t i = 0; i < 4; ++i) ints[i] = _mm256_cvtps_epi32(lesser(quad.at[i], narrow.high));
+  const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(ints[0], ints[1]), narrow.zero);
+  const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(ints[2], ints[3]), narrow.zero);
+  const Bytes mixed = _mm256_packus_epi16(first, second);
+  const Bytes codes = _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  return _mm256_xor_si256(_mm256_max_epu8(codes, narrow.low_code), narrow.flip);
+}

@@ -1,0 +1,115 @@
+// The vectors that generic kernels are written with, of 16 floats and 64 bytes.
+
+using Floats = __m512;
+using Ints = __m512i;
+using Bytes = __m512i;
+
+constexpr size_t kFloats = 16;
+constexpr size_t kBytes = 64;
+
+static inline __mmask16 first_floats(size_t count) {
+  return count >= kFloats ? __mmask16(-1) : static_cast<__mmask16>((1U << count) - 1);
+}
+
+static inline __mmask64 first_bytes(size_t count) {
+  return count >= kBytes ? ~__mmask64{0} : (__mmask64{1} << count) - 1;
+}
+
+// Only the first `count`, if they are fewer than a vector holds; the others count as 0.
+static inline Floats load(const float* from, size_t count) {
+  return count >= kFloats ? _mm512_loadu_ps(from) : _mm512_maskz_loadu_ps(first_floats(count), from);
+}
+
+static inline void store(float* to, size_t count, Floats values) {
+  if (count >= kFloats) {
+    _mm512_storeu_ps(to, values);
+  } else {
+    _mm512_mask_storeu_ps(to, first_floats(count), values);
+  }
+}
+
+static inline Floats all(float value) { return _mm512_set1_ps(value); }
+// The second where either is no number.
+static inline Floats greater(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+static inline Floats lesser(Floats a, Floats b) { return _mm512_min_ps(a, b); }
+static inline Ints sum(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
+static inline Ints all_ints(int32_t value) { return _mm512_set1_epi32(value); }
+static inline Floats to_floats(Ints values) { return _mm512_cvtepi32_ps(values); }
+
+static inline Bytes load_bytes(const uint8_t* from, size_t count) {
+  return count >= kBytes ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(first_bytes(count), from);
+}
+
+static inline void store_bytes(uint8_t* to, size_t count, Bytes bytes) {
+  if (count >= kBytes) {
+    _mm512_storeu_si512(to, bytes);
+  } else {
+    _mm512_mask_storeu_epi8(to, first_bytes(count), bytes);
+  }
+}
+
+static inline Bytes all_bytes(uint8_t value) { return _mm512_set1_epi8(static_cast<char>(value)); }
+static inline Bytes flipped(Bytes bytes, uint8_t flip) { return _mm512_xor_si512(bytes, all_bytes(flip)); }
+static inline Bytes greater_bytes(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
+
+// The floats of four times as many bytes as a vector of floats holds; in order.
+struct Quad {
+  Floats at[4];
+};
+
+struct IntQuad {
+  Ints at[4];
+};
+
+static inline IntQuad widened_ints(Bytes bytes) {
+  return {{_mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes)),
+           _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 1)),
+           _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 2)),
+           _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(bytes, 3))}};
+}
+
+static inline Quad widened(Bytes bytes, float zero) {
+  Quad quad;
+#ifdef __AVX512VBMI__
+  // A byte below the upper bytes of 2^23 is the float 2^23 + byte: one permutation converts, one subtraction is exact.
+  constexpr float kBase = 8388608.0F;
+  const __m512i base = _mm512_set1_epi32(0x4B000000);
+  const __m512i step = _mm512_set1_epi32(16);
+  __m512i places = _mm512_setr_epi32(0x43424100, 0x43424101, 0x43424102, 0x43424103, 0x43424104, 0x43424105, 0x43424106,
+                                     0x43424107, 0x43424108, 0x43424109, 0x4342410A, 0x4342410B, 0x4342410C, 0x4342410D,
+                                     0x4342410E, 0x4342410F);
+  for (size_t i = 0; i < 4; ++i) {
+    quad.at[i] = _mm512_castsi512_ps(_mm512_permutex2var_epi8(bytes, places, base)) - all(kBase + zero);
+    places = _mm512_add_epi32(places, step);
+  }
+#else
+  const IntQuad ints = widened_ints(bytes);
+  for (size_t i = 0; i < 4; ++i) quad.at[i] = _mm512_cvtepi32_ps(ints.at[i]) - all(zero);
+#endif
+  return quad;
+}
+
+// Bounds as bytes: the conversion to 16 bits and the one to 8 saturate.
+struct Narrow {
+  Floats high;
+  __m512i zero;
+  Bytes low_code;
+  Bytes flip;
+};
+
+static inline Narrow narrowing(const CodesOut& out) {
+  return {all(out.high), _mm512_set1_epi16(static_cast<int16_t>(out.zero)),
+          all_bytes(static_cast<uint8_t>(static_cast<int32_t>(out.low) + out.zero)), all_bytes(out.flip)};
+}
+
+static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
+  Ints ints[4];
+  // What is far below the range becomes the least integer.
+  for (size_t i = 0; i < 4; ++i) ints[i] = _mm512_cvtps_epi32(lesser(quad.at[i], narrow.high));
+  const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(ints[0], ints[1]), narrow.zero);
+  const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(ints[2], ints[3]), narrow.zero);
+  const Bytes mixed = _mm512_packus_epi16(first, second);
+  const Bytes codes = _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed);
+  return _mm512_xor_si512(_mm512_max_epu8(codes, narrow.low_code), narrow.flip);
+}

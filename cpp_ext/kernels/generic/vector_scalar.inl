@@ -1,0 +1,83 @@
+// The vectors that generic kernels are written with, of one float and four bytes.
+
+using Floats = float;
+using Ints = int32_t;
+
+struct Bytes {
+  uint8_t at[4];
+};
+
+constexpr size_t kFloats = 1;
+constexpr size_t kBytes = 4;
+
+static inline Floats load(const float* from, size_t) { return *from; }
+static inline void store(float* to, size_t, Floats values) { *to = values; }
+static inline Floats all(float value) { return value; }
+// The second where either is no number.
+static inline Floats greater(Floats a, Floats b) { return a > b ? a : b; }
+static inline Floats lesser(Floats a, Floats b) { return a < b ? a : b; }
+static inline Ints sum(Ints a, Ints b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); }
+static inline Ints all_ints(int32_t value) { return value; }
+static inline Floats to_floats(Ints values) { return static_cast<float>(values); }
+
+static inline Bytes load_bytes(const uint8_t* from, size_t count) {
+  Bytes bytes = {};
+  // Element by element, gcc 12 at -O3 loads other elements than these where a caller adds up many vectors.
+  __builtin_memcpy(bytes.at, from, count < kBytes ? count : kBytes);
+  return bytes;
+}
+
+static inline void store_bytes(uint8_t* to, size_t count, Bytes bytes) {
+  __builtin_memcpy(to, bytes.at, count < kBytes ? count : kBytes);
+}
+
+static inline Bytes all_bytes(uint8_t value) { return {{value, value, value, value}}; }
+
+static inline Bytes flipped(Bytes bytes, uint8_t flip) {
+  for (uint8_t& each : bytes.at) each = static_cast<uint8_t>(each ^ flip);
+  return bytes;
+}
+
+static inline Bytes greater_bytes(Bytes a, Bytes b) {
+  for (size_t i = 0; i < kBytes; ++i) a.at[i] = a.at[i] > b.at[i] ? a.at[i] : b.at[i];
+  return a;
+}
+
+// The floats of four times as many bytes as a vector of floats holds; in order.
+struct Quad {
+  Floats at[4];
+};
+
+struct IntQuad {
+  Ints at[4];
+};
+
+static inline Quad widened(Bytes bytes, float zero) {
+  Quad quad;
+  for (size_t i = 0; i < kBytes; ++i) quad.at[i] = static_cast<float>(bytes.at[i]) - zero;
+  return quad;
+}
+
+static inline IntQuad widened_ints(Bytes bytes) {
+  IntQuad quad;
+  for (size_t i = 0; i < kBytes; ++i) quad.at[i] = bytes.at[i];
+  return quad;
+}
+
+struct Narrow {
+  CodesOut out;
+};
+
+static inline Narrow narrowing(const CodesOut& out) { return {out}; }
+
+static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
+  // Adding it rounds any number of up to 22 bits to the nearest even integer; subtracting it gives that.
+  constexpr float kRound = 12582912.0F;
+  Bytes bytes;
+  for (size_t i = 0; i < kBytes; ++i) {
+    const float value = greater(lesser(quad.at[i], narrow.out.high), narrow.out.low);
+    const int32_t code = static_cast<int32_t>(value + kRound - kRound) + narrow.out.zero;
+    bytes.at[i] = static_cast<uint8_t>(code ^ narrow.out.flip);
+  }
+  return bytes;
+}

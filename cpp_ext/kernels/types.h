@@ -1,0 +1,129 @@
+// What kernels take and give: plain data only, so that files built for one instruction set include no library code.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/elementwise.h"
+
+namespace graphopt {
+
+// Element types of values in a program. The numbers are part of the file format.
+enum class Type : uint8_t { kF32 = 0, kU8 = 1, kS8 = 2, kS32 = 3, kS64 = 4, kBool = 5 };
+
+namespace kernels {
+
+// to[i] = table[from[i]]; `to` may be `from`.
+using Lookup = void (*)(const uint8_t* from, uint8_t* to, size_t count, const uint8_t* table);
+
+// What becomes of the accumulators of column n: float(acc) * scale[n], and then either + shift[n] (f32), or clamped
+// to `low`..`high`, rounded to the nearest, halves to even, and `zero` added (u8, s8). Arrays are padded to whole
+// panels, so that vectors may be read.
+struct Requantize {
+  Type type;
+  // Some scale is 1 or more: then products may lie outside s32.
+  bool large;
+  int32_t zero;
+  // As codes, after `zero` was added.
+  int32_t low;
+  int32_t high;
+  const float* scale;
+  // Of f32 only; may be null.
+  const float* shift;
+};
+
+// A tile of products: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
+struct GemmTile {
+  // The part s of row r begins at rows[s * stride + r] and has `depth` codes: a matrix has one segment, a convolution
+  // one for each tap of its window.
+  const uint8_t* const* rows;
+  int64_t stride;
+  int64_t segments;
+  int64_t depth;
+  // At most Gemm::rows[vectors of the columns].
+  int count;
+  // Codes of rows are s8, and read as u8 that are greater by 128.
+  bool flip;
+  // One panel: for each segment, for each 4 of its depth (the last filled up with 0), for each of the columns (filled
+  // up to whole vectors), 4 weights. Aligned to 64 bytes.
+  const int8_t* weights;
+  int columns;
+  // Padded like the panel.
+  const int32_t* bias;
+  // Null: none.
+  const int32_t* zeros;
+  // Sum of the codes of row r, as they are read; used with `zeros` only.
+  const int32_t* sums;
+  // Its arrays begin at the panel's first column.
+  Requantize out;
+  void* to;
+  // From one row to the next, in elements.
+  int64_t pitch;
+};
+
+struct Gemm {
+  // Columns in a vector, and vectors in a panel.
+  int vector;
+  int vectors;
+  // The most rows of a tile of 1, 2, .. vectors.
+  int rows[5];
+  void (*tile)(const GemmTile& tile);
+};
+
+// The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives
+// how many they were; `sink` keeps them from being left out.
+using Peak = int64_t (*)(int64_t rounds, int32_t* sink);
+
+// Sum of `count` codes, each first made greater by 128 and read as u8 if `flip`.
+using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
+
+// Lines of outputs of a depthwise convolution, for one block of channels. An output sums over `groups` times 4 input
+// lines and `kernel_width` places in each. Where channels are few, a block has room for them more than once: for
+// several streams, whose lines are computed side by side.
+struct DepthwiseStrip {
+  // [streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
+  const uint8_t* const* lines;
+  const int64_t* pixels;
+  // Place p of line i is pixel p + (i % 4) * shift. Those outside 0..width - 1 are `blank`: codes of all channels.
+  int64_t shift;
+  int64_t width;
+  const uint8_t* blank;
+  // Codes are s8, and read as u8 that are greater by 128.
+  bool flip;
+  int streams;
+  // Of each stream; at most Depthwise::channels / streams.
+  int channels;
+  int groups;
+  int kernel_width;
+  int64_t stride;
+  int64_t dilation;
+  // Place that output 0 begins at.
+  int64_t first;
+  // Outputs of a line.
+  int64_t count;
+  // Lines of outputs of each stream, over the same input lines with weights of their own.
+  int rows;
+  // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes.
+  const int8_t* weights;
+  // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
+  const int32_t* bias;
+  Requantize out;
+  // [streams][rows]: of each line of outputs.
+  void* const* to;
+  // From one output to the next, in elements.
+  int64_t pitch;
+};
+
+struct Depthwise {
+  // Of a block, and the fewest of a stream: streams are this number, or its double, and so on.
+  int channels;
+  int least;
+  // The channel at each place of a block, as unpacking leaves them.
+  uint8_t order[64];
+  // The most places that `groups` times the places of one output may be.
+  int64_t places;
+  void (*strip)(const DepthwiseStrip& strip);
+};
+
+}  // namespace kernels
+}  // namespace graphopt

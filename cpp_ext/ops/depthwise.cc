@@ -1,0 +1,273 @@
+// The kernel sums over four lines at once: four of the window's, some with weights of 0 where several lines of outputs
+// are made of them, or, for windows of one line, that line and its three shifts.
+
+#include "ops/depthwise.h"
+
+#include <algorithm>
+
+#include "ops/epilogue.h"
+
+namespace graphopt {
+
+namespace {
+
+constexpr int kMaxRows = 4;
+constexpr int kMaxStreams = 4;
+// Lines of a window, filled up to fours.
+constexpr std::int64_t kMaxLines = 256;
+constexpr std::int64_t kOutputsOfStrip = 512;
+constexpr std::int64_t kBlocksWanted = 16;
+// Products that are worth a block of their own.
+constexpr std::int64_t kWorthwhile = 1 << 15;
+
+std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
+
+// The window as the kernel sees it.
+struct Form {
+  explicit Form(const Convolution& all) {
+    flat = all.kernel[0] == 1;
+    groups = ceil_divide(all.kernel[0], 4);
+    width = flat ? ceil_divide(all.kernel[1], 4) : all.kernel[1];
+    dilation = (flat ? 4 : 1) * all.dilations[1];
+    if (!flat && all.dilations[0] == 1) {
+      rows = static_cast<int>(std::min<std::int64_t>(kMaxRows, (4 * groups - all.kernel[0]) / all.strides[0] + 1));
+    }
+  }
+
+  bool flat;  // the window is one line
+  std::int64_t groups;
+  std::int64_t width;
+  std::int64_t dilation;
+  int rows = 1;  // lines of outputs made at once
+};
+
+struct Shared {
+  Epilogue epilogue;
+  Form form;
+  Convolution all;
+  const kernels::Depthwise* kernel;
+  std::int64_t blocks;  // of channels
+  std::int64_t streams;
+  // By place instead of channel, padded to whole blocks.
+  Aligned<float> scale;
+  Aligned<float> shift;
+  Aligned<std::int8_t> weights;
+};
+
+std::int64_t bytes_of_block(const Shared& shared) {
+  return shared.form.rows * shared.form.groups * shared.form.width * shared.kernel->channels * 4;
+}
+
+// The channel at a place, or -1.
+std::int64_t channel_at(const Shared& shared, std::int64_t place) {
+  const std::int64_t width = shared.kernel->channels;
+  const std::int64_t channel = place / width * width + shared.kernel->order[place % width] % (width / shared.streams);
+  return channel < shared.all.columns ? channel : -1;
+}
+
+class BoundDepthwise final : public Bound {
+ public:
+  BoundDepthwise(const Shared& shared, const Layouts& inputs, const Layout& y)
+      : shared_(shared),
+        x_(inputs[0]),
+        y_(y),
+        r_(inputs.back()),
+        blank_(static_cast<std::size_t>(x_.dims[3]), static_cast<unsigned char>(shared.all.x_zero)),
+        bias_(shared.blocks * shared.kernel->channels),
+        lines_(ceil_divide(y.dims[1], shared.form.rows * shared.streams)),
+        strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
+    const Convolution& all = shared.all;
+    for (std::int64_t place = 0; place < shared.blocks * shared.kernel->channels; ++place) {
+      const std::int64_t channel = channel_at(shared, place);
+      if (channel < 0) continue;
+      std::int32_t sum = 0;
+      for (std::int64_t i = 0; i < all.products(); ++i) {
+        sum += all.weights[static_cast<std::size_t>(channel * all.products() + i)];
+      }
+      bias_[place] = all.folded_bias(channel, x_.type, sum, all.products());
+    }
+    const std::int64_t units = y.dims[0] * lines_ * strips_;
+    const std::int64_t work = all.products() * shared.kernel->channels * shared.form.rows *
+                              std::min(y.dims[2], kOutputsOfStrip);
+    const std::int64_t most = ceil_divide(work * shared.blocks, kWorthwhile);
+    const std::int64_t wanted = std::min(most, ceil_divide(kBlocksWanted, std::max<std::int64_t>(1, units)));
+    channel_blocks_ = ceil_divide(shared.blocks, std::max<std::int64_t>(1, wanted));
+    parts_ = ceil_divide(shared.blocks, channel_blocks_);
+    blocks_ = units * parts_;
+  }
+
+  void run(const Run& run) const override {
+    run.pool.run(blocks_, [&](std::int64_t block) { run_block(run, block); });
+  }
+
+ private:
+  void run_block(const Run& run, std::int64_t block) const {
+    const Convolution& all = shared_.all;
+    const Form& form = shared_.form;
+    const std::int64_t first = block % parts_ * channel_blocks_;
+    const std::int64_t last = std::min(first + channel_blocks_, shared_.blocks);
+    block /= parts_;
+    const std::int64_t begin = block % strips_ * kOutputsOfStrip;
+    const std::int64_t count = std::min(kOutputsOfStrip, y_.dims[2] - begin);
+    block /= strips_;
+    const std::int64_t line = block % lines_ * form.rows * shared_.streams;
+    const std::int64_t image = block / lines_;
+    const std::int64_t left = std::min(form.rows * shared_.streams, y_.dims[1] - line);
+    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, left));
+
+    const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + image * x_.dims[1] * x_.dims[2] * x_.pitch;
+    const auto size = static_cast<std::int64_t>(size_of(y_.type));
+    const std::int64_t place = (image * y_.dims[1] + line) * y_.dims[2] + begin;
+    auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
+    const std::uint8_t* starts[kMaxStreams * kMaxLines];
+    const std::uint8_t* lines[kMaxStreams * kMaxLines];
+    std::int64_t pixels[kMaxStreams * kMaxLines];
+    std::int64_t outputs[kMaxStreams];
+    std::int64_t count_of_lines = 0;
+    for (std::int64_t stream = 0; stream < shared_.streams; ++stream) {
+      // Where lines are left for less than all streams, some are computed twice.
+      outputs[stream] = std::min(stream * rows, left - rows);
+      for (std::int64_t i = 0; i < 4 * form.groups; ++i, ++count_of_lines) {
+        const std::int64_t input =
+            (line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
+        const bool inside = input >= 0 && input < x_.dims[1];
+        starts[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+        pixels[count_of_lines] = inside ? x_.pitch : 0;
+      }
+    }
+    void* to[kMaxStreams * kMaxRows];
+    kernels::DepthwiseStrip strip{};
+    strip.lines = lines;
+    strip.pixels = pixels;
+    strip.shift = form.flat ? all.dilations[1] : 0;
+    strip.width = x_.dims[2];
+    strip.flip = x_.type == Type::kS8;
+    strip.streams = static_cast<int>(shared_.streams);
+    strip.groups = static_cast<int>(form.groups);
+    strip.kernel_width = static_cast<int>(form.width);
+    strip.stride = all.strides[1];
+    strip.dilation = form.dilation;
+    strip.first = begin * all.strides[1] - all.pads[1];
+    strip.count = count;
+    strip.rows = rows;
+    strip.out = shared_.epilogue.tile();
+    strip.to = to;
+    strip.pitch = y_.pitch;
+    for (std::int64_t each = first; each < last; ++each) {
+      const std::int64_t channel = each * shared_.kernel->channels;
+      for (std::int64_t i = 0; i < count_of_lines; ++i) lines[i] = starts[i] + channel;
+      for (std::int64_t i = 0; i < shared_.streams * rows; ++i) {
+        to[i] = y + ((outputs[i / rows] + i % rows) * y_.dims[2] * y_.pitch + channel) * size;
+      }
+      strip.blank = blank_.data() + channel;
+      strip.channels = static_cast<int>(std::min<std::int64_t>(shared_.kernel->channels, all.columns - channel));
+      strip.weights = shared_.weights.data() + each * bytes_of_block(shared_);
+      strip.bias = bias_.data() + channel;
+      strip.out.scale = shared_.scale.data() + channel;
+      if (strip.out.shift != nullptr) strip.out.shift = shared_.shift.data() + channel;
+      shared_.kernel->strip(strip);
+    }
+    if (!shared_.epilogue.unfinished()) return;
+    const std::int64_t channel = first * shared_.kernel->channels;
+    const std::int64_t channels = std::min(last * shared_.kernel->channels, all.columns) - channel;
+    for (std::int64_t row = 0; row < left; ++row) {
+      const void* residual = nullptr;
+      if (shared_.epilogue.residual()) {
+        residual = static_cast<const unsigned char*>(run.inputs[1]) +
+                   ((place + row * y_.dims[2]) * r_.pitch + channel) * size;
+      }
+      shared_.epilogue.finish(y + (row * y_.dims[2] * y_.pitch + channel) * size, y_.pitch, residual, r_.type, r_.pitch,
+                              count, channels);
+    }
+  }
+
+  const Shared& shared_;
+  Layout x_;
+  Layout y_;
+  Layout r_;
+  std::vector<std::uint8_t> blank_;
+  Aligned<std::int32_t> bias_;
+  std::int64_t lines_;   // of outputs, times those made at once
+  std::int64_t strips_;  // of a line
+  std::int64_t channel_blocks_ = 0;  // of a block of work
+  std::int64_t parts_ = 0;           // of the channels
+  std::int64_t blocks_ = 0;
+};
+
+class DepthwiseConvolution final : public Op {
+ public:
+  DepthwiseConvolution(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution)
+      : shared_{Epilogue(attributes, kernels, convolution.scales),
+                Form(convolution),
+                std::move(convolution),
+                &kernels.depthwise,
+                0,
+                1,
+                {},
+                {},
+                {}} {
+    const Convolution& all = shared_.all;
+    const Form& form = shared_.form;
+    const kernels::Requantize& tile = shared_.epilogue.tile();
+    const std::int64_t width = shared_.kernel->channels;
+    shared_.blocks = ceil_divide(all.columns, width);
+    const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
+    while (2 * shared_.streams <= room && 2 * shared_.streams * all.columns <= width) shared_.streams *= 2;
+    shared_.scale = Aligned<float>(shared_.blocks * width);
+    shared_.shift = Aligned<float>(shared_.blocks * width);
+    shared_.weights = Aligned<std::int8_t>(shared_.blocks * bytes_of_block(shared_));
+    for (std::int64_t place = 0; place < shared_.blocks * width; ++place) {
+      const std::int64_t channel = channel_at(shared_, place);
+      if (channel < 0) continue;
+      shared_.scale[place] = tile.scale[channel];
+      if (tile.shift != nullptr) shared_.shift[place] = tile.shift[channel];
+      std::int8_t* to = shared_.weights.data() + place / width * bytes_of_block(shared_) + place % width * 4;
+      for (std::int64_t row = 0; row < form.rows; ++row) {
+        for (std::int64_t i = 0; i < 4 * form.groups * form.width; ++i) {
+          // Line and place in the window that weight i goes with.
+          std::int64_t line = i / 4 / form.width * 4 + i % 4 - row * all.strides[0];
+          std::int64_t column = i / 4 % form.width;
+          if (form.flat) {
+            line = 0;
+            column = 4 * column + i % 4;
+          }
+          if (line < 0 || line >= all.kernel[0] || column >= all.kernel[1]) continue;
+          to[(row * form.groups * form.width + i / 4) * width * 4 + i % 4] =
+              all.weights[static_cast<std::size_t>(channel * all.products() + line * all.kernel[1] + column)];
+        }
+      }
+    }
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, shared_.epilogue.residual() ? 2 : 1);
+    const Dims dims = shared_.all.result(inputs[0]);
+    if (shared_.epilogue.residual()) shared_.epilogue.expect_residual(inputs[1], dims);
+    return {Layout(shared_.epilogue.type(), dims)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
+    return std::make_unique<BoundDepthwise>(shared_, inputs, outputs[0]);
+  }
+
+  bool pitched() const override { return true; }
+
+ private:
+  Shared shared_;
+};
+
+}  // namespace
+
+bool is_depthwise(const Convolution& all, const kernels::Depthwise& kernel) {
+  if (all.transposed || all.depth != 1 || all.columns != all.groups || all.asymmetric) return false;
+  const Form form(all);
+  const std::int64_t places = (form.width - 1) * form.dilation + 1;
+  return 4 * form.groups <= kMaxLines && places <= kernel.places / form.groups;
+}
+
+std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels,
+                                   Convolution convolution) {
+  return std::make_unique<DepthwiseConvolution>(attributes, kernels, std::move(convolution));
+}
+
+}  // namespace graphopt

@@ -1,0 +1,99 @@
+// Functions of one and of two numbers, in float32: what unary and binary compute, element by element.
+//
+// Each is of C's mathematical library, in double precision where it is no single operation, so that its result is the
+// float nearest to the true one nearly always, and the same on every tier.
+#pragma once
+
+#include <cmath>
+#include <string>
+
+#include "ops/attributes.h"
+
+namespace graphopt::functions {
+
+inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
+inline double log_1_exp(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
+
+// Numbers that some functions are told by.
+struct Parameters {
+  float alpha = 0;
+  float beta = 0;
+};
+
+// UNARY(name, value): `x` is the number, `p` the parameters; clip's ends are alpha and beta.
+#define GRAPHOPT_UNARY(UNARY) \
+  UNARY(relu, x > 0 ? x : 0) \
+  UNARY(sigmoid, static_cast<float>(logistic(x))) \
+  UNARY(tanh, static_cast<float>(std::tanh(static_cast<double>(x)))) \
+  UNARY(erf, static_cast<float>(std::erf(static_cast<double>(x)))) \
+  UNARY(exp, static_cast<float>(std::exp(static_cast<double>(x)))) \
+  UNARY(log, static_cast<float>(std::log(static_cast<double>(x)))) \
+  UNARY(sqrt, std::sqrt(x)) \
+  UNARY(neg, -x) \
+  UNARY(abs, std::fabs(x)) \
+  UNARY(reciprocal, 1 / x) \
+  UNARY(softplus, static_cast<float>(log_1_exp(x))) \
+  UNARY(hard_swish, x * unit(x * (1.0F / 6) + 0.5F)) \
+  UNARY(hard_sigmoid, unit(x * p.alpha + p.beta)) \
+  UNARY(gelu, static_cast<float>(0.5 * x * (1 + std::erf(x * 0.70710678118654752)))) \
+  UNARY(gelu_tanh, static_cast<float>(0.5 * x * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))))) \
+  UNARY(silu, static_cast<float>(x * logistic(x))) \
+  UNARY(leaky_relu, x >= 0 ? x : x * p.alpha) \
+  UNARY(elu, x >= 0 ? x : static_cast<float>(p.alpha * std::expm1(static_cast<double>(x)))) \
+  UNARY(clip, within(x, p.alpha, p.beta)) \
+  UNARY(floor, std::floor(x)) \
+  UNARY(ceil, std::ceil(x)) \
+  UNARY(round, std::nearbyint(x)) \
+  UNARY(sin, static_cast<float>(std::sin(static_cast<double>(x)))) \
+  UNARY(cos, static_cast<float>(std::cos(static_cast<double>(x)))) \
+  UNARY(mish, static_cast<float>(x * std::tanh(log_1_exp(x)))) \
+  UNARY(softsign, x / (1 + std::fabs(x)))
+
+// BINARY(name, value) of `a` and `b`.
+#define GRAPHOPT_BINARY(BINARY) \
+  BINARY(add, a + b) \
+  BINARY(sub, a - b) \
+  BINARY(mul, a * b) \
+  BINARY(div, a / b) \
+  BINARY(min, b < a ? b : a) \
+  BINARY(max, a < b ? b : a) \
+  BINARY(pow, static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b))))
+
+// The upper end where they are crossed; what is no number stays so.
+inline float within(float x, float low, float high) {
+  const float raised = x < low ? low : x;
+  return raised > high ? high : raised;
+}
+inline float unit(float x) { return within(x, 0, 1); }
+
+#define UNARY(name, value) \
+  inline float unary_##name(float x, [[maybe_unused]] const Parameters& p) { return value; }
+GRAPHOPT_UNARY(UNARY)
+#undef UNARY
+
+#define BINARY(name, value) \
+  inline float binary_##name(float a, float b) { return value; }
+GRAPHOPT_BINARY(BINARY)
+#undef BINARY
+
+// The parameters of a unary function: clip's `low` and `high`, or `alpha` and `beta` where it has them. Throws Invalid
+// for others.
+inline Parameters parameters_of(const Attributes& attributes) {
+  const std::string op = attributes.text("op");
+  if (op == "clip") {
+    attributes.only({"op", "low", "high"});
+    return {attributes.number("low"), attributes.number("high")};
+  }
+  if (op == "hard_sigmoid") {
+    attributes.only({"op", "alpha", "beta"});
+    return {attributes.number("alpha"), attributes.number("beta")};
+  }
+  if (op == "leaky_relu" || op == "elu") {
+    attributes.only({"op", "alpha"});
+    return {attributes.number("alpha"), 0};
+  }
+  attributes.only({"op"});
+  return {};
+}
+
+}  // namespace graphopt::functions

@@ -1,0 +1,136 @@
+// gemm: codes [.., K] by constant weights, to [.., N].
+//
+// Attributes: `weights` s8 [N, K], `weight_scale` f32 [N] or [1], `weight_zero` s32 [N] or [1], `bias` s32 [N],
+// `x_scale`, `x_zero`, and those of the epilogue: acc = sum((x - x_zero) * (w - weight_zero)) + bias, modulo 2^32.
+
+#include <algorithm>
+
+#include "ops/codes.h"
+#include "ops/epilogue.h"
+#include "ops/panels.h"
+#include "ops/weights.h"
+
+namespace graphopt {
+
+namespace {
+
+constexpr std::int64_t kRowsOfBlock = 384;
+
+class BoundGemm final : public Bound {
+ public:
+  BoundGemm(const Weights& weights, const Epilogue& epilogue, kernels::RowSum row_sum, const Layouts& inputs,
+            const Layout& y)
+      : weights_(weights),
+        epilogue_(epilogue),
+        row_sum_(row_sum),
+        rows_(y.dims.rows()),
+        x_pitch_(inputs[0].pitch),
+        y_pitch_(y.pitch),
+        r_pitch_(inputs.size() > 1 ? inputs[1].pitch : 0),
+        r_type_(inputs.back().type),
+        size_(static_cast<std::int64_t>(size_of(y.type))),
+        folded_(weights.fold(inputs[0].type)),
+        blocks_(Blocks::of(rows_, weights.panels().shape(), kRowsOfBlock)) {}
+
+  void run(const Run& run) const override {
+    run.pool.run(blocks_.count(), [&](std::int64_t block) { run_block(run, block); });
+  }
+
+ private:
+  void run_block(const Run& run, std::int64_t block) const {
+    const PanelShape& shape = weights_.panels().shape();
+    const std::int64_t first_row = block / blocks_.panel_blocks * blocks_.rows;
+    const std::int64_t rows = std::min(blocks_.rows, rows_ - first_row);
+    const std::int64_t first = block % blocks_.panel_blocks * blocks_.panels;
+    const std::int64_t last = std::min(first + blocks_.panels, shape.panels());
+    const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + first_row * x_pitch_;
+    auto* y = static_cast<unsigned char*>(run.outputs[0]) + first_row * y_pitch_ * size_;
+    const std::uint8_t* pointers[kRowsOfBlock];
+    std::int32_t sums[kRowsOfBlock];
+    for (std::int64_t row = 0; row < rows; ++row) pointers[row] = x + row * x_pitch_;
+    kernels::GemmTile tile;
+    tile.rows = pointers;
+    tile.stride = rows;
+    tile.flip = folded_.flip;
+    tile.bias = folded_.bias.data();
+    tile.zeros = nullptr;
+    tile.sums = nullptr;
+    if (weights_.asymmetric()) {
+      for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(pointers[row], shape.depth(), folded_.flip);
+      tile.zeros = weights_.zeros();
+      tile.sums = sums;
+    }
+    tile.out = epilogue_.tile();
+    tile.to = y;
+    tile.pitch = y_pitch_;
+    shape.multiply(tile, weights_.panels().packed(), first, last, rows);
+    if (!epilogue_.unfinished()) return;
+    const std::int64_t column = shape.first_column(first);
+    const void* residual = nullptr;
+    if (epilogue_.residual()) {
+      residual = static_cast<const unsigned char*>(run.inputs[1]) + (first_row * r_pitch_ + column) * size_;
+    }
+    epilogue_.finish(y + column * size_, y_pitch_, residual, r_type_, r_pitch_, rows,
+                     std::min(shape.first_column(last), shape.columns()) - column);
+  }
+
+  const Weights& weights_;
+  const Epilogue& epilogue_;
+  kernels::RowSum row_sum_;
+  std::int64_t rows_;
+  std::int64_t x_pitch_;
+  std::int64_t y_pitch_;
+  std::int64_t r_pitch_;
+  Type r_type_;
+  std::int64_t size_;
+  Folded folded_;
+  Blocks blocks_;
+};
+
+class Gemm final : public Op {
+ public:
+  Gemm(const Attributes& attributes, const kernels::Table& kernels)
+      : weights_(attributes, kernels.gemm, matrix(attributes)),
+        epilogue_(attributes, kernels, weights_.scales()),
+        row_sum_(kernels.row_sum) {
+    attributes.only({}, Weights::names(), Epilogue::names());
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, epilogue_.residual() ? 2 : 1);
+    const Layout& x = inputs[0];
+    weights_.expect_codes(x.type);
+    const std::int64_t depth = weights_.panels().shape().depth();
+    if (x.dims.rank() < 1 || x.dims.columns() != depth) {
+      throw Invalid("multiplies " + x.dims.text() + " by weights of " + std::to_string(depth) + " rows");
+    }
+    const Dims dims = x.dims.with_columns(weights_.panels().shape().columns());
+    if (epilogue_.residual()) epilogue_.expect_residual(inputs[1], dims);
+    return {Layout(epilogue_.type(), dims)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
+    return std::make_unique<BoundGemm>(weights_, epilogue_, row_sum_, inputs, outputs[0]);
+  }
+
+  bool pitched() const override { return true; }
+
+ private:
+  static WeightShape matrix(const Attributes& attributes) {
+    const Dims& dims = attributes.array("weights", Type::kS8).dims;
+    if (dims.rank() != 2) throw Invalid("attribute 'weights' is " + dims.text() + ", not [N, K]");
+    return {dims[0], 1, dims[1]};
+  }
+
+  Weights weights_;
+  Epilogue epilogue_;
+  kernels::RowSum row_sum_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_gemm(const Attributes& attributes, const kernels::Table& kernels) {
+  return std::make_unique<Gemm>(attributes, kernels);
+}
+
+}  // namespace graphopt

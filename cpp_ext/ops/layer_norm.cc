@@ -1,0 +1,95 @@
+// layer_norm: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, of each row.
+//
+// Attributes: `gamma` and `beta`, f32 [columns], `epsilon`, and those of rows.h.
+
+#include <cmath>
+
+#include "ops/rows.h"
+
+namespace graphopt {
+
+namespace {
+
+class BoundLayerNorm final : public Bound {
+ public:
+  BoundLayerNorm(const kernels::Table& kernels, const RowCoding& coding, const float* gamma, const float* beta,
+                 float epsilon, const Layout& x, const Layout& y)
+      : kernels_(kernels), coding_(coding), gamma_(gamma), beta_(beta), epsilon_(epsilon), x_(x), y_(y) {}
+
+  void run(const Run& run) const override {
+    const auto columns = static_cast<float>(x_.dims.columns());
+    RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
+      const void* data = run.inputs[0];
+      LaneSum sum;
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
+        sum.add(count, [&](std::int64_t i) { return x[i]; });
+      });
+      const float mean = sum.total() / columns;
+      LaneSum squares;
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
+        squares.add(count, [&](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); });
+      });
+      const float factor = 1 / std::sqrt(squares.total() / columns + epsilon_);
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
+        RowCoding::Piece result;
+        for (std::int64_t i = 0; i < count; ++i) {
+          result[static_cast<std::size_t>(i)] = (x[i] - mean) * factor * gamma_[begin + i] + beta_[begin + i];
+        }
+        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
+      });
+    });
+  }
+
+ private:
+  const kernels::Table& kernels_;
+  RowCoding coding_;
+  const float* gamma_;
+  const float* beta_;
+  float epsilon_;
+  Layout x_;
+  Layout y_;
+};
+
+class LayerNorm final : public Op {
+ public:
+  LayerNorm(const Attributes& attributes, const kernels::Table& kernels)
+      : kernels_(kernels),
+        coding_(attributes),
+        gamma_(attributes.array("gamma", Type::kF32)),
+        beta_(attributes.array("beta", Type::kF32)),
+        epsilon_(attributes.number("epsilon")) {
+    attributes.only({"gamma", "beta", "epsilon", "x_scale", "x_zero", "y_type", "y_scale", "y_zero"});
+    if (epsilon_ < 0) throw Invalid("attribute 'epsilon' is negative");
+    if (gamma_.dims.rank() != 1 || beta_.dims != gamma_.dims) throw Invalid("'gamma' and 'beta' are not of one row");
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, 1);
+    const Dims& x = inputs[0].dims;
+    if (x.rank() == 0 || x.columns() != gamma_.dims[0]) throw Invalid("'gamma' is not for rows of " + x.text());
+    return {Layout(coding_.type(inputs[0]), x)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
+    return std::make_unique<BoundLayerNorm>(kernels_, coding_, gamma_.as<float>(), beta_.as<float>(), epsilon_,
+                                            inputs[0], outputs[0]);
+  }
+
+  bool in_place(std::size_t) const override { return true; }
+  bool pitched() const override { return true; }
+
+ private:
+  const kernels::Table& kernels_;
+  RowCoding coding_;
+  Array gamma_;
+  Array beta_;
+  float epsilon_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_layer_norm(const Attributes& attributes, const kernels::Table& kernels) {
+  return std::make_unique<LayerNorm>(attributes, kernels);
+}
+
+}  // namespace graphopt

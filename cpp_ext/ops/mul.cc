@@ -1,0 +1,15 @@
+// mul: the product of two inputs of codes; attributes as in combine.cc.
+
+#include "ops/combine.h"
+
+namespace graphopt {
+
+std::unique_ptr<Op> make_mul(const Attributes& attributes, const kernels::Table& kernels) {
+  return make_combine(attributes, kernels.mul_codes, kernels.lookup,
+                      [](float a_scale, float b_scale, float y_scale, kernels::CodesPair& pair) {
+                        pair.a_factor = a_scale * b_scale / y_scale;
+                        pair.b_factor = pair.a_factor;
+                      });
+}
+
+}  // namespace graphopt

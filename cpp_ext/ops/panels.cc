@@ -1,0 +1,145 @@
+// Packing, and loops over tiles: panels outside, so that a panel stays in cache while the rows of a block go by.
+
+#include "ops/panels.h"
+
+#include <algorithm>
+
+namespace graphopt {
+
+namespace {
+
+// Products (of codes and weights) that are worth a block of their own.
+constexpr std::int64_t kWorthwhile = 1 << 18;
+constexpr std::int64_t kBlocksWanted = 16;
+// Of the rows of a block: with a panel of weights, they stay in the second cache.
+constexpr std::int64_t kBytesOfBlock = 192 * 1024;
+
+std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
+
+}  // namespace
+
+PanelShape::PanelShape(const kernels::Gemm& kernel, std::int64_t columns, std::int64_t segments, std::int64_t depth)
+    : kernel_(&kernel),
+      columns_(columns),
+      segments_(segments),
+      depth_(depth),
+      vector_(kernel.vector),
+      width_(static_cast<std::int64_t>(kernel.vector) * kernel.vectors),
+      vectors_(ceil_divide(columns, kernel.vector)),
+      panels_(ceil_divide(columns, width_)),
+      groups_(segments * ceil_divide(depth, 4)) {
+  if (columns < 1) throw Invalid("weights of no columns");
+  static_cast<void>(Dims({vectors_ * vector_, segments, ceil_divide(depth, 4), 4}));
+}
+
+int PanelShape::columns_of(std::int64_t panel) const {
+  return static_cast<int>(std::min(width_, columns_ - panel * width_));
+}
+
+std::int64_t PanelShape::offset(std::int64_t panel) const {
+  return std::min(panel * width_, vectors_ * vector_) * groups_ * 4;
+}
+
+int PanelShape::tile_rows() const { return kernel_->rows[std::min<std::int64_t>(vectors_, kernel_->vectors)]; }
+
+void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip,
+                      std::int64_t first, std::int64_t last, std::int8_t* to, std::int32_t* sums) const {
+  const std::int64_t groups = ceil_divide(depth_, 4);
+  for (std::int64_t panel = first; panel < last; ++panel) {
+    const std::int64_t columns = columns_of(panel);
+    const std::int64_t padded = ceil_divide(columns, vector_) * vector_;
+    const std::int64_t begin = first_column(panel);
+    std::int8_t* place = to + offset(panel);
+    for (std::int64_t segment = 0; segment < segments_; ++segment) {
+      for (std::int64_t group = 0; group < groups; ++group, place += 4 * padded) {
+        const std::int64_t k = segment * depth_ + 4 * group;
+        const std::int64_t count = std::min<std::int64_t>(4, depth_ - 4 * group);
+        for (std::int64_t n = 0; n < padded; ++n) {
+          std::int32_t sum = 0;
+          for (std::int64_t i = 0; i < 4; ++i) {
+            std::int8_t weight = 0;
+            if (n < columns && i < count) {
+              const std::int8_t given = from[(begin + n) * column_step + (k + i) * step];
+              weight = static_cast<std::int8_t>(static_cast<std::uint8_t>(given) ^ flip);
+            }
+            place[4 * n + i] = weight;
+            sum += weight;
+          }
+          if (sums != nullptr) {
+            std::int32_t& whole = sums[begin + n];
+            whole = static_cast<std::int32_t>(static_cast<std::uint32_t>(whole) + static_cast<std::uint32_t>(sum));
+          }
+        }
+      }
+    }
+  }
+}
+
+void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+                          std::int64_t rows) const {
+  const auto* const* all_rows = tile.rows;
+  const auto* all_sums = tile.sums;
+  const auto* all_bias = tile.bias;
+  const auto* all_zeros = tile.zeros;
+  const auto* all_scales = tile.out.scale;
+  const auto* all_shifts = tile.out.shift;
+  auto* all_to = static_cast<unsigned char*>(tile.to);
+  const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
+  tile.segments = segments_;
+  tile.depth = depth_;
+  for (std::int64_t panel = first; panel < last; ++panel) {
+    const std::int64_t column = first_column(panel);
+    tile.columns = columns_of(panel);
+    tile.weights = packed + offset(panel);
+    tile.bias = all_bias + column;
+    tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
+    tile.out.scale = all_scales + column;
+    tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
+    // Tiles of even heights: a low one at the end would keep few sums at work.
+    const std::int64_t tiles = ceil_divide(rows, kernel_->rows[(tile.columns + kernel_->vector - 1) / kernel_->vector]);
+    const int height = static_cast<int>(tiles == 0 ? 0 : rows / tiles);
+    const std::int64_t higher = rows - height * tiles;
+    tile.rows = all_rows;
+    tile.sums = all_sums;
+    auto* to = all_to + column * size;
+    for (std::int64_t i = 0; i < tiles; ++i) {
+      tile.count = height + (i < higher ? 1 : 0);
+      tile.to = to;
+      kernel_->tile(tile);
+      tile.rows += tile.count;
+      if (tile.sums != nullptr) tile.sums += tile.count;
+      to += tile.count * tile.pitch * size;
+    }
+  }
+}
+
+Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
+               std::int64_t depth)
+    : shape_(kernel, columns, segments, depth),
+      packed_(shape_.offset(shape_.panels())),
+      sums_(shape_.padded_columns()) {
+  shape_.pack(weights, segments * depth, 1, 0, 0, shape_.panels(), packed_.data(), sums_.data());
+}
+
+Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {
+  const std::int64_t unit = shape.tile_rows();
+  const std::int64_t depth = std::max<std::int64_t>(1, shape.segments() * shape.depth());
+  const std::int64_t some = std::max<std::int64_t>(1, rows);
+  const std::int64_t limit = std::max(unit, std::min(row_limit, std::max(4 * unit, kBytesOfBlock / depth)) / unit * unit);
+  Blocks blocks{};
+  // Fewer rows than may be, if that makes enough blocks for some threads.
+  blocks.rows = limit;
+  while (blocks.rows > 8 * unit && ceil_divide(rows, blocks.rows) < kBlocksWanted) blocks.rows /= 2;
+  blocks.rows = ceil_divide(ceil_divide(some, ceil_divide(some, blocks.rows)), unit) * unit;
+  blocks.row_blocks = ceil_divide(rows, blocks.rows);
+  blocks.panels = shape.panels();
+  const std::int64_t products = depth * std::min(blocks.rows, some) * (shape.columns() / shape.panels());
+  while (blocks.panels > 1 && blocks.row_blocks * ceil_divide(shape.panels(), blocks.panels) < kBlocksWanted &&
+         products * (blocks.panels / 2) >= kWorthwhile) {
+    blocks.panels = ceil_divide(blocks.panels, 2);
+  }
+  blocks.panel_blocks = ceil_divide(shape.panels(), blocks.panels);
+  return blocks;
+}
+
+}  // namespace graphopt

@@ -1,0 +1,81 @@
+// Weights in the order in which the tiles of kernels read them, and products of whole blocks by those tiles.
+#pragma once
+
+#include "kernels/table.h"
+#include "ops/aligned.h"
+
+namespace graphopt {
+
+// How a matrix of `columns` columns lies in panels. Each column has `segments` parts of `depth` weights.
+class PanelShape {
+ public:
+  // Throws Invalid if it would be too large.
+  PanelShape(const kernels::Gemm& kernel, std::int64_t columns, std::int64_t segments, std::int64_t depth);
+
+  std::int64_t columns() const { return columns_; }
+  std::int64_t segments() const { return segments_; }
+  std::int64_t depth() const { return depth_; }
+  std::int64_t panels() const { return panels_; }
+  std::int64_t first_column(std::int64_t panel) const { return panel * width_; }
+  int columns_of(std::int64_t panel) const;
+  // Bytes from the beginning to that of a panel; of all, for `panels()`.
+  std::int64_t offset(std::int64_t panel) const;
+  // Of arrays that go with the columns: filled up to whole vectors.
+  std::int64_t padded_columns() const { return vectors_ * vector_; }
+  // The most rows that a tile of the first panel takes.
+  int tile_rows() const;
+
+  // Puts weight (column, segment, k), which is at from[column * column_step + (segment * depth + k) * step], in its
+  // place, its bits exchanged where `flip` has ones; zeros where there is none. For panels `first` to `last`. Sums of
+  // the weights of each column are added to `sums`, unless it is null.
+  void pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip, std::int64_t first,
+            std::int64_t last, std::int8_t* to, std::int32_t* sums) const;
+
+  // The products of `rows` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
+  // `bias`, `zeros`, `out` and `to` begin at column 0; `count`, `weights`, `columns`, `segments` and `depth` need not
+  // be set. It is not kept as it is.
+  void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+                std::int64_t rows) const;
+
+ private:
+  const kernels::Gemm* kernel_;
+  std::int64_t columns_;
+  std::int64_t segments_;
+  std::int64_t depth_;
+  std::int64_t vector_;
+  std::int64_t width_;  // of whole panels
+  std::int64_t vectors_;
+  std::int64_t panels_;
+  std::int64_t groups_;  // of four weights, in a column
+};
+
+// Constant weights: a matrix [columns, segments * depth] in panels, and the sums of its rows.
+class Panels {
+ public:
+  Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
+         std::int64_t depth);
+
+  const PanelShape& shape() const { return shape_; }
+  const std::int8_t* packed() const { return packed_.data(); }
+  // Of the weights of a column, modulo 2^32; padded.
+  const std::int32_t* sums() const { return sums_.data(); }
+
+ private:
+  PanelShape shape_;
+  Aligned<std::int8_t> packed_;
+  Aligned<std::int32_t> sums_;
+};
+
+// How the rows and panels of a product are split into blocks, by shapes alone.
+struct Blocks {
+  std::int64_t rows;          // of a block, but the last
+  std::int64_t panels;        // likewise
+  std::int64_t row_blocks;
+  std::int64_t panel_blocks;
+
+  // `row_limit`: the most rows of a block. Fewer if their codes would not stay in cache.
+  static Blocks of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit);
+  std::int64_t count() const { return row_blocks * panel_blocks; }
+};
+
+}  // namespace graphopt

@@ -1,0 +1,147 @@
+// reduce_mean: means over some axes, of f32 or codes. Attributes `axes`, `keepdims` 0 or 1, and those of averaging.h.
+
+#include "ops/averaging.h"
+#include "ops/broadcast.h"
+
+namespace graphopt {
+
+namespace {
+
+class BoundReduceMean final : public Bound {
+ public:
+  // `kept` are loops in the input and the output, `taken` in the input alone; at most two of these.
+  BoundReduceMean(const kernels::Table& kernels, Type type, std::vector<Loop> kept, const std::vector<Loop>& taken,
+                  std::int64_t count, const kernels::Average& average)
+      : kernels_(kernels), type_(type), outer_(std::move(kept)), count_(count), average_(average) {
+    Loop channels{1, {1, 1}};
+    if (!outer_.empty() && outer_.back().strides[0] == 1) {
+      channels = outer_.back();
+      outer_.pop_back();
+    }
+    const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
+    const Loop once{1, {0}};
+    const Loop& rows = taken.size() > 1 ? taken[0] : once;
+    const Loop& taps = taken.empty() ? once : taken.back();
+    window_ = {size(rows.size), size(rows.strides[0]), size(taps.size), size(taps.strides[0]), 1, 0, 0, size(channels.size)};
+    for (const Loop& loop : outer_) units_ *= loop.size;
+  }
+
+  void run(const Run& run) const override {
+    run.pool.run(units_, [&](std::int64_t unit) {
+      std::int64_t at = 0;
+      std::int64_t into = 0;
+      for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
+        const std::int64_t index = unit % loop->size;
+        unit /= loop->size;
+        at += index * loop->strides[0];
+        into += index * loop->strides[1];
+      }
+      if (type_ == Type::kF32) {
+        kernels_.average_pool_f32(static_cast<const float*>(run.inputs[0]) + at,
+                                  static_cast<float*>(run.outputs[0]) + into, window_, static_cast<float>(count_));
+      } else {
+        kernels_.average_pool(static_cast<const unsigned char*>(run.inputs[0]) + at,
+                              static_cast<unsigned char*>(run.outputs[0]) + into, window_, average_);
+      }
+    });
+  }
+
+ private:
+  const kernels::Table& kernels_;
+  Type type_;
+  std::vector<Loop> outer_;
+  std::int64_t count_;
+  kernels::Average average_;
+  kernels::Window window_{};
+  std::int64_t units_ = 1;
+};
+
+class ReduceMean final : public Op {
+ public:
+  ReduceMean(const Attributes& attributes, const kernels::Table& kernels)
+      : kernels_(kernels),
+        averaging_(attributes),
+        axes_(attributes.integers("axes")),
+        keep_(attributes.integer_in("keepdims", 0, 1) == 1) {
+    attributes.only({"axes", "keepdims", "x_scale", "x_zero", "y_type", "y_scale", "y_zero"});
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, 1);
+    const Dims& x = inputs[0].dims;
+    const std::vector<bool> taken = taken_of(x);
+    std::vector<std::int64_t> sizes;
+    for (int axis = 0; axis < x.rank(); ++axis) {
+      if (!taken[static_cast<std::size_t>(axis)]) {
+        sizes.push_back(x[axis]);
+      } else if (keep_) {
+        sizes.push_back(1);
+      }
+    }
+    if (count_of(x) == 0) throw Invalid("the mean of no elements is undefined");
+    if (count_of(x) > kMostAveraged) throw Invalid(x.text() + " is too large to add up");
+    if (loops_of(x, strides_of(Layout(inputs[0].type, x)), true).size() > 2) {
+      throw Invalid("means over more than two separate groups of axes");
+    }
+    return {Layout(averaging_.type(inputs[0].type), Dims(sizes))};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts&) const override {
+    const Layout& x = inputs[0];
+    const std::int64_t count = count_of(x.dims);
+    return std::make_unique<BoundReduceMean>(kernels_, x.type, loops_of(x.dims, strides_of(x), false),
+                                             loops_of(x.dims, strides_of(x), true), count,
+                                             averaging_.average(x.type, count, count));
+  }
+
+ private:
+  std::vector<bool> taken_of(const Dims& x) const {
+    std::vector<bool> taken(static_cast<std::size_t>(x.rank()));
+    for (const std::int64_t given : axes_) {
+      const std::int64_t axis = given < 0 ? given + x.rank() : given;
+      if (axis < 0 || axis >= x.rank() || taken[static_cast<std::size_t>(axis)]) {
+        throw Invalid("attribute 'axes' does not fit " + x.text());
+      }
+      taken[static_cast<std::size_t>(axis)] = true;
+    }
+    return taken;
+  }
+
+  std::int64_t count_of(const Dims& x) const {
+    std::int64_t count = 1;
+    for (const std::int64_t axis : axes_) count *= x[static_cast<int>(axis)];
+    return count;
+  }
+
+  // Over the axes that are taken, or those that are kept, with their distances in the output.
+  std::vector<Loop> loops_of(const Dims& x, const std::vector<std::int64_t>& strides, bool taken) const {
+    const std::vector<bool> is_taken = taken_of(x);
+    std::vector<Loop> loops;
+    std::int64_t to = 1;
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+      const auto at = static_cast<std::size_t>(axis);
+      if (is_taken[at] == taken) {
+        loops.insert(loops.begin(), {x[axis], {strides[at], to}});
+      }
+      if (taken) {
+        if (is_taken[at]) loops.front().strides.pop_back();
+      } else if (!is_taken[at]) {
+        to *= x[axis];
+      }
+    }
+    return merged(loops);
+  }
+
+  const kernels::Table& kernels_;
+  Averaging averaging_;
+  Integers axes_;
+  bool keep_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_reduce_mean(const Attributes& attributes, const kernels::Table& kernels) {
+  return std::make_unique<ReduceMean>(attributes, kernels);
+}
+
+}  // namespace graphopt

@@ -1,0 +1,85 @@
+// reshape: the same elements with other axes. Attribute `dims`: 0 takes the size of that axis, -1 what is left.
+
+#include "ops/copy.h"
+
+namespace graphopt {
+
+namespace {
+
+class BoundReshape final : public Bound {
+ public:
+  BoundReshape(const kernels::Table& kernels, std::int64_t count, std::size_t size)
+      : copy_(kernels, {{count, {1, 1}}}, size) {}
+
+  void run(const Run& run) const override {
+    if (run.inputs[0] != run.outputs[0]) copy_.run(run.pool, run.inputs[0], run.outputs[0]);
+  }
+
+ private:
+  StridedCopy copy_;
+};
+
+class Reshape final : public Op {
+ public:
+  Reshape(const Attributes& attributes, const kernels::Table& kernels) : kernels_(kernels) {
+    attributes.only({"dims"});
+    dims_ = attributes.integers("dims");
+    int left = 0;
+    for (const std::int64_t size : dims_) {
+      if (size < -1) throw Invalid("attribute 'dims' has " + std::to_string(size));
+      if (size == -1) ++left;
+    }
+    if (left > 1) throw Invalid("attribute 'dims' has more than one -1");
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, 1);
+    const Dims& x = inputs[0].dims;
+    std::vector<std::int64_t> sizes = dims_;
+    std::int64_t* left = nullptr;
+    for (std::size_t axis = 0; axis < sizes.size(); ++axis) {
+      if (sizes[axis] == 0) {
+        if (axis >= static_cast<std::size_t>(x.rank())) throw Invalid("attribute 'dims' has a 0 that " + x.text() + " has no axis for");
+        sizes[axis] = x[static_cast<int>(axis)];
+      }
+      if (sizes[axis] == -1) left = &sizes[axis];
+    }
+    if (left != nullptr) {
+      *left = 1;
+      const std::int64_t others = Dims(sizes).count();
+      *left = others == 0 ? 0 : x.count() / others;
+    }
+    const Dims y(sizes);
+    if (y.count() != x.count()) throw Invalid(x.text() + " does not become " + y.text());
+    return {Layout(inputs[0].type, y)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts&) const override {
+    return std::make_unique<BoundReshape>(kernels_, inputs[0].dims.count(), size_of(inputs[0].type));
+  }
+
+  bool in_place(std::size_t) const override { return true; }
+
+  std::int64_t view(const Layout& input, Layout& output) const override {
+    if (input.dense()) {
+      output.pitch = output.dims.columns();
+    } else if (input.dims.columns() == output.dims.columns()) {
+      output.pitch = input.pitch;
+    } else {
+      return -1;
+    }
+    return 0;
+  }
+
+ private:
+  const kernels::Table& kernels_;
+  Integers dims_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_reshape(const Attributes& attributes, const kernels::Table& kernels) {
+  return std::make_unique<Reshape>(attributes, kernels);
+}
+
+}  // namespace graphopt

@@ -1,0 +1,72 @@
+// softmax: exp(x - max) / sum, of each row. Attributes in rows.h.
+
+#include <cmath>
+
+#include "ops/rows.h"
+
+namespace graphopt {
+
+namespace {
+
+class BoundSoftmax final : public Bound {
+ public:
+  BoundSoftmax(const kernels::Table& kernels, const RowCoding& coding, const Layout& x, const Layout& y)
+      : kernels_(kernels), coding_(coding), x_(x), y_(y) {}
+
+  void run(const Run& run) const override {
+    RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
+      const void* data = run.inputs[0];
+      float most = -INFINITY;
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
+        for (std::int64_t i = 0; i < count; ++i) most = most < x[i] ? x[i] : most;
+      });
+      LaneSum sum;
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
+        sum.add(count, [&](std::int64_t i) { return std::exp(x[i] - most); });
+      });
+      const float total = sum.total();
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
+        RowCoding::Piece result;
+        for (std::int64_t i = 0; i < count; ++i) result[static_cast<std::size_t>(i)] = std::exp(x[i] - most) / total;
+        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
+      });
+    });
+  }
+
+ private:
+  const kernels::Table& kernels_;
+  RowCoding coding_;
+  Layout x_;
+  Layout y_;
+};
+
+class Softmax final : public Op {
+ public:
+  Softmax(const Attributes& attributes, const kernels::Table& kernels) : kernels_(kernels), coding_(attributes) {
+    attributes.only({"x_scale", "x_zero", "y_type", "y_scale", "y_zero"});
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, 1);
+    return {Layout(coding_.type(inputs[0]), inputs[0].dims)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
+    return std::make_unique<BoundSoftmax>(kernels_, coding_, inputs[0], outputs[0]);
+  }
+
+  bool in_place(std::size_t) const override { return true; }
+  bool pitched() const override { return true; }
+
+ private:
+  const kernels::Table& kernels_;
+  RowCoding coding_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_softmax(const Attributes& attributes, const kernels::Table& kernels) {
+  return std::make_unique<Softmax>(attributes, kernels);
+}
+
+}  // namespace graphopt

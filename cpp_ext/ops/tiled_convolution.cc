@@ -1,0 +1,403 @@
+// A convolution is one phase: each output sums over all taps of its window. A transpose with strides has a phase for
+// each remainder of the places of outputs by the strides, with those taps that reach them.
+
+#include "ops/tiled_convolution.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ops/epilogue.h"
+#include "ops/panels.h"
+
+namespace graphopt {
+
+namespace {
+
+constexpr std::int64_t kRowsOfBlock = 96;
+constexpr std::int64_t kBlocksWanted = 16;
+// On the stack of a block.
+constexpr std::int64_t kPointers = 4096;
+constexpr std::int64_t kPatchBytes = 1 << 15;
+constexpr std::int64_t kMaxStrip = 4096;
+constexpr std::int64_t kPadding = 64;
+
+std::int64_t floor_divide(std::int64_t a, std::int64_t by) { return a >= 0 ? a / by : -((-a + by - 1) / by); }
+std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return -floor_divide(-a, by); }
+
+// The pixels that a segment begins with, seen from where the window of output 0 does.
+struct Tap {
+  std::int64_t offset[2];
+  // First of its weights, in those of a column.
+  std::int64_t weight;
+};
+
+struct Phase {
+  std::int64_t first[2];    // its first output
+  std::int64_t step[2];     // from one output to the next
+  std::int64_t advance[2];  // from one window to the next
+  std::vector<Tap> taps;
+  std::vector<Panels> panels;  // of each part of the channels
+
+  bool whole() const { return step[0] == 1 && step[1] == 1; }
+  // Outputs along a side.
+  std::int64_t count(int side, const Dims& y) const { return ceil_divide(y[side + 1] - first[side], step[side]); }
+};
+
+// How channels and windows become rows of a matrix.
+struct Form {
+  // Parts of the channels, each with columns of its own: groups, some of them as one with zeros for weights.
+  std::int64_t parts;
+  std::int64_t columns;
+  // Inputs of a part in a pixel.
+  std::int64_t depth;
+  // Neighbouring pixels that are one segment.
+  std::int64_t span;
+  // Codes of a segment, and those that tiles read of it.
+  std::int64_t length;
+  std::int64_t read;
+};
+
+Form form_of(const Convolution& all, const kernels::Gemm& kernel) {
+  const std::int64_t columns = all.columns / all.groups;
+  std::int64_t merged = 1;
+  std::int64_t least = -1;
+  for (std::int64_t by = 1; by <= all.groups && by * columns <= 2 * kernel.vector * kernel.vectors; ++by) {
+    if (all.groups % by != 0 || (by > 1 && all.asymmetric)) continue;
+    const std::int64_t cost =
+        all.groups / by * ceil_divide(by * all.depth, 4) * (ceil_divide(by * columns, kernel.vector) + 1);
+    if (least >= 0 && cost >= least) continue;
+    least = cost;
+    merged = by;
+  }
+  Form form{all.groups / merged, merged * columns, merged * all.depth, 1, 0, 0};
+  const std::int64_t strip = all.kernel[1] * form.depth;
+  const bool shorter = ceil_divide(strip, 4) < all.kernel[1] * ceil_divide(form.depth, 4) || form.depth % 4 != 0;
+  if (!all.transposed && form.parts == 1 && all.kernel[1] > 1 && all.dilations[1] == 1 && shorter &&
+      strip <= kMaxStrip && all.kernel[0] * strip <= kPatchBytes / 2) {
+    form.span = all.kernel[1];
+  }
+  form.length = form.span * form.depth;
+  const std::int64_t segments = all.kernel[0] * all.kernel[1] / form.span;
+  const bool rounds = form.parts == 1 && segments * form.length <= kPatchBytes / 8;
+  form.read = rounds ? ceil_divide(form.length, 4) * 4 : form.length;
+  return form;
+}
+
+std::vector<Phase> phases_of(const Convolution& all, const Form& form) {
+  std::vector<Phase> phases;
+  if (!all.transposed) {
+    Phase phase{{0, 0}, {1, 1}, {all.strides[0], all.strides[1]}, {}, {}};
+    for (std::int64_t tap = 0; tap < all.kernel[0] * all.kernel[1]; tap += form.span) {
+      phase.taps.push_back({{tap / all.kernel[1] * all.dilations[0] - all.pads[0],
+                             tap % all.kernel[1] * all.dilations[1] - all.pads[1]},
+                            tap * all.depth});
+    }
+    phases.push_back(std::move(phase));
+    return phases;
+  }
+  for (std::int64_t remainder = 0; remainder < all.strides[0] * all.strides[1]; ++remainder) {
+    Phase phase{{remainder / all.strides[1], remainder % all.strides[1]},
+                {all.strides[0], all.strides[1]},
+                {1, 1},
+                {},
+                {}};
+    for (std::int64_t tap = 0; tap < all.kernel[0] * all.kernel[1]; ++tap) {
+      const std::int64_t places[2] = {tap / all.kernel[1], tap % all.kernel[1]};
+      Tap one{{0, 0}, tap * all.depth};
+      bool reaches = true;
+      for (int side = 0; side < 2; ++side) {
+        const std::int64_t from = phase.first[side] + all.pads[side] - places[side] * all.dilations[side];
+        one.offset[side] = floor_divide(from, all.strides[side]);
+        reaches = reaches && one.offset[side] * all.strides[side] == from;
+      }
+      if (reaches) phase.taps.push_back(one);
+    }
+    phases.push_back(std::move(phase));
+  }
+  return phases;
+}
+
+// The weights of a part: [columns][taps][read].
+Panels panels_of(const Convolution& all, const Form& form, const Phase& phase, std::int64_t part,
+                 const kernels::Gemm& kernel) {
+  const auto taps = static_cast<std::int64_t>(phase.taps.size());
+  std::vector<std::int8_t> weights(static_cast<std::size_t>(form.columns * taps * form.read));
+  const std::int64_t columns_of_group = all.columns / all.groups;
+  for (std::int64_t n = 0; n < form.columns; ++n) {
+    const std::int8_t* column = all.weights.data() + (part * form.columns + n) * all.products();
+    const std::int64_t first = n / columns_of_group * all.depth;
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t pixel = 0; pixel < form.span; ++pixel) {
+        std::memcpy(weights.data() + (n * taps + tap) * form.read + pixel * form.depth + first,
+                    column + phase.taps[static_cast<std::size_t>(tap)].weight + pixel * all.depth,
+                    static_cast<std::size_t>(all.depth));
+      }
+    }
+  }
+  return {kernel, weights.data(), form.columns, taps, form.read};
+}
+
+struct Shared {
+  Epilogue epilogue;
+  Convolution all;
+  kernels::RowSum row_sum;
+  Form form;
+  std::vector<Phase> phases;
+  Aligned<std::int32_t> zeros;
+};
+
+class BoundTiles final : public Bound {
+ public:
+  BoundTiles(const Shared& shared, const Layouts& inputs, const Layout& y)
+      : shared_(shared),
+        x_(inputs[0]),
+        y_(y),
+        r_(inputs.back()),
+        flip_(x_.type == Type::kS8),
+        blank_(static_cast<std::size_t>(std::max(shared.all.channels(), shared.form.read)),
+               static_cast<unsigned char>(shared.all.x_zero)) {
+    for (const Phase& phase : shared.phases) plan(phase);
+  }
+
+  void run(const Run& run) const override {
+    run.pool.run(blocks_, [&](std::int64_t block) {
+      std::size_t phase = 0;
+      while (block >= plans_[phase].blocks) block -= plans_[phase++].blocks;
+      run_block(run, shared_.phases[phase], plans_[phase], block);
+    });
+  }
+
+ private:
+  struct Plan {
+    std::int64_t counts[2];  // outputs along the sides
+    std::int64_t lines;      // of outputs whose places in memory are equally far from each other
+    std::int64_t rows;       // of a line
+    Blocks split;            // of a line
+    std::int64_t parts;      // in a block
+    std::int64_t blocks;
+    Aligned<std::int32_t> bias;
+  };
+
+  void plan(const Phase& phase) {
+    const Convolution& all = shared_.all;
+    Plan plan{};
+    plan.bias = Aligned<std::int32_t>(all.columns + kPadding);
+    const std::int64_t products = static_cast<std::int64_t>(phase.taps.size()) * shared_.form.span * all.depth;
+    for (std::int64_t n = 0; n < all.columns; ++n) {
+      const Panels& panels = phase.panels[static_cast<std::size_t>(n / shared_.form.columns)];
+      plan.bias[n] = all.folded_bias(n, x_.type, panels.sums()[n % shared_.form.columns], products);
+    }
+    for (int side = 0; side < 2; ++side) plan.counts[side] = std::max<std::int64_t>(0, phase.count(side, y_.dims));
+    const std::int64_t count = y_.dims[0] * plan.counts[0] * plan.counts[1];
+    plan.lines = phase.whole() ? 1 : y_.dims[0] * plan.counts[0];
+    plan.rows = phase.whole() ? count : plan.counts[1];
+    plan.parts = shared_.form.parts;
+    if (count > 0) {
+      const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
+      std::int64_t limit = std::min(kRowsOfBlock, kPointers / taps);
+      if (patched()) limit = std::min(limit, kPatchBytes / (taps * shared_.form.read));
+      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), kRowsOfBlock);
+      plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
+      plan.split.row_blocks = ceil_divide(plan.rows, plan.split.rows);
+      const std::int64_t row_blocks = plan.lines * plan.split.row_blocks;
+      plan.parts = ceil_divide(plan.parts, std::max<std::int64_t>(1, kBlocksWanted / row_blocks));
+      plan.blocks = row_blocks * plan.split.panel_blocks * ceil_divide(shared_.form.parts, plan.parts);
+    }
+    blocks_ += plan.blocks;
+    plans_.push_back(std::move(plan));
+  }
+
+  // Some segments are not read where they lie: their pixels do not follow each other, or tiles read beyond them.
+  bool patched() const { return shared_.form.span > 1 || shared_.form.read > shared_.form.length; }
+
+  void run_block(const Run& run, const Phase& phase, const Plan& plan, std::int64_t block) const {
+    const Form& form = shared_.form;
+    const std::int64_t panel_block = block % plan.split.panel_blocks;
+    block /= plan.split.panel_blocks;
+    const std::int64_t part_blocks = ceil_divide(form.parts, plan.parts);
+    const std::int64_t first_part = block % part_blocks * plan.parts;
+    const std::int64_t last_part = std::min(first_part + plan.parts, form.parts);
+    block /= part_blocks;
+    const std::int64_t line = block / plan.split.row_blocks;
+    const std::int64_t first = block % plan.split.row_blocks * plan.split.rows;
+    const std::int64_t rows = std::min(plan.split.rows, plan.rows - first);
+    const std::uint8_t* pointers[kPointers];
+    std::uint8_t patches[kPatchBytes];
+    const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
+    find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, patches);
+
+    const std::int64_t place = place_of(phase, plan, line * plan.rows + first);
+    const auto size = static_cast<std::int64_t>(size_of(y_.type));
+    auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
+    const auto taps = static_cast<std::int64_t>(phase.taps.size());
+    std::int32_t sums[kRowsOfBlock];
+    std::int64_t moved = 0;
+    for (std::int64_t part = first_part; part < last_part; ++part) {
+      for (std::int64_t i = 0; i < taps * rows && part * form.depth != moved; ++i) {
+        pointers[i] += part * form.depth - moved;
+      }
+      moved = part * form.depth;
+      const Panels& panels = phase.panels[static_cast<std::size_t>(part)];
+      const std::int64_t column = part * form.columns;
+      kernels::GemmTile tile{};
+      tile.rows = pointers;
+      tile.stride = rows;
+      tile.flip = flip_;
+      tile.bias = plan.bias.data() + column;
+      if (shared_.all.asymmetric) {
+        for (std::int64_t row = 0; row < rows; ++row) {
+          std::uint32_t sum = 0;
+          for (std::int64_t tap = 0; tap < taps; ++tap) {
+            sum += static_cast<std::uint32_t>(shared_.row_sum(pointers[tap * rows + row], form.length, flip_));
+          }
+          sums[row] = static_cast<std::int32_t>(sum);
+        }
+        tile.zeros = shared_.zeros.data() + column;
+        tile.sums = sums;
+      }
+      tile.out = shared_.epilogue.tile();
+      tile.out.scale += column;
+      if (tile.out.shift != nullptr) tile.out.shift += column;
+      tile.to = y + column * size;
+      tile.pitch = phase.step[1] * y_.pitch;
+      const std::int64_t first_panel = panel_block * plan.split.panels;
+      panels.shape().multiply(tile, panels.packed(), first_panel,
+                              std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
+    }
+    if (!shared_.epilogue.unfinished()) return;
+    const PanelShape& shape = phase.panels[0].shape();
+    std::int64_t begin = first_part * form.columns;
+    std::int64_t end = last_part * form.columns;
+    if (form.parts == 1) {
+      begin = shape.first_column(panel_block * plan.split.panels);
+      end = std::min(shape.first_column((panel_block + 1) * plan.split.panels), shape.columns());
+    }
+    const void* residual = nullptr;
+    if (shared_.epilogue.residual()) {
+      residual = static_cast<const unsigned char*>(run.inputs[1]) + (place * r_.pitch + begin) * size;
+    }
+    shared_.epilogue.finish(y + begin * size, phase.step[1] * y_.pitch, residual, r_.type, phase.step[1] * r_.pitch,
+                            rows, end - begin);
+  }
+
+  // The output, in pixels, that output `at` of the phase is.
+  std::int64_t place_of(const Phase& phase, const Plan& plan, std::int64_t at) const {
+    const std::int64_t column = at % plan.counts[1];
+    const std::int64_t line = at / plan.counts[1] % plan.counts[0];
+    const std::int64_t image = at / plan.counts[1] / plan.counts[0];
+    return (image * y_.dims[1] + phase.first[0] + line * phase.step[0]) * y_.dims[2] + phase.first[1] +
+           column * phase.step[1];
+  }
+
+  // pointers[tap * rows + row]: where the segment of a tap begins, for `rows` outputs of the phase from `begin` on.
+  void find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
+                 const std::uint8_t** pointers, std::uint8_t* patches) const {
+    const Form& form = shared_.form;
+    const bool together = !patched() || x_.pitch == x_.dims[3];
+    const std::uint8_t* end = x + x_.bytes() - form.read;
+    const std::int64_t step = phase.advance[1] * x_.pitch;
+    for (std::int64_t row = 0; row < rows;) {
+      const std::int64_t first = (begin + row) % plan.counts[1];
+      const std::int64_t last = std::min(first + rows - row, plan.counts[1]);
+      const std::int64_t line = (begin + row) / plan.counts[1] % plan.counts[0];
+      const std::int64_t image = (begin + row) / plan.counts[1] / plan.counts[0];
+      const std::uint8_t** to = pointers + row;
+      for (const Tap& tap : phase.taps) {
+        const std::int64_t input_line = line * phase.advance[0] + tap.offset[0];
+        if (input_line < 0 || input_line >= x_.dims[1]) {
+          for (std::int64_t i = 0; i < last - first; ++i) to[i] = blank_.data();
+          to += rows;
+          continue;
+        }
+        const std::int64_t offset = tap.offset[1];
+        const std::uint8_t* from = x + (image * x_.dims[1] + input_line) * x_.dims[2] * x_.pitch;
+        // Outputs from `inside` up to `outside` read where the input lies.
+        std::int64_t inside = std::max(first, ceil_divide(-offset, phase.advance[1]));
+        std::int64_t outside = std::min(last, floor_divide(x_.dims[2] - form.span - offset, phase.advance[1]) + 1);
+        if (!together || outside <= inside) inside = outside = last;
+        const auto input = [&](std::int64_t column) { return column * phase.advance[1] + offset; };
+        while (patched() && outside > inside && from + input(outside - 1) * x_.pitch > end) --outside;
+        const auto edge = [&](std::int64_t column) -> const std::uint8_t* {
+          const std::int64_t at = input(column);
+          if (at + form.span <= 0 || at >= x_.dims[2]) return blank_.data();
+          if (!patched()) return from + at * x_.pitch;
+          std::uint8_t* patch = patches;
+          patches += form.read;
+          fill_patch(from, at, patch);
+          return patch;
+        };
+        for (std::int64_t column = first; column < inside; ++column) to[column - first] = edge(column);
+        const std::uint8_t* place = from + input(inside) * x_.pitch;
+        for (std::int64_t column = inside; column < outside; ++column, place += step) to[column - first] = place;
+        for (std::int64_t column = outside; column < last; ++column) to[column - first] = edge(column);
+        to += rows;
+      }
+      row += last - first;
+    }
+  }
+
+  void fill_patch(const std::uint8_t* from, std::int64_t at, std::uint8_t* patch) const {
+    const std::int64_t depth = shared_.form.depth;
+    for (std::int64_t pixel = at; pixel < at + shared_.form.span; ++pixel, patch += depth) {
+      const bool inside = pixel >= 0 && pixel < x_.dims[2];
+      std::memcpy(patch, inside ? from + pixel * x_.pitch : blank_.data(), static_cast<std::size_t>(depth));
+    }
+    std::memset(patch, 0, static_cast<std::size_t>(shared_.form.read - shared_.form.length));
+  }
+
+  const Shared& shared_;
+  Layout x_;
+  Layout y_;
+  Layout r_;
+  bool flip_;
+  std::vector<std::uint8_t> blank_;
+  std::vector<Plan> plans_;
+  std::int64_t blocks_ = 0;
+};
+
+class TiledConvolution final : public Op {
+ public:
+  TiledConvolution(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution)
+      : shared_{Epilogue(attributes, kernels, convolution.scales),
+                std::move(convolution),
+                kernels.row_sum,
+                {},
+                {},
+                {}} {
+    const Convolution& all = shared_.all;
+    shared_.form = form_of(all, kernels.gemm);
+    shared_.phases = phases_of(all, shared_.form);
+    for (Phase& phase : shared_.phases) {
+      for (std::int64_t part = 0; part < shared_.form.parts; ++part) {
+        phase.panels.push_back(panels_of(all, shared_.form, phase, part, kernels.gemm));
+      }
+    }
+    shared_.zeros = Aligned<std::int32_t>(all.columns + kPadding);
+    std::copy(all.zeros.begin(), all.zeros.end(), shared_.zeros.data());
+  }
+
+  Layouts infer(const Layouts& inputs) const override {
+    expect_inputs(inputs, shared_.epilogue.residual() ? 2 : 1);
+    const Dims dims = shared_.all.result(inputs[0]);
+    if (shared_.epilogue.residual()) shared_.epilogue.expect_residual(inputs[1], dims);
+    return {Layout(shared_.epilogue.type(), dims)};
+  }
+
+  std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
+    return std::make_unique<BoundTiles>(shared_, inputs, outputs[0]);
+  }
+
+  bool pitched() const override { return true; }
+
+ private:
+  Shared shared_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_tiled_convolution(const Attributes& attributes, const kernels::Table& kernels,
+                                           Convolution convolution) {
+  return std::make_unique<TiledConvolution>(attributes, kernels, std::move(convolution));
+}
+
+}  // namespace graphopt

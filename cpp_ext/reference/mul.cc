@@ -1,0 +1,13 @@
+// What mul computes: clamp(nearest_even((a - a_zero) * (b - b_zero) * (a_scale * b_scale / y_scale))) + y_zero.
+
+#include "reference/combine.h"
+
+namespace graphopt {
+
+void reference_mul(const Attributes& attributes, const std::vector<View>& inputs, const std::vector<View>& outputs) {
+  const float factor = attributes.number("a_scale") * attributes.number("b_scale") / attributes.number("y_scale");
+  reference::combine(attributes, inputs, outputs,
+                     [&](std::int64_t a, std::int64_t b) { return static_cast<float>(a * b) * factor; });
+}
+
+}  // namespace graphopt

@@ -1,0 +1,42 @@
+// Rows of numbers, read and written as f32 or codes; sums in the order that operators keep to.
+#pragma once
+
+#include "reference/numbers.h"
+
+namespace graphopt::reference {
+
+inline std::vector<float> row_at(const Attributes& attributes, const View& x, std::int64_t row) {
+  std::vector<float> numbers;
+  const std::int64_t columns = x.layout.dims.columns();
+  for (std::int64_t i = row * columns; i < (row + 1) * columns; ++i) {
+    if (x.layout.type == Type::kF32) {
+      numbers.push_back(float_at(x, i));
+    } else {
+      const std::int64_t steps = integer_at(x, i) - attributes.integer("x_zero");
+      numbers.push_back(static_cast<float>(steps) * attributes.number("x_scale"));
+    }
+  }
+  return numbers;
+}
+
+inline void put_row(const Attributes& attributes, const View& y, std::int64_t row, const std::vector<float>& numbers) {
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const std::int64_t index = row * y.layout.dims.columns() + static_cast<std::int64_t>(i);
+    if (y.layout.type == Type::kF32) {
+      float_at(y, index) = numbers[i];
+    } else {
+      Encoder(attributes, "y_").put(y, index, numbers[i] / attributes.number("y_scale"));
+    }
+  }
+}
+
+// 16 sums of every 16th number, then those in order.
+inline float sum_of(const std::vector<float>& numbers) {
+  float lanes[16] = {};
+  for (std::size_t i = 0; i < numbers.size(); ++i) lanes[i % 16] += numbers[i];
+  float sum = 0;
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
+}  // namespace graphopt::reference

@@ -1,0 +1,9 @@
+"""Prune within `graphopt.optimize`: what was asked for, attempts, accuracy, and the account of each step."""
+
+from __future__ import annotations
+
+from graphopt.compile.pruning.prune import Pruned, prune
+from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest
+from graphopt.compile.pruning.steps import Stage, account
+
+__all__ = ["FREEZE", "TYING", "PruneRequest", "Pruned", "Stage", "account", "prune"]

@@ -1,0 +1,90 @@
+"""Measure the steps from the original to the emitted model side by side."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+
+from graphopt.compile.quantization.accuracy import Evaluation
+from graphopt.compile.quantization.request import Conditions
+from graphopt.cost import ModelCost
+from graphopt.errors import ExecutionError, GraphoptError
+from graphopt.execute import InputSet, bench
+from graphopt.report import Step
+from graphopt.report.memory import plan_memory
+
+SECONDS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A model to be told of.
+
+    Attributes:
+        name: Of the step.
+        model: The model.
+        cost: Its cost estimate.
+    """
+
+    name: str
+    model: ir.Model
+    cost: ModelCost
+
+
+def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluation | None) -> list[Step]:
+    """What each step takes, and how accurate it is.
+
+    Args:
+        stages: The original first.
+        conditions: How to measure.
+        evaluation: Scores models against the original; None without data.
+    """
+    seconds: list[float | None] = [None] * len(stages)
+    if conditions.measure:
+        try:
+            measured = bench(
+                [stage.model for stage in stages], inputs=conditions.inputs, shapes=conditions.shapes,
+                threads=conditions.threads, seconds=SECONDS,
+            )  # fmt: skip
+            first = measured.median(0)
+            seconds = [first, *(first * measured.ratio(index).median for index in range(1, len(stages)))]
+        except ExecutionError:
+            pass  # who could not measure before said so
+    shapes = conditions.shapes or _shapes(conditions.inputs)
+    found = []
+    for stage, time in zip(stages, seconds, strict=True):
+        accuracy, metric = None, ""
+        if evaluation is not None:
+            scores = evaluation.score(stage.model)
+            metric = scores.metric
+            accuracy = None if math.isnan(scores.value) else scores.value
+        found.append(
+            Step(
+                name=stage.name,
+                file_bytes=ir.to_proto(stage.model).ByteSize(),
+                params=stage.cost.params,
+                macs=stage.cost.macs,
+                seconds=time,
+                memory_bytes=_memory(stage.model, shapes),
+                accuracy=accuracy,
+                metric=metric,
+            )
+        )
+    return found
+
+
+def _shapes(inputs: Sequence[InputSet] | None) -> Mapping[str, Sequence[int]] | None:
+    if not inputs:
+        return None
+    return {name: array.shape for name, array in inputs[0].values.items() if hasattr(array, "shape")}
+
+
+def _memory(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> int | None:
+    """Bytes of the arena; None where the plan has none."""
+    try:
+        return plan_memory(model.clone(), source="", shapes=shapes).plan.arena
+    except GraphoptError:
+        return None

@@ -1,0 +1,50 @@
+"""How each operator of ONNX is lowered: `RULES`, by domain and name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from graphopt.native.lower.forms import Form
+from graphopt.native.lower.ops import elementwise, pools, products, quantized, rows, views
+from graphopt.native.lower.pointwise import UNARY
+from graphopt.native.lower.scope import Scope
+
+Lower = Callable[[Scope], "Form | list[Form]"]
+
+_STANDARD: Mapping[str, Lower] = {
+    **dict.fromkeys(UNARY, elementwise.unary),
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Sum"), elementwise.binary),
+    "Clip": elementwise.clip,
+    "Conv": products.conv,
+    "ConvTranspose": products.conv_transpose,
+    "MatMul": products.matmul,
+    "Gemm": products.gemm,
+    "MaxPool": pools.max_pool,
+    "AveragePool": pools.average_pool,
+    "GlobalAveragePool": pools.global_average_pool,
+    "ReduceMean": pools.reduce_mean,
+    "Resize": pools.resize,
+    "Upsample": pools.resize,
+    "Softmax": rows.softmax,
+    "LayerNormalization": rows.layer_normalization,
+    "Transpose": views.transpose,
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), views.reshape),
+    "Slice": views.slice_,
+    "Split": views.split,
+    "Concat": views.concat,
+    "Pad": views.pad,
+    "Gather": views.gather,
+    "Identity": views.same,
+    "Dropout": views.same,
+    "QuantizeLinear": quantized.quantize_linear,
+    "DequantizeLinear": quantized.dequantize_linear,
+    "QLinearConv": quantized.q_linear_conv,
+    "QLinearMatMul": quantized.q_linear_matmul,
+}
+
+RULES: Mapping[tuple[str, str], Lower] = {
+    **{("", name): rule for name, rule in _STANDARD.items()},
+    **{("com.microsoft", name): rule for name, rule in quantized.MICROSOFT.items()},
+    ("com.microsoft", "Gelu"): elementwise.unary,
+}
+"""Operator -> how it is lowered."""

@@ -1,0 +1,208 @@
+"""Functions of one number and of two, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from graphopt.ir import attribute_float
+from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of
+from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
+from graphopt.native.lower.steps import Array, Dims
+
+_LARGEST = float(np.finfo(np.float32).max)
+_OPS = {
+    "Add": "add",
+    "Sub": "sub",
+    "Mul": "mul",
+    "Div": "div",
+    "Min": "min",
+    "Max": "max",
+    "Pow": "pow",
+    "Sum": "add",
+}
+
+
+def unary(scope: Scope) -> Form:
+    """A function of one number."""
+    found = function_of(scope.node)
+    if found is None:
+        raise Unsupported("programs know no such function")
+    return mapped(scope, scope.form(0), *found)
+
+
+def mapped(scope: Scope, x: Form, name: str, parameters: dict[str, float]) -> Form:
+    """A function of the numbers of a form."""
+    if name == "relu":
+        return clipped(scope, x, 0.0, np.inf)
+
+    def floats() -> Stored:
+        stored = scope.floats(x)
+        value = scope.step("unary", [stored.value], attributes_of(name, parameters), "f32", stored.value.dims)
+        return Stored(value, stored.order)
+
+    if isinstance(x, Mapped):
+        return Mapped(x.source, apply(name, parameters, x.table), floats)
+    if isinstance(x, Known):
+        return Known(apply(name, parameters, x.array))
+    return floats()
+
+
+def clip(scope: Scope) -> Form:
+    """Clip, with its ends as inputs or, in old opsets, attributes."""
+    if scope.opset < 11:
+        low = attribute_float(scope.node, "min", -_LARGEST)
+        high = attribute_float(scope.node, "max", _LARGEST)
+    else:
+        low = scope.number(1) if scope.has(1) else -np.inf
+        high = scope.number(2) if scope.has(2) else np.inf
+    return clipped(scope, scope.form(0), low, high)
+
+
+def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
+    """Numbers between two ends; ONNX takes the upper one where they are crossed."""
+    low, high = (-np.inf if low <= -_LARGEST else low), (np.inf if high >= _LARGEST else high)
+    if isinstance(x, Pending):
+        ends = [min(max(end, low), high) for end in (x.low, x.high)]
+        return Pending(x.dims, x.to_codes, x.to_floats, ends[0], ends[1])
+    if isinstance(x, Mapped):
+        table = np.minimum(np.maximum(x.table, np.float32(low)), np.float32(high)).astype(np.float32)
+        return Mapped(x.source, table, lambda: scope.clipped(scope.floats(x), low, high))
+    return scope.clipped(scope.floats(x), low, high)
+
+
+def binary(scope: Scope) -> Form:
+    """A function of two numbers, with broadcasting; of more, where it is a sum or an end of them."""
+    op = _OPS[scope.node.op_type]
+    result = scope.form(0)
+    for index in range(1, len(scope.node.inputs)):
+        result = combined(scope, op, result, scope.form(index), scope.output_dims())
+    return result
+
+
+def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
+    """A function of two numbers."""
+    if isinstance(a, Known) and isinstance(b, Known):
+        return Known(combine(op, a.array, b.array))
+
+    def floats() -> Stored:
+        left, right = scope.floats(a), scope.floats(b)
+        left, right, order = _aligned(scope, left, right)
+        memory = tuple(dims[axis] for axis in order)
+        return Stored(scope.step("binary", [left.value, right.value], {"op": op}, "f32", memory), order)
+
+    if op == "add":
+        for product, numbers in ((a, b), (b, a)):
+            biased = _biased(product, numbers)
+            if biased is not None:
+                return biased
+    table = _table(op, a, b)
+    if table is not None:
+        return Mapped(table[0], table[1], floats, rounded=_rounded(op, a, b))
+    if op in ("add", "mul") and is_coded(a) and is_coded(b):
+        return Pending(
+            dims, lambda grid, low, high: _on_codes(scope, op, (a, b), grid, (low, high), dims), floats
+        )
+    return floats()
+
+
+def _table(op: str, a: Form, b: Form) -> tuple[Stored, Array] | None:
+    """The codes of which both operands are functions, and what the operator gives for each."""
+    if isinstance(a, Mapped) and isinstance(b, Mapped) and _same(a.source, b.source):
+        return a.source, combine(op, a.table, b.table)
+    if isinstance(a, Mapped) and isinstance(b, Known) and b.array.size == 1 and b.array.ndim <= len(a.dims):
+        return a.source, combine(op, a.table, b.array.reshape(()))
+    if isinstance(b, Mapped) and isinstance(a, Known) and a.array.size == 1 and a.array.ndim <= len(b.dims):
+        return b.source, combine(op, a.array.reshape(()), b.table)
+    return None
+
+
+def _biased(product: Form, numbers: Form) -> Form | None:
+    """A product with a constant added to each column, where it can add it itself."""
+    if not isinstance(product, Pending) or product.biased is None or not isinstance(numbers, Known):
+        return None
+    if (product.low, product.high) != (-np.inf, np.inf) or numbers.array.shape != product.dims[-1:]:
+        return None
+    return product.biased(numbers.array)
+
+
+def _rounded(op: str, a: Form, b: Form) -> Callable[[Grid], Array] | None:
+    """The codes that `add` and `mul` give: runtimes round so too, not as a table of floats."""
+    first, second = _integers(a), _integers(b)
+    if first is None or second is None or op not in ("add", "mul"):
+        return None
+    (left, p), (right, q) = first, second
+
+    def codes(grid: Grid) -> Array:
+        y = np.float32(grid.scale)
+        if op == "mul":
+            return grid.clamp((left * right).astype(np.float32) * (np.float32(p) * np.float32(q) / y))
+        parts = left.astype(np.float32) * (np.float32(p) / y), right.astype(np.float32) * (np.float32(q) / y)
+        return grid.clamp(parts[0] + parts[1])
+
+    return codes
+
+
+def _integers(form: Form) -> tuple[Array, float] | None:
+    """The integers that stand for the numbers of a table, or for a constant, and their scale."""
+    if isinstance(form, Mapped) and form.coded is not None and form.grid is not None:
+        return form.coded.table - form.grid.zero, form.grid.scale
+    if isinstance(form, Known) and form.codes is not None and form.codes.array.size == 1:
+        codes = form.codes
+        return codes.array.reshape(()).astype(np.int32) - codes.zero.reshape(-1)[0], float(
+            codes.scale.reshape(-1)[0]
+        )
+    return None
+
+
+def _same(a: Stored, b: Stored) -> bool:
+    return a.value is b.value and a.order == b.order
+
+
+def _on_codes(
+    scope: Scope, op: str, operands: tuple[Form, Form], grid: Grid, ends: tuple[int, int], dims: Dims
+) -> Stored:
+    (left, a), (right, b) = (scope.coded(form) for form in operands)
+    left, right, order = _aligned(scope, left, right)
+    attributes = {
+        "a_scale": a.scale,
+        "a_zero": a.zero,
+        "b_scale": b.scale,
+        "b_zero": b.zero,
+        "y_type": grid.type,
+        "y_scale": grid.scale,
+        "y_zero": grid.zero,
+    }
+    if ends != (grid.low, grid.high):
+        attributes |= {"y_low": ends[0], "y_high": ends[1]}
+    memory = tuple(dims[axis] for axis in order)
+    return Stored(scope.step(op, [left.value, right.value], attributes, grid.type, memory), order)
+
+
+def _aligned(scope: Scope, a: Stored, b: Stored) -> tuple[Stored, Stored, tuple[int, ...]]:
+    """Both with as many axes, in one order: that of the larger."""
+    rank = max(len(a.order), len(b.order))
+    a, b = _raised(scope, a, rank), _raised(scope, b, rank)
+    lead = b if _ones(b) < _ones(a) or (_ones(a) == _ones(b) and a.order == identity(rank)) else a
+    return scope.in_order(a, lead.order), scope.in_order(b, lead.order), lead.order
+
+
+def _raised(scope: Scope, stored: Stored, rank: int) -> Stored:
+    """With axes of 1 in front."""
+    missing = rank - len(stored.order)
+    if not missing:
+        return stored
+    if _ones(stored) < len(stored.order) - 1 or stored.order != identity(len(stored.order)):
+        stored = scope.in_order(stored, identity(len(stored.order)))
+    dims = stored.value.dims
+    if sum(not isinstance(size, int) for size in dims) > 1:
+        raise Unsupported("broadcasting of several sizes that are known only when the program runs")
+    shape = [1] * missing + [size if isinstance(size, int) else -1 for size in dims]
+    value = scope.step("reshape", [stored.value], {"dims": shape}, stored.value.type, (1,) * missing + dims)
+    return Stored(value, identity(rank))
+
+
+def _ones(stored: Stored) -> int:
+    return sum(size == 1 for size in stored.value.dims)

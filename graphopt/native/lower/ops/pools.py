@@ -1,0 +1,191 @@
+"""Pools, means over axes of images, and Resize: in the order of axes that images have in programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphopt.ir import attribute_int, attribute_ints, attribute_string
+from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, reshape_dims
+from graphopt.native.lower.steps import Dims
+
+
+def max_pool(scope: Scope) -> Form:
+    """MaxPool without indices."""
+    if len(scope.node.outputs) > 1 and scope.node.outputs[1].uses():
+        raise Unsupported("indices of the largest elements")
+    attributes = _window(scope)
+    dilations = attribute_ints(scope.node, "dilations") or [1, 1]
+    dims, order = scope.output_dims(), channels_last(4)
+
+    def move(stored: Stored) -> Stored:
+        stored = scope.in_order(stored, order)
+        what = {**attributes, "dilations": dilations}
+        memory = tuple(dims[axis] for axis in order)
+        return Stored(scope.step("max_pool", [stored.value], what, stored.value.type, memory), order)
+
+    return scope.same_grid(scope.form(0), move)
+
+
+def average_pool(scope: Scope) -> Form:
+    """AveragePool."""
+    return averaged(scope, scope.form(0))
+
+
+def averaged(scope: Scope, x: Form) -> Form:
+    """Means over windows of images."""
+    if any(step != 1 for step in attribute_ints(scope.node, "dilations") or []):
+        raise Unsupported("an AveragePool with dilations")
+    attributes = {**_window(scope), "count_include_pad": attribute_int(scope.node, "count_include_pad", 0)}
+    return _means(scope, "average_pool", x, attributes, scope.output_dims())
+
+
+def global_average_pool(scope: Scope) -> Form:
+    """GlobalAveragePool."""
+    return pooled_whole(scope, scope.form(0))
+
+
+def pooled_whole(scope: Scope, x: Form) -> Form:
+    """Means over whole images."""
+    dims = scope.output_dims()
+    rank = len(scope.dims(0))
+    if rank not in (3, 4):
+        raise Unsupported("images with other than one or two spatial axes")
+    whole = (*dims[:2], *[1] * (rank - 2))
+    return flattened(scope, _means(scope, "global_average_pool", x, {}, whole), dims)
+
+
+def flattened(scope: Scope, form: Form, dims: Dims) -> Form:
+    """Images of one pixel without their spatial axes, if those are not among `dims`."""
+    if len(dims) == len(form.array.shape if isinstance(form, Known) else form.dims):
+        return form
+    shape = reshape_dims(dims, dims)
+    if shape is None:
+        raise Unsupported("more than one size that is known only when the program runs")
+    name = scope.node.name or ""
+
+    def flat(stored: Stored) -> Stored:
+        value = scope.steps.add("reshape", [stored.value], {"dims": shape}, stored.value.type, dims, name)
+        return Stored(value, identity(len(dims)))
+
+    if not isinstance(form, Pending):
+        return flat(scope.floats(form))
+    codes, floats = form.to_codes, form.to_floats
+    return Pending(dims, lambda *given: flat(codes(*given)), lambda: flat(floats()))
+
+
+def reduce_mean(scope: Scope) -> Form:
+    """ReduceMean over constant axes."""
+    rank = len(scope.dims(0))
+    given = scope.array(1).tolist() if scope.has(1) else attribute_ints(scope.node, "axes")
+    if not given and attribute_int(scope.node, "noop_with_empty_axes", 0):
+        return scope.form(0)
+    axes = sorted(axis % rank for axis in given or range(rank))
+    keep = attribute_int(scope.node, "keepdims", 1)
+    if rank in (3, 4) and axes == list(range(2, rank)):
+        return pooled_whole(scope, scope.form(0))
+    attributes = {"axes": axes, "keepdims": keep}
+    return _means(scope, "reduce_mean", scope.form(0), attributes, scope.output_dims(), identity(rank))
+
+
+def _means(
+    scope: Scope,
+    kind: str,
+    x: Form,
+    attributes: dict[str, Any],
+    dims: Dims,
+    order: tuple[int, ...] | None = None,
+) -> Form:
+    before = channels_last(len(dims)) if order is None else order
+    after = channels_last(len(dims)) if order is None else identity(len(dims))
+    memory = tuple(dims[axis] for axis in after)
+    name = scope.node.name or ""
+
+    def floats() -> Stored:
+        stored = scope.in_order(scope.floats(x), before)
+        return Stored(scope.steps.add(kind, [stored.value], attributes, "f32", memory, name), after)
+
+    if not isinstance(x, Mapped) or x.coded is None:
+        return floats()
+
+    def codes(grid: Grid, low: int, high: int) -> Stored:
+        data, own = scope.coded(x)
+        what = {
+            **attributes,
+            "x_scale": own.scale,
+            "x_zero": own.zero,
+            "y_type": grid.type,
+            "y_scale": grid.scale,
+            "y_zero": grid.zero,
+        }
+        stored = scope.in_order(data, before)
+        result = Stored(scope.steps.add(kind, [stored.value], what, grid.type, memory, name), after)
+        return bounded(scope, result, grid, low, high)
+
+    return Pending(dims, codes, floats)
+
+
+def bounded(scope: Scope, stored: Stored, grid: Grid, low: int, high: int) -> Stored:
+    """Codes between two, by a table."""
+    if (low, high) == (grid.low, grid.high):
+        return stored
+    coded = scope.as_coded(stored)
+    return scope.codes(type(coded)(coded.source, np.clip(coded.table, low, high), coded.type))
+
+
+def resize(scope: Scope) -> Form:
+    """Resize of both spatial axes by constant sizes or scales."""
+    node = scope.node
+    rank = len(scope.dims(0))
+    mode = attribute_string(node, "mode", "nearest")
+    if rank != 4 or mode not in ("nearest", "linear"):
+        raise Unsupported(f"a Resize of {rank} axes, {mode}")
+    if attribute_ints(node, "axes") not in (None, [2, 3]) or attribute_int(node, "antialias", 0):
+        raise Unsupported("a Resize of some axes, or with antialias")
+    if attribute_string(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise Unsupported("a Resize that keeps the aspect ratio")
+    old = node.op_type == "Upsample"
+    attributes: dict[str, Any] = {"mode": mode}
+    coordinates = attribute_string(node, "coordinate_transformation_mode", "half_pixel")
+    attributes["coordinates"] = "asymmetric" if old or scope.opset < 11 else coordinates
+    if attributes["coordinates"] == "tf_crop_and_resize":
+        raise Unsupported("a Resize of a region")
+    if mode == "nearest":
+        default = "floor" if old or scope.opset < 11 else "round_prefer_floor"
+        attributes["nearest_mode"] = attribute_string(node, "nearest_mode", default)
+    scales, sizes = (1, None) if old or scope.opset < 11 else (2, 3)
+    if sizes is not None and scope.has(sizes) and scope.array(sizes).size:
+        array = scope.array(sizes)
+        attributes["sizes"] = [int(size) for size in array[-2:]]
+    else:
+        array = scope.array(scales)
+        if array.size == 4 and (array[:2] != 1).any():
+            raise Unsupported("a Resize of channels")
+        attributes["scales"] = [float(scale) for scale in array[-2:]]
+    if array.size == 4 and sizes is not None and "sizes" in attributes and int(array[1]) != scope.dims(0)[1]:
+        raise Unsupported("a Resize of channels")
+    dims, order = scope.output_dims(), channels_last(4)
+
+    def move(stored: Stored) -> Stored:
+        stored = scope.in_order(stored, order)
+        memory = tuple(dims[axis] for axis in order)
+        return Stored(scope.step("resize", [stored.value], attributes, stored.value.type, memory), order)
+
+    return scope.same_grid(scope.form(0), move)
+
+
+def _window(scope: Scope) -> dict[str, Any]:
+    node = scope.node
+    kernel = attribute_ints(node, "kernel_shape") or []
+    if len(kernel) != 2:
+        raise Unsupported(f"a pool over {len(kernel)} spatial axes")
+    if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise Unsupported("padding that depends on the sizes of images")
+    return {
+        "kernel": kernel,
+        "strides": attribute_ints(node, "strides") or [1, 1],
+        "pads": attribute_ints(node, "pads") or [0, 0, 0, 0],
+        "ceil": attribute_int(node, "ceil_mode", 0),
+    }

@@ -1,0 +1,69 @@
+"""What looks at whole rows: Softmax and LayerNormalization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphopt.ir import attribute_float, attribute_int
+from graphopt.native.lower.forms import Form, Grid, Mapped, Pending, Stored
+from graphopt.native.lower.ops.pools import bounded
+from graphopt.native.lower.scope import Scope, Unsupported, identity
+
+
+def softmax(scope: Scope) -> Form:
+    """Softmax; before opset 13 over all axes from one on."""
+    axis = attribute_int(scope.node, "axis", -1 if scope.opset >= 13 else 1)
+    return softmaxed(scope, scope.form(0), axis)
+
+
+def softmaxed(scope: Scope, x: Form, axis: int) -> Form:
+    """Softmax over one axis."""
+    rank = len(scope.output_dims())
+    axis %= rank
+    if scope.opset < 13 and axis != rank - 1:
+        raise Unsupported("a Softmax over several axes")
+    return _by_rows(scope, "softmax", x, {}, (*(place for place in range(rank) if place != axis), axis))
+
+
+def layer_normalization(scope: Scope) -> Form:
+    """LayerNormalization over the last axis with constant factors."""
+    rank = len(scope.output_dims())
+    if attribute_int(scope.node, "axis", -1) % rank != rank - 1:
+        raise Unsupported("a LayerNormalization over several axes")
+    if any(value.uses() for value in scope.node.outputs[1:]):
+        raise Unsupported("the mean or deviation of a LayerNormalization")
+    gamma = scope.array(1)
+    beta = scope.array(2) if scope.has(2) else np.zeros_like(gamma)
+    if gamma.ndim != 1 or beta.shape != gamma.shape or gamma.dtype != np.float32:
+        raise Unsupported("factors of a LayerNormalization that are not one for each column, in float32")
+    epsilon = attribute_float(scope.node, "epsilon", 1e-5)
+    return _by_rows(
+        scope, "layer_norm", scope.form(0), {"gamma": gamma, "beta": beta, "epsilon": epsilon}, identity(rank)
+    )
+
+
+def _by_rows(scope: Scope, kind: str, x: Form, attributes: dict[str, Any], order: tuple[int, ...]) -> Form:
+    dims, name = scope.output_dims(), scope.node.name or ""
+    memory = tuple(dims[axis] for axis in order)
+
+    def data() -> tuple[Stored, dict[str, Any]]:
+        if isinstance(x, Mapped) and x.coded is not None:
+            stored, grid = scope.coded(x)
+            return scope.in_order(stored, order), {**attributes, "x_scale": grid.scale, "x_zero": grid.zero}
+        return scope.in_order(scope.floats(x), order), attributes
+
+    def floats() -> Stored:
+        stored, what = data()
+        return Stored(
+            scope.steps.add(kind, [stored.value], {**what, "y_type": "f32"}, "f32", memory, name), order
+        )
+
+    def codes(grid: Grid, low: int, high: int) -> Stored:
+        stored, what = data()
+        what = {**what, "y_type": grid.type, "y_scale": grid.scale, "y_zero": grid.zero}
+        result = Stored(scope.steps.add(kind, [stored.value], what, grid.type, memory, name), order)
+        return bounded(scope, result, grid, low, high)
+
+    return Pending(dims, codes, floats)

@@ -1,0 +1,101 @@
+"""A model in onnxruntime with its quantized regions run by graphopt's engine.
+
+Has the face of `onnxruntime.InferenceSession`.
+Compiles on the fly what is not compiled yet, and measures nothing: `graphopt optimize --target native` does.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError, LoadError
+from graphopt.execute.library import register
+from graphopt.execute.session import open_model
+from graphopt.ir import infer_shapes, is_program
+from graphopt.native.compiled import compile_regions, embed
+
+_INLINE_BYTES = 1 << 30
+"""A model with more than this goes through a file: a protobuf holds 2 GiB at most."""
+
+Source = ir.Model | onnx.ModelProto | bytes | str | os.PathLike[str]
+
+
+class Session:
+    """A model ready to run.
+
+    What is not said here is as in `onnxruntime.InferenceSession`, all of whose methods and attributes it has.
+
+    Args:
+        model: A file, its bytes, a `ModelProto` or an `onnx_ir.Model`; it is not changed. Quantized regions
+            are compiled, unless the model holds programs already.
+        options: An `onnxruntime.SessionOptions`, in which the library is registered.
+        **others: Further arguments of `onnxruntime.InferenceSession`.
+
+    Attributes:
+        programs: Number of regions that run as programs.
+        refusals: Names of quantized nodes that onnxruntime runs, by reason.
+
+    Raises:
+        LoadError: The model cannot be read.
+        ExecutionError: onnxruntime cannot load it.
+    """
+
+    def __init__(self, model: Source, options: Any = None, **others: Any) -> None:
+        import onnxruntime as ort
+
+        opened = _opened(model)
+        self.refusals: dict[str, list[str]] = {}
+        if not any(map(is_program, opened.graph)):
+            opened = opened.clone()
+            infer_shapes(opened)
+            outcome = compile_regions(opened)
+            embed(opened, outcome.compiled)
+            self.refusals = outcome.refusals
+        self.programs = sum(map(is_program, opened.graph))
+        options = ort.SessionOptions() if options is None else options
+        register(options)
+        others.setdefault("providers", ["CPUExecutionProvider"])
+        try:
+            self._session = _loaded(opened, options, others)
+        except Exception as error:
+            raise ExecutionError(f"onnxruntime could not load the model: {error}") from error
+
+    def run(
+        self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None
+    ) -> list[Any]:
+        """The outputs of those names, or all, for arrays by input name."""
+        return list(self._session.run(output_names, dict(input_feed), run_options))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_session":
+            raise AttributeError(name)
+        return getattr(self._session, name)
+
+
+def _opened(model: Source) -> ir.Model:
+    if not isinstance(model, (bytes, onnx.ModelProto)):
+        return open_model(model)
+    try:
+        proto = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else model
+        opened: ir.Model = ir.from_proto(proto)
+    except Exception as error:
+        raise LoadError(f"the bytes are not an ONNX model: {error}") from error
+    return opened
+
+
+def _loaded(model: ir.Model, options: Any, others: Mapping[str, Any]) -> Any:
+    import onnxruntime as ort
+
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    if sum(tensor.nbytes for tensor in tensors if tensor is not None) <= _INLINE_BYTES:
+        return ort.InferenceSession(ir.to_proto(model).SerializeToString(), options, **others)
+    with tempfile.TemporaryDirectory(prefix="graphopt-") as folder:
+        path = os.path.join(folder, "model.onnx")
+        ir.save(model, path, external_data="weights")
+        return ort.InferenceSession(path, options, **others)

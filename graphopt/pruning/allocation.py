@@ -1,0 +1,330 @@
+"""How many units each group loses, so that a model comes to a goal at the least loss.
+
+A goal is an amount, as of MACs, that is a sum over nodes, each a product of the lengths of some axes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.errors import UsageError
+from graphopt.ir import constant_tensor
+from graphopt.pruning.groups import Group, Groups
+from graphopt.pruning.importance import Ranking
+from graphopt.pruning.rules.recurrent import GATES
+from graphopt.pruning.site import Axis
+
+Floats = npt.NDArray[np.float64]
+
+CLOSE = 0.005
+"""By so much of the whole a goal may be missed or passed."""
+FAR = 0.03
+"""By so much of the whole a goal must not be missed."""
+BESIDE = 4.0
+"""What a share of the other amount is worth: MACs of layers that take hardly any time should not go first."""
+LEAST_LEFT = 0.1
+"""Share of a group's units that stays whatever the goal is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A part of an amount: in proportion to the lengths of axes.
+
+    Attributes:
+        amount: With all channels.
+        axes: The axes; one that stands twice counts squared.
+    """
+
+    amount: float
+    axes: tuple[Axis, ...]
+
+
+def node_works(groups: Groups, amounts: Mapping[ir.Node, float]) -> list[Work]:
+    """How amounts of nodes follow from the lengths of axes."""
+    summed: dict[ir.Node, list[Axis]] = {}
+    for sink in groups.sinks:
+        if sink.node.op_type not in GATES:
+            summed.setdefault(sink.node, []).append(sink.weight)
+    works = []
+    for node, amount in amounts.items():
+        if node.op_type in GATES:
+            works += _recurrent(groups, node, amount)
+            continue
+        y = node.outputs[0]
+        axes = [Axis(y, axis) for axis in range(len(groups.site.dims(y) or ()))]
+        works.append(Work(amount, (*axes, *summed.get(node, ()))))
+    return works
+
+
+def _recurrent(groups: Groups, node: ir.Node, amount: float) -> list[Work]:
+    """Gates of the input, and of the state, which grow with the state's square."""
+    w, r = node.inputs[1], node.inputs[2]
+    inputs, hidden = groups.site.size(w, 2), groups.site.size(r, 2)
+    if w is None or r is None or inputs is None or hidden is None:
+        return []
+    share = inputs / (inputs + hidden)
+    state = Axis(r, 2)
+    return [Work(amount * share, (Axis(w, 2), state)), Work(amount * (1 - share), (state, state))]
+
+
+def parameter_works(groups: Groups) -> list[Work]:
+    """Elements of constants."""
+    model = groups.site.model
+    constants = list(model.graph.initializers.values())
+    works = []
+    for value in constants:
+        tensor = constant_tensor(value)
+        if tensor is not None and tensor.dtype.is_floating_point() and tensor.size:
+            works.append(Work(tensor.size, tuple(Axis(value, axis) for axis in range(len(tensor.shape)))))
+    return works
+
+
+class Amount:
+    """An amount while units go.
+
+    Args:
+        groups: All groups.
+        works: Its parts.
+        block: Channels that take as long as one more, as kernels work on so many at a time: lengths count as
+            the next multiple.
+    """
+
+    def __init__(self, groups: Groups, works: Iterable[Work], *, block: int = 1) -> None:
+        self._block = block
+        self._site = groups.site
+        wanted = {axis for group in groups.groups for axis in group.axes}
+        self._works: list[Work] = []
+        self._by_axis: dict[Axis, list[int]] = {}
+        self.whole = 0.0
+        for work in works:
+            self.whole += work.amount
+            axes = tuple(axis for axis in work.axes if axis in wanted)
+            for axis in set(axes):
+                self._by_axis.setdefault(axis, []).append(len(self._works))
+            self._works.append(Work(work.amount, axes))
+        self._gone = dict.fromkeys(wanted, 0)
+        self._now = [work.amount for work in self._works]
+        self.present = self.whole
+
+    def saved(self, group: Group, units: int) -> float:
+        """What less it would be without so many more units of a group."""
+        gone = self._without(group, units)
+        touched = {index for axis in gone for index in self._by_axis.get(axis, ())}
+        return sum(self._now[index] - self._of(index, gone) for index in touched)
+
+    def remove(self, group: Group, units: int) -> None:
+        """Take so many more units of a group out."""
+        gone = self._without(group, units)
+        self._gone.update(gone)
+        for index in {index for axis in gone for index in self._by_axis.get(axis, ())}:
+            self._now[index] = self._of(index, gone)
+        self.present = sum(self._now)
+
+    def leaves(self, group: Group, units: int) -> bool:
+        """Whether every axis keeps an element then."""
+        return all(self._size(axis) > gone for axis, gone in self._without(group, units).items())
+
+    def _without(self, group: Group, units: int) -> dict[Axis, int]:
+        each = group.units[0]
+        return {
+            axis: self._gone[axis] + units * len(place) for axis, place in zip(group.axes, each, strict=True)
+        }
+
+    def _of(self, index: int, gone: Mapping[Axis, int]) -> float:
+        work = self._works[index]
+        left = 1.0
+        for axis in work.axes:
+            size = self._size(axis)
+            left *= self._length(size - gone.get(axis, self._gone[axis])) / self._length(size)
+        return work.amount * left
+
+    def _length(self, size: int) -> int:
+        return -(-size // self._block) * self._block
+
+    def _size(self, axis: Axis) -> int:
+        return self._site.size(axis.value, axis.axis) or 1
+
+
+def aligned(group: Group, align: int) -> int:
+    """A step in which units of a group go: so that channels left are a multiple, if the group is large."""
+    if any(len(place) > 1 for axis, place in zip(group.axes, group.units[0], strict=True) if axis.axis <= 1):
+        return 1
+    step = align
+    while step > 1 and len(group) < 2 * step:
+        step //= 2
+    return max(step, 1)
+
+
+def allocate(
+    groups: Sequence[Group],
+    ranked: Sequence[Ranking],
+    amount: Amount,
+    rate: float,
+    *,
+    align: int = 1,
+    curves: Sequence[Floats] | None = None,
+    beside: Amount | None = None,
+) -> list[int]:
+    """How many units each group loses, cheapest first by loss for what is saved.
+
+    Args:
+        groups: The groups.
+        ranked: Rankings of their units, in the same order.
+        amount: What is to shrink.
+        rate: By which share of it.
+        align: Channels that are left of a group are a multiple of it, as far as the goal lets them.
+        curves: What is lost by so many units of each group, from none to all; by default sums of the losses.
+        beside: Another amount, of which as large a share is worth as much.
+
+    Raises:
+        UsageError: So much cannot go.
+    """
+    gone = [0] * len(groups)
+    goal = (1.0 - rate) * amount.whole
+    slack = CLOSE * amount.whole
+    sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
+    while True:
+        steps = [aligned(group, align) for group in groups]
+        _greedily(groups, sums, amount, beside, gone, steps, goal - slack)
+        if amount.present <= goal + slack or align == 1:
+            break
+        align //= 2
+    _last_step(groups, amount, gone, goal)
+    if amount.present > goal + FAR * amount.whole:
+        most = 1.0 - amount.present / amount.whole
+        raise UsageError(
+            f"a rate of {rate:g} is asked for, and no more than {most:.2f} can go",
+            hint="channels that must stay, and what blocks them, are listed as refusals",
+        )
+    return gone
+
+
+def _last_step(groups: Sequence[Group], amount: Amount, gone: list[int], goal: float) -> None:
+    """One unit more, where that leads nearer to a goal: of few channels each is a large share."""
+    distances = [
+        (abs(amount.present - amount.saved(group, 1) - goal), index)
+        for index, group in enumerate(groups)
+        if _next(len(group), gone[index], 1) and amount.leaves(group, 1)
+    ]
+    distance, index = min(distances, default=(math.inf, 0))
+    if distance < amount.present - goal:
+        amount.remove(groups[index], 1)
+        gone[index] += 1
+
+
+def _greedily(
+    groups: Sequence[Group],
+    sums: Sequence[Floats],
+    amount: Amount,
+    beside: Amount | None,
+    gone: list[int],
+    steps: Sequence[int],
+    least: float,
+) -> None:
+    """Take steps, the cheapest first, as long as none leads below `least`."""
+    closed: set[int] = set()
+    prices: dict[int, tuple[float, int]] = {}
+    neighbours = _neighbours(groups)
+    while True:
+        for index, group in enumerate(groups):
+            if index in closed or index in prices:
+                continue
+            units = _next(len(group), gone[index], steps[index])
+            saved = amount.saved(group, units) if units and amount.leaves(group, units) else 0.0
+            if saved <= 0.0:
+                closed.add(index)
+                continue
+            loss = float(sums[index][gone[index] + units] - sums[index][gone[index]])
+            worth = saved / amount.whole
+            if beside is not None and beside.whole:
+                worth += BESIDE * max(beside.saved(group, units), 0.0) / beside.whole
+            prices[index] = (loss / worth, units)
+        fitting = [
+            (price, index, units)
+            for index, (price, units) in prices.items()
+            if amount.present - amount.saved(groups[index], units) >= least
+        ]
+        if not fitting:
+            return
+        _, index, units = min(fitting)
+        amount.remove(groups[index], units)
+        if beside is not None:
+            beside.remove(groups[index], units)
+        gone[index] += units
+        for other in neighbours[index]:
+            prices.pop(other, None)
+
+
+def _neighbours(groups: Sequence[Group]) -> list[set[int]]:
+    """Groups whose prices change with one: those that share a node with it."""
+    by_node: dict[ir.Node | None, set[int]] = {}
+    for index, group in enumerate(groups):
+        for axis in group.axes:
+            for node in (axis.value.producer(), *axis.value.consumers()):
+                by_node.setdefault(node, set()).add(index)
+    found: list[set[int]] = [{index} for index in range(len(groups))]
+    for node, indices in by_node.items():
+        if node is not None:
+            for index in indices:
+                found[index] |= indices
+    return found
+
+
+def _next(units: int, gone: int, step: int) -> int:
+    """How many more go until what is left is a multiple of a step; 0 where too few would be left."""
+    left = units - gone
+    after = (left - 1) // step * step
+    least = max(1, math.ceil(units * LEAST_LEFT))
+    return left - after if after >= least else 0
+
+
+def uniformly(groups: Sequence[Group], amount: Amount, rate: float, *, align: int = 1) -> list[int]:
+    """The same share of every group, found so that the goal is met."""
+
+    goal = (1.0 - rate) * amount.whole
+    best = _at_share(groups, amount, goal, align)
+    while align > 1 and abs(_with(amount, groups, best) - goal) > 2 * CLOSE * amount.whole:
+        align //= 2
+        best = _at_share(groups, amount, goal, align)
+    for group, units in zip(groups, best, strict=True):
+        if units:
+            amount.remove(group, units)
+    return best
+
+
+def _at_share(groups: Sequence[Group], amount: Amount, goal: float, align: int) -> list[int]:
+    """Units of each group at the share that comes nearest to a goal."""
+
+    def counts(share: float) -> list[int]:
+        found = []
+        for group in groups:
+            step = aligned(group, align)
+            least = max(1, math.ceil(len(group) * LEAST_LEFT))
+            left = max(round(len(group) * (1 - share) / step) * step, least)
+            found.append(max(len(group) - left, 0))
+        return found
+
+    low, high = 0.0, 1.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        left = _with(amount, groups, counts(middle))
+        low, high = (middle, high) if left > goal else (low, middle)
+    return min(
+        (counts(share) for share in (low, high)), key=lambda found: abs(_with(amount, groups, found) - goal)
+    )
+
+
+def _with(amount: Amount, groups: Sequence[Group], counts: Sequence[int]) -> float:
+    """The amount without some units, as it would be."""
+    for group, units in zip(groups, counts, strict=True):
+        amount.remove(group, units)
+    left = amount.present
+    for group, units in zip(groups, counts, strict=True):
+        amount.remove(group, -units)
+    return left

@@ -1,0 +1,220 @@
+"""Which units of a group to take out first, and what the outputs of layers lose by each.
+
+Losses are shares of what layers compute, so that groups can be held against each other. The measures:
+
+- `l1`, `l2`: norms of the weights that make a unit's channels (H. Li et al., 2017).
+- `bn-scale`: size of the scales of BatchNormalizations (Z. Liu et al., 2017).
+- `activation`: mean size of what the unit's channels hold.
+- `hessian`: the diagonal of the Hessian of layers' squared errors: w^2 E[x^2] (Y. LeCun et al., 1990).
+- `reconstruction`: what cannot be made of the channels that stay, by the whole Hessian, one unit after the
+  other (B. Hassibi et al., 1993).
+- `random`: as a control.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphopt.errors import UsageError
+from graphopt.ir import constant
+from graphopt.pruning.groups import Group, Groups
+from graphopt.pruning.site import Axis, Sink
+
+Floats = npt.NDArray[np.float64]
+
+FREE = ("l2", "l1", "bn-scale", "random")
+"""Measures that need no data."""
+WITH_DATA = ("reconstruction", "hessian", "activation")
+MEASURES = (*FREE, *WITH_DATA)
+
+DAMPING = 0.01
+"""Added to the diagonal of mean products, as a share of its mean."""
+_ROUNDS = 64
+"""Times that losses are told anew while a group is emptied."""
+
+
+class Moments:
+    """Mean products of the channels of a value, and their means.
+
+    Args:
+        channels: How many there are.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.rows = 0
+        self._products = np.zeros((channels, channels))
+        self._sizes = np.zeros(channels)
+
+    def observe(self, rows: npt.NDArray[Any]) -> None:
+        """Take in rows [..., channels]; those that are not finite are left out."""
+        rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float32, copy=False)
+        self._products += rows.T @ rows
+        self._sizes += np.abs(rows).sum(axis=0, dtype=np.float64)
+        self.rows += len(rows)
+
+    @property
+    def products(self) -> Floats:
+        """Mean of x x^T."""
+        return self._products / max(self.rows, 1)
+
+    @property
+    def damped(self) -> Floats:
+        """Mean products, shrunk to their diagonal the more, the fewer rows there are for so many channels.
+
+        Of few rows every channel seems to be made of the others.
+        """
+        made = self.products
+        share = len(made) / (len(made) + self.rows)
+        diagonal = np.diag(made).copy()
+        made *= 1.0 - share
+        made[np.diag_indices(len(made))] = diagonal + (DAMPING * diagonal.mean() or 1.0)
+        return made
+
+    @property
+    def sizes(self) -> Floats:
+        """Mean of |x|."""
+        return self._sizes / max(self.rows, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """Units of a group in the order in which to take them out.
+
+    Attributes:
+        order: Numbers of units.
+        losses: What each loses when those before it are gone; never less than the one before.
+    """
+
+    order: npt.NDArray[np.int64]
+    losses: Floats
+
+
+def rank(
+    groups: Groups, group: Group, measure: str, moments: Mapping[Axis, Moments], rng: np.random.Generator
+) -> Ranking:
+    """Order the units of a group.
+
+    Args:
+        groups: All groups.
+        group: The one to order.
+        measure: One of `MEASURES`.
+        moments: Of the data's axes of sinks, for measures that need data.
+        rng: For the random one.
+
+    Raises:
+        UsageError: There is no such measure.
+    """
+    if measure not in MEASURES:
+        raise UsageError(f"there is no importance {measure!r}", hint=f"there are {', '.join(MEASURES)}")
+    if measure == "random":
+        return Ranking(rng.permutation(len(group)), np.full(len(group), 1.0 / len(group)))
+    if measure in WITH_DATA:
+        seen = [sink for sink in weighed_sinks(groups, group) if sink.data in moments]
+        if seen:
+            if measure == "reconstruction":
+                return _by_reconstruction(group, seen, moments)
+            sums = sum(_by_data(group, sink, moments[sink.data], measure) for sink in seen)
+            return _ranked(np.asarray(sums))
+        measure = "l2"  # no sink has weights of its own: as of queries and keys alone
+    return _ranked(_by_weights(groups, group, measure))
+
+
+def weighed_sinks(groups: Groups, group: Group) -> list[Sink]:
+    """Sinks of a group that multiply its channels by constant weights, one for each."""
+    return [
+        sink
+        for sink in groups.sinks_of(group)
+        if sink.data in group.axes and sink.weight in group.axes and constant(sink.weight.value) is not None
+    ]
+
+
+def _ranked(scores: Floats) -> Ranking:
+    order = np.argsort(scores, kind="stable")
+    total = scores.sum()
+    return Ranking(order, scores[order] / total if total > 0 else np.full(len(scores), 1.0 / len(scores)))
+
+
+def _by_weights(groups: Groups, group: Group, measure: str) -> Floats:
+    """Norms of the slices of the weights that make channels; of all where none does."""
+    summed = {sink.weight for sink in groups.sinks}
+    scales = {
+        Axis(node.inputs[1], 0)
+        for node in groups.site.model.graph
+        if node.op_type == "BatchNormalization" and node.inputs[1] is not None
+    }
+    makers = [axis for axis in group.axes if axis not in summed and _rank(axis) > 1]
+    if measure == "bn-scale":
+        makers = [axis for axis in group.axes if axis in scales] or makers
+    power = 1 if measure == "l1" else 2
+    total = np.zeros(len(group))
+    for axis in makers or group.axes:
+        array = constant(axis.value)
+        if array is None or not array.size:
+            continue
+        rows = np.abs(np.moveaxis(array, axis.axis, 0).reshape(array.shape[axis.axis], -1).astype(np.float64))
+        each = (rows**power).sum(axis=1)
+        found = np.asarray([each[place].sum() for place in group.positions(axis)])
+        total += found / (found.sum() or 1.0)
+    return total
+
+
+def _rank(axis: Axis) -> int:
+    array = constant(axis.value)
+    return 0 if array is None else array.ndim
+
+
+def weight_rows(sink: Sink) -> Floats:
+    """The weight of a sink as a row for each channel that it sums over."""
+    array = constant(sink.weight.value)
+    assert array is not None
+    return (
+        np.moveaxis(array, sink.weight.axis, 0).reshape(array.shape[sink.weight.axis], -1).astype(np.float64)
+    )
+
+
+def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats:
+    """Share of what a sink computes."""
+    products = np.diag(moments.products) * (weight_rows(sink) ** 2).sum(axis=1)
+    each = moments.sizes if measure == "activation" else products
+    found = np.asarray([each[place].sum() for place in group.positions(sink.data)])
+    return found / (each.sum() or 1.0)
+
+
+def _by_reconstruction(group: Group, sinks: list[Sink], moments: Mapping[Axis, Moments]) -> Ranking:
+    """Take the unit that loses least, and tell anew what the others would lose without it."""
+    inverses = [np.linalg.inv(moments[sink.data].damped) for sink in sinks]
+    weights = [weight_rows(sink) for sink in sinks]
+    totals = [
+        float(np.einsum("cd,ck,dk->", moments[sink.data].products, rows, rows, optimize=True)) or 1.0
+        for sink, rows in zip(sinks, weights, strict=True)
+    ]
+    places = [group.positions(sink.data) for sink in sinks]
+    left = list(range(len(group)))
+    order: list[int] = []
+    losses: list[float] = []
+    chunk = max(1, len(group) // _ROUNDS)
+    while left:
+        scores = np.zeros(len(left))
+        for inverse, rows, total, place in zip(inverses, weights, totals, places, strict=True):
+            diagonal = np.maximum(np.diag(inverse), 1e-30)
+            each = (rows**2).sum(axis=1) / diagonal
+            scores += np.asarray([each[place[unit]].sum() for unit in left]) / total
+        taken = np.argsort(scores, kind="stable")[:chunk]
+        gone = [left[index] for index in taken]
+        order += gone
+        losses += scores[taken].tolist()
+        for index, place in enumerate(places):
+            channels = np.concatenate([place[unit] for unit in gone])
+            inverse, rows = inverses[index], weights[index]
+            within = np.linalg.inv(inverse[np.ix_(channels, channels)])
+            across = inverse[:, channels] @ within
+            rows -= across @ rows[channels]
+            rows[channels] = 0.0
+            inverse -= across @ inverse[channels]
+        left = [unit for unit in left if unit not in set(gone)]
+    return Ranking(np.asarray(order), np.maximum.accumulate(np.asarray(losses)))

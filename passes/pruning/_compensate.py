@@ -1,0 +1,228 @@
+"""Fit the weights of a pruned model to the outputs that its layers had before, layer by layer in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.ir import Names, attribute_float, attribute_int, constant, constant_tensor
+from graphopt.passes.pruning._values import values_of
+from graphopt.pruning.compensation import MOST_INPUTS, Fit, Windows, conv_groups
+
+Array = npt.NDArray[Any]
+MOST_TURNS = 12
+"""Times that samples are run; layers of one turn are fitted with inputs as they were before it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A layer with constant weights that can be fitted.
+
+    Attributes:
+        node: The node.
+        weight: Its weights, which nothing else reads.
+        bias: What holds its bias, and which input of it is that; None where it has none.
+    """
+
+    node: ir.Node
+    weight: ir.Value
+    bias: tuple[ir.Node, int] | None
+
+    @property
+    def x(self) -> str:
+        """Name of what it reads."""
+        value = self.node.inputs[0]
+        return "" if value is None else value.name or ""
+
+    @property
+    def y(self) -> str:
+        """Name of what it writes."""
+        return self.node.outputs[0].name or ""
+
+
+def compensate(
+    model: ir.Model,
+    whole: ir.Model,
+    gone: Mapping[tuple[str, int], npt.NDArray[np.int64]],
+    samples: Sequence[Mapping[str, Any]],
+    *,
+    rows: int,
+    threads: int,
+    tell: Callable[[int, int], None],
+) -> int:
+    """Fit the layers of a pruned model in place.
+
+    Args:
+        model: The pruned model.
+        whole: As it was before; values have the same names.
+        gone: Positions that went, by value and axis.
+        samples: Sets of inputs.
+        rows: Outputs of a layer to look at, of all samples together; as many as it has weights, if more.
+        threads: Threads of the runtime.
+        tell: Is told how many turns are done, of how many.
+
+    Returns:
+        How many layers were fitted.
+    """
+    layers = _behind(model, {name for name, _ in gone})
+    if not layers or not samples:
+        return 0
+    each = -(-len(layers) // MOST_TURNS)
+    turns = [layers[first : first + each] for first in range(0, len(layers), each)]
+    fitted = 0
+    names = Names(model)
+    for number, turn in enumerate(turns):
+        tell(number, len(turns))
+        fits: dict[int, Fit] = {}
+        wanted = [name for layer in turn for name in (layer.x, layer.y)]
+        runs = zip(
+            values_of(model, wanted, samples, threads),
+            values_of(whole, [layer.y for layer in turn], samples, threads),
+            strict=True,
+        )
+        for count, (now, before) in enumerate(runs):
+            for index, layer in enumerate(turn):
+                _observe(layer, now, before, gone, fits, index, rows, len(samples), count)
+        for index, layer in enumerate(turn):
+            if index in fits and fits[index].rows:
+                _update(model, names, layer, fits[index])
+                fitted += 1
+    return fitted
+
+
+def _behind(model: ir.Model, cut: set[str]) -> list[Layer]:
+    """Layers that depend on anything cut, in order."""
+    touched: set[ir.Value] = set()
+    found = []
+    for node in model.graph:
+        if not any(value is not None and (value in touched or value.name in cut) for value in node.inputs):
+            continue
+        touched.update(node.outputs)
+        layer = _layer(node)
+        if layer is not None:
+            found.append(layer)
+    return found
+
+
+def _layer(node: ir.Node) -> Layer | None:
+    if node.op_type not in ("Conv", "Gemm", "MatMul") or node.domain not in ("", "ai.onnx"):
+        return None
+    weight = node.inputs[1]
+    array = constant(weight)
+    if weight is None or array is None or array.dtype.kind != "f" or len(weight.uses()) > 1:
+        return None
+    if weight.producer() is not None or node.inputs[0] is None:
+        return None
+    if node.op_type == "Conv":
+        if array[0].size > MOST_INPUTS or array.ndim < 3:
+            return None
+        return Layer(node, weight, _own_bias(node))
+    if array.ndim != 2 or array.size == 0:
+        return None
+    if node.op_type == "Gemm":
+        if attribute_float(node, "alpha", 1.0) != 1.0 or attribute_float(node, "beta", 1.0) != 1.0:
+            return None
+        inputs = array.shape[1 if attribute_int(node, "transB", 0) else 0]
+        return Layer(node, weight, _own_bias(node)) if inputs <= MOST_INPUTS else None
+    return Layer(node, weight, _bias_behind(node, array.shape[1])) if len(array) <= MOST_INPUTS else None
+
+
+def _own_bias(node: ir.Node) -> tuple[ir.Node, int] | None:
+    """The third input: a vector of the node's own, or none, which can be made."""
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    if value is None:
+        return node, 2
+    array = constant(value)
+    return (node, 2) if array is not None and array.ndim == 1 and array.size > 1 else None
+
+
+def _bias_behind(node: ir.Node, outputs: int) -> tuple[ir.Node, int] | None:
+    """A vector that the only reader of a MatMul adds."""
+    users = list(node.outputs[0].uses())
+    if len(users) != 1 or node.outputs[0].is_graph_output():
+        return None
+    user = users[0].node
+    if user.op_type != "Add" or user.domain not in ("", "ai.onnx"):
+        return None
+    other = 1 - users[0].idx
+    array = constant(user.inputs[other])
+    return (user, other) if array is not None and array.shape == (outputs,) else None
+
+
+def _observe(
+    layer: Layer,
+    now: Mapping[str, Array],
+    before: Mapping[str, Array],
+    gone: Mapping[tuple[str, int], npt.NDArray[np.int64]],
+    fits: dict[int, Fit],
+    index: int,
+    rows: int,
+    samples: int,
+    count: int,
+) -> None:
+    """Take in some outputs of one sample."""
+    x, y, wanted = now[layer.x], now[layer.y], before[layer.y]
+    node = layer.node
+    axis = 1 if node.op_type in ("Conv", "Gemm") else y.ndim - 1
+    lost = gone.get((layer.y, axis))
+    if lost is not None:
+        wanted = np.delete(wanted, lost, axis=axis)
+    if wanted.shape != y.shape or not y.size:
+        return
+    error = np.moveaxis(wanted - y, axis, -1).reshape(-1, y.shape[axis])
+    array = constant(layer.weight)
+    assert array is not None
+    groups = conv_groups(node)
+    inputs = array[0].size if node.op_type == "Conv" else array.size // error.shape[1]
+    most = -(-max(rows, 4 * inputs) // samples)
+    rng = np.random.default_rng([count, index])
+    places = np.arange(len(error))
+    if len(error) > most:
+        places = np.sort(rng.choice(len(error), most, replace=False))
+    if node.op_type == "Conv":
+        windows = Windows.of(node, array.shape[2:], x.shape[2:])
+        taken = windows.rows(x, places, groups)
+    else:
+        if node.op_type == "Gemm" and attribute_int(node, "transA", 0):
+            x = x.T
+        taken = x.reshape(-1, x.shape[-1])[places][:, None]
+    if index not in fits:
+        fits[index] = Fit(groups, taken.shape[2], error.shape[1] // groups)
+    fits[index].observe(taken, error[places].reshape(len(places), groups, -1))
+
+
+def _update(model: ir.Model, names: Names, layer: Layer, fit: Fit) -> None:
+    node = layer.node
+    change, shift = fit.solve(bias=layer.bias is not None)
+    tensor = constant_tensor(layer.weight)
+    assert tensor is not None
+    array = tensor.numpy().astype(np.float64)
+    matrix = change.reshape(-1, change.shape[2])
+    if node.op_type == "Conv":
+        made = array + matrix.reshape(array.shape)
+    else:
+        made = array + (matrix if attribute_int(node, "transB", 0) and node.op_type == "Gemm" else matrix.T)
+    if not np.isfinite(made).all():
+        return
+    layer.weight.const_value = ir.Tensor(
+        made.astype(tensor.dtype.numpy()), dtype=tensor.dtype, name=layer.weight.name
+    )
+    if layer.bias is None:
+        return
+    owner, place = layer.bias
+    before = constant(owner.inputs[place]) if place < len(owner.inputs) else None
+    vector = (shift.reshape(-1) + (0.0 if before is None else before)).astype(tensor.dtype.numpy())
+    name = names.fresh(f"{layer.weight.name}/bias")
+    value = ir.Value(
+        name=name, const_value=ir.Tensor(vector, dtype=tensor.dtype, name=name),
+        type=ir.TensorType(tensor.dtype), shape=ir.Shape(vector.shape),
+    )  # fmt: skip
+    model.graph.initializers.add(value)
+    if place >= len(owner.inputs):
+        owner.resize_inputs(place + 1)
+    owner.replace_input_with(place, value)

@@ -1,0 +1,129 @@
+"""How far the outputs of a model move as one group after the other loses units: measured, not guessed.
+
+Units are not taken out for it: the weights that read them are zero, and what stays makes up for them as far
+as mean products of channels tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.ir import attribute_int, constant_tensor
+from graphopt.pruning import Axis, Group, Groups, Sink
+from graphopt.pruning.importance import Moments, weighed_sinks
+
+Array = npt.NDArray[Any]
+
+
+class Trials:
+    """Runs a model with units of one group without effect.
+
+    Args:
+        model: The model; its weights are as they were after each trial.
+        groups: Its groups.
+        moments: Of data's axes of sinks.
+        samples: Sets of inputs.
+        threads: Threads of the runtime.
+    """
+
+    def __init__(
+        self,
+        model: ir.Model,
+        groups: Groups,
+        moments: Mapping[Axis, Moments],
+        samples: Sequence[Mapping[str, Any]],
+        threads: int,
+    ) -> None:
+        self._model = model
+        self._groups = groups
+        self._moments = moments
+        self._samples = samples
+        self._threads = threads
+        self._expected = self._run()
+
+    def with_zeros(self, group: Group, units: Iterable[int], use: Callable[[ir.Model], Any]) -> Any:
+        """What a function says of the model while units of a group have no effect; None if they have."""
+        sinks = weighed_sinks(self._groups, group)
+        if not sinks:
+            return None
+        gone = np.asarray(sorted(units))
+        before = [(sink.weight.value, sink.weight.value.const_value) for sink in sinks]
+        try:
+            for sink in sinks:
+                place = group.positions(sink.data)
+                channels = np.concatenate([place[unit] for unit in gone])
+                _mute(sink, channels, self._moments.get(sink.data))
+            return use(self._model)
+        finally:
+            for value, tensor in before:
+                value.const_value = tensor
+
+    def noise(self, group: Group, units: Iterable[int]) -> float | None:
+        """Noise over signal at the outputs, the mean of them."""
+
+        def told(model: ir.Model) -> float:
+            actual = self._run()
+            found = []
+            for expected, made in zip(self._expected, actual, strict=True):
+                for one, other in zip(expected, made, strict=True):
+                    signal = float(np.square(one).sum())
+                    if signal:
+                        found.append(float(np.square(other - one).sum()) / signal)
+            return float(np.mean(found)) if found else 0.0
+
+        try:
+            return self.with_zeros(group, units, told)  # type: ignore[no-any-return]
+        except ExecutionError:
+            return None
+
+    def _run(self) -> list[list[Array]]:
+        session = Session(self._model, optimize=True, threads=self._threads)
+        found = []
+        for sample in self._samples:
+            results = session.run({name: sample[name] for name in session.input_names if name in sample})
+            found.append(
+                [
+                    np.asarray(each, np.float64)
+                    for each in results.values()
+                    if getattr(each, "dtype", None) is not None and each.dtype.kind == "f"
+                ]
+            )
+        return found
+
+
+def _mute(sink: Sink, channels: npt.NDArray[np.int64], moments: Moments | None) -> None:
+    """Zeros for the weights that read channels; others read what can be made of the channels that stay."""
+    value = sink.weight.value
+    tensor = constant_tensor(value)
+    assert tensor is not None
+    array = tensor.numpy().astype(np.float64)
+    groups = attribute_int(sink.node, "group", 1) if sink.node.op_type == "Conv" else 1
+    if groups > 1:
+        each = array.shape[1]
+        parts = array.reshape(groups, len(array) // groups, *array.shape[1:]).copy()
+        parts[channels // each, :, channels % each] = 0.0
+        made = parts.reshape(array.shape)
+    else:
+        rows = np.moveaxis(array, sink.weight.axis, 0).copy()
+        if moments is not None and len(moments.products) == len(rows):
+            rows = _made_up_for(rows, channels, moments.damped)
+        rows[channels] = 0.0
+        made = np.moveaxis(rows, 0, sink.weight.axis)
+    value.const_value = ir.Tensor(
+        np.ascontiguousarray(made).astype(tensor.dtype.numpy()), dtype=tensor.dtype, name=value.name
+    )
+
+
+def _made_up_for(rows: Array, gone: npt.NDArray[np.int64], products: Array) -> Array:
+    kept = np.setdiff1d(np.arange(len(rows)), gone)
+    across = np.linalg.solve(products[np.ix_(kept, kept)], products[np.ix_(kept, gone)])
+    made = rows.copy()
+    made[kept] += np.tensordot(across, rows[gone], axes=1)
+    return made

@@ -1,0 +1,45 @@
+"""Run a model on samples for some of its values only, and nothing that these do not depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from graphopt.execute import Session
+
+Array = npt.NDArray[Any]
+
+
+def values_of(
+    model: ir.Model, names: Sequence[str], samples: Iterable[Mapping[str, Any]], threads: int
+) -> Iterator[dict[str, Array]]:
+    """Values by name, for one sample after the other.
+
+    Args:
+        model: Its main graph holds the values; only read.
+        names: Of the values; inputs of the model are handed back as they are.
+        samples: Sets of inputs.
+        threads: Threads of the runtime.
+    """
+    part = model.clone()
+    wanted = set(names)
+    inputs = {value.name for value in part.graph.inputs}
+    found = {
+        output.name: output
+        for node in part.graph
+        for output in node.outputs
+        if output.name in wanted - inputs
+    }
+    part.graph.outputs.clear()
+    part.graph.outputs.extend(found[name] for name in dict.fromkeys(names) if name in found)
+    RemoveUnusedNodesPass()(part)
+    session = Session(part, optimize=True, threads=threads)
+    for sample in samples:
+        given = {name: sample[name] for name in session.input_names if name in sample}
+        results = session.run(given)
+        yield {name: np.asarray(results[name] if name in results else sample[name]) for name in names}

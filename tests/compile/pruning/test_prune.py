@@ -1,0 +1,150 @@
+"""`graphopt.optimize(prune=...)` and `graphopt.compress`: what is emitted, what is told, what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+import graphopt
+from graphopt.errors import UsageError
+from graphopt.execute import Session
+from graphopt.testing import parse_model
+
+RNG = np.random.default_rng(5)
+SAMPLES = [{"x": RNG.normal(size=(1, 4, 10, 10)).astype(np.float32)} for _ in range(16)]
+SIZES = {"w1": (24, 4, 3, 3), "b1": (24,), "w2": (32, 24, 3, 3), "b2": (32,), "w3": (32, 10)}
+
+
+def network() -> ir.Model:
+    """Two Convs and a classifier."""
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in SIZES.items())
+    model = parse_model(
+        f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y) {{
+            a = Conv <pads = [1,1,1,1]> (x, w1, b1) ar = Relu(a) c = Conv(ar, w2, b2) cr = Relu(c)
+            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}"""
+    )
+    rng = np.random.default_rng(7)
+    for value in [value for value in model.graph.inputs if value.name in SIZES]:
+        shape = SIZES[value.name or ""]
+        array = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1)
+        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    return model
+
+
+def optimized(**options: Any) -> graphopt.Result:
+    return graphopt.optimize(network(), **{"measure": False, "calibration": SAMPLES, **options})
+
+
+def test_the_model_is_smaller_and_each_step_is_told() -> None:
+    result = optimized(prune="macs=0.4")
+    steps = result.report.steps
+    assert [step.name for step in steps] == ["original", "optimized", "pruned"]
+    assert steps[2].macs / steps[0].macs == pytest.approx(0.6, abs=0.03)
+    assert steps[2].file_bytes < steps[0].file_bytes and steps[2].params < steps[0].params
+    assert all(step.memory_bytes and step.metric == "cosine" for step in steps)
+    assert steps[1].accuracy == pytest.approx(1.0) and 0.8 < (steps[2].accuracy or 0) <= 1.0
+    assert Session(result.model).run(SAMPLES[0])["y"].shape == (1, 10)
+    assert [step["name"] for step in result.report.to_dict()["steps"]] == ["original", "optimized", "pruned"]
+
+
+def test_pruning_and_quantizing_go_together() -> None:
+    result = graphopt.compress(
+        network(), pruning_rate=0.3, quantization="fp16", calibration=SAMPLES, measure=False
+    )
+    assert [step.name for step in result.report.steps] == ["original", "optimized", "pruned", "quantized"]
+    assert result.report.quantization is not None and result.report.quantization.scheme == "fp16"
+    sizes = [step.file_bytes for step in result.report.steps]
+    assert sizes[3] < sizes[2] < sizes[1]
+
+
+def test_without_data_channels_are_chosen_by_their_weights() -> None:
+    result = graphopt.optimize(network(), prune=0.3, measure=False)
+    assert any("without calibration data" in note for note in result.report.notes)
+    assert result.report.steps[2].accuracy is None
+
+
+def test_less_is_pruned_where_accuracy_falls_too_far() -> None:
+    def metric(run: Any) -> float:
+        expected = Session(network())
+        errors = [np.abs(run(each)["y"] - expected.run(each)["y"]).max() for each in SAMPLES]
+        return -float(max(errors))
+
+    free = optimized(prune="macs=0.6", metric=metric)
+    bound = -0.5 * (free.report.steps[2].accuracy or 0.0)
+    held = optimized(prune="macs=0.6", metric=metric, max_drop=bound)
+    assert -(held.report.steps[-1].accuracy or 0.0) <= bound
+    assert held.report.steps[-1].macs > free.report.steps[2].macs
+    assert any("more than max_drop" in note for note in held.report.notes)
+
+
+def test_weights_that_are_inputs_too_become_constants() -> None:
+    model = network()
+    model.graph.inputs.append(model.graph.initializers["b1"])
+    result = graphopt.optimize(model, prune=0.3, measure=False)
+    assert [value.name for value in result.model.graph.inputs] == ["x"]
+    assert any("are constants now" in note for note in result.report.notes)
+
+
+def test_a_torch_module_is_compressed_in_one_call() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(16, 64), torch.nn.ReLU(), torch.nn.Linear(64, 4)).eval()
+    data = [RNG.normal(size=(2, 16)).astype(np.float32) for _ in range(16)]
+    result = graphopt.compress(
+        module,
+        (torch.zeros(2, 16),),
+        pruning_rate=0.5,
+        calibration=data,
+        measure=False,
+    )
+    assert result.report.steps[-1].macs / result.report.steps[0].macs == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("prune", "message"),
+    [
+        (0, "pruning rate of macs is 0"),
+        (1.0, "pruning rate of macs is 1.0"),
+        (-0.2, "pruning rate of macs is -0.2"),
+        ("macs=1.5", "pruning rate of macs is 1.5"),
+        ("macs=half", "pruning rate of macs is 'half'"),
+        ("macs=0.5,params=0.5", "one goal"),
+        ("importance=l2", "one goal"),
+        ("beauty", "not NAME=VALUE"),
+        ("macs=0.5,depth=3", "no option 'depth'"),
+        ("macs=0.5,importance=charm", "no importance 'charm'"),
+        ({"macs": True}, "pruning rate of macs is True"),
+    ],
+)
+def test_bad_rates_and_options_are_refused_before_anything_is_read(prune: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        graphopt.optimize("no such file.onnx", prune=prune)
+
+
+def test_data_of_the_wrong_shape_are_refused_at_once() -> None:
+    ran: list[str] = []
+    wrong = [{"x": np.zeros((1, 3, 10, 10), np.float32)}]
+    with pytest.raises(UsageError, match="x"):
+        optimized(prune=0.3, calibration=wrong, progress=ran.append)
+    assert "passes" not in ran
+
+
+def test_where_nothing_can_be_pruned_the_reason_is_told_at_once() -> None:
+    weights = ", ".join(["1"] * 12)
+    model = parse_model(
+        f"""agraph (float[1,3,4,4] x) => (float[1,4,4,4] y) <float[4,3,1,1] w = {{{weights}}}>
+            {{ y = Conv(x, w) }}"""
+    )
+    ran: list[str] = []
+    with pytest.raises(UsageError, match="no channels to prune: 'w': it is an output of the model"):
+        graphopt.optimize(model, prune=0.3, progress=ran.append)
+    assert "passes" not in ran
+
+
+def test_nothing_to_compress_is_refused() -> None:
+    with pytest.raises(UsageError, match="neither pruning_rate nor quantization"):
+        graphopt.compress(network())

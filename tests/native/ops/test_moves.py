@@ -1,0 +1,124 @@
+"""transpose, slice, pad and gather: elements that are moved as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt._native import Operator
+
+Agrees = Callable[..., list[Any]]
+DTYPES: list[Any] = [np.uint8, np.int8, np.float32, np.int32, np.int64, np.bool_]
+
+
+def values(shape: tuple[int, ...], dtype: Any) -> Any:
+    return np.random.default_rng(sum(shape)).integers(0, 2 if dtype == np.bool_ else 127, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "perm"),
+    [
+        ((2, 3, 4, 5), [0, 3, 1, 2]),
+        ((2, 3, 4, 5), [0, 2, 3, 1]),
+        ((2, 3, 4, 5), [3, 2, 1, 0]),
+        ((65, 129), [1, 0]),
+        ((2, 17, 256), [0, 2, 1]),
+        ((1, 6, 1, 9), [0, 2, 1, 3]),
+        ((3, 0, 2), [2, 1, 0]),
+        ((4,), [0]),
+        ((), []),
+    ],
+)
+def test_transposed(agrees: Agrees, dtype: Any, shape: tuple[int, ...], perm: list[int]) -> None:
+    x = values(shape, dtype)
+    (found,) = agrees("transpose", {"perm": perm}, [x])
+    np.testing.assert_array_equal(found, x.transpose(perm))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 65])
+def test_planes_of_bytes_over_all_tails(agrees: Agrees, rows: int) -> None:
+    for columns in (1, 2, 3, 4, 5, 8, 9, 16, 17, 63, 64, 65, 128, 130):
+        agrees("transpose", {"perm": [1, 0]}, [values((rows, columns), np.uint8)], threads=(1,))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "taken",
+    [
+        (slice(None), slice(1, 3), slice(None)),
+        (slice(None), slice(None), slice(2, 5)),
+        (slice(0, 1), slice(-1, None), slice(-4, -1)),
+        (slice(None), slice(None, None, 2), slice(None, None, 3)),
+        (slice(None), slice(None, None, -1), slice(5, 0, -2)),
+        (slice(1, 1), slice(None), slice(None)),
+        (slice(-(2**40), 2**40), slice(2**40, -(2**40), -1), slice(-(2**62), 2**62)),
+    ],
+)
+def test_slices(agrees: Agrees, dtype: Any, taken: tuple[slice, ...]) -> None:
+    x = values((2, 4, 7), dtype)
+    attributes: dict[str, Any] = {"axes": [0, 1, -1], "starts": [], "ends": [], "steps": []}
+    for part in taken:
+        step = part.step or 1
+        attributes["starts"].append(part.start if part.start is not None else (0 if step > 0 else 2**40))
+        attributes["ends"].append(part.stop if part.stop is not None else (2**62 if step > 0 else -(2**62)))
+        attributes["steps"].append(step)
+    (found,) = agrees("slice", attributes, [x])
+    np.testing.assert_array_equal(found, x[taken])
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"), [("constant", "constant"), ("edge", "edge"), ("reflect", "reflect")]
+)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float32])
+def test_padded(agrees: Agrees, mode: Any, name: str, dtype: Any) -> None:
+    x = values((2, 4, 5), dtype)
+    value = {"value": 1.5 if dtype == np.float32 else 7}
+    for before, after in (([0, 2, 3], [0, 1, 4]), ([1, 0, 0], [1, 0, 0]), ([0, 0, 0], [0, 0, 0])):
+        (found,) = agrees("pad", {"pads": before + after, "mode": name, **value}, [x])
+        more = {"constant_values": value["value"]} if mode == "constant" else {}
+        np.testing.assert_array_equal(found, np.pad(x, list(zip(before, after, strict=True)), mode, **more))
+    (found,) = agrees("pad", {"pads": [0, -1, -2, 0, 1, -1], "mode": "constant", **value}, [x])
+    np.testing.assert_array_equal(found[:, :3], x[:, 1:, 2:-1])
+    assert (found[:, 3] == value["value"]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_gathered(agrees: Agrees, dtype: Any, index: Any, axis: int) -> None:
+    x = values((3, 4, 5), dtype)
+    for indices in (np.array([[0, -1], [2, 1]], index), np.array(1, index), np.zeros(0, index)):
+        (found,) = agrees("gather", {"axis": axis}, [x, indices])
+        np.testing.assert_array_equal(found, np.take(x, indices, axis))
+
+
+def test_an_index_outside_is_an_error_of_the_run() -> None:
+    for index in (3, -4, 2**40):
+        bound = Operator("gather", {"axis": 0}).bind([np.zeros((3, 2), np.uint8), np.array([index])])
+        with pytest.raises(ValueError, match=r"lies outside an axis of 3"):
+            bound.run()
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "message"),
+    [
+        ("transpose", {"perm": [0, 0]}, "each axis once"),
+        ("transpose", {"perm": [0, 1]}, "not for"),
+        ("slice", {"axes": [0], "starts": [0], "ends": [1], "steps": [0]}, "'steps' has 0"),
+        ("slice", {"axes": [3], "starts": [0], "ends": [1]}, "'axes'"),
+        ("slice", {"axes": [0, -3], "starts": [0, 0], "ends": [1, 1]}, "'axes'"),
+        ("pad", {"pads": [0, 0]}, "two for each axis"),
+        ("pad", {"pads": [0, 0, 5, 0, 0, 0], "mode": "reflect"}, "too few"),
+        ("pad", {"pads": [0, 0, -6, 0, 0, 0]}, "negative size"),
+        ("pad", {"pads": [0] * 6, "mode": "wrap"}, "'mode' is unknown"),
+        ("pad", {"pads": [0] * 6, "value": 256}, "no u8"),
+        ("gather", {"axis": 8}, "'axis'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(kind: str, attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Operator(kind, attributes).bind([np.zeros((2, 4, 5), np.uint8)])

@@ -1,0 +1,94 @@
+"""softmax, layer_norm and reduce_mean: rows of floats and of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphopt._native import Operator
+
+Agrees = Callable[..., list[Any]]
+IN: dict[str, Any] = {"x_scale": 0.05, "x_zero": 90}
+OUT: dict[str, Any] = {"y_type": "u8", "y_scale": 1 / 256, "y_zero": 0}
+COLUMNS = [1, 2, 15, 16, 17, 31, 33, 64, 511, 512, 513, 1030]
+
+
+def floats(shape: tuple[int, ...]) -> Any:
+    return np.random.default_rng(sum(shape)).normal(0, 3, shape).astype(np.float32)
+
+
+def codes(shape: tuple[int, ...]) -> Any:
+    return np.random.default_rng(sum(shape)).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_softmax(agrees: Agrees, columns: int) -> None:
+    x = floats((3, 2, columns))
+    (found,) = agrees("softmax", {"y_type": "f32"}, [x])
+    raised = np.exp(x.astype(np.float64) - x.max(-1, keepdims=True))
+    np.testing.assert_allclose(found, raised / raised.sum(-1, keepdims=True), rtol=5e-6)
+    agrees("softmax", OUT, [x])
+    agrees("softmax", IN | OUT, [codes((5, columns))])
+    agrees("softmax", IN, [codes((5, columns))])
+
+
+def test_softmax_of_large_numbers_and_of_none(agrees: Agrees) -> None:
+    (found,) = agrees("softmax", {}, [np.array([[1e38, 1e38], [-1e38, 1e38]], np.float32)])
+    np.testing.assert_array_equal(found, [[0.5, 0.5], [0, 1]])
+    agrees("softmax", {}, [np.zeros((3, 0), np.float32)])
+    agrees("softmax", {}, [np.zeros((0, 3), np.float32)])
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_layer_norm(agrees: Agrees, columns: int) -> None:
+    x = floats((3, 2, columns))
+    factors = {"gamma": floats((columns,)), "beta": floats((columns + 1,))[1:].copy(), "epsilon": 1e-5}
+    (found,) = agrees("layer_norm", factors, [x])
+    wide = x.astype(np.float64)
+    deviation = np.sqrt(wide.var(-1, keepdims=True) + 1e-5)
+    expected = (wide - wide.mean(-1, keepdims=True)) / deviation * factors["gamma"] + factors["beta"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+    agrees("layer_norm", factors | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [x])
+    agrees("layer_norm", factors | IN | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [codes((4, columns))])
+
+
+@pytest.mark.parametrize("axes", [[0], [1], [2], [-1], [0, 1], [1, 2], [0, 2], [0, 1, 2], []])
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_reduce_mean(agrees: Agrees, axes: list[int], keepdims: int) -> None:
+    attributes: dict[str, Any] = {"axes": axes, "keepdims": keepdims}
+    x = floats((3, 5, 70))
+    (found,) = agrees("reduce_mean", attributes, [x])
+    np.testing.assert_allclose(found, x.mean(tuple(axes), keepdims=bool(keepdims)), rtol=1e-5, atol=1e-6)
+    agrees(
+        "reduce_mean", attributes | IN | {"y_type": "s8", "y_scale": 0.02, "y_zero": -4}, [codes((3, 5, 70))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "x", "message"),
+    [
+        ("softmax", {}, np.zeros((2, 3), np.uint8), "need a scale"),
+        ("softmax", IN, np.zeros((2, 3), np.float32), "not f32"),
+        ("softmax", {"y_type": "u8"}, np.zeros((2, 3), np.float32), "'y_scale' is missing"),
+        (
+            "layer_norm",
+            {"gamma": np.ones(2, np.float32), "beta": np.ones(2, np.float32), "epsilon": 0.0},
+            np.zeros((2, 3), np.float32),
+            "not for rows",
+        ),
+        ("reduce_mean", {"axes": [2], "keepdims": 1}, np.zeros((2, 3), np.float32), "'axes'"),
+        ("reduce_mean", {"axes": [1], "keepdims": 1}, np.zeros((2, 0), np.float32), "no elements"),
+        (
+            "reduce_mean",
+            {"axes": [0, 2, 4], "keepdims": 1},
+            np.zeros((2,) * 5, np.float32),
+            "separate groups",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(kind: str, attributes: dict[str, Any], x: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Operator(kind, attributes).bind([x])

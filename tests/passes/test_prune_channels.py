@@ -1,0 +1,150 @@
+"""`prune-channels`: how much goes, which channels go, and that weights make up for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.cost import estimate
+from graphopt.errors import UsageError
+from graphopt.execute import DATA_KEY, Session
+from graphopt.ir import infer_shapes, static_shape, verify
+from graphopt.passes.pruning.prune_channels import PruneChannels
+from graphopt.pipeline import Outcome
+from graphopt.testing import parse_model
+
+RNG = np.random.default_rng(3)
+SIZES = {"w1": (32, 4, 3, 3), "b1": (32,), "w2": (48, 32, 3, 3), "b2": (48,), "w3": (48, 10)}
+SAMPLES = [{"x": RNG.normal(size=(1, 4, 10, 10)).astype(np.float32)} for _ in range(12)]
+
+
+def network(sizes: dict[str, tuple[int, ...]] | None = None) -> ir.Model:
+    """Two Convs and a classifier; channels of the second one depend on each other."""
+    given = sizes or SIZES
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in given.items())
+    model = parse_model(
+        f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y) {{
+            a = Conv <pads = [1,1,1,1]> (x, w1, b1) ar = Relu(a) c = Conv(ar, w2, b2) cr = Relu(c)
+            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}"""
+    )
+    rng = np.random.default_rng(7)
+    for value in [value for value in model.graph.inputs if value.name in given]:
+        shape = given[value.name or ""]
+        array = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1)
+        if value.name == "w1":
+            array = np.concatenate(
+                [array[:16], array[:16] + 0.1 * array[16:]]
+            )  # half of it is nearly the other
+        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    infer_shapes(model)
+    return model
+
+
+def pruned(model: ir.Model, *, data: bool = True, **options: Any) -> Outcome:
+    """Run the pass; the outcome."""
+    if data:
+        model.meta[DATA_KEY] = SAMPLES
+    outcome = PruneChannels(**options).call(model)
+    infer_shapes(model)
+    verify(model)
+    return outcome
+
+
+def error(before: ir.Model, after: ir.Model) -> float:
+    """Noise over signal on inputs that nothing was fitted to."""
+    rng = np.random.default_rng(11)
+    inputs = [{"x": rng.normal(size=(1, 4, 10, 10)).astype(np.float32)} for _ in range(8)]
+    one, other = Session(before), Session(after)
+    pairs = [(one.run(each)["y"], other.run(each)["y"]) for each in inputs]
+    return float(sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(a**2) for a, _ in pairs))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("goal", ["macs", "params"])
+def test_the_rate_is_met(goal: str, rate: float) -> None:
+    model = network()
+    before = estimate(model)
+    pruned(model, rate=rate, goal=goal, data=False)
+    after = estimate(model)
+    share = after.macs / before.macs if goal == "macs" else after.params / before.params
+    assert share == pytest.approx(1 - rate, abs=0.03)
+
+
+def test_weights_make_up_for_channels_that_go() -> None:
+    models = {name: network() for name in ("fitted", "not fitted", "by size")}
+    whole = network()
+    pruned(models["fitted"], rate=0.4)
+    pruned(models["not fitted"], rate=0.4, compensate=False)
+    pruned(models["by size"], rate=0.4, data=False)
+    errors = {name: error(whole, model) for name, model in models.items()}
+    assert errors["fitted"] < 0.5 * errors["not fitted"]
+    assert errors["fitted"] < 0.2 * errors["by size"]
+
+
+@pytest.mark.parametrize(
+    "importance", ["reconstruction", "hessian", "activation", "l1", "l2", "bn-scale", "random"]
+)
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_every_importance_leads_to_the_goal(importance: str, scope: str) -> None:
+    model = network()
+    before = estimate(model).macs
+    pruned(model, rate=0.3, importance=importance, scope=scope)
+    assert estimate(model).macs / before == pytest.approx(0.7, abs=0.03)
+
+
+def test_channels_of_large_layers_are_aligned() -> None:
+    model = network({"w1": (32, 4, 3, 3), "b1": (32,), "w2": (128, 32, 3, 3), "b2": (128,), "w3": (128, 10)})
+    pruned(model, rate=0.5, data=False, align=16)
+    shape = static_shape(model.graph.initializers["w2"])
+    assert shape is not None and shape[0] % 16 == 0
+
+
+def test_a_layer_may_have_a_rate_of_its_own() -> None:
+    model = network()
+    pruned(model, rate=0.4, data=False, layers=("w1:0",))
+    assert static_shape(model.graph.initializers["w1"]) == (32, 4, 3, 3)
+
+
+def test_a_second_run_changes_nothing() -> None:
+    model = network()
+    assert pruned(model, rate=0.3).changes.count
+    assert not pruned(model, rate=0.3).changes.count
+
+
+def test_what_stays_is_told() -> None:
+    outcome = pruned(network(), rate=0.3, data=False)
+    assert outcome.changes.refusals == {"it is an output of the model": 1}
+    assert outcome.changes.examples == {"it is an output of the model": ["y"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate": 0.0}, "rate is 0"),
+        ({"rate": 1.0}, "rate is 1"),
+        ({"rate": -0.5}, "rate is -0.5"),
+        ({"goal": "beauty"}, "goal 'beauty'"),
+        ({"scope": "all"}, "scope 'all'"),
+        ({"importance": "none"}, "importance 'none'"),
+        ({"align": 0}, "align=0"),
+        ({"layers": ("w1",)}, "'w1' is no rate"),
+    ],
+)
+def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        PruneChannels(**options)
+
+
+def test_more_than_can_go_is_refused() -> None:
+    with pytest.raises(UsageError, match="no more than"):
+        pruned(network(), rate=0.95, data=False, layers=("w1:0",))
+
+
+def test_an_importance_that_needs_data_is_refused_without() -> None:
+    with pytest.raises(UsageError, match="needs calibration data"):
+        pruned(network(), importance="hessian", data=False)
