@@ -24,9 +24,10 @@ const std::vector<const char*>& Epilogue::names() {
   return all;
 }
 
-Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, const std::vector<float>& scales)
+Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, const std::vector<float>& scales,
+                   std::int64_t times)
     : lookup_(kernels.lookup),
-      scale_(static_cast<std::int64_t>(scales.size()) + kPadding),
+      scale_(static_cast<std::int64_t>(scales.size()) * times + kPadding),
       type_(attributes.type("y_type")),
       add_(kernels.add_codes) {
   const bool codes = type_ != Type::kF32;
@@ -37,23 +38,24 @@ Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, 
   for (const char* name : {"float_bias", "residual"}) {
     if (codes && attributes.has(name)) throw Invalid(std::string("attribute '") + name + "' is for f32");
   }
+  const auto count = static_cast<std::int64_t>(scales.size());
   const float by = codes ? scale_of(attributes, "y_scale") : 1.0f;
   for (std::size_t n = 0; n < scales.size(); ++n) {
     const float scale = codes ? scales[n] / by : scales[n];
     if (!std::isfinite(scale)) throw Invalid("the scale of column " + std::to_string(n) + " is not finite");
-    scale_[static_cast<std::int64_t>(n)] = scale;
+    for (std::int64_t i = 0; i < times; ++i) scale_[i * count + static_cast<std::int64_t>(n)] = scale;
     tile_.large = tile_.large || scale >= 1.0f;
   }
   tile_.scale = scale_.data();
   if (!codes) {
     if (attributes.has("float_bias")) {
       const Array& bias = attributes.array("float_bias", Type::kF32);
-      if (bias.dims.count() != static_cast<std::int64_t>(scales.size())) {
+      if (bias.dims.count() != count) {
         throw Invalid("attribute 'float_bias' has " + std::to_string(bias.dims.count()) + " elements, not " +
-                      std::to_string(scales.size()));
+                      std::to_string(count));
       }
-      shift_ = Aligned<float>(bias.dims.count() + kPadding);
-      std::copy_n(bias.as<float>(), bias.dims.count(), shift_.data());
+      shift_ = Aligned<float>(count * times + kPadding);
+      for (std::int64_t i = 0; i < times; ++i) std::copy_n(bias.as<float>(), count, shift_.data() + i * count);
       tile_.shift = shift_.data();
     }
     residual_ = attributes.has("residual") && attributes.integer_in("residual", 0, 1) == 1;

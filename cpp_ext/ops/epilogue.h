@@ -22,8 +22,10 @@ namespace graphopt {
 
 class Epilogue {
  public:
-  // `scales`: x_scale * weight_scale[n] for each column n. Throws Invalid if the attributes are not as above.
-  Epilogue(const Attributes& attributes, const kernels::Table& kernels, const std::vector<float>& scales);
+  // `scales`: x_scale * weight_scale[n] for each column n. Tiles have `times` as many columns, for several elements of
+  // the result: n, once more n, and so on. Throws Invalid if the attributes are not as above.
+  Epilogue(const Attributes& attributes, const kernels::Table& kernels, const std::vector<float>& scales,
+           std::int64_t times = 1);
 
   // Names of its attributes.
   static const std::vector<const char*>& names();

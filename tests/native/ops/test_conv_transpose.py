@@ -92,6 +92,44 @@ def test_what_is_fused_behind(agrees: Agrees) -> None:
     agrees(KIND, attributes | residual, [x, rng.integers(0, 256, (2, 10, 12, 36), np.uint8)])
 
 
+@pytest.mark.parametrize("kernel", [(1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (4, 4), (1, 8)])
+@pytest.mark.parametrize("y_type", ["u8", "s8", "f32"])
+def test_windows_side_by_side(agrees: Agrees, kernel: tuple[int, int], y_type: str) -> None:
+    """Nothing overlaps where the stride is the window; columns up to and beyond one product for all of it."""
+    for columns in (*range(1, 10), 15, 16, 17, 31, 33, 64, 65):
+        attributes, x = case((1, 3, 4, 5 + columns % 4), columns, kernel, kernel, y_type=y_type)
+        if y_type == "f32":
+            attributes = {k: v for k, v in attributes.items() if k not in ("y_scale", "y_zero")}
+        agrees(KIND, attributes, [x], threads=(1,))
+        one_less = {"pads": [0, 0, kernel[0] - 1, 0], "output_padding": [0, 1]}
+        agrees(KIND, attributes | one_less, [x], threads=(1,), gaps=(0,))
+
+
+@pytest.mark.parametrize("x_type", ["u8", "s8"])
+@pytest.mark.parametrize("columns", [1, 3, 12])
+def test_blocks_of_windows_side_by_side(agrees: Agrees, columns: int, x_type: str) -> None:
+    """Blocks end anywhere in lines of inputs, and in any image."""
+    for image in ((3, 17, 31, 6), (2, 1, 700, 4), (2, 700, 1, 3)):
+        attributes, x = case(image, columns, x_zero=100 if x_type == "u8" else -100)
+        attributes["weight_zero"] = np.random.default_rng(0).integers(-90, 90, columns, np.int32)
+        agrees(KIND, attributes, [x if x_type == "u8" else x.view(np.int8)], threads=(1, 2))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 9])
+def test_what_is_fused_behind_windows_side_by_side(agrees: Agrees, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    attributes, x = case((2, 9, 30, 7), columns)
+    shape = (2, 18, 60, columns)
+    table = {"table": rng.integers(0, 256, 256, np.uint8), "table_type": "s8"}
+    agrees(KIND, attributes | table, [x])
+    attributes["weight_scale"] *= 1000
+    residual = {"r_scale": 0.11, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.13, "sum_zero": 4}
+    agrees(KIND, attributes | residual, [x, rng.integers(0, 256, shape, np.uint8)])
+    numbers = {k: v for k, v in attributes.items() if k not in ("y_scale", "y_zero")} | {"y_type": "f32"}
+    numbers |= {"float_bias": rng.normal(size=columns).astype(np.float32), "residual": 1}
+    agrees(KIND, numbers, [x, rng.normal(size=shape).astype(np.float32)])
+
+
 def test_what_is_refused() -> None:
     attributes, x = case((1, 1, 1, 4), 8, (1, 1), (1, 1), (1, 1, 0, 0))
     with pytest.raises(ValueError, match="nothing is left of"):
