@@ -1,5 +1,6 @@
 // The kernel sums over four lines at once: four of the window's, some with weights of 0 where several lines of outputs
-// are made of them, or, for windows of one line, that line and its three shifts.
+// are made of them, or, for windows of one line, that line and its three shifts. Where the last channels fill at most
+// half a block, it takes them of several lines of outputs at once.
 
 #include "ops/depthwise.h"
 
@@ -46,8 +47,8 @@ struct Shared {
   Form form;
   Convolution all;
   const kernels::Depthwise* kernel;
-  std::int64_t blocks;  // of channels
-  std::int64_t streams;
+  std::int64_t blocks;   // of channels
+  std::int64_t streams;  // of the last block; the others have one
   // By place instead of channel, padded to whole blocks.
   Aligned<float> scale;
   Aligned<float> shift;
@@ -58,10 +59,15 @@ std::int64_t bytes_of_block(const Shared& shared) {
   return shared.form.rows * shared.form.groups * shared.form.width * shared.kernel->channels * 4;
 }
 
+std::int64_t streams_of(const Shared& shared, std::int64_t block) {
+  return block == shared.blocks - 1 ? shared.streams : 1;
+}
+
 // The channel at a place, or -1.
 std::int64_t channel_at(const Shared& shared, std::int64_t place) {
   const std::int64_t width = shared.kernel->channels;
-  const std::int64_t channel = place / width * width + shared.kernel->order[place % width] % (width / shared.streams);
+  const std::int64_t streams = streams_of(shared, place / width);
+  const std::int64_t channel = place / width * width + shared.kernel->order[place % width] % (width / streams);
   return channel < shared.all.columns ? channel : -1;
 }
 
@@ -89,7 +95,7 @@ class BoundDepthwise final : public Bound {
     const std::int64_t units = y.dims[0] * lines_ * strips_;
     const std::int64_t work = all.products() * shared.kernel->channels * shared.form.rows *
                               std::min(y.dims[2], kOutputsOfStrip);
-    const std::int64_t most = ceil_divide(work * shared.blocks, kWorthwhile);
+    const std::int64_t most = ceil_divide(work * ((shared.blocks - 1) * shared.streams + 1), kWorthwhile);
     const std::int64_t wanted = std::min(most, ceil_divide(kBlocksWanted, std::max<std::int64_t>(1, units)));
     channel_blocks_ = ceil_divide(shared.blocks, std::max<std::int64_t>(1, wanted));
     parts_ = ceil_divide(shared.blocks, channel_blocks_);
@@ -113,23 +119,60 @@ class BoundDepthwise final : public Bound {
     const std::int64_t line = block % lines_ * form.rows * shared_.streams;
     const std::int64_t image = block / lines_;
     const std::int64_t left = std::min(form.rows * shared_.streams, y_.dims[1] - line);
-    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, left));
-
-    const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + image * x_.dims[1] * x_.dims[2] * x_.pitch;
-    const auto size = static_cast<std::int64_t>(size_of(y_.type));
     const std::int64_t place = (image * y_.dims[1] + line) * y_.dims[2] + begin;
+    const auto size = static_cast<std::int64_t>(size_of(y_.type));
+    auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
+    const std::int64_t single = std::min(last, shared_.streams == 1 ? shared_.blocks : shared_.blocks - 1);
+    for (std::int64_t done = 0; done < left && first < single; done += form.rows) {
+      const std::int64_t lines = std::min<std::int64_t>(form.rows, left - done);
+      run_strips(run, {image, line + done, lines, begin, count, 1}, first, single);
+    }
+    if (single < last) run_strips(run, {image, line, left, begin, count, shared_.streams}, single, last);
+    if (!shared_.epilogue.unfinished()) return;
+    const std::int64_t channel = first * shared_.kernel->channels;
+    const std::int64_t channels = std::min(last * shared_.kernel->channels, all.columns) - channel;
+    for (std::int64_t row = 0; row < left; ++row) {
+      const void* residual = nullptr;
+      if (shared_.epilogue.residual()) {
+        residual = static_cast<const unsigned char*>(run.inputs[1]) +
+                   ((place + row * y_.dims[2]) * r_.pitch + channel) * size;
+      }
+      shared_.epilogue.finish(y + (row * y_.dims[2] * y_.pitch + channel) * size, y_.pitch, residual, r_.type, r_.pitch,
+                              count, channels);
+    }
+  }
+
+  // Outputs `begin` to `begin + count` of neighbouring lines of an image.
+  struct Part {
+    std::int64_t image;
+    std::int64_t line;
+    std::int64_t lines;
+    std::int64_t begin;
+    std::int64_t count;
+    std::int64_t streams;
+  };
+
+  // Of blocks `first` to `last` of the channels.
+  void run_strips(const Run& run, const Part& part, std::int64_t first, std::int64_t last) const {
+    const Convolution& all = shared_.all;
+    const Form& form = shared_.form;
+    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, part.lines));
+
+    const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + part.image * x_.dims[1] * x_.dims[2] * x_.pitch;
+    const auto size = static_cast<std::int64_t>(size_of(y_.type));
+    const std::int64_t place = (part.image * y_.dims[1] + part.line) * y_.dims[2] + part.begin;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::uint8_t* starts[kMaxStreams * kMaxLines];
     const std::uint8_t* lines[kMaxStreams * kMaxLines];
     std::int64_t pixels[kMaxStreams * kMaxLines];
     std::int64_t outputs[kMaxStreams];
     std::int64_t count_of_lines = 0;
-    for (std::int64_t stream = 0; stream < shared_.streams; ++stream) {
+    for (std::int64_t stream = 0; stream < part.streams; ++stream) {
       // Where lines are left for less than all streams, some are computed twice.
-      outputs[stream] = std::min(stream * rows, left - rows);
+      outputs[stream] = std::min(stream * rows, part.lines - rows);
       for (std::int64_t i = 0; i < 4 * form.groups; ++i, ++count_of_lines) {
         const std::int64_t input =
-            (line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
+            (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
         const bool inside = input >= 0 && input < x_.dims[1];
         starts[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
         pixels[count_of_lines] = inside ? x_.pitch : 0;
@@ -142,13 +185,13 @@ class BoundDepthwise final : public Bound {
     strip.shift = form.flat ? all.dilations[1] : 0;
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
-    strip.streams = static_cast<int>(shared_.streams);
+    strip.streams = static_cast<int>(part.streams);
     strip.groups = static_cast<int>(form.groups);
     strip.kernel_width = static_cast<int>(form.width);
     strip.stride = all.strides[1];
     strip.dilation = form.dilation;
-    strip.first = begin * all.strides[1] - all.pads[1];
-    strip.count = count;
+    strip.first = part.begin * all.strides[1] - all.pads[1];
+    strip.count = part.count;
     strip.rows = rows;
     strip.out = shared_.epilogue.tile();
     strip.to = to;
@@ -156,7 +199,7 @@ class BoundDepthwise final : public Bound {
     for (std::int64_t each = first; each < last; ++each) {
       const std::int64_t channel = each * shared_.kernel->channels;
       for (std::int64_t i = 0; i < count_of_lines; ++i) lines[i] = starts[i] + channel;
-      for (std::int64_t i = 0; i < shared_.streams * rows; ++i) {
+      for (std::int64_t i = 0; i < part.streams * rows; ++i) {
         to[i] = y + ((outputs[i / rows] + i % rows) * y_.dims[2] * y_.pitch + channel) * size;
       }
       strip.blank = blank_.data() + channel;
@@ -166,18 +209,6 @@ class BoundDepthwise final : public Bound {
       strip.out.scale = shared_.scale.data() + channel;
       if (strip.out.shift != nullptr) strip.out.shift = shared_.shift.data() + channel;
       shared_.kernel->strip(strip);
-    }
-    if (!shared_.epilogue.unfinished()) return;
-    const std::int64_t channel = first * shared_.kernel->channels;
-    const std::int64_t channels = std::min(last * shared_.kernel->channels, all.columns) - channel;
-    for (std::int64_t row = 0; row < left; ++row) {
-      const void* residual = nullptr;
-      if (shared_.epilogue.residual()) {
-        residual = static_cast<const unsigned char*>(run.inputs[1]) +
-                   ((place + row * y_.dims[2]) * r_.pitch + channel) * size;
-      }
-      shared_.epilogue.finish(y + (row * y_.dims[2] * y_.pitch + channel) * size, y_.pitch, residual, r_.type, r_.pitch,
-                              count, channels);
     }
   }
 
@@ -212,7 +243,8 @@ class DepthwiseConvolution final : public Op {
     const std::int64_t width = shared_.kernel->channels;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
-    while (2 * shared_.streams <= room && 2 * shared_.streams * all.columns <= width) shared_.streams *= 2;
+    const std::int64_t last = all.columns - (shared_.blocks - 1) * width;
+    while (2 * shared_.streams <= room && 2 * shared_.streams * last <= width) shared_.streams *= 2;
     shared_.scale = Aligned<float>(shared_.blocks * width);
     shared_.shift = Aligned<float>(shared_.blocks * width);
     shared_.weights = Aligned<std::int8_t>(shared_.blocks * bytes_of_block(shared_));

@@ -78,6 +78,15 @@ def test_tails_of_lines(agrees: Agrees, width: int, kernel: int) -> None:
             agrees("conv", attributes, [x], threads=(1,))
 
 
+@pytest.mark.parametrize("channels", [66, 96, 135])
+@pytest.mark.parametrize("height", [1, 3, 8, 9])
+def test_last_channels_of_several_lines(agrees: Agrees, channels: int, height: int) -> None:
+    for kernel, stride in ((3, 1), (3, 2), (5, 2)):
+        pads = (kernel // 2,) * 4
+        attributes, x = case((2, height, 6, channels), (kernel, kernel), (stride, stride), pads)
+        agrees("conv", attributes, [x], threads=(2,))
+
+
 @pytest.mark.parametrize("dilations", [(2, 1), (1, 2), (3, 3)])
 @pytest.mark.parametrize("kernel", [(3, 3), (5, 5), (1, 5)])
 def test_dilations(agrees: Agrees, dilations: tuple[int, int], kernel: tuple[int, int]) -> None:
