@@ -18,7 +18,7 @@ __path__ = pkgutil.extend_path(__path__, __name__)
 if TYPE_CHECKING:
     from graphopt import errors, passes
     from graphopt.compile import Result, optimize
-    from graphopt.compile.api import bench, check, compress, cost
+    from graphopt.compile.api import bench, check, compress, cost, sensitivity
     from graphopt.errors import GraphoptError
     from graphopt.io import load, save
     from graphopt.pipeline import Pass, Pipeline
@@ -40,6 +40,7 @@ __all__ = [
     "optimize",
     "passes",
     "save",
+    "sensitivity",
     "to_fx",
     "trace",
 ]
@@ -59,6 +60,7 @@ _PUBLIC: dict[str, tuple[str, str | None]] = {
     "optimize": ("graphopt.compile", "optimize"),
     "passes": ("graphopt.passes", None),
     "save": ("graphopt.io", "save"),
+    "sensitivity": ("graphopt.compile.api", "sensitivity"),
     "to_fx": ("graphopt.pytorch", "to_fx"),
     "trace": ("graphopt.pytorch", "trace"),
 }

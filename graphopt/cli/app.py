@@ -25,6 +25,7 @@ from graphopt.cli.optimize import command as optimize
 from graphopt.cli.passes import command as passes
 from graphopt.cli.plan import command as plan
 from graphopt.cli.reduce import command as reduce
+from graphopt.cli.sensitivity import command as sensitivity
 
 YOUNG_OBJECTS = 100_000
 """Objects made before the cyclic collector looks at them. With Python's 700 it walks through all imported
@@ -48,6 +49,7 @@ app.command("explain")(explain)
 app.command("audit")(audit)
 app.command("diff")(diff)
 app.command("plan")(plan)
+app.command("sensitivity")(sensitivity)
 app.command("passes")(passes)
 app.command("bisect")(bisect)
 app.command("check-pass")(check_pass)

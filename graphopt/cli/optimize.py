@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,7 @@ from graphopt.cli.options import (
     TimeBudgetOption,
     default_output,
     destination,
+    parse_metric,
     parse_opset,
     parse_shapes,
     parse_size,
@@ -121,10 +122,10 @@ def command(
     with progress(f"optimizing {model.name}") as say:
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
-            opset=version, prune=prune, quantize=quantize, calibration=calibration, metric=_metric(metric),
-            max_drop=max_drop, time_budget=time_budget, check=check, check_timeout=check_timeout,
-            memory_limit=most_bytes, measure=measure, threads=threads, pass_timeout=pass_timeout,
-            output=None if str(out) == os.devnull else out,
+            opset=version, prune=prune, quantize=quantize, calibration=calibration,
+            metric=parse_metric(metric), max_drop=max_drop, time_budget=time_budget, check=check,
+            check_timeout=check_timeout, memory_limit=most_bytes, measure=measure, threads=threads,
+            pass_timeout=pass_timeout, output=None if str(out) == os.devnull else out,
             observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:
@@ -138,15 +139,6 @@ def command(
     watch.finish()
     _tell_where(result.report, report)
     return OK
-
-
-def _metric(text: str | None) -> Any:
-    """A name of a metric as it is; the function that `file.py:function` or `module:function` names."""
-    if text is None or ":" not in text:
-        return text
-    from graphopt.pipeline.named import load_named
-
-    return load_named(text, "metric", "function")
 
 
 def _write(path: Path, text: str) -> None:

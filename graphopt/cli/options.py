@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -129,7 +129,7 @@ CalibrationOption = Annotated[
     typer.Option(
         "--calibration",
         metavar="DATA",
-        help="Real inputs for --quantize and --prune: a folder of .npz, an .npz, or 'synthetic'.",
+        help="Real inputs to fit and score with: a folder of .npz, an .npz, or 'synthetic'.",
         show_default=False,
     ),
 ]
@@ -179,6 +179,29 @@ def parse_size(text: str | None, option: str = "--memory-limit") -> int | None:
     if not size:
         raise UsageError(f"{option} {text}: expected a size", hint=f"for example {option} 4G")
     return size
+
+
+def parse_metric(text: str | None) -> Any:
+    """A name of a metric as it is; the function that `file.py:function` or `module:function` names."""
+    if text is None or ":" not in text:
+        return text
+    from graphopt.pipeline.named import load_named
+
+    return load_named(text, "metric", "function")
+
+
+def parse_shares(text: str, option: str) -> list[float]:
+    """Numbers from a text like `0.25,0.5`; whoever gets them says which make sense.
+
+    Raises:
+        UsageError: The text is not of that form.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: expected shares between 0 and 1", hint=f"for example {option} 0.25,0.5"
+        ) from None
 
 
 def parse_shapes(texts: Iterable[str]) -> dict[str, list[int]] | None:

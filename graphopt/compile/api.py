@@ -1,22 +1,26 @@
-"""The public functions that take models in any form: check, cost, bench."""
+"""The public functions that take models in any form: check, compress, cost, sensitivity, bench."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import graphopt.execute as execute
 from graphopt.compile.driver import optimize
 from graphopt.compile.given import IN_MEMORY, Given, is_module, open_given, read_inputs
+from graphopt.compile.pruning import ScanRequest, scan
+from graphopt.compile.pruning.sensitivity import RATES
+from graphopt.compile.quantization import calibration_samples
 from graphopt.cost import ModelCost, estimate
 from graphopt.errors import UsageError
 from graphopt.ir import infer_shapes
 
 if TYPE_CHECKING:
     from graphopt.compile.given import Source
-    from graphopt.compile.quantization import QuantizationScheme
+    from graphopt.compile.quantization import QuantizationScheme, TaskMetric
     from graphopt.compile.result import Result
     from graphopt.execute import BenchResult, CheckResult
+    from graphopt.report.sensitivity import Sensitivity
 
 
 def check(
@@ -96,6 +100,47 @@ def cost(
     given = open_given(model, example_inputs, dynamic_shapes)
     infer_shapes(given.model)
     return estimate(given.model, shapes=shapes or given.example_shapes)
+
+
+def sensitivity(
+    model: Source,
+    example_inputs: Any = None,
+    *,
+    calibration: Any = None,
+    metric: str | TaskMetric | None = None,
+    rates: Sequence[float] = RATES,
+    importance: str = "reconstruction",
+    dynamic_shapes: Any = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    threads: int = 1,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> Sensitivity:
+    """Measure what the outputs of a model lose as one group of channels after the other loses units.
+
+    The model is that which `optimize(prune=...)` prunes, and units go in the order in which it takes them;
+    what stays is fitted to make up for them as far as mean products of channels tell.
+
+    Args:
+        model: In any form that `optimize` takes; not changed.
+        example_inputs, dynamic_shapes: What to trace a module with, as `graphopt.trace` takes it.
+        calibration: Sets of inputs as the model will see them, as `optimize` takes them. One in four is held
+            out, and errors are told on these.
+        metric: A metric to tell beside the error of outputs, as `optimize` takes it.
+        rates: Shares of a group's units that are taken, each between 0 and 1.
+        importance: What orders the units of a group: one of `graphopt.pruning.importance.MEASURES`.
+        shapes: Input name -> shape, for "synthetic" data.
+        threads: Threads of the runtime.
+        progress: Called with what is going on.
+
+    Raises:
+        UsageError: An option is bad, data are missing or do not fit, or there is nothing to prune.
+    """
+    request = ScanRequest.asked(calibration, metric, rates, importance)
+    read_inputs(None, shapes)
+    given = open_given(model, example_inputs, dynamic_shapes)
+    samples = calibration_samples(calibration, given.model, shapes)
+    assert samples is not None
+    return scan(given.model, samples, request, source=given.source, threads=threads, tell=progress)
 
 
 def bench(

@@ -6,7 +6,8 @@ as mean products of channels tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,40 +49,23 @@ class Trials:
         self._threads = threads
         self._expected = self._run()
 
-    def with_zeros(self, group: Group, units: Iterable[int], use: Callable[[ir.Model], Any]) -> Any:
-        """What a function says of the model while units of a group have no effect; None if they have."""
-        sinks = weighed_sinks(self._groups, group)
-        if not sinks:
-            return None
-        gone = np.asarray(sorted(units))
-        before = [(sink.weight.value, sink.weight.value.const_value) for sink in sinks]
-        try:
-            for sink in sinks:
-                place = group.positions(sink.data)
-                channels = np.concatenate([place[unit] for unit in gone])
-                _mute(sink, channels, self._moments.get(sink.data))
-            return use(self._model)
-        finally:
-            for value, tensor in before:
-                value.const_value = tensor
-
     def noise(self, group: Group, units: Iterable[int]) -> float | None:
-        """Noise over signal at the outputs, the mean of them."""
+        """Noise over signal at the outputs, the mean of them; None where that cannot be told."""
 
-        def told(model: ir.Model) -> float:
-            actual = self._run()
-            found = []
-            for expected, made in zip(self._expected, actual, strict=True):
-                for one, other in zip(expected, made, strict=True):
-                    signal = float(np.square(one).sum())
-                    if signal:
-                        found.append(float(np.square(other - one).sum()) / signal)
-            return float(np.mean(found)) if found else 0.0
-
+        if not weighed_sinks(self._groups, group):
+            return None
         try:
-            return self.with_zeros(group, units, told)  # type: ignore[no-any-return]
+            with without_effect(self._groups, group, units, self._moments):
+                actual = self._run()
         except ExecutionError:
             return None
+        found = []
+        for expected, made in zip(self._expected, actual, strict=True):
+            for one, other in zip(expected, made, strict=True):
+                signal = float(np.square(one).sum())
+                if signal:
+                    found.append(float(np.square(other - one).sum()) / signal)
+        return float(np.mean(found)) if found else 0.0
 
     def _run(self) -> list[list[Array]]:
         session = Session(self._model, optimize=True, threads=self._threads)
@@ -96,6 +80,32 @@ class Trials:
                 ]
             )
         return found
+
+
+@contextlib.contextmanager
+def without_effect(
+    groups: Groups, group: Group, units: Iterable[int], moments: Mapping[Axis, Moments]
+) -> Iterator[None]:
+    """Within the block, what reads a group's channels reads nothing of some units; then all is as before.
+
+    Args:
+        groups: All groups of the model.
+        group: One that constant weights read.
+        units: Which of its units; not all.
+        moments: Of data's axes of sinks; without that of one, its other weights stay as they are.
+    """
+    sinks = weighed_sinks(groups, group)
+    gone = np.asarray(sorted(units))
+    before = [(sink.weight.value, sink.weight.value.const_value) for sink in sinks]
+    try:
+        for sink in sinks:
+            place = group.positions(sink.data)
+            channels = np.concatenate([place[unit] for unit in gone])
+            _mute(sink, channels, moments.get(sink.data))
+        yield
+    finally:
+        for value, tensor in before:
+            value.const_value = tensor
 
 
 def _mute(sink: Sink, channels: npt.NDArray[np.int64], moments: Moments | None) -> None:

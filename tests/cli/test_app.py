@@ -23,6 +23,7 @@ COMMANDS = (
     "audit",
     "diff",
     "plan",
+    "sensitivity",
     "passes",
     "bisect",
     "check-pass",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphopt.compile.pruning.prune import Pruned, prune
 from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest
+from graphopt.compile.pruning.sensitivity import ScanRequest, scan
 from graphopt.compile.pruning.steps import Stage, account
 
-__all__ = ["FREEZE", "TYING", "PruneRequest", "Pruned", "Stage", "account", "prune"]
+__all__ = ["FREEZE", "TYING", "PruneRequest", "Pruned", "ScanRequest", "Stage", "account", "prune", "scan"]

@@ -12,7 +12,7 @@ from graphopt.compile.quantization.accuracy import TaskMetric
 from graphopt.compile.quantization.request import DEFAULT_METRIC
 from graphopt.errors import GraphoptError, UsageError
 from graphopt.pipeline import Pass, Pipeline, default_catalog, make_pass
-from graphopt.pruning import dependency_groups
+from graphopt.pruning import Groups, dependency_groups
 from graphopt.quant.metrics import Metric, parse_metric
 
 GOALS = ("macs", "params", "latency")
@@ -84,20 +84,32 @@ class PruneRequest:
         Raises:
             UsageError: There is nothing; with what is in the way.
         """
-        tidy = model.clone()
-        try:
-            tidy = Pipeline.parse(_TIDY).run(tidy).model
-        except GraphoptError:
-            tidy = model.clone()  # whoever optimizes it leaves out what fails, and says so
-        groups = dependency_groups(tidy)
-        if groups.groups:
-            return
-        found = sorted(groups.refusals, key=lambda each: -each.channels)[:3]
-        told = "; ".join(f"{each.weights[0]!r}: {each.reason} ({each.node!r})" for each in found)
-        raise UsageError(
-            f"there are no channels to prune{': ' if told else ''}{told}",
-            hint="weights must be constants of the main graph, and what reads their channels must be known",
-        )
+        prunable_groups(tidied(model))
+
+
+def tidied(model: ir.Model) -> ir.Model:
+    """A copy of a model with the sizes known on which groups depend."""
+    try:
+        return Pipeline.parse(_TIDY).run(model.clone()).model
+    except GraphoptError:
+        return model.clone()  # whoever optimizes it leaves out what fails, and says so
+
+
+def prunable_groups(model: ir.Model) -> Groups:
+    """The dependency groups of a model, of which there is at least one.
+
+    Raises:
+        UsageError: There is none; with what is in the way.
+    """
+    groups = dependency_groups(model)
+    if groups.groups:
+        return groups
+    found = sorted(groups.refusals, key=lambda each: -each.channels)[:3]
+    told = "; ".join(f"{each.weights[0]!r}: {each.reason} ({each.node!r})" for each in found)
+    raise UsageError(
+        f"there are no channels to prune{': ' if told else ''}{told}",
+        hint="weights must be constants of the main graph, and what reads their channels must be known",
+    )
 
 
 def _options(prune: float | str | Mapping[str, Any]) -> dict[str, Any]:
