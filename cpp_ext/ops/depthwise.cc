@@ -179,7 +179,7 @@ class BoundDepthwise final : public Bound {
       }
     }
     void* to[kMaxStreams * kMaxRows];
-    kernels::DepthwiseStrip strip{};
+    kernels::DepthwiseStrip strip;
     strip.lines = lines;
     strip.pixels = pixels;
     strip.shift = form.flat ? all.dilations[1] : 0;
