@@ -125,5 +125,35 @@ struct Depthwise {
   void (*strip)(const DepthwiseStrip& strip);
 };
 
+// Rows of floats by one panel of weights of 4 or 8 bits, in blocks along the depth that share a scale and a zero point:
+// result = bias + scale * sum(x * (code - zero)) + .., block by block, products and blocks added in order, each by one
+// fused multiplication and addition. Arrays are padded to MatmulNbits::columns.
+struct NbitsPanel {
+  const float* x;
+  int64_t x_pitch;
+  int64_t rows;
+  int64_t depth;
+  // A power of two, 16 or more.
+  int64_t block;
+  int bits;
+  // [blocks * block * bits / 32][columns]: of each column, the codes that follow one another, the first in the lowest
+  // bits.
+  const uint32_t* words;
+  // [blocks][columns].
+  const float* scales;
+  const float* zeros;
+  const float* bias;
+  float* to;
+  int64_t to_pitch;
+  // Those that there are.
+  size_t columns;
+};
+
+struct MatmulNbits {
+  // Of a panel.
+  size_t columns;
+  void (*panel)(const NbitsPanel& panel);
+};
+
 }  // namespace kernels
 }  // namespace graphopt

@@ -182,6 +182,27 @@ def _gemm(maker: Maker) -> bool:
     return True
 
 
+def _matmul_nbits(maker: Maker) -> bool:
+    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0)
+    if value is None or value.shape[-1] == 0:
+        return False
+    depth = value.shape[-1]
+    columns = int(maker.rng.choice((1, 8, 10, depth)))
+    bits, block = int(maker.rng.choice((4, 8))), int(maker.rng.choice((16, 32)))
+    blocks = -(-depth // block)
+    attributes: dict[str, Any] = {"bits": bits, "block": block, "depth": depth}
+    attributes["weights"] = maker.rng.integers(0, 256, (columns, blocks, block * bits // 8), np.uint8)
+    attributes["scales"] = maker.rng.uniform(0.2, 1.5, (columns, blocks)).astype(np.float32) / np.float32(
+        1 << bits
+    )
+    if maker.chance(0.5):
+        attributes["zeros"] = maker.rng.integers(0, 256, (columns, -(-blocks * bits // 8)), np.uint8)
+    if maker.chance(0.5):
+        attributes["bias"] = maker.array("f32", (columns,))
+    maker.step("matmul_nbits", [value], attributes, "f32", (*value.shape[:-1], columns))
+    return True
+
+
 def _conv(maker: Maker) -> bool:
     value = maker.pick(_images)
     if value is None or 0 in value.shape:
@@ -459,6 +480,7 @@ RECIPES: dict[str, Recipe] = {
     "global_average_pool": _global_average_pool,
     "layer_norm": _layer_norm,
     "lookup": _lookup,
+    "matmul_nbits": _matmul_nbits,
     "max_pool": _max_pool,
     "mul": _combine("mul"),
     "pad": _pad,

@@ -32,6 +32,23 @@ static inline Floats lesser(Floats a, Floats b) { return _mm256_min_ps(a, b); }
 static inline Ints sum(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 static inline Ints all_ints(int32_t value) { return _mm256_set1_epi32(value); }
 static inline Floats to_floats(Ints values) { return _mm256_cvtepi32_ps(values); }
+// a * b + c, rounded once.
+static inline Floats fused(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
+
+static inline Ints load_words(const uint32_t* from) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+}
+
+// The lowest bits of each word, as a number; and what is above them.
+template <int kBits>
+static inline Floats low_code(Ints words) {
+  return to_floats(_mm256_and_si256(words, all_ints((1 << kBits) - 1)));
+}
+
+template <int kBits>
+static inline Ints without_low_code(Ints words) {
+  return _mm256_srli_epi32(words, kBits);
+}
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   if (count >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));

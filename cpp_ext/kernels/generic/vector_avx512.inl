@@ -35,6 +35,25 @@ static inline Floats lesser(Floats a, Floats b) { return _mm512_min_ps(a, b); }
 static inline Ints sum(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 static inline Ints all_ints(int32_t value) { return _mm512_set1_epi32(value); }
 static inline Floats to_floats(Ints values) { return _mm512_cvtepi32_ps(values); }
+// a * b + c, rounded once.
+static inline Floats fused(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+
+static inline Ints load_words(const uint32_t* from) { return _mm512_loadu_si512(from); }
+
+// The lowest bits of each word, as a number; and what is above them.
+template <int kBits>
+static inline Floats low_code(Ints words) {
+  if (kBits == 4) {
+    // Permutations look at no more than these bits.
+    return _mm512_permutexvar_ps(words, _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  }
+  return to_floats(_mm512_and_si512(words, all_ints((1 << kBits) - 1)));
+}
+
+template <int kBits>
+static inline Ints without_low_code(Ints words) {
+  return _mm512_srli_epi32(words, kBits);
+}
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   return count >= kBytes ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(first_bytes(count), from);

@@ -19,6 +19,21 @@ static inline Floats lesser(Floats a, Floats b) { return a < b ? a : b; }
 static inline Ints sum(Ints a, Ints b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); }
 static inline Ints all_ints(int32_t value) { return value; }
 static inline Floats to_floats(Ints values) { return static_cast<float>(values); }
+// a * b + c, rounded once.
+static inline Floats fused(Floats a, Floats b, Floats c) { return __builtin_fmaf(a, b, c); }
+
+static inline Ints load_words(const uint32_t* from) { return static_cast<int32_t>(*from); }
+
+// The lowest bits of each word, as a number; and what is above them.
+template <int kBits>
+static inline Floats low_code(Ints words) {
+  return static_cast<float>(words & ((1 << kBits) - 1));
+}
+
+template <int kBits>
+static inline Ints without_low_code(Ints words) {
+  return static_cast<int32_t>(static_cast<uint32_t>(words) >> kBits);
+}
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   Bytes bytes = {};

@@ -5,6 +5,7 @@ namespace graphopt::kernels::scalar {
 #include "kernels/generic/vector_scalar.inl"
 
 #include "kernels/generic/codes.inl"
+#include "kernels/generic/nbits.inl"
 #include "kernels/generic/pool.inl"
 #include "kernels/generic/resize.inl"
 

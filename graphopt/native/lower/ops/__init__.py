@@ -46,5 +46,6 @@ RULES: Mapping[tuple[str, str], Lower] = {
     **{("", name): rule for name, rule in _STANDARD.items()},
     **{("com.microsoft", name): rule for name, rule in quantized.MICROSOFT.items()},
     ("com.microsoft", "Gelu"): elementwise.unary,
+    ("com.microsoft", "MatMulNBits"): products.matmul_nbits,
 }
 """Operator -> how it is lowered."""

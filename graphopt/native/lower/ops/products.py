@@ -1,4 +1,4 @@
-"""Convolutions and matrix products of codes."""
+"""Convolutions and matrix products of codes, and of floats with weights in codes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from graphopt.native.lower.scope import Scope, Unsupported, channels_last, ident
 from graphopt.native.lower.steps import Array, Dims, Value
 
 _INT32 = np.iinfo(np.int32)
+_BYTE = 8
+_LEAST_BLOCK = 16
 
 
 def conv(scope: Scope) -> Form:
@@ -132,6 +134,45 @@ def multiply(scope: Scope, a: Form, b: Form, bias: Form | None, transposed: int 
     }
     dims = scope.output_dims()
     return finished(scope, "matmul", [data.value, other.value], attributes, dims, identity(len(dims)))
+
+
+def matmul_nbits(scope: Scope) -> Form:
+    """MatMulNBits of floats with constant weights of 4 or 8 bits in blocks.
+
+    Its `accuracy_level` is a lower bound: sums here are in float32.
+    """
+    node = scope.node
+    depth, columns = attribute_int(node, "K", 0), attribute_int(node, "N", 0)
+    bits, block = attribute_int(node, "bits", 4), attribute_int(node, "block_size", 0)
+    if bits not in (4, 8):
+        raise Unsupported(f"weights of {bits} bits")
+    if block < _LEAST_BLOCK or block & (block - 1):
+        raise Unsupported(f"blocks of {block}")
+    if attribute_int(node, "weight_prepacked", 0):
+        raise Unsupported("weights in an order that is onnxruntime's own")
+    if scope.has(4):
+        raise Unsupported("weights whose groups are in an order of their own")
+    blocks = -(-depth // block)
+    packed: dict[str, tuple[int, tuple[int, ...], type[np.generic]]] = {
+        "weights": (1, (columns, blocks, block * bits // _BYTE), np.uint8),
+        "scales": (2, (columns, blocks), np.float32),
+    }
+    if scope.has(3):
+        packed["zeros"] = (3, (columns, -(-blocks * bits // _BYTE)), np.uint8)
+    if scope.has(5):
+        packed["bias"] = (5, (columns,), np.float32)
+    attributes: dict[str, Any] = {"bits": bits, "block": block, "depth": depth}
+    for name, (index, shape, dtype) in packed.items():
+        array = scope.array(index)
+        if array.dtype != dtype or array.size != np.prod(shape):
+            raise Unsupported(f"{name} of type {array.dtype} and shape {list(array.shape)}")
+        attributes[name] = np.ascontiguousarray(array).reshape(shape)
+    data = scope.floats(scope.form(0))
+    order = identity(len(data.dims))
+    data = scope.in_order(data, order)
+    return Stored(
+        scope.step("matmul_nbits", [data.value], attributes, "f32", (*data.dims[:-1], columns)), order
+    )
 
 
 def finished(
