@@ -167,6 +167,10 @@ def _products(node: ir.Node) -> int:
     weight = static_shape(node.inputs[1])
     if node.op_type == "Conv" and weight is not None:
         return math.prod(weight[1:])
+    if node.op_type == "ConvTranspose" and weight is not None:
+        strides = node.attributes.get("strides")
+        parts = math.prod(strides.as_ints()) if strides is not None else 1
+        return max(weight[0] * math.prod(weight[2:]) // (parts * attribute_int(node, "group", 1)), 1)
     if weight is not None and len(weight) > 1:
         return weight[-1] if attribute_int(node, "transB", 0) else weight[-2]
     shape = None if node.inputs[0] is None else node.inputs[0].shape

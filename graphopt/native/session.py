@@ -11,19 +11,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError, LoadError
+from graphopt.errors import ExecutionError
 from graphopt.execute.library import register
-from graphopt.execute.session import open_model
 from graphopt.ir import infer_shapes, is_program
 from graphopt.native.compiled import compile_regions, embed
+from graphopt.native.source import Source, open_source
 
+_UNREGISTERED = "graphopt:Program"
+"""What onnxruntime's error names where the library is not registered."""
 _INLINE_BYTES = 1 << 30
 """A model with more than this goes through a file: a protobuf holds 2 GiB at most."""
-
-Source = ir.Model | onnx.ModelProto | bytes | str | os.PathLike[str]
 
 
 class Session:
@@ -34,7 +33,7 @@ class Session:
     Args:
         model: A file, its bytes, a `ModelProto` or an `onnx_ir.Model`; it is not changed. Quantized regions
             are compiled, unless the model holds programs already.
-        options: An `onnxruntime.SessionOptions`, in which the library is registered.
+        options: An `onnxruntime.SessionOptions`, in which the library is registered, if it is not yet.
         **others: Further arguments of `onnxruntime.InferenceSession`.
 
     Attributes:
@@ -49,7 +48,7 @@ class Session:
     def __init__(self, model: Source, options: Any = None, **others: Any) -> None:
         import onnxruntime as ort
 
-        opened = _opened(model)
+        opened = open_source(model)
         self.refusals: dict[str, list[str]] = {}
         if not any(map(is_program, opened.graph)):
             opened = opened.clone()
@@ -58,13 +57,17 @@ class Session:
             embed(opened, outcome.compiled)
             self.refusals = outcome.refusals
         self.programs = sum(map(is_program, opened.graph))
-        options = ort.SessionOptions() if options is None else options
-        register(options)
+        own = options is None
+        options = ort.SessionOptions() if own else options
         others.setdefault("providers", ["CPUExecutionProvider"])
         try:
+            if own:
+                register(options)
             self._session = _loaded(opened, options, others)
         except Exception as error:
-            raise ExecutionError(f"onnxruntime could not load the model: {error}") from error
+            if own or _UNREGISTERED not in str(error):
+                raise ExecutionError(f"onnxruntime could not load the model: {error}") from error
+            self._session = _registered(opened, options, others)
 
     def run(
         self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any], run_options: Any = None
@@ -78,15 +81,13 @@ class Session:
         return getattr(self._session, name)
 
 
-def _opened(model: Source) -> ir.Model:
-    if not isinstance(model, (bytes, onnx.ModelProto)):
-        return open_model(model)
+def _registered(model: ir.Model, options: Any, others: Mapping[str, Any]) -> Any:
+    """With the library in the options; onnxruntime tells only by failing that it is not there yet."""
+    register(options)
     try:
-        proto = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else model
-        opened: ir.Model = ir.from_proto(proto)
+        return _loaded(model, options, others)
     except Exception as error:
-        raise LoadError(f"the bytes are not an ONNX model: {error}") from error
-    return opened
+        raise ExecutionError(f"onnxruntime could not load the model: {error}") from error
 
 
 def _loaded(model: ir.Model, options: Any, others: Mapping[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from graphopt.cost import GENERIC, CodeRates, MachineRates
 from graphopt.errors import UsageError
@@ -133,14 +134,27 @@ def _times(given: object) -> Mapping[str, float]:
 
 
 def _quantization(given: object) -> QuantizationRules | None:
-    """The rules of a table, or of the target that is named in its place."""
+    """The rules of a table, or of the target that is named in its place; its key `like` names one for the
+    rest."""
     if given is None:
         return None
     if isinstance(given, str):
         return Target.load(given).quantization
     if not isinstance(given, dict):
         raise TypeError(f"quantization: expected a table or a target's name, found {given!r}")
-    return QuantizationRules.from_dict(given)
+    return QuantizationRules.from_dict(_whole(given))
+
+
+def _whole(given: dict[str, Any]) -> dict[str, Any]:
+    """A table of rules, filled in from the one of the target that it is `like`."""
+    if "like" not in given:
+        return given
+    like = _text(given["like"])
+    if like not in known_targets():
+        raise ValueError(f"quantization.like: no target is named {like!r}")
+    base = _whole(tomllib.loads((_FOLDER / f"{like}.toml").read_text("utf-8"))["quantization"])
+    own = {key: value for key, value in given.items() if key != "like"}
+    return {**base, **own, "ops": {**base["ops"], **own.get("ops", {})}}
 
 
 def _codes(given: object) -> CodeRates | None:

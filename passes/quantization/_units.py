@@ -86,7 +86,7 @@ class Unit:
         shape = static_shape(self.weight)
         if self.rule is None or shape is None or len(shape) < 2:
             return None
-        if self.rule.weight_axis != 0 and len(shape) > 2:
+        if self.rule.weight_axis < 0 and len(shape) > 2:
             return None  # a batch of matrices
         return self.rule.channel_axis(self.node, len(shape))
 

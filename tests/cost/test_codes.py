@@ -39,6 +39,16 @@ def test_a_conv_counts_products_taps_and_rows() -> None:
     assert rates.code_time(node, _size) == 9 * (3 + 10 * 9) + 0.5 * 100 + 100 * 18
 
 
+def test_a_transposed_conv_counts_what_reaches_an_output() -> None:
+    node = _node(
+        """agraph (float[1,4,5,5] x, float[4,2,3,3] w) => (float[1,2,11,11] y) {
+            y = ConvTranspose <strides = [2, 2]> (x, w)
+        }"""
+    )
+    plain = {"ConvTranspose": {"float": {"mac": 1.0}, "codes": {"mac": 1.0}}}
+    assert CodeRates.from_dict({**PLAIN, **plain}).float_time(node, _size) == 2 * 11 * 11 * (4 * 3 * 3 // 4)
+
+
 @pytest.mark.parametrize(("attribute", "shape"), [("transB = 1", "7,4"), ("transB = 0", "4,7")])
 def test_a_gemm_counts_products_and_weights(attribute: str, shape: str) -> None:
     numbers = ",".join("1" * 28)

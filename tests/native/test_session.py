@@ -12,7 +12,7 @@ import pytest
 from graphopt.compile import optimize
 from graphopt.errors import ExecutionError, LoadError
 from graphopt.io import save, to_proto
-from graphopt.native import Session
+from graphopt.native import Session, compile, library
 from graphopt.testing import parse_model
 
 RNG = np.random.default_rng(0)
@@ -42,6 +42,30 @@ def test_every_form_of_a_model_runs_and_stays_as_it_was(tmp_path: Path) -> None:
         assert np.abs(y.astype(int) - expected[0]).max() <= 1 and list(n) == [5, 32]
     assert to_proto(model).SerializeToString() == before
     assert [node.op_type for node in model.graph].count("Program") == 0
+
+
+def test_a_library_that_is_registered_already_is_not_registered_again() -> None:
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(library())
+    for _ in range(2):
+        assert Session(network(), options).programs == 1
+
+
+def test_every_form_of_a_model_is_compiled(tmp_path: Path) -> None:
+    model = network()
+    model.graph.remove(model.graph.outputs.pop().producer(), safe=True)  # a Shape is no step of a program
+    save(model, tmp_path / "model.onnx")
+    proto = to_proto(model)
+    for form in (
+        model,
+        proto,
+        proto.SerializeToString(),
+        tmp_path / "model.onnx",
+        str(tmp_path / "model.onnx"),
+    ):
+        assert compile(form).inputs[0].name == "x"
+    with pytest.raises(LoadError, match="not an ONNX model"):
+        compile(b"no model")
 
 
 def test_it_has_the_face_of_an_inference_session() -> None:

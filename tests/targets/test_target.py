@@ -28,6 +28,13 @@ def test_a_target_may_share_the_quantization_rules_of_another() -> None:
     assert Target.load("portable").quantization == Target.load("ort-cpu").quantization
 
 
+def test_a_target_may_add_to_the_quantization_rules_of_another() -> None:
+    native, base = Target.load("native").quantization, Target.load("ort-cpu").quantization
+    assert native is not None and base is not None
+    assert set(native.ops) - set(base.ops) == {"ConvTranspose"}
+    assert native.ops["Conv"] == base.ops["Conv"] and native.steps == base.steps
+
+
 def test_an_unknown_target_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match="unknown target 'gpu'") as error:
         Target.load("gpu")
@@ -38,6 +45,7 @@ def test_an_unknown_target_names_the_known_ones() -> None:
     ("text", "message"),
     [
         ("name = ", "is not a target file"),
+        (HEAD + "[quantization]\nlike = 'gpu'", "no target is named 'gpu'"),
         ('name = "a"', "key 'description' is missing"),
         ('name = "a"\ndescription = "b"\ndomains = [1]', "expected a string, found 1"),
         ('name = "a"\ndescription = "b"\ndomains = []\nspeed = 1', "unknown key 'speed'"),

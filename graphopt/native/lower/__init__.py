@@ -17,6 +17,7 @@ from graphopt.native.lower.fuse import fuse
 from graphopt.native.lower.lowering import Lowered, lower
 from graphopt.native.lower.steps import Steps, Value
 from graphopt.native.program import Program
+from graphopt.native.source import Source, open_source
 
 __all__ = ["LoweringError", "compile", "compile_part", "lowered", "reasons"]
 
@@ -27,17 +28,18 @@ class LoweringError(ModelError):
     """A model holds nodes that no program can run."""
 
 
-def compile(model: ir.Model) -> Program:
+def compile(model: Source) -> Program:
     """The program that computes what a quantized model does.
 
     Args:
         model: With QuantizeLinear and DequantizeLinear around what runs on codes, or with quantized
-            operators. It is left as it is.
+            operators: a file, its bytes, a `ModelProto` or an `onnx_ir.Model`. It is left as it is.
 
     Raises:
+        LoadError: The model cannot be read.
         LoweringError: Some nodes cannot be lowered; the message names them and says why.
     """
-    result = lowered(model)
+    result = lowered(open_source(model))
     if result.reasons:
         texts = [f"{node.op_type} '{node.name}': {reason}" for node, reason in result.reasons.items()]
         more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""

@@ -99,7 +99,8 @@ def quantized() -> Callable[..., Quantized]:
         model = before.clone()
         feeds = _feeds(before) if feeds is None else feeds
         model.meta[DATA_KEY] = feeds
-        Calibrate(threads=1, observer="minmax").call(model)
+        target = {name: value for name, value in options.items() if name == "target"}
+        Calibrate(threads=1, observer="minmax", **target).call(model)
         outcome = QuantizeStatic(**{"everywhere": True, **options}).call(model)
         verify(model)
         assert set(unused(model)) <= set(unused(before)), "constants that nobody reads any more are left"

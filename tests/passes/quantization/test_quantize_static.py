@@ -60,6 +60,21 @@ def test_weights_have_a_symmetric_scale_for_each_channel(
     assert np.abs(codes).max(axis=(1, 2, 3)).tolist() == [127] * 8
 
 
+def test_a_transposed_conv_runs_on_codes_where_there_is_a_kernel(
+    weights: Weights, quantized: Quantize
+) -> None:
+    text = f"""agraph (float[1,4,6,6] x) => (float[1,8,12,12] y) {weights(w=(4, 8, 2, 2), b=(8,))} {{
+        y = ConvTranspose <strides = [2, 2]> (x, w, b)
+    }}"""
+    run = quantized(text, target="native")
+    data, weight, bias = (value.producer() for value in run.node("ConvTranspose").inputs)
+    assert weight.attributes["axis"].as_int() == 1 and _array(weight.inputs[1]).shape == (8,)
+    assert np.array_equal(_array(bias.inputs[1]), _array(data.inputs[1]) * _array(weight.inputs[1]))
+    assert run.count("QuantizeLinear") == 1, "floats are read, and floats it writes"
+    assert run.sqnr() > GOOD
+    assert quantized(text, target="ort-cpu").count("QuantizeLinear") == 0
+
+
 def test_a_bias_has_the_scale_of_the_products(weights: Weights, quantized: Quantize) -> None:
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,8,1,1] y) {weights(w=(8, 4, 3, 3), b=(8,))} {{
