@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "kernels/elementwise.h"
+#include "kernels/functions.h"
 
 namespace graphopt {
 

@@ -1,4 +1,5 @@
-// Functions of one and of two numbers, in float32: what unary and binary compute, element by element.
+// Functions of one and of two numbers, in float32: what unary and binary compute, element by element, but for the
+// functions that have kernels (kernels/functions.h).
 //
 // Each is of C's mathematical library, in double precision where it is no single operation, so that its result is the
 // float nearest to the true one nearly always, and the same on every tier.
@@ -11,9 +12,6 @@
 
 namespace graphopt::functions {
 
-inline double logistic(double x) { return 1 / (1 + std::exp(-x)); }
-inline double log_1_exp(double x) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }
-
 // Numbers that some functions are told by.
 struct Parameters {
   float alpha = 0;
@@ -23,21 +21,13 @@ struct Parameters {
 // UNARY(name, value): `x` is the number, `p` the parameters; clip's ends are alpha and beta.
 #define GRAPHOPT_UNARY(UNARY) \
   UNARY(relu, x > 0 ? x : 0) \
-  UNARY(sigmoid, static_cast<float>(logistic(x))) \
-  UNARY(tanh, static_cast<float>(std::tanh(static_cast<double>(x)))) \
-  UNARY(erf, static_cast<float>(std::erf(static_cast<double>(x)))) \
-  UNARY(exp, static_cast<float>(std::exp(static_cast<double>(x)))) \
   UNARY(log, static_cast<float>(std::log(static_cast<double>(x)))) \
   UNARY(sqrt, std::sqrt(x)) \
   UNARY(neg, -x) \
   UNARY(abs, std::fabs(x)) \
   UNARY(reciprocal, 1 / x) \
-  UNARY(softplus, static_cast<float>(log_1_exp(x))) \
   UNARY(hard_swish, x * unit(x * (1.0F / 6) + 0.5F)) \
   UNARY(hard_sigmoid, unit(x * p.alpha + p.beta)) \
-  UNARY(gelu, static_cast<float>(0.5 * x * (1 + std::erf(x * 0.70710678118654752)))) \
-  UNARY(gelu_tanh, static_cast<float>(0.5 * x * (1 + std::tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))))) \
-  UNARY(silu, static_cast<float>(x * logistic(x))) \
   UNARY(leaky_relu, x >= 0 ? x : x * p.alpha) \
   UNARY(elu, x >= 0 ? x : static_cast<float>(p.alpha * std::expm1(static_cast<double>(x)))) \
   UNARY(clip, within(x, p.alpha, p.beta)) \
@@ -46,7 +36,6 @@ struct Parameters {
   UNARY(round, std::nearbyint(x)) \
   UNARY(sin, static_cast<float>(std::sin(static_cast<double>(x)))) \
   UNARY(cos, static_cast<float>(std::cos(static_cast<double>(x)))) \
-  UNARY(mish, static_cast<float>(x * std::tanh(log_1_exp(x)))) \
   UNARY(softsign, x / (1 + std::fabs(x)))
 
 // BINARY(name, value) of `a` and `b`.

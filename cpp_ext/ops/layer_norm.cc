@@ -22,19 +22,18 @@ class BoundLayerNorm final : public Bound {
       const void* data = run.inputs[0];
       LaneSum sum;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        sum.add(count, [&](std::int64_t i) { return x[i]; });
+        kernels_.rows.add_up(x, static_cast<std::size_t>(count), sum.lanes);
       });
       const float mean = sum.total() / columns;
       LaneSum squares;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        squares.add(count, [&](std::int64_t i) { return (x[i] - mean) * (x[i] - mean); });
+        kernels_.rows.add_squares(x, static_cast<std::size_t>(count), mean, squares.lanes);
       });
+      RowCoding::Piece result;
       const float factor = 1 / std::sqrt(squares.total() / columns + epsilon_);
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
-        RowCoding::Piece result;
-        for (std::int64_t i = 0; i < count; ++i) {
-          result[static_cast<std::size_t>(i)] = (x[i] - mean) * factor * gamma_[begin + i] + beta_[begin + i];
-        }
+        float* to = coding_.target(y_, run.outputs[0], row, begin, result);
+        kernels_.rows.normalize(x, to, static_cast<std::size_t>(count), mean, factor, gamma_ + begin, beta_ + begin);
         coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
       });
     });

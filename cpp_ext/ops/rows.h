@@ -43,14 +43,16 @@ class RowCoding {
     return piece.data();
   }
 
-  // Writes numbers of a row from `begin` on.
+  // Where to put numbers of a row from `begin` on, before `write`: their place in the output, or `piece`.
+  float* target(const Layout& y, void* data, std::int64_t row, std::int64_t begin, Piece& piece) const {
+    return y_ ? piece.data() : static_cast<float*>(data) + row * y.pitch + begin;
+  }
+
+  // Writes what was put at `target`.
   void write(const kernels::Table& kernels, const Layout& y, void* data, std::int64_t row, std::int64_t begin,
              std::int64_t count, const Piece& piece) const {
+    if (!y_) return;
     const std::int64_t at = row * y.pitch + begin;
-    if (!y_) {
-      std::copy_n(piece.data(), count, static_cast<float*>(data) + at);
-      return;
-    }
     kernels.quantize(piece.data(), static_cast<unsigned char*>(data) + at, static_cast<std::size_t>(count), y_->scale,
                      y_->kernel());
   }
@@ -77,6 +79,8 @@ class RowCoding {
     });
   }
 
+  bool writes_codes() const { return y_.has_value(); }
+
  private:
   bool codes_ = false;
   float x_scale_ = 1;
@@ -84,28 +88,18 @@ class RowCoding {
   std::optional<Coding> y_;
 };
 
-// A sum whose order does not depend on how it is computed: 16 sums of every 16th number, then those in order.
-class LaneSum {
- public:
-  // Numbers number(0) .. number(count - 1), behind some multiple of 16 of them.
-  template <typename Number>
-  void add(std::int64_t count, const Number& number) {
-    std::int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes) {
-      for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes_[static_cast<std::size_t>(lane)] += number(i + lane);
-    }
-    for (std::int64_t lane = 0; i + lane < count; ++lane) lanes_[static_cast<std::size_t>(lane)] += number(i + lane);
-  }
+// A sum whose order does not depend on the instruction set: kernels add to the lanes, and these are added up as a tree.
+struct LaneSum {
+  float lanes[kernels::kLanes] = {};
 
   float total() const {
-    float sum = 0;
-    for (const float lane : lanes_) sum += lane;
-    return sum;
+    float sums[kernels::kLanes];
+    std::copy_n(lanes, kernels::kLanes, sums);
+    for (std::size_t half = kernels::kLanes / 2; half != 0; half /= 2) {
+      for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+    }
+    return sums[0];
   }
-
- private:
-  static constexpr std::int64_t kLanes = 16;
-  std::array<float, kLanes> lanes_{};
 };
 
 }  // namespace graphopt

@@ -1,4 +1,4 @@
-// softmax: exp(x - max) / sum, of each row. Attributes in rows.h.
+// softmax: exp(x - max) * (1 / sum), of each row. Attributes in rows.h.
 
 #include <cmath>
 
@@ -16,18 +16,28 @@ class BoundSoftmax final : public Bound {
   void run(const Run& run) const override {
     RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
       const void* data = run.inputs[0];
+      const kernels::Rows& rows = kernels_.rows;
       float most = -INFINITY;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        for (std::int64_t i = 0; i < count; ++i) most = most < x[i] ? x[i] : most;
+        most = rows.greatest(x, static_cast<std::size_t>(count), most);
       });
+      // Floats wait in their place for the sum; where codes are written, they are computed again.
       LaneSum sum;
-      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        sum.add(count, [&](std::int64_t i) { return std::exp(x[i] - most); });
-      });
-      const float total = sum.total();
+      RowCoding::Piece result;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
-        RowCoding::Piece result;
-        for (std::int64_t i = 0; i < count; ++i) result[static_cast<std::size_t>(i)] = std::exp(x[i] - most) / total;
+        float* to = coding_.target(y_, run.outputs[0], row, begin, result);
+        rows.raise(x, to, static_cast<std::size_t>(count), most, sum.lanes);
+      });
+      const float factor = 1 / sum.total();
+      if (!coding_.writes_codes()) {
+        float* to = coding_.target(y_, run.outputs[0], row, 0, result);
+        rows.scale(to, to, static_cast<std::size_t>(x_.dims.columns()), factor);
+        return;
+      }
+      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
+        LaneSum again;
+        rows.raise(x, result.data(), static_cast<std::size_t>(count), most, again.lanes);
+        rows.scale(result.data(), result.data(), static_cast<std::size_t>(count), factor);
         coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
       });
     });

@@ -30,13 +30,14 @@ inline void put_row(const Attributes& attributes, const View& y, std::int64_t ro
   }
 }
 
-// 16 sums of every 16th number, then those in order.
+// 16 sums of every 16th number, then each of the first half of these and the one so far behind it, until one is left.
 inline float sum_of(const std::vector<float>& numbers) {
   float lanes[16] = {};
   for (std::size_t i = 0; i < numbers.size(); ++i) lanes[i % 16] += numbers[i];
-  float sum = 0;
-  for (const float lane : lanes) sum += lane;
-  return sum;
+  for (const std::size_t half : {8, 4, 2, 1}) {
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  return lanes[0];
 }
 
 }  // namespace graphopt::reference

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "reference/functions.h"
 #include "reference/rows.h"
 
 namespace graphopt {
@@ -13,9 +14,9 @@ void reference_softmax(const Attributes& attributes, const std::vector<View>& in
     std::vector<float> numbers = reference::row_at(attributes, inputs[0], row);
     float most = -INFINITY;
     for (const float x : numbers) most = std::max(most, x);
-    for (float& x : numbers) x = std::exp(x - most);
-    const float total = reference::sum_of(numbers);
-    for (float& x : numbers) x /= total;
+    for (float& x : numbers) x = reference::exp(x - most);
+    const float factor = 1 / reference::sum_of(numbers);
+    for (float& x : numbers) x *= factor;
     reference::put_row(attributes, outputs[0], row, numbers);
   }
 }

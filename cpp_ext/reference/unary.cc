@@ -1,6 +1,8 @@
-// What unary computes: the function of functions.h by that name.
+// What unary computes: the function of functions.h by that name, or of reference/functions.h.
 
+#include "kernels/functions.h"
 #include "ops/functions.h"
+#include "reference/functions.h"
 #include "reference/numbers.h"
 
 namespace graphopt {
@@ -14,6 +16,10 @@ void reference_unary(const Attributes& attributes, const std::vector<View>& inpu
   if (op == #name) reference::float_at(outputs[0], i) = functions::unary_##name(x, parameters);
     GRAPHOPT_UNARY(UNARY)
 #undef UNARY
+#define FUNCTION(name) \
+  if (op == #name) reference::float_at(outputs[0], i) = reference::name(x);
+    GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+#undef FUNCTION
   }
 }
 

@@ -50,6 +50,28 @@ static inline Ints without_low_code(Ints words) {
   return _mm256_srli_epi32(words, kBits);
 }
 
+// As load, with `fill` behind the first `count`.
+static inline Floats load_or(const float* from, size_t count, float fill) {
+  if (count >= kFloats) return _mm256_loadu_ps(from);
+  return _mm256_blendv_ps(_mm256_set1_ps(fill), load(from, count), _mm256_castsi256_ps(first_ints(count)));
+}
+// `no` where either is no number.
+static inline Floats where_less(Floats a, Floats b, Floats yes, Floats no) {
+  return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+static inline Ints bits_of(Floats values) { return _mm256_castps_si256(values); }
+static inline Floats magnitude(Floats values) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), values); }
+// Numbers that have no sign, with those of `signs`.
+static inline Floats signed_as(Floats values, Floats signs) {
+  return _mm256_or_ps(values, _mm256_and_ps(_mm256_set1_ps(-0.0F), signs));
+}
+static inline Ints difference(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
+// Rounded down.
+static inline Ints half(Ints values) { return _mm256_srai_epi32(values, 1); }
+static inline Floats power_of_two(Ints exponents) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponents, _mm256_set1_epi32(127)), 23));
+}
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   if (count >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   alignas(32) uint8_t whole[kBytes] = {};

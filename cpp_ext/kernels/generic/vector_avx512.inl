@@ -55,6 +55,27 @@ static inline Ints without_low_code(Ints words) {
   return _mm512_srli_epi32(words, kBits);
 }
 
+// As load, with `fill` behind the first `count`.
+static inline Floats load_or(const float* from, size_t count, float fill) {
+  return count >= kFloats ? _mm512_loadu_ps(from) : _mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_floats(count), from);
+}
+// `no` where either is no number.
+static inline Floats where_less(Floats a, Floats b, Floats yes, Floats no) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+static inline Ints bits_of(Floats values) { return _mm512_castps_si512(values); }
+static inline Floats magnitude(Floats values) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0F), values); }
+// Numbers that have no sign, with those of `signs`.
+static inline Floats signed_as(Floats values, Floats signs) {
+  return _mm512_or_ps(values, _mm512_and_ps(_mm512_set1_ps(-0.0F), signs));
+}
+static inline Ints difference(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
+// Rounded down.
+static inline Ints half(Ints values) { return _mm512_srai_epi32(values, 1); }
+static inline Floats power_of_two(Ints exponents) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(exponents, _mm512_set1_epi32(127)), 23));
+}
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   return count >= kBytes ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(first_bytes(count), from);
 }

@@ -35,6 +35,33 @@ static inline Ints without_low_code(Ints words) {
   return static_cast<int32_t>(static_cast<uint32_t>(words) >> kBits);
 }
 
+// As load, with `fill` behind the first `count`.
+static inline Floats load_or(const float* from, size_t, float) { return *from; }
+// `no` where either is no number.
+static inline Floats where_less(Floats a, Floats b, Floats yes, Floats no) { return a < b ? yes : no; }
+static inline uint32_t float_bits(float value) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+static inline float float_of(uint32_t bits) {
+  float value;
+  __builtin_memcpy(&value, &bits, sizeof value);
+  return value;
+}
+static inline Ints bits_of(Floats values) { return static_cast<int32_t>(float_bits(values)); }
+static inline Floats magnitude(Floats values) { return float_of(float_bits(values) & 0x7FFFFFFFU); }
+// Numbers that have no sign, with those of `signs`.
+static inline Floats signed_as(Floats values, Floats signs) {
+  return float_of(float_bits(values) | (float_bits(signs) & 0x80000000U));
+}
+static inline Ints difference(Ints a, Ints b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+}
+// Rounded down.
+static inline Ints half(Ints values) { return values >> 1; }
+static inline Floats power_of_two(Ints exponents) { return float_of((static_cast<uint32_t>(exponents) + 127) << 23); }
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   Bytes bytes = {};
   // Element by element, gcc 12 at -O3 loads other elements than these where a caller adds up many vectors.

@@ -8,5 +8,7 @@ namespace graphopt::kernels::scalar {
 #include "kernels/generic/nbits.inl"
 #include "kernels/generic/pool.inl"
 #include "kernels/generic/resize.inl"
+#include "kernels/generic/functions.inl"
+#include "kernels/generic/rows.inl"
 
 }  // namespace graphopt::kernels::scalar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,78 @@ def test_ends_are_as_they_should_be(agrees: Agrees) -> None:
     }.items():
         (found,) = agrees("unary", {"op": op}, [x])
         np.testing.assert_array_equal(found, np.array(expected, np.float32), op)
+
+
+def logistic(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+
+
+def true_mish(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return x * np.where(x < 0, e * (e + 2) / (e * (e + 2) + 2), (1 + 2 * e) / (1 + 2 * e + 2 * e * e))
+
+
+def mapped(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    return np.vectorize(function, otypes=[np.float64])
+
+
+TRUE: dict[str, tuple[Callable[[Any], Any], float, float]] = {
+    "exp": (np.exp, 1.5, 0),
+    "sigmoid": (logistic, 3, 0),
+    "tanh": (np.tanh, 2, 0),
+    "erf": (mapped(math.erf), 2, 0),
+    "gelu": (lambda x: 0.5 * x * mapped(math.erfc)(-x / math.sqrt(2)), 4, 5e-8),
+    "gelu_tanh": (lambda x: x * logistic(math.sqrt(8 / math.pi) * (x + 0.044715 * x**3)), 4, 5e-8),
+    "silu": (lambda x: x * logistic(x), 4, 1e-42),
+    "softplus": (lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), 3, 0),
+    "mish": (true_mish, 5, 1e-42),
+}
+"""In float64; how many units in the last place a result may be off, and how much else."""
+
+
+@pytest.mark.parametrize("op", sorted(TRUE))
+def test_results_are_near_the_true_ones(tier: str, op: str) -> None:
+    rng = np.random.default_rng(3)
+    small = 10.0 ** rng.uniform(-45, 0, 4000)
+    x = np.concatenate([rng.uniform(-110, 88.7, 20000), rng.uniform(-9, 9, 20000), small, -small])
+    x = x.astype(np.float32)
+    function, units, rest = TRUE[op]
+    with np.errstate(under="ignore"):
+        true = function(x.astype(np.float64))
+    (found,) = Operator("unary", {"op": op}, tier=tier).bind([x]).run()
+    step = np.spacing(np.abs(true).astype(np.float32)).astype(np.float64)
+    assert np.all(np.abs(found.astype(np.float64) - true) <= units * step + rest)
+
+
+@pytest.mark.parametrize("op", sorted(TRUE))
+@pytest.mark.parametrize("count", [*range(1, 34), 63, 65, 8191, 8193])
+def test_every_count(tier: str, op: str, count: int) -> None:
+    operator = Operator("unary", {"op": op}, tier=tier)
+    x = np.random.default_rng(count).normal(0, 3, count).astype(np.float32)
+    (expected,) = operator.reference([x])
+    for at_start in (False, True):
+        np.testing.assert_array_equal(operator.bind([x], 1, at_start).run()[0], expected)
+
+
+def test_functions_keep_infinities_zeros_and_what_is_no_number(agrees: Agrees) -> None:
+    infinite = np.float32(np.inf)
+    x = np.array([infinite, -infinite, np.nan, 0.0, -0.0, 3e38, -3e38, 1e-42, -1e-42], np.float32)
+    expected: dict[str, list[Any]] = {
+        "exp": [infinite, 0, np.nan, 1, 1, infinite, 0, 1, 1],
+        "tanh": [1, -1, np.nan, 0, -0.0, 1, -1, 1e-42, -1e-42],
+        "erf": [1, -1, np.nan, 0, -0.0, 1, -1, np.float32(1e-42) * np.float32(1.1283792), None],
+        "gelu": [infinite, -0.0, np.nan, 0, -0.0, 3e38, -0.0, 5e-43, -5e-43],
+        "gelu_tanh": [infinite, -0.0, np.nan, 0, -0.0, 3e38, -0.0, 5e-43, -5e-43],
+        "silu": [infinite, -0.0, np.nan, 0, -0.0, 3e38, -0.0, 5e-43, -5e-43],
+        "mish": [infinite, -0.0, np.nan, 0, -0.0, 3e38, -0.0, 6e-43, -6e-43],
+    }
+    for op, ends in expected.items():
+        (found,) = agrees("unary", {"op": op}, [x])
+        wanted = np.array([-ends[7] if end is None else end for end in ends], np.float32)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-45, err_msg=op)
+        number = ~np.isnan(wanted)
+        np.testing.assert_array_equal(np.signbit(found)[number], np.signbit(wanted)[number], op)
 
 
 @pytest.mark.parametrize("op", sorted(BINARY))

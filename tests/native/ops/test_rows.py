@@ -42,6 +42,18 @@ def test_softmax_of_large_numbers_and_of_none(agrees: Agrees) -> None:
     agrees("softmax", {}, [np.zeros((0, 3), np.float32)])
 
 
+def test_softmax_of_infinities_and_of_what_is_no_number(agrees: Agrees) -> None:
+    x = np.zeros((4, 40), np.float32)
+    x[0, 3:] = -np.inf
+    x[1, 17] = np.nan
+    x[2] = -np.inf
+    x[3, 39] = np.inf
+    (found,) = agrees("softmax", {}, [x])
+    np.testing.assert_allclose(found[0, :3], 1 / 3, rtol=1e-6)
+    np.testing.assert_array_equal(found[0, 3:], 0)
+    assert np.isnan(found[1:3]).all() and np.isnan(found[3, 39])
+
+
 @pytest.mark.parametrize("columns", COLUMNS)
 def test_layer_norm(agrees: Agrees, columns: int) -> None:
     x = floats((3, 2, columns))

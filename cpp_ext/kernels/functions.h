@@ -1,0 +1,52 @@
+// Signatures of kernels for functions of floats, and for rows of them.
+//
+// A result is defined by its order of operations, each rounded to float32 and none fused: all tiers give the same bits.
+// The polynomials are fitted to the least relative error; tests/native/ops/test_functions.py states how far results are
+// from the true ones. Infinities, denormals and what is no number are taken as any other number.
+#pragma once
+
+#include <stddef.h>
+
+namespace graphopt::kernels {
+
+// The functions that have kernels. FUNCTION(name)
+#define GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION) \
+  FUNCTION(exp) \
+  FUNCTION(sigmoid) \
+  FUNCTION(tanh) \
+  FUNCTION(erf) \
+  FUNCTION(gelu) \
+  FUNCTION(gelu_tanh) \
+  FUNCTION(silu) \
+  FUNCTION(softplus) \
+  FUNCTION(mish)
+
+// to[i] = f(from[i]); `to` may be `from`.
+using FloatFunction = void (*)(const float* from, float* to, size_t count);
+
+struct Functions {
+#define FUNCTION(name) FloatFunction name;
+  GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+};
+
+// Partial sums: the number at place i of a row is added to lane i % kLanes, in order.
+constexpr size_t kLanes = 16;
+
+// Parts of rows; each but the last of a row has a multiple of kLanes numbers. `to` may be `from`.
+struct Rows {
+  // The greatest number, or `least` if that is greater; what is no number is passed over.
+  float (*greatest)(const float* from, size_t count, float least);
+  // to[i] = exp(from[i] - most), which is added to the lanes.
+  void (*raise)(const float* from, float* to, size_t count, float most, float* lanes);
+  // to[i] = from[i] * factor.
+  void (*scale)(const float* from, float* to, size_t count, float factor);
+  void (*add_up)(const float* from, size_t count, float* lanes);
+  // Adds (from[i] - mean) squared.
+  void (*add_squares)(const float* from, size_t count, float mean, float* lanes);
+  // to[i] = (from[i] - mean) * factor * gamma[i] + beta[i].
+  void (*normalize)(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
+                    const float* beta);
+};
+
+}  // namespace graphopt::kernels

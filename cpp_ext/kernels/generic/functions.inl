@@ -1,0 +1,119 @@
+// Functions of floats; written with the vectors of the tier that includes it. Polynomials go by Horner's rule.
+
+// (exp(r) - 1 - r) / r^2, for |r| up to log(2) / 2.
+constexpr float kExp[] = {0.00139517104F, 0.00836959947F, 0.0416661873F, 0.166665122F, 0.5F};
+// (tanh(x) / x - 1) / x^2 as a function of x^2, for x up to 0.625.
+constexpr float kTanh[] = {-0.00571701024F, 0.0206505526F, -0.0537434854F, 0.133314908F, -0.333332837F};
+// erf(x) / x - 1 as a function of x^2, for x up to 0.75.
+constexpr float kErf[] = {-0.000676109164F, 0.00511598121F, -0.0268354341F, 0.112833932F, -0.3761262F,
+    0.128379166F};
+// -log(1 - erf(x)), for x from 0.75 to 4.
+constexpr float kErfc[] = {1.7574117e-05F, -0.000395363139F, 0.00398977567F, -0.0246642716F, 0.107611343F,
+    0.633922398F, 1.12924612F, -0.000122042904F};
+// erf(x / sqrt(2)) / x as a function of x^2, for x up to 1.
+constexpr float kNear[] = {-1.53293495e-05F, 0.000227025288F, -0.00237270608F, 0.0199466627F, -0.132980719F,
+    0.797884583F};
+// -log(1 - erf(x / sqrt(2))), for x from 1 to 8.
+constexpr float kFar[] = {2.83029422e-09F, -1.76015647e-07F, 4.83068425e-06F, -7.83214491e-05F, 0.000847899006F,
+    -0.0065879235F, 0.038808208F, 0.316141874F, 0.798977792F, -0.000239716479F};
+// (log(1 + x) / x - 1) / x, for x up to 1.
+constexpr float kLog[] = {-0.00331825833F, 0.0202036202F, -0.057662636F, 0.10680373F, -0.15355289F, 0.196953639F,
+    -0.249585807F, 0.33330512F, -0.499999315F};
+
+constexpr float kMost = 3.402823466e+38F;
+
+template <size_t kCount>
+static inline Floats polynomial(const float (&factors)[kCount], Floats x) {
+  Floats value = all(factors[0]);
+  for (size_t i = 1; i < kCount; ++i) value = value * x + all(factors[i]);
+  return value;
+}
+
+// 2^n * exp(r): n is x / log(2) rounded to an integer. The power is multiplied in two steps, as it may be none of
+// float's, and the last one rounds once where the result is denormal.
+static inline Floats exp_of(Floats x) {
+  // Added to a number of up to 22 bits, it leaves the nearest integer in the lower bits.
+  constexpr float kRound = 12582912.0F;
+  x = lesser(all(89), greater(all(-104), x));
+  const Floats shifted = x * all(1.44269504F) + all(kRound);
+  const Floats n = shifted - all(kRound);
+  const Ints exponent = difference(bits_of(shifted), bits_of(all(kRound)));
+  // log(2) in two parts; n times the first is exact.
+  const Floats r = x - n * all(0.693145752F) - n * all(1.42860677e-06F);
+  const Floats value = polynomial(kExp, r) * (r * r) + r + all(1);
+  const Ints first = half(exponent);
+  return value * power_of_two(first) * power_of_two(difference(exponent, first));
+}
+
+// Below zero the quotient is of small numbers, not what is left of 1.
+static inline Floats sigmoid_of(Floats x) {
+  const Floats e = exp_of(all(0) - magnitude(x));
+  return where_less(x, all(0), e, all(1)) / (all(1) + e);
+}
+
+static inline Floats tanh_of(Floats x) {
+  const Floats a = magnitude(x);
+  const Floats e = exp_of(a * all(-2));
+  const Floats square = a * a;
+  const Floats near = a + a * (square * polynomial(kTanh, square));
+  return signed_as(where_less(a, all(0.625F), near, (all(1) - e) / (all(1) + e)), x);
+}
+
+static inline Floats erf_of(Floats x) {
+  const Floats a = lesser(all(4), magnitude(x));
+  const Floats near = a + a * polynomial(kErf, a * a);
+  const Floats far = all(1) - exp_of(all(0) - polynomial(kErfc, a));
+  return signed_as(where_less(a, all(0.75F), near, far), x);
+}
+
+// x times the share of the normal distribution below x; the least share is 0, so that -inf gives 0.
+static inline Floats gelu_of(Floats x) {
+  const Floats a = lesser(all(9), magnitude(x));
+  const Floats near = a * polynomial(kNear, a * a) * all(0.5F);
+  const Floats rest = exp_of(all(0) - polynomial(kFar, a)) * all(0.5F);
+  const Floats far = where_less(all(8), a, all(0), rest);
+  const Floats below = where_less(a, all(1), all(0.5F) - near, far);
+  const Floats above = where_less(a, all(1), all(0.5F) + near, all(1) - far);
+  return greater(all(-kMost), x) * where_less(x, all(0), below, above);
+}
+
+static inline Floats silu_of(Floats x) { return greater(all(-kMost), x) * sigmoid_of(x); }
+
+// 0.5 * (1 + tanh(u)) = sigmoid(2 * u)
+static inline Floats gelu_tanh_of(Floats x) {
+  const Floats u = x * (x * x * all(0.0713548163F) + all(1.59576912F));
+  return greater(all(-kMost), x) * sigmoid_of(u);
+}
+
+static inline Floats softplus_of(Floats x) {
+  const Floats e = exp_of(all(0) - magnitude(x));
+  return greater(all(0), x) + (e + e * e * polynomial(kLog, e));
+}
+
+// With w = exp(x), tanh(log(1 + w)) = (w^2 + 2 * w) / (w^2 + 2 * w + 2), both divided by w^2 where that is great.
+static inline Floats mish_of(Floats x) {
+  const Floats e = exp_of(all(0) - magnitude(x));
+  const Floats above = where_less(x, all(0), e * (e + all(2)), all(1) + (e + e));
+  const Floats below = above + where_less(x, all(0), all(2), (e + e) * e);
+  return greater(all(-kMost), x) * (above / below);
+}
+
+template <typename Function>
+static inline void each_float(const float* from, float* to, size_t count, const Function& function) {
+  size_t i = 0;
+  for (; i + kFloats <= count; i += kFloats) store(to + i, kFloats, function(load(from + i, kFloats)));
+  if (i < count) store(to + i, count - i, function(load(from + i, count - i)));
+}
+
+#define FUNCTION(name) \
+  static void name##_line(const float* from, float* to, size_t count) { \
+    each_float(from, to, count, [](Floats x) { return name##_of(x); }); \
+  }
+GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+
+static const Functions functions = {
+#define FUNCTION(name) name##_line,
+    GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+#undef FUNCTION
+};
