@@ -196,6 +196,8 @@ class _Lifting:
         for node in chain:
             for output in node.outputs:
                 output.shape = _with_axis(output.shape)
+                if output not in exits:  # a name stands for one value, and this one has an axis more
+                    output.name = self._names.fresh(f"{output.name}/lifted")
 
     def _widen(self, node: ir.Node) -> None:
         if node.op_type in ("Split", "Concat"):

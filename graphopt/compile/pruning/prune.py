@@ -145,6 +145,10 @@ class _Attempts:
                 )
         except FailedPassError as failure:
             raise UsageError(f"nothing was pruned: {failure.reason}", hint="a lower rate may go") from failure
+        ran = made.records[len(self._base.records) :]
+        if not any(record.changes for record in ran):
+            reasons = [reason for record in ran for reason in record.refusals]
+            raise UsageError("nothing was pruned" + f": {reasons[0]}" * bool(reasons))
         if self.evaluation is None:
             return _Attempt(rate, made, None)
         with self._stages("account"):
