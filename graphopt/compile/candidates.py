@@ -98,6 +98,15 @@ class Made:
         """Whether its outputs differ from the original's, as they are meant to."""
         return any(isinstance(each, Pass) and each.lossy for each in self.pipeline.passes())
 
+    @property
+    def reshaped(self) -> bool:
+        """Whether values of the original stand in it under their names in other shapes."""
+        return _reshapes(self.pipeline)
+
+
+def _reshapes(pipeline: Pipeline) -> bool:
+    return any(isinstance(each, Pass) and each.reshapes for each in pipeline.passes())
+
 
 class Workshop:
     """Makes candidates of one model.
@@ -223,11 +232,12 @@ class Workshop:
         """
         with self._stages("passes"):
             model = base.model.clone()
-            self._infer(model)
+            infer = infer_shapes if base.reshaped or _reshapes(pipeline) else self._infer
+            infer(model)
             model.meta.update(meta)
             watch = [node.name for node in model.graph if node.name]
             ran = pipeline.run(
-                model, infer=self._infer, observer=self._observer, watch=watch, pass_timeout=math.inf
+                model, infer=infer, observer=self._observer, watch=watch, pass_timeout=math.inf
             )
             if retyped := self._interface.retyped(ran.model):
                 raise ExecutionError(f"inputs and outputs keep their types, and {'; '.join(retyped)}")

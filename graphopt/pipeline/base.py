@@ -42,6 +42,7 @@ class Pass(ir.passes.InPlacePass):
         lossy: It stores numbers in fewer bits or leaves some out, so outputs change by more than rounding, as
             they are meant to.
         comes_last: Others put together again what it takes apart, so no group should repeat it beside them.
+        reshapes: Values keep their names and get other shapes, as where channels go.
         remark: What a user should know of a model that it changed; "" for nothing.
     """
 
@@ -51,6 +52,7 @@ class Pass(ir.passes.InPlacePass):
     only_removes: ClassVar[bool] = False
     lossy: ClassVar[bool] = False
     comes_last: ClassVar[bool] = False
+    reshapes: ClassVar[bool] = False
     remark: ClassVar[str] = ""
 
     @abc.abstractmethod

@@ -71,6 +71,7 @@ class PruneChannels(Pass):
 
     name: ClassVar[str] = "prune-channels"
     lossy: ClassVar[bool] = True
+    reshapes: ClassVar[bool] = True
     rate: float = 0.5
     goal: str = "macs"
     importance: str = ""

@@ -23,6 +23,7 @@ from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.errors import PassError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
+from graphopt.ir import infer_shapes
 from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
 
 AIMED_SQNR = 20.0
@@ -189,6 +190,7 @@ class Attempts:
             if known is model:
                 return emitted
         emitted = model.clone()
+        infer_shapes(emitted)
         with contextlib.suppress(PassError):  # such a model is emitted without
             emitted = self._conditions.last.run(emitted).model
         self._emitted = [*self._emitted[-MOST_EMITTED:], (model, emitted)]
