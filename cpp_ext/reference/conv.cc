@@ -32,7 +32,7 @@ void reference_conv(const Attributes& attributes, const std::vector<View>& input
       const std::int64_t pixel = (at / y[3] / y[2] / y[1] * x[1] + row) * x[2] + column;
       for (std::int64_t k = 0; k < depth; ++k) {
         acc += (static_cast<std::int64_t>(read(inputs[0], pixel * x[3] + first + k)) - x_zero) *
-               (weights.as<std::int8_t>()[(n * weights.dims[1] * weights.dims[2] + tap) * depth + k] -
+               (std::int64_t{weights.as<std::int8_t>()[(n * weights.dims[1] * weights.dims[2] + tap) * depth + k]} -
                 zeros[static_cast<std::size_t>(n)]);
       }
     }

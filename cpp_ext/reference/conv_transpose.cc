@@ -34,7 +34,7 @@ void reference_conv_transpose(const Attributes& attributes, const std::vector<Vi
         for (std::int64_t k = 0; k < depth; ++k) {
           const auto code = static_cast<std::int64_t>(read(inputs[0], pixel * x[3] + n / columns_of_group * depth + k));
           sum += (code - x_zero) *
-                 (weights.as<std::int8_t>()[(n * weights.dims[1] * weights.dims[2] + tap) * depth + k] -
+                 (std::int64_t{weights.as<std::int8_t>()[(n * weights.dims[1] * weights.dims[2] + tap) * depth + k]} -
                   zeros[static_cast<std::size_t>(n)]);
         }
       }

@@ -21,7 +21,7 @@ void reference_gemm(const Attributes& attributes, const std::vector<View>& input
       std::int64_t acc = bias[static_cast<std::size_t>(n)];
       for (std::int64_t k = 0; k < depth; ++k) {
         acc += (static_cast<std::int64_t>(read(inputs[0], row * depth + k)) - x_zero) *
-               (weights.as<std::int8_t>()[n * depth + k] - zeros[static_cast<std::size_t>(n)]);
+               (std::int64_t{weights.as<std::int8_t>()[n * depth + k]} - zeros[static_cast<std::size_t>(n)]);
       }
       const std::int64_t at = row * columns + n;
       const double residual = inputs.size() > 1 ? read(inputs[1], at) : 0;
