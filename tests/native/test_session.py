@@ -53,7 +53,9 @@ def test_a_library_that_is_registered_already_is_not_registered_again() -> None:
 
 def test_every_form_of_a_model_is_compiled(tmp_path: Path) -> None:
     model = network()
-    model.graph.remove(model.graph.outputs.pop().producer(), safe=True)  # a Shape is no step of a program
+    shape = model.graph.outputs.pop().producer()
+    assert shape is not None
+    model.graph.remove(shape, safe=True)  # a Shape is no step of a program
     save(model, tmp_path / "model.onnx")
     proto = to_proto(model)
     for form in (
