@@ -12,7 +12,7 @@ from typing import Any
 
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.choice import SECONDS, Choice, listed
-from graphopt.compile.pruning.request import PruneRequest
+from graphopt.compile.pruning.request import PRUNING, PruneRequest
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions
 from graphopt.errors import UsageError
@@ -145,7 +145,7 @@ class _Attempts:
                 )
         except FailedPassError as failure:
             raise UsageError(f"nothing was pruned: {failure.reason}", hint="a lower rate may go") from failure
-        ran = made.records[len(self._base.records) :]
+        ran = [each for each in made.records if each.name.partition("{")[0] == PRUNING]
         if not any(record.changes for record in ran):
             reasons = [reason for record in ran for reason in record.refusals]
             raise UsageError("nothing was pruned" + f": {reasons[0]}" * bool(reasons))

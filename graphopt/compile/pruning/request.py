@@ -17,6 +17,7 @@ from graphopt.quant.metrics import Metric, parse_metric
 
 GOALS = ("macs", "params", "latency")
 CLEANUP = "cse,dedup-initializers,dce"
+PRUNING = "prune-channels"
 FREEZE = "freeze-initializers"
 """Weights that callers may replace by others cannot lose channels."""
 TYING = ("dedup-initializers", "cse")
@@ -74,7 +75,7 @@ class PruneRequest:
     def passes(self, rate: float, goal: str | None = None) -> Pipeline:
         """The passes that prune by a rate."""
         options = {"goal": goal or self.goal, "rate": rate, **self.options}
-        made = make_pass("prune-channels", options, default_catalog())
+        made = make_pass(PRUNING, options, default_catalog())
         assert isinstance(made, Pass)
         return Pipeline((made, *Pipeline.parse(CLEANUP).items))
 

@@ -145,6 +145,22 @@ def test_where_nothing_can_be_pruned_the_reason_is_told_at_once() -> None:
     assert "passes" not in ran
 
 
+def test_a_rate_too_small_for_any_channel_to_go_is_an_error_whatever_the_cleanup_changes() -> None:
+    model = network()
+    for name in ("c1", "c2"):  # equal, so that the clean-up has something to do
+        value = ir.Value(name=name, const_value=ir.tensor(np.ones(10, np.float32), name=name))
+        value.shape, value.type = ir.Shape([10]), ir.TensorType(ir.DataType.FLOAT)
+        model.graph.register_initializer(value)
+        y = model.graph.outputs[0]
+        node = ir.node("Add", [y, value])
+        node.outputs[0].shape, node.outputs[0].type = y.shape, y.type
+        model.graph.append(node)
+        model.graph.outputs[0] = node.outputs[0]
+        y.name, node.outputs[0].name = f"before_{name}", "y"
+    with pytest.raises(UsageError, match="nothing was pruned"):
+        graphopt.optimize(model, prune="macs=0.0001", calibration=SAMPLES, measure=False, passes="dce")
+
+
 def test_nothing_to_compress_is_refused() -> None:
     with pytest.raises(UsageError, match="neither pruning_rate nor quantization"):
         graphopt.compress(network())
