@@ -2,16 +2,14 @@
 
 `python -m benchmarks.kernels [--tier avx2] [--markdown]` prints a table. The peak is that of the sums of
 products of codes that the instruction set has, measured again beside each figure, for clocks change. Each
-figure is the median of paired runs in one process.
+figure is the median of paired runs in one process. Rows of other kinds are in modules beside this one.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,10 @@ import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 
+from benchmarks import kernels_other
+from benchmarks.kernels_rows import Row, Seconds, timed
 from graphopt._native import Operator, kernel_peak
 
-Seconds = Callable[[int], float]
 PRODUCTS = [
     (1024, 1024, 1024),
     (512, 512, 512),
@@ -35,28 +34,6 @@ PRODUCTS = [
 ]
 ROUNDS = 15
 SECONDS_OF_ROUND = 5e-4
-
-
-@dataclass(frozen=True)
-class Row:
-    """One kernel at one size: operations of a run, and how to take the time of so many runs."""
-
-    name: str
-    operations: int
-    ours: Seconds
-    peers: dict[str, Seconds]
-
-
-def timed(call: Callable[[], object]) -> Seconds:
-    """Seconds a run of a Python call, over so many of them."""
-
-    def seconds(repeats: int) -> float:
-        start = time.perf_counter()
-        for _ in range(repeats):
-            call()
-        return (time.perf_counter() - start) / repeats
-
-    return seconds
 
 
 def onnxruntime_product(x: np.ndarray[Any, Any], weights: np.ndarray[Any, Any]) -> Seconds:
@@ -121,7 +98,7 @@ def products(tier: str | None) -> Iterator[Row]:
 
 
 def measure(row: Row, tier: str | None) -> tuple[float, float, dict[str, float]]:
-    """Microseconds a run; share of the peak; how many times as fast as each peer."""
+    """Microseconds a run; share of the peak (0 where nothing counts); how many times as fast as each peer."""
     repeats = max(1, int(SECONDS_OF_ROUND / max(row.ours(3), 1e-7)))
     for peer in row.peers.values():
         peer(2)
@@ -138,6 +115,9 @@ def measure(row: Row, tier: str | None) -> tuple[float, float, dict[str, float]]
     return statistics.median(times) * 1e6, statistics.median(shares), medians
 
 
+FAMILIES = (products, kernels_other.rows)
+
+
 def main() -> None:
     """Print a row for each kernel."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -151,17 +131,17 @@ def main() -> None:
     titles = ["kernel", "us", "% of peak", *(f"x {peer}" for peer in peers)]
     if arguments.markdown:
         print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles))
-    for row in products(arguments.tier):
+    for row in (row for family in FAMILIES for row in family(arguments.tier)):
         if arguments.only not in row.name:
             continue
         microseconds, share, ratios = measure(row, arguments.tier)
-        cells = [row.name, f"{microseconds:.1f}", f"{100 * share:.1f}"]
+        cells = [row.name, f"{microseconds:.1f}", f"{100 * share:.1f}" if row.operations else ""]
         cells += [f"{ratios[peer]:.2f}" if peer in ratios else "" for peer in peers]
         if arguments.markdown:
             print("| " + " | ".join(cells) + " |", flush=True)
         else:
             print(
-                f"{cells[0]:<26}{cells[1]:>10} us{cells[2]:>7} %" + "".join(f"{c:>8}" for c in cells[3:]),
+                f"{cells[0]:<44}{cells[1]:>10} us{cells[2]:>7}" + "".join(f"{c:>8}" for c in cells[3:]),
                 flush=True,
             )
 
