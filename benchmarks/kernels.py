@@ -1,6 +1,6 @@
 """Measure the kernels: share of the processor's peak, beside onnxruntime and torch on one thread.
 
-`python -m benchmarks.kernels [--tier avx2] [--markdown]` prints a table. The peak is that of the sums of
+`python benchmarks/kernels.py [--tier avx2] [--markdown]` prints a table. The peak is that of the sums of
 products of codes that the instruction set has, measured again beside each figure, for clocks change. Each
 figure is the median of paired runs in one process. Rows of other kinds are in modules beside this one.
 """
@@ -12,13 +12,13 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+import kernels_other
 import numpy as np
 import onnxruntime
 import torch
+from kernels_rows import Row, Seconds, timed
 from onnx import helper, numpy_helper
 
-from benchmarks import kernels_other
-from benchmarks.kernels_rows import Row, Seconds, timed
 from graphopt._native import Operator, kernel_peak
 
 PRODUCTS = [

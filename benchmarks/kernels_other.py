@@ -1,4 +1,4 @@
-"""Rows of `benchmarks.kernels` for what is computed element by element, over windows or by rows."""
+"""Rows of `kernels.py` for what is computed element by element, over windows or by rows."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from kernels_rows import Array, Row, in_onnxruntime, node
 
-from benchmarks.kernels_rows import Array, Row, in_onnxruntime, node
 from graphopt._native import Operator
 
 MICROSOFT = "com.microsoft"

@@ -1,4 +1,4 @@
-"""What rows of `benchmarks.kernels` are made of: a time of ours beside those of peers.
+"""What rows of `kernels.py` are made of: a time of ours beside those of peers.
 
 Peers get one thread, constants as initializers, and inputs and outputs bound once.
 """
