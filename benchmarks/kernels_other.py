@@ -124,7 +124,7 @@ def pools(tier: str | None) -> Iterator[Row]:
     for shape in ((1, 112, 112, 64), (1, 28, 28, 192)):
         x = codes(shape)
         window = {"kernel": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-        peer = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+        peer: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
         most = node("NhwcMaxPool", ["x"], domain=MICROSOFT, **peer)
         yield Row(
             f"max_pool 3x3 {by(shape)}",
@@ -184,7 +184,11 @@ def moves(tier: str | None) -> Iterator[Row]:
             f"resize {mode} 40x40x96 to 80x80",
             0,
             ours("resize", {"mode": mode, "scales": [2.0, 2.0], **form}, [x], tier),
-            {"onnxruntime": in_onnxruntime([peer], {"x": x}, {"c_scales": np.float32([1, 2, 2, 1])})},
+            {
+                "onnxruntime": in_onnxruntime(
+                    [peer], {"x": x}, {"c_scales": np.array([1, 2, 2, 1], np.float32)}
+                )
+            },
         )
     for shape, perm in (((1, 56, 56, 64), [0, 3, 1, 2]), ((1, 128, 12, 64), [0, 2, 1, 3])):
         for value, name in ((codes(shape), "u8"), (floats(shape), "f32")):
@@ -239,7 +243,9 @@ def rows_of_floats(tier: str | None) -> Iterator[Row]:
             ours("reduce_mean", {"axes": axes, "keepdims": 1}, [x], tier),
             {
                 "onnxruntime": in_onnxruntime(
-                    [node("ReduceMean", ["x", "c_axes"], keepdims=1)], {"x": x}, {"c_axes": np.int64(axes)}
+                    [node("ReduceMean", ["x", "c_axes"], keepdims=1)],
+                    {"x": x},
+                    {"c_axes": np.array(axes, np.int64)},
                 )
             },
         )
