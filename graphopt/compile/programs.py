@@ -126,15 +126,18 @@ def _made(
 def _if_no_slower(
     workshop: Workshop, choice: Choice, made: Choice, conditions: Conditions, stages: Stages
 ) -> Choice:
-    """The choice with programs, unless it is slower than without, with one thread or with two."""
+    """The choice with programs, unless it is slower than without, with one thread or with two.
+
+    A loss that is not sure counts too: what stock runtimes run needs no library, so it is preferred.
+    """
     without = dataclasses.replace(choice.made, name=f"{choice.made.name} without programs")
     tried = [without, made.made]
     models = [workshop.original, *(each.model for each in tried)]
     try:
         with stages("measure"):
             measured = _bench(models, conditions, conditions.threads)
-            if measured.slower(2, 1):
-                ratio = measured.ratio(2, 1).median
+            ratio = measured.ratio(2, 1).median
+            if ratio > 1 or measured.slower(2, 1):
                 reason = f"the model takes {ratio:.2f} times as long with them"
                 raise _NoProgramsError(f"no programs are emitted: {reason}")
             other = 2 if conditions.threads == 1 else 1

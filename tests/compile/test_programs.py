@@ -123,6 +123,19 @@ def test_the_faster_of_both_is_emitted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no programs are emitted: the model takes 2.00 times as long with them" in result.report.notes
 
 
+def test_a_loss_that_is_not_sure_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noisy(models: Any, **_: Any) -> BenchResult:
+        rounds = [[3.0] * 40, [1.0] * 40, ([0.2] * 9 + [1.1] * 11) * 2]
+        result = BenchResult(rounds[-len(models) :], InputSet({}), starts=[0, 10, 20, 30])
+        assert not result.slower(len(models) - 1, len(models) - 2)
+        return result
+
+    monkeypatch.setattr(programs, "bench", noisy)
+    result = optimize(network("a1"), target="native")
+    assert "MatMul" in kinds(result.model)
+    assert "no programs are emitted: the model takes 1.10 times as long with them" in result.report.notes
+
+
 def test_a_region_that_is_slower_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     def bench(models: Any, **_: Any) -> BenchResult:
         found = [node for model in models for node in model.graph]
