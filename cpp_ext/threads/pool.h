@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -11,6 +12,10 @@
 namespace graphopt {
 
 // Blocks must not depend on each other, nor their bounds on the number of threads: so results do not either.
+//
+// Each thread begins with a range of blocks of its own, the same part of every task: what it wrote for one step is
+// mostly still in its cache when it reads it for the next, and threads seldom write to the same line of memory. Who is
+// done with its own takes what others have left.
 class ThreadPool {
  public:
   using Call = void (*)(const void* context, std::int64_t block);
@@ -36,27 +41,47 @@ class ThreadPool {
   }
 
  private:
+  // What is shared out in a round. Written for the round after the next while late workers may still read it; they
+  // see by the number of the round that it is no longer theirs.
+  struct Task {
+    std::atomic<Call> call{nullptr};
+    std::atomic<const void*> context{nullptr};
+    std::atomic<std::int64_t> blocks{0};
+  };
+
+  // A round's number and how many blocks: in one word, so that no block of a round is taken after it, however late
+  // a thread may be.
+  struct Count {
+    alignas(128) std::atomic<std::uint64_t> word{0};
+  };
+
+  struct Place {
+    Count taken;  // of the thread's own range, by whomever
+    Count done;   // by the thread, of whatever range
+  };
+
   void run(std::int64_t blocks, Call call, const void* context);
-  void work();
+  void run_round(std::int64_t blocks, Call call, const void* context);
+  void work(int self);
+  // The next round after `seen`; 0 if there will be none.
+  std::uint64_t wait(std::uint64_t seen);
   void stop();
-  void take_blocks();
+  // How many it ran.
+  std::int64_t take_blocks(int self, std::uint64_t round, std::int64_t blocks, Call call, const void* context);
 
   Share share_ = nullptr;
   const void* lender_ = nullptr;
   std::vector<std::thread> workers_;
+  std::unique_ptr<Place[]> places_;
   std::mutex busy_;  // held by the caller whose task is shared out
 
-  // The task at hand. `round_` is odd while workers may join it.
-  Call call_ = nullptr;
-  const void* context_ = nullptr;
-  std::int64_t blocks_ = 0;
-  std::atomic<std::int64_t> next_{0};
-  std::atomic<int> joined_{0};
-  std::atomic<std::uint64_t> round_{0};
-  std::atomic<bool> stop_{false};
+  alignas(128) std::atomic<std::uint64_t> round_{0};
+  Task tasks_[2];  // of even and of odd rounds
+
+  alignas(128) std::atomic<bool> stop_{false};
+  std::atomic<int> asleep_{0};
   std::mutex sleep_;
   std::condition_variable wake_;
-  std::atomic<int> asleep_{0};
 };
 
 }  // namespace graphopt
