@@ -56,8 +56,50 @@ static inline void transpose_block(const uint8_t* from, size_t from_row, uint8_t
   for (size_t i = 0; i < (columns < 16 ? columns : 16); ++i) copy_bytes(whole + 16 * i, to + i * to_row, rows);
 }
 
+// Up to four rows, each column right behind the one before, as images of few channels have them.
+static void interleave_rows(const uint8_t* from, size_t from_row, uint8_t* to, size_t rows, size_t columns) {
+  if (rows == 1) {
+    __builtin_memcpy(to, from, columns);
+    return;
+  }
+  const __m128i triples = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+  size_t column = 0;
+  for (; column + 16 <= columns; column += 16, to += 16 * rows) {
+    __m128i row[4];
+    for (size_t i = 0; i < 4; ++i) {
+      row[i] = i < rows ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_row + column))
+                        : _mm_setzero_si128();
+    }
+    auto* place = reinterpret_cast<__m128i*>(to);
+    const __m128i left[2] = {_mm_unpacklo_epi8(row[0], row[1]), _mm_unpackhi_epi8(row[0], row[1])};
+    if (rows == 2) {
+      _mm_storeu_si128(place, left[0]);
+      _mm_storeu_si128(place + 1, left[1]);
+      continue;
+    }
+    const __m128i right[2] = {_mm_unpacklo_epi8(row[2], row[3]), _mm_unpackhi_epi8(row[2], row[3])};
+    const __m128i all[4] = {_mm_unpacklo_epi16(left[0], right[0]), _mm_unpackhi_epi16(left[0], right[0]),
+                            _mm_unpacklo_epi16(left[1], right[1]), _mm_unpackhi_epi16(left[1], right[1])};
+    if (rows == 4) {
+      for (size_t i = 0; i < 4; ++i) _mm_storeu_si128(place + i, all[i]);
+      continue;
+    }
+    // Each store but the last writes four bytes that the next one writes again.
+    for (size_t i = 0; i < 3; ++i) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(to + 12 * i), _mm_shuffle_epi8(all[i], triples));
+    }
+    alignas(16) uint8_t last[16];
+    _mm_store_si128(reinterpret_cast<__m128i*>(last), _mm_shuffle_epi8(all[3], triples));
+    __builtin_memcpy(to + 36, last, 12);
+  }
+  for (; column < columns; ++column, to += rows) {
+    for (size_t i = 0; i < rows; ++i) to[i] = from[i * from_row + column];
+  }
+}
+
 static void transpose_bytes(const uint8_t* from, size_t from_row, uint8_t* to, size_t to_row, size_t rows,
                             size_t columns) {
+  if (rows <= 4 && to_row == rows) return interleave_rows(from, from_row, to, rows, columns);
   for (size_t row = 0; row < rows; row += 16) {
     for (size_t column = 0; column < columns; column += 16) {
       transpose_block(from + row * from_row + column, from_row, to + column * to_row + row, to_row, rows - row,

@@ -56,6 +56,12 @@ def test_values_out_of_range_and_no_numbers(agrees: Agrees) -> None:
         (1, 4, 40, 40),
         (1, 64, 16, 8),
         (1, 17, 300),
+        (2, 1, 50),
+        (2, 2, 47),
+        (2, 3, 16),
+        (2, 3, 161),
+        (1, 4, 175),
+        (1, 5, 33),
     ],
 )
 def test_channels_to_the_end_and_back(agrees: Agrees, shape: tuple[int, ...]) -> None:
