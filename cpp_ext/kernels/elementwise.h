@@ -44,6 +44,26 @@ struct CodesPair {
 };
 using BinaryCodes = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair);
 
+// A sum in integers: with A = (a - 128) * 256 and B likewise of codes in their unsigned form, the word
+// (A * a_high + B * b_high + ((A * a_low + B * b_low + start) >> 15)) >> 16, which must be one of s16, plus `offset`,
+// saturated, >> `shift` and then clamped to `low`..`high`.
+struct IntegerSum {
+  uint8_t a_flip;
+  uint8_t b_flip;
+  uint8_t y_flip;
+  uint8_t low;
+  uint8_t high;
+  int16_t a_high;
+  int16_t b_high;
+  int16_t a_low;  // between -2^14 and 2^14, as b_low
+  int16_t b_low;
+  int16_t offset;
+  int32_t start;  // between -2^30 and 2^30
+  int shift;
+};
+// Of grids whose operands have elements of their own in each column.
+using AddIntegers = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum);
+
 // clamp(nearest_even(from[i] / scale), low, high) + zero.
 using Quantize = void (*)(const float* from, uint8_t* to, size_t count, float scale, const CodesOut& codes);
 

@@ -4,6 +4,7 @@
 #include "kernels/table.h"
 
 #include "kernels/scalar/elementwise.inl"
+#include "kernels/scalar/integer_sum.inl"
 #include "kernels/scalar/lookup.inl"
 #include "kernels/scalar/requantize.inl"
 #include "kernels/scalar/gemm.inl"

@@ -31,6 +31,9 @@ class Broadcast {
   // The operands are better exchanged: then the second is what rows share.
   bool exchanged() const { return exchanged_; }
 
+  // Both operands have elements of their own in each column.
+  bool own_columns() const { return grid_.a_step == 1 && grid_.b_step == 1; }
+
   // Calls part(a, b, y, grid) for all parts, in parallel; the first three are offsets in elements.
   template <typename Part>
   void run(ThreadPool& pool, const Part& part) const {

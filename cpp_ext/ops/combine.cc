@@ -5,20 +5,32 @@
 
 #include "ops/combine.h"
 
+#include <optional>
 #include <utility>
 
 #include "ops/broadcast.h"
 #include "ops/coding.h"
+#include "ops/integer_sum.h"
 
 namespace graphopt {
 
 namespace {
 
+// Fewer are not worth a search.
+constexpr std::int64_t kFewElements = 1 << 12;
+
 class BoundCombine final : public Bound {
  public:
   BoundCombine(const Broadcast& broadcast, kernels::BinaryCodes kernel, const kernels::CodesPair& pair,
-               kernels::Lookup lookup, const unsigned char* table)
-      : broadcast_(broadcast), kernel_(kernel), pair_(pair), lookup_(lookup), table_(table) {}
+               kernels::AddIntegers integers, const std::optional<kernels::IntegerSum>& sum, kernels::Lookup lookup,
+               const unsigned char* table)
+      : broadcast_(broadcast),
+        kernel_(kernel),
+        pair_(pair),
+        integers_(integers),
+        sum_(sum),
+        lookup_(lookup),
+        table_(table) {}
 
   void run(const Run& run) const override {
     const auto* a = static_cast<const unsigned char*>(run.inputs[0]);
@@ -26,7 +38,11 @@ class BoundCombine final : public Bound {
     auto* y = static_cast<unsigned char*>(run.outputs[0]);
     if (broadcast_.exchanged()) std::swap(a, b);
     broadcast_.run(run.pool, [&](std::int64_t at_a, std::int64_t at_b, std::int64_t at_y, const kernels::Grid& grid) {
-      kernel_(a + at_a, b + at_b, y + at_y, grid, pair_);
+      if (sum_) {
+        integers_(a + at_a, b + at_b, y + at_y, grid, *sum_);
+      } else {
+        kernel_(a + at_a, b + at_b, y + at_y, grid, pair_);
+      }
       if (table_ == nullptr) return;
       const bool dense = grid.y_row == grid.columns;
       for (std::size_t row = 0; row < (dense ? 1 : grid.rows); ++row) {
@@ -40,14 +56,17 @@ class BoundCombine final : public Bound {
   Broadcast broadcast_;
   kernels::BinaryCodes kernel_;
   kernels::CodesPair pair_;
+  kernels::AddIntegers integers_;
+  std::optional<kernels::IntegerSum> sum_;
   kernels::Lookup lookup_;
   const unsigned char* table_;
 };
 
 class Combine final : public Op {
  public:
-  Combine(const Attributes& attributes, kernels::BinaryCodes kernel, kernels::Lookup lookup, Factors factors)
-      : kernel_(kernel), lookup_(lookup), y_(attributes, "y_") {
+  Combine(const Attributes& attributes, kernels::BinaryCodes kernel, kernels::AddIntegers integers,
+          kernels::Lookup lookup, Factors factors)
+      : kernel_(kernel), integers_(integers), lookup_(lookup), y_(attributes, "y_") {
     attributes.only({"a_scale", "a_zero", "b_scale", "b_zero", "y_type", "y_scale", "y_zero", "y_low", "y_high", "table",
                      "table_type"});
     a_zero_ = input_zero_of(attributes, "a_zero");
@@ -77,7 +96,12 @@ class Combine final : public Op {
       std::swap(pair.a, pair.b);
       std::swap(pair.a_factor, pair.b_factor);
     }
-    return std::make_unique<BoundCombine>(broadcast, kernel_, pair, lookup_, table_.empty() ? nullptr : table_.data());
+    std::optional<kernels::IntegerSum> sum;
+    if (integers_ != nullptr && broadcast.own_columns() && outputs[0].dims.count() >= kFewElements) {
+      sum = integer_sum(pair, kernel_, integers_);
+    }
+    return std::make_unique<BoundCombine>(broadcast, kernel_, pair, integers_, sum, lookup_,
+                                          table_.empty() ? nullptr : table_.data());
   }
 
   // Whatever has the shape of the output: an input that is broadcast is of other bytes.
@@ -86,6 +110,7 @@ class Combine final : public Op {
 
  private:
   kernels::BinaryCodes kernel_;
+  kernels::AddIntegers integers_;
   kernels::Lookup lookup_;
   Coding y_;
   Type type_ = Type::kU8;
@@ -97,9 +122,9 @@ class Combine final : public Op {
 
 }  // namespace
 
-std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel, kernels::Lookup lookup,
-                                 Factors factors) {
-  return std::make_unique<Combine>(attributes, kernel, lookup, factors);
+std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel,
+                                 kernels::AddIntegers integers, kernels::Lookup lookup, Factors factors) {
+  return std::make_unique<Combine>(attributes, kernel, integers, lookup, factors);
 }
 
 }  // namespace graphopt

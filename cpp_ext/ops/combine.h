@@ -8,7 +8,8 @@ namespace graphopt {
 // The scales of both inputs and the output, as the kernel of the operator takes them.
 using Factors = void (*)(float a_scale, float b_scale, float y_scale, kernels::CodesPair& pair);
 
-std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel, kernels::Lookup lookup,
-                                 Factors factors);
+// `integers` may be null; otherwise the operator is a sum.
+std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel,
+                                 kernels::AddIntegers integers, kernels::Lookup lookup, Factors factors);
 
 }  // namespace graphopt

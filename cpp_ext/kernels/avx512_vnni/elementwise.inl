@@ -5,6 +5,7 @@ namespace graphopt::kernels::avx512_vnni {
 #include "kernels/generic/vector_avx512.inl"
 
 #include "kernels/generic/codes.inl"
+#include "kernels/generic/integer_sum.inl"
 #include "kernels/generic/nbits.inl"
 #include "kernels/generic/pool.inl"
 #include "kernels/generic/resize.inl"

@@ -92,6 +92,34 @@ static inline Bytes all_bytes(uint8_t value) { return _mm512_set1_epi8(static_ca
 static inline Bytes flipped(Bytes bytes, uint8_t flip) { return _mm512_xor_si512(bytes, all_bytes(flip)); }
 static inline Bytes greater_bytes(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
 
+static inline Bytes lesser_bytes(Bytes a, Bytes b) { return _mm512_min_epu8(a, b); }
+
+// Words of two bytes; interleaving and packing are within 16 bytes each.
+static inline Ints all_words(int16_t value) { return _mm512_set1_epi16(value); }
+static inline Ints word_pairs(int16_t first, int16_t second) {
+  return _mm512_set1_epi32(static_cast<int32_t>((static_cast<uint32_t>(static_cast<uint16_t>(second)) << 16) |
+                                                static_cast<uint16_t>(first)));
+}
+static inline Ints even_bytes_up(Bytes bytes) { return _mm512_slli_epi16(bytes, 8); }
+static inline Ints odd_bytes(Bytes bytes) { return _mm512_maskz_mov_epi8(0xAAAAAAAAAAAAAAAAULL, bytes); }
+static inline Ints interleaved_low(Ints a, Ints b) { return _mm512_unpacklo_epi16(a, b); }
+static inline Ints interleaved_high(Ints a, Ints b) { return _mm512_unpackhi_epi16(a, b); }
+// acc + a pair's first times the other's first + second times second.
+static inline Ints dot(Ints acc, Ints a, Ints b) { return _mm512_dpwssd_epi32(acc, a, b); }
+template <int kBits>
+static inline Ints shifted_right(Ints values) {
+  return _mm512_srai_epi32(values, kBits);
+}
+// The upper words of both, those of `even` first in each pair.
+static inline Ints upper_words(Ints even, Ints odd) {
+  return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd);
+}
+static inline Ints sum_saturated(Ints a, Ints b) { return _mm512_adds_epi16(a, b); }
+static inline Ints shifted_words(Ints words, int bits) {
+  return _mm512_sra_epi16(words, _mm_cvtsi32_si128(bits));
+}
+static inline Bytes saturated(Ints first, Ints second) { return _mm512_packus_epi16(first, second); }
+
 // The floats of four times as many bytes as a vector of floats holds; in order.
 struct Quad {
   Floats at[4];

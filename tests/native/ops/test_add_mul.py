@@ -94,6 +94,48 @@ def test_ties_go_to_even(agrees: Agrees, kind: str) -> None:
     np.testing.assert_array_equal(found, np.clip(np.rint(exact) + 1, 0, 255).astype(np.uint8))
 
 
+@pytest.mark.parametrize("types", [("u8", "u8", "u8"), ("s8", "u8", "s8")])
+@pytest.mark.parametrize("seed", range(6))
+def test_every_sum_of_two_codes(agrees: Agrees, types: tuple[str, str, str], seed: int) -> None:
+    """Large sums are computed in integers where these round as floats do: of few scales, not of all."""
+    rng = np.random.default_rng(seed)
+    a, b = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8), indexing="ij")
+    inputs = [
+        each.copy().view(np.int8 if type_ == "s8" else np.uint8)
+        for each, type_ in zip((a, b), types[:2], strict=True)
+    ]
+    low = [-128 if each == "s8" else 0 for each in types]
+    for end in (0, 1):
+        scales = np.exp(rng.uniform(-4, 0, 3))
+        if end == 0:
+            scales[2] = max(scales[:2]) * rng.uniform(1, 2)
+        attributes: dict[str, Any] = dict(
+            zip(("a_scale", "b_scale", "y_scale"), map(float, scales), strict=True)
+        )
+        zeros = [int(rng.integers(first, first + 256)) for first in low]
+        attributes |= dict(zip(("a_zero", "b_zero", "y_zero"), zeros, strict=True))
+        if seed == 1:
+            attributes |= {"y_low": zeros[2], "y_high": zeros[2]}
+        agrees("add", attributes | {"y_type": types[2]}, inputs, threads=(1,), gaps=(0,))
+
+
+@pytest.mark.parametrize("columns", [1, 31, 32, 33, 63, 64, 65, 127, 128, 129])
+def test_all_tails_of_large_sums(agrees: Agrees, columns: int) -> None:
+    rng = np.random.default_rng(columns)
+    shape = (4200 // columns + 1, columns)
+    agrees("add", SCALES | ZEROS, [codes(rng, shape), codes(rng, shape)])
+    agrees("add", SCALES | ZEROS, [codes(rng, shape), codes(rng, shape[1:])], threads=(1,))
+
+
+@pytest.mark.parametrize(
+    ("a_scale", "b_scale"), [(1e-20, 1e-20), (1e-20, 1.0), (1e20, 1.0), (1e6, 1e6), (40.0, 90.0)]
+)
+def test_sums_of_scales_far_apart(agrees: Agrees, a_scale: float, b_scale: float) -> None:
+    rng = np.random.default_rng(8)
+    inputs = [codes(rng, (70, 64)), codes(rng, (70, 64))]
+    agrees("add", ZEROS | {"a_scale": a_scale, "b_scale": b_scale, "y_scale": 1.0}, inputs, threads=(1,))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_table_is_applied_to_the_codes(agrees: Agrees, kind: str) -> None:
     rng = np.random.default_rng(7)

@@ -1,0 +1,37 @@
+// Sums of codes in integers; written with the words of the tier that includes it.
+
+// Each code lies in the upper byte of a word, beside one of the other operand: the even ones of the operands in two
+// vectors, the odd ones in two more, so that the upper words of sums interleave to codes in order.
+static inline Bytes integer_sums(Bytes a, Bytes b, const IntegerSum& sum) {
+  const Ints high = word_pairs(sum.a_high, sum.b_high);
+  const Ints low = word_pairs(sum.a_low, sum.b_low);
+  const Ints start = all_ints(sum.start);
+  const auto words = [&](Ints even, Ints odd) {
+    const auto product = [&](Ints codes) { return dot(shifted_right<15>(dot(start, codes, low)), codes, high); };
+    const Ints both = upper_words(product(even), product(odd));
+    return shifted_words(sum_saturated(both, all_words(sum.offset)), sum.shift);
+  };
+  const Ints a_even = even_bytes_up(a);
+  const Ints a_odd = odd_bytes(a);
+  const Ints b_even = even_bytes_up(b);
+  const Ints b_odd = odd_bytes(b);
+  const Bytes codes = saturated(words(interleaved_low(a_even, b_even), interleaved_low(a_odd, b_odd)),
+                                words(interleaved_high(a_even, b_even), interleaved_high(a_odd, b_odd)));
+  return lesser_bytes(greater_bytes(codes, all_bytes(sum.low)), all_bytes(sum.high));
+}
+
+static void add_integers(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum) {
+  // Codes less 128, as s8.
+  const auto a_flip = static_cast<uint8_t>(sum.a_flip ^ 0x80);
+  const auto b_flip = static_cast<uint8_t>(sum.b_flip ^ 0x80);
+  for (size_t row = 0; row < grid.rows; ++row, a += grid.a_row, b += grid.b_row, y += grid.y_row) {
+    const auto part = [&](size_t column, size_t count) {
+      const Bytes codes = integer_sums(flipped(load_bytes(a + column, count), a_flip),
+                                       flipped(load_bytes(b + column, count), b_flip), sum);
+      store_bytes(y + column, count, flipped(codes, sum.y_flip));
+    };
+    size_t column = 0;
+    for (; column + kBytes <= grid.columns; column += kBytes) part(column, kBytes);
+    if (column < grid.columns) part(column, grid.columns - column);
+  }
+}
