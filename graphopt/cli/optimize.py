@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphopt.cli.console import json_text, progress, show, show_json, tell
-from graphopt.cli.guard import OK, guarded
+from graphopt.cli.guard import NEGATIVE, OK, guarded
 from graphopt.cli.options import (
     CalibrationOption,
     CheckTimeoutOption,
@@ -132,13 +132,13 @@ def command(
         _write(report, json_text(result.report.to_dict()))
     if json:
         show_json(result.report.to_dict())
-        return OK
+        return NEGATIVE if result.report.unmet else OK
     from graphopt.report.tables import optimization
 
     show(*optimization(result.report, verbose=verbose))
     watch.finish()
     _tell_where(result.report, report)
-    return OK
+    return NEGATIVE if result.report.unmet else OK
 
 
 def _write(path: Path, text: str) -> None:

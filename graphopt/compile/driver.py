@@ -24,12 +24,13 @@ from graphopt.compile.levels import (
     last_pipeline,
     lower_levels,
     pipeline_for,
+    require_data,
     split_lossy,
     standard_forms,
 )
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.programs import with_programs
-from graphopt.compile.pruning import FREEZE, TYING, PruneRequest, Stage, account
+from graphopt.compile.pruning import FREEZE, TYING, PruneRequest, Stage, account, require_judge
 from graphopt.compile.pruning import prune as prune_to
 from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
 from graphopt.compile.quantization import quantize as quantized
@@ -142,9 +143,14 @@ def optimize(
     pipeline, lossy = split_lossy(pipeline_for(level, passes, skip, target).without(*unwanted))
     pruning = PruneRequest.asked(prune, metric, max_drop)
     scheme = _scheme(quantize, lossy)
+    if calibration is None:
+        require_data(Pipeline((*pipeline.items, *lossy.items, *(pruning.passes().items if pruning else ()))))
+    require_judge(calibration, metric, max_drop, check=check)
     request = None
     if scheme is not None or pruning is None:
         request = Request.asked(scheme, calibration, metric, max_drop, time_budget)
+    elif time_budget is not None:
+        raise UsageError("time_budget is given, but the model is not to be quantized", hint="leave it out")
     if pruning is not None and emit == "fx":
         raise UsageError(
             'emit="fx" gives the whole module', hint="prune what graphopt.optimize emits as ONNX"
@@ -215,6 +221,7 @@ def optimize(
         conditions = Conditions(target, data.measure, shapes, threads, measure, last)
         standard = standard_forms(level, left, target) if passes is None else {}
         told: list[Step] = []
+        unmet = ""
         if request is not None or pruning is not None:
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
         if pruning is not None:
@@ -222,7 +229,7 @@ def optimize(
             base = workshop.make("not tied", plain)
             on_the_way = [Stage("original", original, workshop.cost), _stage("optimized", choice.made)]
             pruned = prune_to(workshop, base, choice, pruning, conditions, samples, stages)
-            choice = pruned.choice
+            choice, unmet = pruned.choice, pruned.unmet
             if pruned.made is not None:
                 base = pruned.made
                 on_the_way.append(_stage("pruned", base))
@@ -278,6 +285,7 @@ def optimize(
         steps=told,
         seconds=stages.seconds,
         files=files,
+        unmet=unmet,
     )
     return Result(made.model if emitted is None else emitted, report)
 

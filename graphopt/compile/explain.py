@@ -18,7 +18,7 @@ from graphopt.compile.opset import convert_opset, passes_against
 from graphopt.errors import UsageError
 from graphopt.ir import adopt_shapes, count_nodes, infer_shapes, nodes, paused_collector
 from graphopt.ir.nearest import nearest
-from graphopt.pipeline import FailedPassError, Observer, Pass, Pipeline, PipelineResult
+from graphopt.pipeline import FailedPassError, Observer, Pass, Pipeline, PipelineResult, default_catalog
 from graphopt.report.explanation import (
     Approach,
     Explanation,
@@ -65,7 +65,11 @@ def explain(
     """
     pipeline = pipeline_for(level, passes, skip, target).without(*passes_against(opset))
     if pass_name is not None and pass_name not in _names(pipeline):
-        raise UsageError(f"{pass_name!r} is not in the pipeline", hint=nearest_pass(pass_name, pipeline))
+        named = pass_name in default_catalog()
+        hint = (
+            f'--passes "-O{level},{pass_name}" puts it there' if named else nearest_pass(pass_name, pipeline)
+        )
+        raise UsageError(f"{pass_name!r} is not in the pipeline", hint=hint)
     with paused_collector():
         given = open_given(model, example_inputs, dynamic_shapes)
         notes = given.notes

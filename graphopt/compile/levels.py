@@ -94,13 +94,29 @@ def nearest(name: str, pipeline: Pipeline) -> str:
 
 
 def split_lossy(pipeline: Pipeline) -> tuple[Pipeline, Pipeline]:
-    """What stands before the first pass that is lossy, and the rest."""
+    """What stands before the first pass that is lossy or takes calibration data, and the rest."""
     items = pipeline.items
     lossy = [
-        any(isinstance(each, Pass) and each.lossy for each in Pipeline((item,)).passes()) for item in items
+        any(isinstance(each, Pass) and (each.lossy or each.needs_data) for each in Pipeline((item,)).passes())
+        for item in items
     ]
     first = lossy.index(True) if True in lossy else len(items)
     return Pipeline(items[:first]), Pipeline(items[first:])
+
+
+def require_data(pipeline: Pipeline) -> None:
+    """Refuse passes that can do nothing without calibration data, where there are none.
+
+    Raises:
+        UsageError: The first of them.
+    """
+    for each in pipeline.passes():
+        if isinstance(each, Pass) and each.needs_data:
+            without = f", and {each.without_data} needs none" if each.without_data else ""
+            raise UsageError(
+                f"{Pipeline((each,))} needs calibration data, and there are none",
+                hint=f"give some tens of real inputs: --calibration FOLDER with an .npz of each{without}",
+            )
 
 
 def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> dict[str, Pipeline]:

@@ -171,11 +171,13 @@ class Samples:
             yield part
             return
         values = self._named(part)
+        stacked = {name for name, array in values.items() if np.ndim(array)}
+        counts = {len(values[name]) for name in stacked}
+        if counts == {0}:
+            return
         if self._fits(values):
             yield values
             return
-        stacked = {name for name, array in values.items() if np.ndim(array)}
-        counts = {len(values[name]) for name in stacked}
         for kept in (False, True):  # a batch of one is a sample, too
             if len(counts) != 1 or 0 in counts:
                 break

@@ -44,6 +44,7 @@ class Pass(ir.passes.InPlacePass):
         comes_last: Others put together again what it takes apart, so no group should repeat it beside them.
         reshapes: Values keep their names and get other shapes, as where channels go.
         remark: What a user should know of a model that it changed; "" for nothing.
+        without_data: Options with which a pass that needs data needs none, as text; "" if there are none.
     """
 
     name: ClassVar[str]
@@ -54,10 +55,16 @@ class Pass(ir.passes.InPlacePass):
     comes_last: ClassVar[bool] = False
     reshapes: ClassVar[bool] = False
     remark: ClassVar[str] = ""
+    without_data: ClassVar[str] = ""
 
     @abc.abstractmethod
     def apply(self, model: ir.Model, changes: Changes) -> None:
         """Change `model` in place and count in `changes`; a second call must change nothing."""
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether it can do nothing unless its caller hands calibration data over with the model."""
+        return False
 
     @property
     def largest_error(self) -> float:

@@ -54,7 +54,8 @@ def blaming(text: str, limit: TimeLimit) -> Iterator[None]:
         if raised_by_a_signal(error) or (isinstance(error, FailedPassError) and error.name == text):
             raise
         cause = error if isinstance(error, GraphoptError) or error.__cause__ is None else error.__cause__
-        raise FailedPassError(text, described(cause)) from error
+        reason = cause.message if isinstance(cause, GraphoptError) else described(cause)
+        raise FailedPassError(text, reason) from error
 
 
 def raised_by_a_signal(error: BaseException) -> bool:

@@ -90,6 +90,7 @@ class Report:
         steps: What each step took, where the model was pruned: the original first.
         seconds: Time by stage: load, oracle, passes, check, measure, save.
         files: What was written, the model first, then its data file if it has one.
+        unmet: What was asked for and is not reached by what is emitted all the same; "" if nothing is.
     """
 
     version: str
@@ -110,6 +111,7 @@ class Report:
     steps: list[Step] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     files: list[str] = dataclasses.field(default_factory=list)
+    unmet: str = ""
 
     def __repr__(self) -> str:
         nodes = f"{self.before.nodes} -> {self.after.nodes} nodes"

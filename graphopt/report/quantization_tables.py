@@ -49,7 +49,7 @@ def quantized(result: Quantization, *, verbose: bool = False) -> Iterator[Render
 
 
 def _accuracy(result: Quantization) -> str:
-    told = f"quantized: {result.scheme}"
+    told = f"quantized: {result.scheme}" if result.layers else result.scheme
     if result.value is not None:
         worst = min(result.sqnr.values(), default=math.inf)
         told += f", {result.metric} {significant(result.value, 5)}, SQNR {_decibels(worst)}"

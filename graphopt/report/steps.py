@@ -44,7 +44,7 @@ def steps(found: Sequence[Step]) -> Iterator[RenderableType]:
         return
     first = found[0]
     metric = next((each.metric for each in found if each.metric), "accuracy")
-    table = columns("step", ">size", ">", ">MACs", ">", ">latency", ">", ">memory", ">", f">{metric}")
+    table = columns("step", ">size", ">", ">MACs", ">", ">latency", ">", ">arena", ">", f">{metric}")
     for each in found:
         table.add_row(
             each.name,
@@ -56,7 +56,10 @@ def steps(found: Sequence[Step]) -> Iterator[RenderableType]:
             "" if each.accuracy is None else significant(each.accuracy, 5),
         )  # fmt: skip
     yield table
-    yield dim("size of the file; memory that activations take by graphopt's plan; shares are of the original")
+    yield dim(
+        "size of the file; arena that graphopt plans for activations, nodes reordered and computed in place; "
+        "shares are of the original"
+    )
 
 
 def _share(now: float | None, before: float | None) -> str:

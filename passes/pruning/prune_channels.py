@@ -72,6 +72,7 @@ class PruneChannels(Pass):
     name: ClassVar[str] = "prune-channels"
     lossy: ClassVar[bool] = True
     reshapes: ClassVar[bool] = True
+    without_data: ClassVar[str] = "importance=l2"
     rate: float = 0.5
     goal: str = "macs"
     importance: str = ""
@@ -104,6 +105,11 @@ class PruneChannels(Pass):
         if self.align < 1 or self.rows < 1:
             raise UsageError(f"prune-channels: align={self.align}, rows={self.rows}; expected 1 or more")
         _layer_rates(self.layers)
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named for an importance that takes some."""
+        return self.importance in WITH_DATA and not self.data
 
     @property
     def largest_error(self) -> float:

@@ -61,6 +61,7 @@ class PruneWeights(Pass):
         "weights that are zero save no time in onnxruntime or OpenVINO, which multiply by them as by any "
         "other; store-sparse makes the file smaller by them"
     )
+    without_data: ClassVar[str] = "importance=magnitude"
     data: str = ""
     rate: float = 0.5
     pattern: str = ""
@@ -90,6 +91,11 @@ class PruneWeights(Pass):
         return Sparsity.parse(self.pattern, self.block)
 
     @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named for what takes some."""
+        return self._takes_data and not self.data
+
+    @property
     def largest_error(self) -> float:
         """A weight that goes moves by all of itself."""
         return 1.0
@@ -107,7 +113,7 @@ class PruneWeights(Pass):
         wanted = [layer for layer in rates if not self.sparsity.is_met(_grouped(layer), rates[layer])]
         pruned: list[tuple[Layer, Floats]] = []
         for layer, seen in self._seen(model, wanted):
-            if seen is None and self._needs_data:
+            if seen is None and self._takes_data:
                 changes.refuse("it had no inputs in any sample", layer.product.name)
             else:
                 groups = prune(
@@ -120,7 +126,7 @@ class PruneWeights(Pass):
             changes.add(layer.product.node.op_type)
 
     @property
-    def _needs_data(self) -> bool:
+    def _takes_data(self) -> bool:
         return self.importance == SECOND_ORDER
 
     def _layers(self, model: ir.Model, changes: Changes) -> Iterator[Layer]:
@@ -153,7 +159,7 @@ class PruneWeights(Pass):
             return {}
         ranking: Ranking[Layer] = Ranking()
         for layer, seen in self._seen(model, layers):
-            if seen is not None or not self._needs_data:
+            if seen is not None or not self._takes_data:
                 costs = scores(_grouped(layer), None if seen is None else seen.common)
                 ranking.add(layer, self.sparsity.by_block(costs))
         rates = ranking.rates(self.rate)
@@ -169,7 +175,7 @@ class PruneWeights(Pass):
         """Layers with the moments of their inputs; with None where no data are asked for."""
         if not layers:
             return
-        if not self._needs_data:
+        if not self._takes_data:
             yield from ((layer, None) for layer in layers)
             return
         runs = Runs(model, self.data, self.name, megabytes=self.megabytes, threads=self.threads)

@@ -75,6 +75,11 @@ class Calibrate(Pass):
     megabytes: int = 256
     threads: int = 0
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named."""
+        return not self.data
+
     def apply(self, model: ir.Model, changes: Changes) -> None:
         rules = Target.load(self.target).quantization
         if rules is None:

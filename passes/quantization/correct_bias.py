@@ -49,6 +49,11 @@ class CorrectBias(Pass):
     megabytes: int = 256
     threads: int = 0
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named."""
+        return not self.data
+
     def roots(self) -> frozenset[Operator]:
         """Operators with a bias of their own."""
         return frozenset(("", op_type) for op_type in BIASED)

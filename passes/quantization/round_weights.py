@@ -71,6 +71,11 @@ class RoundWeights(Pass):
             )
 
     @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named."""
+        return not self.data
+
+    @property
     def largest_error(self) -> float:
         """Half a step of so many bits, and as much again."""
         return max(ERROR_OF_8_BITS, float(2.0 ** (1 - self.bits)))

@@ -75,6 +75,11 @@ class SmoothQuant(Pass):
         if not self.alpha <= 1:
             raise UsageError(f"smooth-quant: alpha={self.alpha}; expected at most 1, negative to choose")
 
+    @property
+    def needs_data(self) -> bool:
+        """Whether no data of its own are named."""
+        return not self.data
+
     def roots(self) -> frozenset[Operator]:
         """Operators that multiply by weights."""
         return frozenset(("", op_type) for op_type in PRODUCTS)

@@ -44,7 +44,7 @@ def test_fixed_ranges_without_data_are_refused_with_the_alternatives(folder: Pat
     ("arguments", "message"),
     [
         (("--quantize", "int3"), "there is no quantization scheme 'int3'"),
-        (("--calibration", "synthetic"), "calibration is given, but the model is not to be quantized"),
+        (("--calibration", "synthetic"), "calibration is given, but the model is neither"),
         (("--quantize", "int8", "--calibration", "nowhere"), "no such file or folder of inputs: nowhere"),
         (("--quantize", "weight-int8", "--metric", "loud"), "there is no metric 'loud'"),
         (("--quantize", "weight-int8", "--metric", "metric.py:quiet"), "quiet"),

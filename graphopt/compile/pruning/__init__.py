@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from graphopt.compile.pruning.prune import Pruned, prune
-from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest
+from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest, require_judge
 from graphopt.compile.pruning.sensitivity import ScanRequest, scan
 from graphopt.compile.pruning.steps import Stage, account
 
-__all__ = ["FREEZE", "TYING", "PruneRequest", "Pruned", "ScanRequest", "Stage", "account", "prune", "scan"]
+__all__ = [
+    "FREEZE",
+    "TYING",
+    "PruneRequest",
+    "Pruned",
+    "ScanRequest",
+    "Stage",
+    "account",
+    "prune",
+    "require_judge",
+    "scan",
+]

@@ -15,9 +15,10 @@ from graphopt.compile.choice import SECONDS, Choice, listed
 from graphopt.compile.pruning.request import PRUNING, PruneRequest
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions
-from graphopt.errors import UsageError
+from graphopt.errors import GraphoptError, UsageError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples, bench
 from graphopt.pipeline import FailedPassError
+from graphopt.quant.metrics import Metric
 
 HELD_OUT = 4
 """One sample of so many fits nothing, but is scored."""
@@ -36,12 +37,14 @@ class Pruned:
         made: The pruned candidate; None where there is none.
         drop: How much of the metric it costs.
         evaluation: What scored it, to score others; None without data.
+        unmet: What was asked for and is not reached; "" if nothing is.
     """
 
     choice: Choice
     made: Made | None
     drop: float
     evaluation: Evaluation | None
+    unmet: str = ""
 
 
 def prune(
@@ -91,7 +94,7 @@ def prune(
         if measured.slower(2, 1):
             notes.append("the pruned model measures slower than the float model: it is smaller only")
     drop = 0.0 if found.scores is None or math.isinf(found.scores.drop) else found.scores.drop
-    return Pruned(choice, found.made, drop, attempts.evaluation)
+    return Pruned(choice, found.made, drop, attempts.evaluation, attempts.unmet)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +117,7 @@ class _Attempts:
         stages: Stages,
     ) -> None:
         self.notes: list[str] = []
+        self.unmet = ""
         self.evaluation: Evaluation | None = None
         self._workshop = workshop
         self._base = base
@@ -121,13 +125,16 @@ class _Attempts:
         self._conditions = conditions
         self._stages = stages
         self._fitted: Iterable[Mapping[str, Any]] | None = None
+        held_out: Iterable[Mapping[str, Any]] | None
         if samples is None:
+            held_out = workshop.samples if isinstance(request.metric, Metric) else ()
             self.notes.append(
-                "without calibration data channels are chosen by their weights, and no weight makes up for "
-                "them: --calibration keeps far more accuracy"
+                "without calibration data channels are chosen by their weights, no weight makes up for them, "
+                "and accuracy is told on what the model is checked with: --calibration keeps far more of it"
             )
         else:
             self._fitted, held_out = samples.split(HELD_OUT)
+        if held_out is not None:
             with stages("account"):
                 self.evaluation = Evaluation(
                     workshop.original, held_out, request.metric, threads=conditions.threads
@@ -144,7 +151,8 @@ class _Attempts:
                     self._base, "pruned", self._request.passes(rate, goal), equal=False, meta=meta
                 )
         except FailedPassError as failure:
-            raise UsageError(f"nothing was pruned: {failure.reason}", hint="a lower rate may go") from failure
+            hint = failure.__cause__.hint if isinstance(failure.__cause__, GraphoptError) else None
+            raise UsageError(f"nothing was pruned: {failure.reason}", hint=hint) from failure
         ran = [each for each in made.records if each.name.partition("{")[0] == PRUNING]
         if not any(record.changes for record in ran):
             reasons = [reason for record in ran for reason in record.refusals]
@@ -163,13 +171,17 @@ class _Attempts:
         low, high = 0.0, 1.0
         rate = self._request.rate
         best: tuple[float, _Attempt] | None = None
+        by = "latency"
         for _ in range(MOST_ATTEMPTS):
             try:
-                attempt = self.at(rate, "latency" if best is None else "macs")
+                attempt = self.at(rate, by)
             except UsageError:
-                high = rate
-                rate = (low + high) / 2
+                if by == "macs":
+                    high = rate
+                    rate = (low + high) / 2
+                by = "macs"
                 continue
+            by = "macs"
             ratio = self._ratio(attempt)
             if best is None or abs(ratio - goal) < abs(best[0] - goal):
                 best = ratio, attempt
@@ -185,9 +197,9 @@ class _Attempts:
             )
         ratio, attempt = best
         if abs(ratio - goal) > NEAR:
-            self.notes.append(
-                f"{1 - ratio:.0%} less latency measured, {self._request.rate:.0%} were asked for"
-            )
+            told = f"{1 - ratio:.0%} less latency was measured, {self._request.rate:.0%} less was asked for"
+            self.notes.append(told)
+            self.unmet = told if ratio > goal else ""
         return attempt
 
     def _ratio(self, attempt: _Attempt) -> float:

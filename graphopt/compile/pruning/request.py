@@ -69,12 +69,12 @@ class PruneRequest:
             raise UsageError(f"max_drop is {max_drop!r}, expected 0 or more")
         name = DEFAULT_METRIC if metric is None else metric
         request = cls(goal, rate, options, name if callable(name) else parse_metric(name), max_drop)
-        request.passes(rate)  # says what is wrong with an option
+        request.passes()  # says what is wrong with an option
         return request
 
-    def passes(self, rate: float, goal: str | None = None) -> Pipeline:
-        """The passes that prune by a rate."""
-        options = {"goal": goal or self.goal, "rate": rate, **self.options}
+    def passes(self, rate: float | None = None, goal: str | None = None) -> Pipeline:
+        """The passes that prune, by the rate that was asked for or another."""
+        options = {"goal": goal or self.goal, "rate": self.rate if rate is None else rate, **self.options}
         made = make_pass(PRUNING, options, default_catalog())
         assert isinstance(made, Pass)
         return Pipeline((made, *Pipeline.parse(CLEANUP).items))
@@ -86,6 +86,24 @@ class PruneRequest:
             UsageError: There is nothing; with what is in the way.
         """
         prunable_groups(tidied(model))
+
+
+def require_judge(
+    calibration: Any, metric: str | TaskMetric | None, max_drop: float | None, *, check: bool
+) -> None:
+    """Refuse a measure of accuracy where there is nothing to tell it on.
+
+    Raises:
+        UsageError: There are no calibration data, and no inputs are made to compare the model on.
+    """
+    if calibration is not None or check or callable(metric):
+        return
+    for name, value in (("metric", metric), ("max_drop", max_drop)):
+        if value is not None:
+            raise UsageError(
+                f"{name} is given, and there are no data to tell accuracy on",
+                hint="give some tens of real inputs: --calibration FOLDER with an .npz of each",
+            )
 
 
 def tidied(model: ir.Model) -> ir.Model:
@@ -148,7 +166,7 @@ def _value(text: str) -> Any:
 def _rate(goal: str, rate: Any) -> float:
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0.0 < rate < 1.0:
         raise UsageError(
-            f"the pruning rate of {goal} is {rate!r}, expected a share between 0 and 1",
+            f"the pruning rate of {goal} is {rate!r}, expected a share of more than 0 and less than 1",
             hint=f"{goal}=0.3 takes 30% out",
         )
     return float(rate)

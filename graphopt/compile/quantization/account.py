@@ -44,6 +44,8 @@ def account(attempt: Attempt, target: str, samples: Iterable[Mapping[str, Any]] 
     placements = [] if rules is None else predict(model, rules)
     refused = {name: reason for reason, name in converting(attempt.made, attempt.base)[-1].told}
     layers = [_layer(each, attempt, refused) for each in placements if each.heavy]
+    if attempt.scheme.as_asked and not any(each.runs_in != FLOAT or each.weights for each in layers):
+        layers = []  # passes that quantize nothing
     _add_noise(layers, model, attempt, samples)
     scores = attempt.scores
     if scores is None:
@@ -97,6 +99,8 @@ def _add_noise(
             for layer in layers:
                 if layer.name in pairs:
                     before_it, after = pairs[layer.name]
+                    if one[before_it].shape != other[after].shape:
+                        continue  # channels went
                     found = sqnr_db(_thinned(one[before_it]), _thinned(other[after]))
                     layer.sqnr = found if layer.sqnr is None else min(found, layer.sqnr)
     except ExecutionError:

@@ -165,7 +165,9 @@ def _fault(expected: Arrays, actual: Arrays) -> str:
 def _sqnr(expected: Sequence[Arrays], actual: Sequence[Arrays]) -> dict[str, float]:
     """Decibels by float output, over all samples together."""
     names = [
-        name for name, array in expected[0].items() if isinstance(array, np.ndarray) and _is_float(array)
+        name
+        for name, array in (expected[0] if expected else {}).items()
+        if isinstance(array, np.ndarray) and _is_float(array)
     ]
     return {name: sqnr_db(_joined(expected, name), _joined(actual, name)) for name in names}
 

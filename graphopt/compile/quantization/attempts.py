@@ -231,19 +231,23 @@ class Attempts:
         if scores.fault:
             return False
         if self._request.max_drop is None:
-            return scores.worst_sqnr >= decibels
+            return attempt.scheme.as_asked or scores.worst_sqnr >= decibels
         return scores.drop <= self._request.max_drop
 
     def _converted(self, scheme: QuantizationScheme, base: Made, keep: Mapping[str, str]) -> Made | None:
         with self._stages("quantize"):
             exact = sorted(name for name, reason in keep.items() if reason == FOR_ACCURACY)
             made = self._extend(base, scheme.name, scheme.conversion(sorted(keep), exact), equal=False)
-        runs = converting(made, base)
+        runs = made.records[len(base.records) :] if scheme.as_asked else converting(made, base)
         if any(run.changes for run in runs):
             return made
-        reasons = [f"{count}x {reason}" for reason, count in Counter(runs[-1].refusals).most_common(3)]
-        why = ", ".join(reasons) or why_idle(base.model)
-        self.idle[scheme.name] = f"{scheme.name} found nothing to quantize: {why}"
+        told = runs if scheme.as_asked else runs[-1:]
+        refused = Counter({reason: count for run in told for reason, count in run.refusals.items()})
+        reasons = [f"{count}x {reason}" for reason, count in refused.most_common(3)]
+        if not reasons and not scheme.as_asked:
+            reasons = [why_idle(base.model)]
+        what = "changed nothing" if scheme.as_asked else "found nothing to quantize"
+        self.idle[scheme.name] = f"{scheme.name} {what}" + f": {', '.join(reasons)}" * bool(reasons)
         return None
 
     def _scored(self, made: Made) -> Scores | None:

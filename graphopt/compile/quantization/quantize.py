@@ -16,7 +16,7 @@ from graphopt.compile.quantization.mixed import without_what_is_inaccurate
 from graphopt.compile.quantization.request import Conditions, Request
 from graphopt.compile.quantization.schemes import QuantizationScheme
 from graphopt.compile.quantization.speed import without_what_is_slow
-from graphopt.errors import ExecutionError
+from graphopt.errors import ExecutionError, GraphoptError, UsageError
 from graphopt.execute import BenchResult, Samples
 from graphopt.pipeline import FailedPassError
 from graphopt.report import Quantization
@@ -41,6 +41,9 @@ def quantize(
         conditions: Where the model will run, and how it is measured.
         samples: Calibration data; None without.
         stages: Where time is accounted for.
+
+    Raises:
+        UsageError: A pass that was asked for by name cannot do what its options say.
     """
 
     def accounted(attempt: Attempt) -> Quantization:
@@ -53,6 +56,8 @@ def quantize(
         try:
             attempt = _attempt(attempts, scheme, base, measure=conditions.measure)
         except (ExecutionError, FailedPassError) as error:
+            if scheme.as_asked and isinstance(error.__cause__, GraphoptError):
+                raise UsageError(str(error), hint=error.__cause__.hint) from error
             attempts.notes.append(f"{scheme.name} failed: {error}")
             continue
         if attempt is None:
@@ -91,6 +96,8 @@ def _attempt(attempts: Attempts, scheme: QuantizationScheme, base: Made, *, meas
     attempt = attempts.convert(scheme, attempts.prepare(scheme, base))
     if attempt is None:
         return None
+    if scheme.as_asked:
+        return attempt
     if measure and not scheme.for_size:
         attempt = without_what_is_slow(attempts, attempt)
     return without_what_is_inaccurate(attempts, attempt)

@@ -63,8 +63,9 @@ class Request:
             for name, value in given.items():
                 if value is not None:
                     raise UsageError(
-                        f"{name} is given, but the model is not to be quantized",
-                        hint='quantize="int8", on the command line --quantize int8, does that',
+                        f"{name} is given, but the model is neither to be pruned nor to be quantized",
+                        hint='prune="macs=0.3" and quantize="int8", on the command line --prune macs=0.3 and '
+                        "--quantize int8, do that",
                     )
             return None
         schemes = tuple(schemes_of(scheme, with_data=calibration is not None))

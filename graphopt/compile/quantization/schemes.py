@@ -22,11 +22,14 @@ class QuantizationScheme(abc.ABC):
         name: Its name on the command line.
         needs_data: It takes ranges of activations, so calibration data.
         for_size: What it is for is a smaller model: it is emitted where it is no faster.
+        as_asked: Somebody said which passes: the outcome is emitted however far outputs move, unless a bound
+            is set.
     """
 
     name: ClassVar[str]
     needs_data: ClassVar[bool] = False
     for_size: ClassVar[bool] = False
+    as_asked: ClassVar[bool] = False
 
     def preparation(self) -> str:
         """Passes that bring the float model into form; as text. At most they round weights."""
@@ -147,6 +150,7 @@ class OwnPasses(QuantizationScheme):
 
     name: ClassVar[str] = "pipeline"
     for_size: ClassVar[bool] = True
+    as_asked: ClassVar[bool] = True
     passes: Pipeline
 
     def conversion(self, keep: Sequence[str] = (), exact: Sequence[str] = ()) -> Pipeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,31 @@ def test_pruning_and_quantizing_go_together() -> None:
 def test_without_data_channels_are_chosen_by_their_weights() -> None:
     result = graphopt.optimize(network(), prune=0.3, measure=False)
     assert any("without calibration data" in note for note in result.report.notes)
-    assert result.report.steps[2].accuracy is None
+    assert 0 < (result.report.steps[2].accuracy or 0) < 1  # on what the model is checked with
+    assert (
+        graphopt.optimize(network(), prune=0.3, measure=False, check=False).report.steps[2].accuracy is None
+    )
+
+
+def test_without_data_a_metric_is_told_all_the_same() -> None:
+    result = graphopt.optimize(network(), prune=0.3, metric="sqnr", measure=False)
+    assert {step.metric for step in result.report.steps} == {"sqnr"}
+    own = graphopt.optimize(network(), prune=0.3, metric=lambda run: 0.5, measure=False, check=False)
+    assert own.report.steps[2].accuracy == 0.5
+
+
+def test_without_data_less_is_pruned_where_accuracy_falls_too_far() -> None:
+    result = graphopt.optimize(network(), prune=0.5, max_drop=0.01, measure=False)
+    assert result.report.steps[-1].accuracy == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_latency_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = importlib.import_module("graphopt.compile.pruning.prune")._Attempts
+    monkeypatch.setattr(attempts, "_ratio", lambda self, attempt: 0.6)
+    result = graphopt.optimize(network(), prune="latency=0.8")
+    assert result.report.unmet == "40% less latency was measured, 80% less was asked for"
+    assert result.report.unmet in result.report.notes
+    assert not graphopt.optimize(network(), prune="latency=0.39").report.unmet
 
 
 def test_less_is_pruned_where_accuracy_falls_too_far() -> None:

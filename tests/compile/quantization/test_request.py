@@ -23,9 +23,7 @@ def test_nothing_asked_is_no_request() -> None:
     "given", [{"calibration": DATA}, {"metric": "cosine"}, {"max_drop": 0.1}, {"time_budget": 3.0}]
 )
 def test_what_only_quantizing_needs_is_refused_without_it(given: dict[str, Any]) -> None:
-    with pytest.raises(
-        UsageError, match=f"{next(iter(given))} is given, but the model is not to be quantized"
-    ):
+    with pytest.raises(UsageError, match=f"{next(iter(given))} is given, but the model is neither"):
         Request.asked(None, **given)
 
 
