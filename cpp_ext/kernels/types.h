@@ -33,15 +33,17 @@ struct Requantize {
   const float* shift;
 };
 
-// A tile of products: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
+// Products of rows and one panel of columns: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
 struct GemmTile {
   // The part s of row r begins at rows[s * stride + r] and has `depth` codes: a matrix has one segment, a convolution
-  // one for each tap of its window.
+  // one for each tap of its window. Without `rows` there is one segment, and row r begins at x + r * x_pitch.
   const uint8_t* const* rows;
   int64_t stride;
+  const uint8_t* x;
+  int64_t x_pitch;
   int64_t segments;
   int64_t depth;
-  // At most Gemm::rows[vectors of the columns].
+  // Any number of rows.
   int count;
   // Codes of rows are s8, and read as u8 that are greater by 128.
   bool flip;
@@ -66,9 +68,9 @@ struct Gemm {
   // Columns in a vector, and vectors in a panel.
   int vector;
   int vectors;
-  // The most rows of a tile of 1, 2, .. vectors.
+  // The most rows that are computed together, of 1, 2, .. vectors.
   int rows[5];
-  void (*tile)(const GemmTile& tile);
+  void (*panel)(const GemmTile& tile);
 };
 
 // The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives

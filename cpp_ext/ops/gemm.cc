@@ -45,18 +45,18 @@ class BoundGemm final : public Bound {
     const std::int64_t last = std::min(first + blocks_.panels, shape.panels());
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + first_row * x_pitch_;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + first_row * y_pitch_ * size_;
-    const std::uint8_t* pointers[kRowsOfBlock];
     std::int32_t sums[kRowsOfBlock];
-    for (std::int64_t row = 0; row < rows; ++row) pointers[row] = x + row * x_pitch_;
     kernels::GemmTile tile;
-    tile.rows = pointers;
-    tile.stride = rows;
+    tile.rows = nullptr;
+    tile.stride = 0;
+    tile.x = x;
+    tile.x_pitch = x_pitch_;
     tile.flip = folded_.flip;
     tile.bias = folded_.bias.data();
     tile.zeros = nullptr;
     tile.sums = nullptr;
     if (weights_.asymmetric()) {
-      for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(pointers[row], shape.depth(), folded_.flip);
+      for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(x + row * x_pitch_, shape.depth(), folded_.flip);
       tile.zeros = weights_.zeros();
       tile.sums = sums;
     }

@@ -139,18 +139,18 @@ class BoundMatmul final : public Bound {
                     (a_matrix_[at] * sizes_.rows + first_row) * a_.pitch;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) +
               (matrix * sizes_.rows + first_row) * y_.pitch * static_cast<std::int64_t>(size_of(y_.type));
-    const std::uint8_t* pointers[kRowsOfBlock];
     std::int32_t sums[kRowsOfBlock];
-    for (std::int64_t row = 0; row < rows; ++row) pointers[row] = a + row * a_.pitch;
     kernels::GemmTile tile;
-    tile.rows = pointers;
-    tile.stride = rows;
+    tile.rows = nullptr;
+    tile.stride = 0;
+    tile.x = a;
+    tile.x_pitch = a_.pitch;
     tile.flip = flip_a_;
     tile.bias = bias(run, b_matrix_[at]);
     tile.zeros = nullptr;
     tile.sums = nullptr;
     if (b_zero_ != 0) {
-      for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(pointers[row], sizes_.depth, flip_a_);
+      for (std::int64_t row = 0; row < rows; ++row) sums[row] = row_sum_(a + row * a_.pitch, sizes_.depth, flip_a_);
       tile.zeros = zeros_.data();
       tile.sums = sums;
     }

@@ -8,7 +8,9 @@ namespace graphopt {
 
 namespace {
 
-// Products (of codes and weights) that are worth a block of their own.
+// Products (of codes and weights) that are worth a block of their own, where rows or where panels are split: each block
+// of rows begins and ends with a tile that nothing is computed beside.
+constexpr std::int64_t kWorthwhileRows = 1 << 19;
 constexpr std::int64_t kWorthwhile = 1 << 18;
 constexpr std::int64_t kBlocksWanted = 16;
 // Of the rows of a block: with a panel of weights, they stay in the second cache.
@@ -77,8 +79,6 @@ void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::in
 
 void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                           std::int64_t rows) const {
-  const auto* const* all_rows = tile.rows;
-  const auto* all_sums = tile.sums;
   const auto* all_bias = tile.bias;
   const auto* all_zeros = tile.zeros;
   const auto* all_scales = tile.out.scale;
@@ -86,6 +86,7 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
   auto* all_to = static_cast<unsigned char*>(tile.to);
   const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
   tile.segments = segments_;
+  tile.count = static_cast<int>(rows);
   tile.depth = depth_;
   for (std::int64_t panel = first; panel < last; ++panel) {
     const std::int64_t column = first_column(panel);
@@ -95,21 +96,8 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
     tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
     tile.out.scale = all_scales + column;
     tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
-    // Tiles of even heights: a low one at the end would keep few sums at work.
-    const std::int64_t tiles = ceil_divide(rows, kernel_->rows[(tile.columns + kernel_->vector - 1) / kernel_->vector]);
-    const int height = static_cast<int>(tiles == 0 ? 0 : rows / tiles);
-    const std::int64_t higher = rows - height * tiles;
-    tile.rows = all_rows;
-    tile.sums = all_sums;
-    auto* to = all_to + column * size;
-    for (std::int64_t i = 0; i < tiles; ++i) {
-      tile.count = height + (i < higher ? 1 : 0);
-      tile.to = to;
-      kernel_->tile(tile);
-      tile.rows += tile.count;
-      if (tile.sums != nullptr) tile.sums += tile.count;
-      to += tile.count * tile.pitch * size;
-    }
+    tile.to = all_to + column * size;
+    kernel_->panel(tile);
   }
 }
 
@@ -129,7 +117,11 @@ Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_l
   Blocks blocks{};
   // Fewer rows than may be, if that makes enough blocks for some threads.
   blocks.rows = limit;
-  while (blocks.rows > 8 * unit && ceil_divide(rows, blocks.rows) < kBlocksWanted) blocks.rows /= 2;
+  const std::int64_t products_of_row = depth * shape.columns();
+  while (blocks.rows > 8 * unit && ceil_divide(rows, blocks.rows) < kBlocksWanted &&
+         blocks.rows / 2 * products_of_row >= kWorthwhileRows) {
+    blocks.rows /= 2;
+  }
   blocks.rows = ceil_divide(ceil_divide(some, ceil_divide(some, blocks.rows)), unit) * unit;
   blocks.row_blocks = ceil_divide(rows, blocks.rows);
   blocks.panels = shape.panels();

@@ -2,6 +2,8 @@
 
 namespace graphopt::kernels::scalar {
 
+#include "kernels/generic/tiles.inl"
+
 constexpr int kGemmRows = 4;
 constexpr int kGemmColumns = 8;
 
@@ -16,7 +18,7 @@ static void gemm_tile(const GemmTile& tile) {
     for (int64_t k = 0; k < tile.depth; k += 4, weights += 4 * kGemmColumns) {
       const int64_t left = tile.depth - k < 4 ? tile.depth - k : 4;
       for (int r = 0; r < tile.count; ++r) {
-        const uint8_t* row = tile.rows[segment * tile.stride + r] + k;
+        const uint8_t* row = part_of(tile, segment, r) + k;
         for (int64_t i = 0; i < left; ++i) {
           const int32_t code = row[i] ^ flip;
           for (int n = 0; n < kGemmColumns; ++n) acc[r][n] += static_cast<uint32_t>(code * weights[4 * n + i]);
@@ -40,6 +42,8 @@ static void gemm_tile(const GemmTile& tile) {
   }
 }
 
-static const Gemm gemm = {kGemmColumns, 1, {0, kGemmRows, 0, 0, 0}, &gemm_tile};
+static void gemm_panel(const GemmTile& panel) { even_tiles(panel, kGemmRows, &gemm_tile); }
+
+static const Gemm gemm = {kGemmColumns, 1, {0, kGemmRows, 0, 0, 0}, &gemm_panel};
 
 }  // namespace graphopt::kernels::scalar

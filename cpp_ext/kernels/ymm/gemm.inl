@@ -2,18 +2,7 @@
 
 namespace graphopt::kernels::GRAPHOPT_TIER {
 
-static inline int32_t four(const uint8_t* from) {
-  int32_t all;
-  __builtin_memcpy(&all, from, 4);
-  return all;
-}
-
-// 1 to 3 codes, and 0 for those behind.
-static inline int32_t fewer(const uint8_t* from, int64_t count) {
-  uint32_t all = 0;
-  for (int64_t i = 0; i < count; ++i) all |= static_cast<uint32_t>(from[i]) << (8 * i);
-  return static_cast<int32_t>(all);
-}
+#include "kernels/generic/tiles.inl"
 
 template <int R, int V, bool Flip>
 static void gemm_tile(const GemmTile& tile) {
@@ -51,7 +40,7 @@ static void gemm_tile(const GemmTile& tile) {
   for (int64_t segment = 0; segment < tile.segments; ++segment) {
     const uint8_t* rows[R];
 #pragma GCC unroll 6
-    for (int r = 0; r < R; ++r) rows[r] = tile.rows[segment * tile.stride + r];
+    for (int r = 0; r < R; ++r) rows[r] = part_of(tile, segment, r);
     for (int64_t k = 0; k < whole; k += 4) {
       step(acc, [&](int r) __attribute__((always_inline)) { return four(rows[r] + k); });
     }
@@ -98,10 +87,11 @@ static const Tile kGemmTiles[2][2][6] = {{GRAPHOPT_ROWS(1, false), GRAPHOPT_ROWS
 
 #undef GRAPHOPT_ROWS
 
-static void gemm_tile_of(const GemmTile& tile) {
-  kGemmTiles[tile.flip][(tile.columns - 1) / 8][tile.count - 1](tile);
+static void gemm_panel(const GemmTile& panel) {
+  const Tile* tiles = kGemmTiles[panel.flip][(panel.columns - 1) / 8];
+  even_tiles(panel, 6, [&](const GemmTile& tile) { tiles[tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {8, 2, {0, 6, 6, 0, 0}, &gemm_tile_of};
+static const Gemm gemm = {8, 2, {0, 6, 6, 0, 0}, &gemm_panel};
 
 }  // namespace graphopt::kernels::GRAPHOPT_TIER
