@@ -1,6 +1,7 @@
 // Signatures of kernels for functions of floats, and for rows of them.
 //
-// A result is defined by its order of operations, each rounded to float32 and none fused: all tiers give the same bits.
+// A result is defined by its order of operations, each rounded to float32, products and sums fused where the definition
+// (reference/functions.h, or ops/functions.h) says so: all tiers give the same bits.
 // The polynomials are fitted to the least relative error; tests/native/ops/test_functions.py states how far results are
 // from the true ones. Infinities, denormals and what is no number are taken as any other number.
 #pragma once
@@ -21,12 +22,29 @@ namespace graphopt::kernels {
   FUNCTION(softplus) \
   FUNCTION(mish)
 
-// to[i] = f(from[i]); `to` may be `from`.
-using FloatFunction = void (*)(const float* from, float* to, size_t count);
+// Those of a few operations, which ops/functions.h defines.
+#define GRAPHOPT_STEP_FUNCTIONS(FUNCTION) \
+  FUNCTION(relu) \
+  FUNCTION(sqrt) \
+  FUNCTION(neg) \
+  FUNCTION(abs) \
+  FUNCTION(reciprocal) \
+  FUNCTION(hard_swish) \
+  FUNCTION(hard_sigmoid) \
+  FUNCTION(leaky_relu) \
+  FUNCTION(clip) \
+  FUNCTION(floor) \
+  FUNCTION(ceil) \
+  FUNCTION(round) \
+  FUNCTION(softsign)
+
+// to[i] = f(from[i]); `to` may be `from`. Some functions have parameters.
+using FloatFunction = void (*)(const float* from, float* to, size_t count, float alpha, float beta);
 
 struct Functions {
 #define FUNCTION(name) FloatFunction name;
   GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+  GRAPHOPT_STEP_FUNCTIONS(FUNCTION)
 #undef FUNCTION
 };
 

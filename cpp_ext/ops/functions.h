@@ -1,8 +1,7 @@
 // Functions of one and of two numbers, in float32: what unary and binary compute, element by element, but for the
-// functions that have kernels (kernels/functions.h).
+// functions of kernels/functions.h that reference/functions.h defines.
 //
-// Each is of C's mathematical library, in double precision where it is no single operation, so that its result is the
-// float nearest to the true one nearly always, and the same on every tier.
+// Where they are no single operation they are of C's mathematical library, which no tier does without.
 #pragma once
 
 #include <cmath>
@@ -21,7 +20,7 @@ struct Parameters {
 // UNARY(name, value): `x` is the number, `p` the parameters; clip's ends are alpha and beta.
 #define GRAPHOPT_UNARY(UNARY) \
   UNARY(relu, x > 0 ? x : 0) \
-  UNARY(log, static_cast<float>(std::log(static_cast<double>(x)))) \
+  UNARY(log, std::log(x)) \
   UNARY(sqrt, std::sqrt(x)) \
   UNARY(neg, -x) \
   UNARY(abs, std::fabs(x)) \
@@ -34,8 +33,8 @@ struct Parameters {
   UNARY(floor, std::floor(x)) \
   UNARY(ceil, std::ceil(x)) \
   UNARY(round, std::nearbyint(x)) \
-  UNARY(sin, static_cast<float>(std::sin(static_cast<double>(x)))) \
-  UNARY(cos, static_cast<float>(std::cos(static_cast<double>(x)))) \
+  UNARY(sin, std::sin(x)) \
+  UNARY(cos, std::cos(x)) \
   UNARY(softsign, x / (1 + std::fabs(x)))
 
 // BINARY(name, value) of `a` and `b`.
@@ -46,7 +45,7 @@ struct Parameters {
   BINARY(div, a / b) \
   BINARY(min, b < a ? b : a) \
   BINARY(max, a < b ? b : a) \
-  BINARY(pow, static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b))))
+  BINARY(pow, std::pow(a, b))
 
 // The upper end where they are crossed; what is no number stays so.
 inline float within(float x, float low, float high) {

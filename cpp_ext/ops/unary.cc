@@ -21,6 +21,7 @@ kernels::FloatFunction kernel_named(const kernels::Functions& functions, const s
 #define FUNCTION(op) \
   if (name == #op) return functions.op;
   GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+  GRAPHOPT_STEP_FUNCTIONS(FUNCTION)
 #undef FUNCTION
   return nullptr;
 }
@@ -49,7 +50,7 @@ class BoundUnary final : public Bound {
       const std::int64_t begin = block * kBlock;
       const std::int64_t count = std::min(kBlock, count_ - begin);
       if (kernel_ != nullptr) {
-        kernel_(from + begin, to + begin, static_cast<std::size_t>(count));
+        kernel_(from + begin, to + begin, static_cast<std::size_t>(count), parameters_.alpha, parameters_.beta);
       } else {
         line_(from + begin, to + begin, count, parameters_);
       }

@@ -1,4 +1,5 @@
 // What the functions with kernels compute, number by number: every operation on float32, rounded, in this order.
+// std::fma rounds once.
 #pragma once
 
 #include <cmath>
@@ -32,17 +33,19 @@ inline constexpr float kLog[] = {-0.00331825833F, 0.0202036202F, -0.057662636F, 
 template <std::size_t kCount>
 float polynomial(const float (&factors)[kCount], float x) {
   float value = 0;
-  for (const float factor : factors) value = value * x + factor;
+  for (const float factor : factors) value = std::fma(value, x, factor);
   return value;
 }
 
 inline float exp(float x) {
   if (std::isnan(x)) return x;
   x = std::fmin(std::fmax(x, -104.0F), 89.0F);
-  const float n = std::nearbyint(x * 1.44269504F);
-  const float r = x - n * 0.693145752F - n * 1.42860677e-06F;
-  const float q = polynomial(kExp, r);
-  return std::ldexp(q * (r * r) + r + 1, static_cast<int>(n));
+  // Added to a number of up to 22 bits and subtracted, it leaves the nearest integer.
+  constexpr float kRound = 12582912.0F;
+  const float n = std::fma(x, 1.44269504F, kRound) - kRound;
+  const float r = std::fma(n, -1.42860677e-06F, std::fma(n, -0.693145752F, x));
+  const float value = std::fma(std::fma(polynomial(kExp, r), r, 1.0F), r, 1.0F);
+  return std::ldexp(value, static_cast<int>(n));
 }
 
 inline float sigmoid(float x) {
@@ -53,8 +56,7 @@ inline float sigmoid(float x) {
 inline float tanh(float x) {
   const float a = std::fabs(x);
   if (a < 0.625F) {
-    const float q = polynomial(kTanh, a * a);
-    return std::copysign(a + a * (a * a * q), x);
+    return std::copysign(std::fma(a, a * a * polynomial(kTanh, a * a), a), x);
   }
   const float e = exp(-2 * a);
   return std::copysign((1 - e) / (1 + e), x);
@@ -63,7 +65,7 @@ inline float tanh(float x) {
 inline float erf(float x) {
   const float a = std::fabs(x);
   if (a < 0.75F) {
-    return std::copysign(a + a * polynomial(kErf, a * a), x);
+    return std::copysign(std::fma(a, polynomial(kErf, a * a), a), x);
   }
   if (std::isnan(x) || a > 4) return std::isnan(x) ? x : std::copysign(1.0F, x);
   return std::copysign(1 - exp(-polynomial(kErfc, a)), x);
@@ -85,18 +87,18 @@ inline float gelu(float x) {
 
 inline float silu(float x) { return share(x, sigmoid(x)); }
 
-inline float gelu_tanh(float x) { return share(x, sigmoid(x * (x * x * 0.0713548163F + 1.59576912F))); }
+inline float gelu_tanh(float x) { return share(x, sigmoid(x * std::fma(x * x, 0.0713548163F, 1.59576912F))); }
 
 inline float softplus(float x) {
   const float e = exp(-std::fabs(x));
-  const float log = e + e * e * polynomial(kLog, e);
+  const float log = std::fma(e * e, polynomial(kLog, e), e);
   return (x < 0 ? 0 : x) + log;
 }
 
 inline float mish(float x) {
   const float e = exp(-std::fabs(x));
   if (x < 0) return share(x, e * (e + 2) / (e * (e + 2) + 2));
-  return share(x, (1 + (e + e)) / (1 + (e + e) + (e + e) * e));
+  return share(x, (1 + (e + e)) / std::fma(e + e, e, 1 + (e + e)));
 }
 
 }  // namespace graphopt::reference

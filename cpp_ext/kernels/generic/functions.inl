@@ -25,44 +25,43 @@ constexpr float kMost = 3.402823466e+38F;
 template <size_t kCount>
 static inline Floats polynomial(const float (&factors)[kCount], Floats x) {
   Floats value = all(factors[0]);
-  for (size_t i = 1; i < kCount; ++i) value = value * x + all(factors[i]);
+  for (size_t i = 1; i < kCount; ++i) value = fused(value, x, all(factors[i]));
   return value;
 }
 
-// 2^n * exp(r): n is x / log(2) rounded to an integer. The power is multiplied in two steps, as it may be none of
-// float's, and the last one rounds once where the result is denormal.
-static inline Floats exp_of(Floats x) {
+// 2^n * exp(r): n is x / log(2) rounded to an integer. Not above 89.
+static inline Floats exp_of_low(Floats x) {
   // Added to a number of up to 22 bits, it leaves the nearest integer in the lower bits.
   constexpr float kRound = 12582912.0F;
-  x = lesser(all(89), greater(all(-104), x));
-  const Floats shifted = x * all(1.44269504F) + all(kRound);
+  x = greater(all(-104), x);
+  const Floats shifted = fused(x, all(1.44269504F), all(kRound));
   const Floats n = shifted - all(kRound);
-  const Ints exponent = difference(bits_of(shifted), bits_of(all(kRound)));
-  // log(2) in two parts; n times the first is exact.
-  const Floats r = x - n * all(0.693145752F) - n * all(1.42860677e-06F);
-  const Floats value = polynomial(kExp, r) * (r * r) + r + all(1);
-  const Ints first = half(exponent);
-  return value * power_of_two(first) * power_of_two(difference(exponent, first));
+  // log(2) in two parts.
+  const Floats r = fused(n, all(-1.42860677e-06F), fused(n, all(-0.693145752F), x));
+  const Floats value = fused(fused(polynomial(kExp, r), r, all(1)), r, all(1));
+  return times_power(value, n, difference(bits_of(shifted), bits_of(all(kRound))));
 }
+
+static inline Floats exp_of(Floats x) { return exp_of_low(lesser(all(89), x)); }
 
 // Below zero the quotient is of small numbers, not what is left of 1.
 static inline Floats sigmoid_of(Floats x) {
-  const Floats e = exp_of(all(0) - magnitude(x));
+  const Floats e = exp_of_low(minus_magnitude(x));
   return where_less(x, all(0), e, all(1)) / (all(1) + e);
 }
 
 static inline Floats tanh_of(Floats x) {
   const Floats a = magnitude(x);
-  const Floats e = exp_of(a * all(-2));
+  const Floats e = exp_of_low(a * all(-2));
   const Floats square = a * a;
-  const Floats near = a + a * (square * polynomial(kTanh, square));
+  const Floats near = fused(a, square * polynomial(kTanh, square), a);
   return signed_as(where_less(a, all(0.625F), near, (all(1) - e) / (all(1) + e)), x);
 }
 
 static inline Floats erf_of(Floats x) {
   const Floats a = lesser(all(4), magnitude(x));
-  const Floats near = a + a * polynomial(kErf, a * a);
-  const Floats far = all(1) - exp_of(all(0) - polynomial(kErfc, a));
+  const Floats near = fused(a, polynomial(kErf, a * a), a);
+  const Floats far = all(1) - exp_of_low(all(0) - polynomial(kErfc, a));
   return signed_as(where_less(a, all(0.75F), near, far), x);
 }
 
@@ -70,7 +69,7 @@ static inline Floats erf_of(Floats x) {
 static inline Floats gelu_of(Floats x) {
   const Floats a = lesser(all(9), magnitude(x));
   const Floats near = a * polynomial(kNear, a * a) * all(0.5F);
-  const Floats rest = exp_of(all(0) - polynomial(kFar, a)) * all(0.5F);
+  const Floats rest = exp_of_low(all(0) - polynomial(kFar, a)) * all(0.5F);
   const Floats far = where_less(all(8), a, all(0), rest);
   const Floats below = where_less(a, all(1), all(0.5F) - near, far);
   const Floats above = where_less(a, all(1), all(0.5F) + near, all(1) - far);
@@ -81,20 +80,20 @@ static inline Floats silu_of(Floats x) { return greater(all(-kMost), x) * sigmoi
 
 // 0.5 * (1 + tanh(u)) = sigmoid(2 * u)
 static inline Floats gelu_tanh_of(Floats x) {
-  const Floats u = x * (x * x * all(0.0713548163F) + all(1.59576912F));
+  const Floats u = x * fused(x * x, all(0.0713548163F), all(1.59576912F));
   return greater(all(-kMost), x) * sigmoid_of(u);
 }
 
 static inline Floats softplus_of(Floats x) {
-  const Floats e = exp_of(all(0) - magnitude(x));
-  return greater(all(0), x) + (e + e * e * polynomial(kLog, e));
+  const Floats e = exp_of_low(minus_magnitude(x));
+  return greater(all(0), x) + fused(e * e, polynomial(kLog, e), e);
 }
 
 // With w = exp(x), tanh(log(1 + w)) = (w^2 + 2 * w) / (w^2 + 2 * w + 2), both divided by w^2 where that is great.
 static inline Floats mish_of(Floats x) {
-  const Floats e = exp_of(all(0) - magnitude(x));
+  const Floats e = exp_of_low(minus_magnitude(x));
   const Floats above = where_less(x, all(0), e * (e + all(2)), all(1) + (e + e));
-  const Floats below = above + where_less(x, all(0), all(2), (e + e) * e);
+  const Floats below = where_less(x, all(0), above + all(2), fused(e + e, e, above));
   return greater(all(-kMost), x) * (above / below);
 }
 
@@ -106,14 +105,38 @@ static inline void each_float(const float* from, float* to, size_t count, const 
 }
 
 #define FUNCTION(name) \
-  static void name##_line(const float* from, float* to, size_t count) { \
+  static void name##_line(const float* from, float* to, size_t count, float, float) { \
     each_float(from, to, count, [](Floats x) { return name##_of(x); }); \
   }
 GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
 #undef FUNCTION
 
+// The upper end where they are crossed; what is no number stays so.
+static inline Floats within(Floats x, Floats low, Floats high) { return lesser(high, greater(low, x)); }
+static inline Floats unit(Floats x) { return within(x, all(0), all(1)); }
+
+#define STEP(name, value) \
+  static void name##_line(const float* from, float* to, size_t count, [[maybe_unused]] float alpha, \
+                          [[maybe_unused]] float beta) { \
+    each_float(from, to, count, [=](Floats x) { return value; }); \
+  }
+STEP(relu, greater(x, all(0)))
+STEP(sqrt, square_root(x))
+STEP(neg, x * all(-1))
+STEP(abs, magnitude(x))
+STEP(reciprocal, all(1) / x)
+STEP(hard_swish, x * unit(x * all(1.0F / 6) + all(0.5F)))
+STEP(hard_sigmoid, unit(x * all(alpha) + all(beta)))
+STEP(leaky_relu, where_less(x, all(0), x * all(alpha), x))
+STEP(clip, within(x, all(alpha), all(beta)))
+STEP(floor, rounded_down(x))
+STEP(ceil, rounded_up(x))
+STEP(round, rounded_even(x))
+STEP(softsign, x / (all(1) + magnitude(x)))
+#undef STEP
+
 static const Functions functions = {
 #define FUNCTION(name) name##_line,
-    GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION)
+    GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION) GRAPHOPT_STEP_FUNCTIONS(FUNCTION)
 #undef FUNCTION
 };

@@ -31,15 +31,12 @@ static float greatest(const float* from, size_t count, float least) {
     for (size_t part = 0; part < 4; ++part) most[part] = greater(load(from + i + part * kFloats, kFloats), most[part]);
   }
   for (; i < count; i += kFloats) most[0] = greater(load_or(from + i, count - i, least), most[0]);
-  float ends[kFloats];
-  store(ends, kFloats, greater(greater(most[0], most[1]), greater(most[2], most[3])));
-  for (const float end : ends) least = end > least ? end : least;
-  return least;
+  return greatest_of(greater(greater(most[0], most[1]), greater(most[2], most[3])));
 }
 
 static void raise(const float* from, float* to, size_t count, float most, float* lanes) {
   add_to(lanes, count, [&](size_t at, size_t left) {
-    const Floats value = exp_of(load(from + at, left) - all(most));
+    const Floats value = exp_of_low(load(from + at, left) - all(most));
     store(to + at, left, value);
     return value;
   });

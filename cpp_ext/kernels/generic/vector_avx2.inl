@@ -61,16 +61,31 @@ static inline Floats where_less(Floats a, Floats b, Floats yes, Floats no) {
 }
 static inline Ints bits_of(Floats values) { return _mm256_castps_si256(values); }
 static inline Floats magnitude(Floats values) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), values); }
+static inline Floats minus_magnitude(Floats values) { return _mm256_or_ps(_mm256_set1_ps(-0.0F), values); }
 // Numbers that have no sign, with those of `signs`.
 static inline Floats signed_as(Floats values, Floats signs) {
   return _mm256_or_ps(values, _mm256_and_ps(_mm256_set1_ps(-0.0F), signs));
 }
 static inline Ints difference(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
-// Rounded down.
-static inline Ints half(Ints values) { return _mm256_srai_epi32(values, 1); }
 static inline Floats power_of_two(Ints exponents) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(exponents, _mm256_set1_epi32(127)), 23));
 }
+// value * 2^n; `exponent` is n as an integer, -160 to 160 (else anything, if value is no number). The power may be none
+// of float's: it is multiplied in two steps, of which only the last one may round.
+static inline Floats times_power(Floats value, Floats, Ints exponent) {
+  const Ints first = _mm256_srai_epi32(exponent, 1);
+  return value * power_of_two(first) * power_of_two(difference(exponent, first));
+}
+// All are numbers.
+static inline float greatest_of(Floats values) {
+  const __m128 half = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
+  const __m128 quarter = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_movehdup_ps(quarter)));
+}
+static inline Floats square_root(Floats x) { return _mm256_sqrt_ps(x); }
+static inline Floats rounded_down(Floats x) { return _mm256_floor_ps(x); }
+static inline Floats rounded_up(Floats x) { return _mm256_ceil_ps(x); }
+static inline Floats rounded_even(Floats x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   if (count >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));

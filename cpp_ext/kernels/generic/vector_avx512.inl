@@ -65,15 +65,21 @@ static inline Floats where_less(Floats a, Floats b, Floats yes, Floats no) {
 }
 static inline Ints bits_of(Floats values) { return _mm512_castps_si512(values); }
 static inline Floats magnitude(Floats values) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0F), values); }
+static inline Floats minus_magnitude(Floats values) { return _mm512_or_ps(_mm512_set1_ps(-0.0F), values); }
 // Numbers that have no sign, with those of `signs`.
 static inline Floats signed_as(Floats values, Floats signs) {
   return _mm512_or_ps(values, _mm512_and_ps(_mm512_set1_ps(-0.0F), signs));
 }
 static inline Ints difference(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
-// Rounded down.
-static inline Ints half(Ints values) { return _mm512_srai_epi32(values, 1); }
-static inline Floats power_of_two(Ints exponents) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(exponents, _mm512_set1_epi32(127)), 23));
+// value * 2^n, rounded once; `exponent` is n as an integer, -160 to 160 (else anything, if value is no number).
+static inline Floats times_power(Floats value, Floats n, Ints) { return _mm512_scalef_ps(value, n); }
+// All are numbers.
+static inline float greatest_of(Floats values) { return _mm512_reduce_max_ps(values); }
+static inline Floats square_root(Floats x) { return _mm512_sqrt_ps(x); }
+static inline Floats rounded_down(Floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+static inline Floats rounded_up(Floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
+static inline Floats rounded_even(Floats x) {
+  return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {

@@ -51,6 +51,7 @@ static inline float float_of(uint32_t bits) {
 }
 static inline Ints bits_of(Floats values) { return static_cast<int32_t>(float_bits(values)); }
 static inline Floats magnitude(Floats values) { return float_of(float_bits(values) & 0x7FFFFFFFU); }
+static inline Floats minus_magnitude(Floats values) { return float_of(float_bits(values) | 0x80000000U); }
 // Numbers that have no sign, with those of `signs`.
 static inline Floats signed_as(Floats values, Floats signs) {
   return float_of(float_bits(values) | (float_bits(signs) & 0x80000000U));
@@ -58,9 +59,19 @@ static inline Floats signed_as(Floats values, Floats signs) {
 static inline Ints difference(Ints a, Ints b) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
 }
-// Rounded down.
-static inline Ints half(Ints values) { return values >> 1; }
 static inline Floats power_of_two(Ints exponents) { return float_of((static_cast<uint32_t>(exponents) + 127) << 23); }
+// value * 2^n; `exponent` is n as an integer, -160 to 160 (else anything, if value is no number). The power may be none
+// of float's: it is multiplied in two steps, of which only the last one may round.
+static inline Floats times_power(Floats value, Floats, Ints exponent) {
+  const Ints first = exponent >> 1;
+  return value * power_of_two(first) * power_of_two(difference(exponent, first));
+}
+// All are numbers.
+static inline float greatest_of(Floats values) { return values; }
+static inline Floats square_root(Floats x) { return __builtin_sqrtf(x); }
+static inline Floats rounded_down(Floats x) { return __builtin_floorf(x); }
+static inline Floats rounded_up(Floats x) { return __builtin_ceilf(x); }
+static inline Floats rounded_even(Floats x) { return __builtin_nearbyintf(x); }
 
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   Bytes bytes = {};
