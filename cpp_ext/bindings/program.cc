@@ -138,6 +138,27 @@ class ProgramWithGraph {
     return all;
   }
 
+  // Bytes of inputs and of outputs of each step for inputs of these shapes, bytes of its own constants, and the shape of
+  // its weights if it has any.
+  using Demand = std::tuple<std::size_t, std::size_t, std::size_t, std::vector<std::int64_t>>;
+  std::vector<Demand> demands(const Sizes& shapes) const {
+    std::vector<Demand> all;
+    std::size_t index = 0;
+    for (const BoundProgram::Fact& fact : bound_to(shapes)->facts()) {
+      const Attributes& attributes = *graph_.steps[index++].attributes;
+      std::size_t read = 0, written = 0, constant = 0;
+      for (const Layout& each : fact.inputs) read += each.bytes();
+      for (const Layout& each : fact.outputs) written += each.bytes();
+      for (const auto& each : attributes.all()) {
+        if (const auto* array = std::get_if<Array>(&each.second)) constant += array->bytes.size();
+      }
+      const auto weights = attributes.all().find("weights");
+      const auto* array = weights == attributes.all().end() ? nullptr : std::get_if<Array>(&weights->second);
+      all.emplace_back(read, written, constant, array == nullptr ? std::vector<std::int64_t>{} : sizes_of(array->dims));
+    }
+    return all;
+  }
+
   std::size_t held() const { return program_->held(); }
 
  private:
@@ -286,6 +307,7 @@ void bind_program(nb::module_& module) {
       .def("arena", &ProgramWithGraph::arena, nb::arg("shapes"))
       .def("unshared", &ProgramWithGraph::unshared, nb::arg("shapes"))
       .def("steps", &ProgramWithGraph::steps, nb::arg("shapes"))
+      .def("demands", &ProgramWithGraph::demands, nb::arg("shapes"))
       .def_prop_ro("held", &ProgramWithGraph::held);
   nb::class_<Builder>(module, "ProgramBuilder", "Tells a program value by value.")
       .def(nb::init<>())

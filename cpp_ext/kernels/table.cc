@@ -60,13 +60,13 @@ struct Tables {
   }
 };
 
-int find(const std::string& name) {
+int find(const std::string& name, const std::string& asker = "") {
   for (int tier = 0; tier < kTiers; ++tier) {
     if (name == kNames[tier]) return tier;
   }
   std::string known;
   for (const char* each : kNames) known += std::string(known.empty() ? "" : ", ") + each;
-  throw std::invalid_argument("no instruction set is named '" + name + "'; known: " + known);
+  throw std::invalid_argument(asker + "no instruction set is named '" + name + "'; known: " + known);
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ const Table& table_of(Tier tier) {
 
 Tier chosen() {
   const char* asked = std::getenv("GRAPHOPT_ISA");
-  int tier = asked != nullptr && *asked != '\0' ? find(asked) : kTiers - 1;
+  int tier = asked != nullptr && *asked != '\0' ? find(asked, "GRAPHOPT_ISA: ") : kTiers - 1;
   while (!detected(static_cast<Tier>(tier))) --tier;
   return static_cast<Tier>(tier);
 }

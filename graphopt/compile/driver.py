@@ -40,6 +40,7 @@ from graphopt.errors import UsageError
 from graphopt.execute import check_budget
 from graphopt.io import Interface, data_files, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
+from graphopt.native import instruction_set
 from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
 from graphopt.pytorch.signature import SIGNATURE_KEY
@@ -135,6 +136,7 @@ def optimize(
             left out and named in the report.
     """
     chosen_target = Target.load(target)
+    instruction_set()  # a wrong one is told before any work, not by a pass that is left out for it
     _check_form(emit, chosen_target, output)
     if pass_timeout is not None and not pass_timeout > 0:
         raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")

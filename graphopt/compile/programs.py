@@ -22,6 +22,7 @@ from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, Session, bench, make_inputs
 from graphopt.ir import Names, holds_programs, infer_shapes, insert_program
 from graphopt.native.compiled import KEPT, Compiled, alone, compile_regions
+from graphopt.native.gains import doubt
 from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
 
 REGION_SECONDS = 0.6
@@ -62,11 +63,12 @@ def with_programs(
         model = choice.made.model.clone()
         infer_shapes(model)
         regions = compile_regions(model).compiled
-    keep: dict[str, str] = {}
+    doubts = {each.region.name: doubt(each.region) for each in regions if not conditions.measure}
+    keep = {name: reason for name, reason in doubts.items() if reason}
     inputs = _inputs(workshop, model, conditions)
     if inputs is not None:
         with stages("measure regions" if conditions.measure else "check regions"):
-            keep = _refuted(model, regions, inputs, conditions)
+            keep |= _refuted(model, regions, inputs, conditions)
     try:
         made = _made(workshop, choice, conditions, keep, samples, stages)
         if conditions.measure:

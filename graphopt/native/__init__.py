@@ -17,6 +17,7 @@ except ImportError as error:
     ) from error
 
 from graphopt.native.hash import hash_bytes, hash_tensor
+from graphopt.native.instruction_set import instruction_set
 from graphopt.native.program import Program, ProgramBuilder
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "compile",
     "hash_bytes",
     "hash_tensor",
+    "instruction_set",
     "library",
     "reasons",
 ]

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from graphopt.ir import Names, insert_program
+from graphopt.native.gains import doubt
+from graphopt.native.instruction_set import instruction_set
 from graphopt.native.lower import build, lowered, reasons
 from graphopt.native.regions import Region, find_regions, is_work, reads_codes
+from graphopt.quant.wording import label
 
 KEPT = "it is to stay as it is"
 """Why a region is none that was not to be compiled."""
@@ -32,24 +35,29 @@ class Outcome:
 
     Attributes:
         compiled: Those that can be programs.
-        refusals: Names of nodes on codes that no program runs, by reason.
+        refusals: Names of nodes on codes that no program runs, by reason; or what they write.
     """
 
     compiled: list[Compiled] = field(default_factory=list)
     refusals: dict[str, list[str]] = field(default_factory=dict)
 
-    def refuse(self, reason: str, node: str | None) -> None:
+    def refuse(self, reason: str, node: str) -> None:
         """Note why a node stays as it is."""
-        self.refusals.setdefault(reason, []).append(node or "")
+        self.refusals.setdefault(reason, []).append(node)
 
 
-def compile_regions(model: ir.Model, keep: Collection[str] = ()) -> Outcome:
+def compile_regions(model: ir.Model, keep: Collection[str] = (), *, sparing: bool = False) -> Outcome:
     """Compile what can be of the main graph.
 
     Args:
         model: Its shapes inferred; it is only read.
         keep: Names of nodes; regions that hold one of them stay as they are.
+        sparing: So do those that a program is not likely to run faster: for who does not measure.
+
+    Raises:
+        UsageError: `GRAPHOPT_ISA` names no instruction set.
     """
+    instruction_set()
     outcome = Outcome()
     refused = dict(reasons(model))
     programs: dict[tuple[ir.Node, ...], bytes] = {}
@@ -59,10 +67,12 @@ def compile_regions(model: ir.Model, keep: Collection[str] = ()) -> Outcome:
         regions = find_regions(model.graph, refused.get)
     for node, reason in refused.items():
         if is_work(node) or reads_codes(node):
-            outcome.refuse(reason, node.name)
+            outcome.refuse(reason, node.name or label(node))
     for region in regions:
         if region.name in keep or any(node.name in keep for node in region.nodes):
             outcome.refuse(KEPT, region.name)
+        elif sparing and (doubted := doubt(region)):
+            outcome.refuse(doubted, region.name)
         else:
             outcome.compiled.append(Compiled(region, programs[region.nodes]))
     return outcome

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from graphopt._native import Program as BuiltProgram
 from graphopt._native import ProgramBuilder
 from graphopt.errors import DataError, LoadError, SaveError
+from graphopt.native.instruction_set import instruction_set
 
 __all__ = ["Array", "Port", "Program", "ProgramBuilder", "StepProfile"]
 
@@ -190,7 +191,9 @@ class Program:
 
         Raises:
             LoadError: They are damaged, of another version, or no program.
+            UsageError: `GRAPHOPT_ISA` names no instruction set.
         """
+        instruction_set()
         try:
             return cls(BuiltProgram.load(data))
         except (ValueError, MemoryError) as error:

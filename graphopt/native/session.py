@@ -13,10 +13,11 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError
+from graphopt.errors import ExecutionError, UsageError
 from graphopt.execute.library import register
 from graphopt.ir import infer_shapes, is_program
 from graphopt.native.compiled import compile_regions, embed
+from graphopt.native.instruction_set import instruction_set
 from graphopt.native.source import Source, open_source
 
 _UNREGISTERED = "graphopt:Program"
@@ -38,24 +39,33 @@ class Session:
 
     Attributes:
         programs: Number of regions that run as programs.
-        refusals: Names of quantized nodes that onnxruntime runs, by reason.
+        refusals: Names of quantized nodes that onnxruntime runs, by reason; or what they write.
 
     Raises:
         LoadError: The model cannot be read.
         ExecutionError: onnxruntime cannot load it.
+        UsageError: `options` are of another type, or `GRAPHOPT_ISA` names no instruction set.
     """
 
     def __init__(self, model: Source, options: Any = None, **others: Any) -> None:
         import onnxruntime as ort
 
+        instruction_set()
+        if not (options is None or isinstance(options, ort.SessionOptions)):
+            raise UsageError(
+                f"options are a {type(options).__name__}, expected an onnxruntime.SessionOptions",
+                hint="inputs are for run(None, inputs); further arguments of InferenceSession go by name",
+            )
         opened = open_source(model)
         self.refusals: dict[str, list[str]] = {}
         if not any(map(is_program, opened.graph)):
-            opened = opened.clone()
-            infer_shapes(opened)
-            outcome = compile_regions(opened)
-            embed(opened, outcome.compiled)
+            made = opened.clone()
+            infer_shapes(made)
+            outcome = compile_regions(made, sparing=True)
             self.refusals = outcome.refusals
+            if outcome.compiled:  # else it stays as it is: shapes that are told change what a runtime does
+                embed(made, outcome.compiled)
+                opened = made
         self.programs = sum(map(is_program, opened.graph))
         own = options is None
         options = ort.SessionOptions() if own else options

@@ -110,6 +110,15 @@ def _lookup(maker: Maker) -> bool:
     return True
 
 
+def _decode(maker: Maker) -> bool:
+    value = maker.pick(_codes)
+    if value is None:
+        return False
+    table = maker.rng.standard_normal(256).astype(np.float32)
+    maker.step("decode", [value], {"table": table}, "f32", value.shape)
+    return True
+
+
 def _result(maker: Maker) -> dict[str, Any]:
     made = maker.codes_type()
     return {"y_type": made, "y_scale": maker.scale(), "y_zero": maker.zero(made)}
@@ -474,6 +483,7 @@ RECIPES: dict[str, Recipe] = {
     "concat": _concat,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "decode": _decode,
     "dequantize": _dequantize,
     "gather": _gather,
     "gemm": _gemm,

@@ -1,5 +1,6 @@
 """Remove arithmetic and logic that computes nothing: neutral elements, double negation, repeated rounding.
 
+A Sum of two becomes an Add, since runtimes look for Add alone: to fuse it, and to compute it on codes.
 Bit for bit, so NaN, infinities and both zeros included: x + 0.0 turns -0.0 into 0.0 and is left to
 `fast-math`, x * 0 is never folded.
 """
@@ -92,6 +93,27 @@ def relu_of_non_negative(tape: Tape, inner: ir.Node) -> ir.Value:
     return inner.outputs[0]
 
 
+NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
+
+
+@rule(op("Sum", var("a"), var("b"), name="node"))
+def sum_of_two(tape: Tape, node: ir.Node, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Sum(a, b)  ->  a + b."""
+    if any(use.node.op_type in NORMS for use in node.outputs[0].uses()):
+        raise Reject("a normalization behind an Add is fused with it to what is slower")
+    if any(_multiplies_codes(value.producer()) for value in (a, b)):
+        raise Reject("a product behind which an Add stands is computed in float")
+    return tape.op("Add", [a, b])
+
+
+def _multiplies_codes(node: ir.Node | None) -> bool:
+    """Whether a node is a product of what codes stand for: with an Add it becomes a Gemm of floats."""
+    if node is None or node.op_type != "MatMul":
+        return False
+    makers = [value.producer() for value in node.inputs if value is not None]
+    return any(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers)
+
+
 @dataclass(frozen=True)
 class SimplifyAlgebra(RewritePass):
     """Remove arithmetic and logic that changes no bit."""
@@ -108,4 +130,5 @@ class SimplifyAlgebra(RewritePass):
         twice_negated,
         already_done,
         relu_of_non_negative,
+        sum_of_two,
     )

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from graphopt.compile import optimize
-from graphopt.errors import ExecutionError, LoadError
+from graphopt.errors import ExecutionError, LoadError, UsageError
 from graphopt.io import save, to_proto
 from graphopt.native import Session, compile, library
 from graphopt.testing import parse_model
@@ -110,3 +110,24 @@ def test_what_is_no_model_is_an_error() -> None:
         Session("nowhere.onnx")
     with pytest.raises(ExecutionError, match="could not load the model"):
         Session(parse_model("g (float[N] x) => (float[N] y) { y = unknown.Op(x) }"))
+
+
+def test_options_of_another_type_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"options are a dict, expected an onnxruntime\.SessionOptions"):
+        Session(network(), {"x": CODES})
+
+
+def test_nodes_without_a_name_are_told_by_what_they_write() -> None:
+    model = parse_model(f"""<ir_version: 9, opset_import: ["" : 17]>
+    g (uint8[N,4] x, float[4,3] w) => (float[N,3] y) <{CONSTANTS}> {{
+        a = DequantizeLinear(x, s, z) y = MatMul(a, w) }}""")
+    assert Session(model).refusals == {
+        "it reads floats: no DequantizeLinear of one scale stands before it": ["the MatMul that writes 'y'"]
+    }
+
+
+def test_a_convolution_in_float_is_said_to_be_one() -> None:
+    model = parse_model(f"""<ir_version: 9, opset_import: ["" : 17]>
+    g (uint8[1,1,4,4] x) => (float[1,1,4,4] y) <{CONSTANTS}, float[1,1,1,1] w = {{0.5}}> {{
+        a = DequantizeLinear(x, s, z) [layer] y = Conv(a, w) }}""")
+    assert Session(model).refusals == {"it is in float: its weights are not quantized": ["layer"]}

@@ -22,6 +22,8 @@ APPLIES = [
     ("relu-of-non-negative", "float c = {1.0}", "b = Softmax(a) y = Relu(b)"),
     ("already-done", "float c = {1.0}", "b = Relu(a) y = Relu(b)"),
     ("already-done", "float c = {1.0}", "b = Abs(a) y = Abs(b)"),
+    ("sum-of-two", "float[4] c = {1.0, 2.0, 3.0, 4.0}", "y = Sum(a, c)"),
+    ("sum-of-two", "float c = {1.0}", "b = Exp(a) y = Sum(a, b)"),
 ]
 
 
@@ -45,6 +47,14 @@ LEFT_ALONE = [
     ("float c = {1.0}", "b = Relu(a) y = Abs(b)"),  # Relu keeps -0.0
     ("float c = {1.0}", "b = Elu(a) y = Relu(b)"),
     ("float[4] c = {1.0, 1.0, 2.0, 1.0}", "y = Mul(a, c)"),
+    ("float c = {1.0}", "b = Exp(a) y = Sum(a, b, c)"),
+    # onnxruntime fuses these with an Add to what is slower, and runs no product on codes in front of one.
+    ("float[4] c = {1.0, 1.0, 1.0, 1.0}", "b = Exp(a) s = Sum(a, b) y = LayerNormalization(s, c)"),
+    (
+        "float[4] c = {1.0, 1.0, 1.0, 1.0}, float s = {0.1}, uint8 p = {9}, "
+        "float[4, 4] w = {1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7}",
+        "q = QuantizeLinear(a, s, p) d = DequantizeLinear(q, s, p) m = MatMul(d, w) y = Sum(m, c)",
+    ),
 ]
 
 

@@ -13,11 +13,13 @@ import onnx_ir as ir
 from graphopt._native import ProgramBuilder
 from graphopt.errors import ModelError
 from graphopt.ir import has_shapes, infer_shapes
+from graphopt.native.instruction_set import instruction_set
 from graphopt.native.lower.fuse import fuse
 from graphopt.native.lower.lowering import Lowered, lower
 from graphopt.native.lower.steps import Steps, Value
 from graphopt.native.program import Program
 from graphopt.native.source import Source, open_source
+from graphopt.quant.wording import label
 
 __all__ = ["LoweringError", "compile", "compile_part", "lowered", "reasons"]
 
@@ -38,10 +40,12 @@ def compile(model: Source) -> Program:
     Raises:
         LoadError: The model cannot be read.
         LoweringError: Some nodes cannot be lowered; the message names them and says why.
+        UsageError: `GRAPHOPT_ISA` names no instruction set.
     """
+    instruction_set()
     result = lowered(open_source(model))
     if result.reasons:
-        texts = [f"{node.op_type} '{node.name}': {reason}" for node, reason in result.reasons.items()]
+        texts = [f"{label(node)}: {reason}" for node, reason in result.reasons.items()]
         more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
         raise LoweringError(
             f"no program can run this model: {'; '.join(texts[:_NAMED])}{more}",
@@ -79,9 +83,10 @@ def compile_part(
     Raises:
         LoweringError: A node cannot be lowered.
     """
+    instruction_set()
     result = lower(model, nodes, inputs, outputs)
     for node, reason in result.reasons.items():
-        raise LoweringError(f"{node.op_type} '{node.name}': {reason}")
+        raise LoweringError(f"{label(node)}: {reason}")
     fuse(result.steps)
     return _program(result.steps)
 

@@ -180,7 +180,7 @@ def _window(scope: Scope) -> dict[str, Any]:
     node = scope.node
     kernel = attribute_ints(node, "kernel_shape") or []
     if len(kernel) != 2:
-        raise Unsupported(f"a pool over {len(kernel)} spatial axes")
+        raise Unsupported(f"a pool over {len(kernel)} spatial ax{'i' if len(kernel) == 1 else 'e'}s, not two")
     if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise Unsupported("padding that depends on the sizes of images")
     return {

@@ -232,8 +232,10 @@ def _reshaped(scope: Scope, value: Value, dims: Dims) -> Value:
 
 def _weights(form: Form, axis: int) -> Codes:
     """Constant weights as int8, with a scale for all or one along `axis`."""
-    if not isinstance(form, Known) or form.codes is None:
-        raise Unsupported("its weights are not constant codes of 8 bits")
+    if not isinstance(form, Known):
+        raise Unsupported("its weights are computed, not constant")
+    if form.codes is None:
+        raise Unsupported("it is in float: its weights are not quantized")
     codes = form.codes
     if codes.scale.size > 1 and codes.axis != axis:
         raise Unsupported(f"the scales of its weights are along axis {codes.axis}, not {axis}")
