@@ -14,6 +14,7 @@ from graphopt.compile.quantization import calibration_samples
 from graphopt.cost import ModelCost, estimate
 from graphopt.errors import UsageError
 from graphopt.ir import infer_shapes
+from graphopt.native.work import program_work
 
 if TYPE_CHECKING:
     from graphopt.compile.given import Source
@@ -99,7 +100,7 @@ def cost(
     """
     given = open_given(model, example_inputs, dynamic_shapes)
     infer_shapes(given.model)
-    return estimate(given.model, shapes=shapes or given.example_shapes)
+    return estimate(given.model, shapes=shapes or given.example_shapes, programs=program_work)
 
 
 def sensitivity(

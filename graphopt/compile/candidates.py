@@ -22,6 +22,7 @@ from graphopt.errors import DataError, ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
 from graphopt.io import Interface, map_external, restore
 from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
+from graphopt.native.work import program_work
 from graphopt.pipeline import (
     FailedPassError,
     Observer,
@@ -369,7 +370,7 @@ class Workshop:
             drop_false_shapes(model, oracle.shapes)
 
     def _estimate(self, model: ir.Model) -> ModelCost:
-        return estimate(model, shapes=self._cost_shapes, rates=load_rates())
+        return estimate(model, shapes=self._cost_shapes, rates=load_rates(), programs=program_work)
 
     def _finish(self, model: ir.Model) -> list[str]:
         forget_claims(model)

@@ -100,7 +100,7 @@ def fastest(
     standing = [index for index in range(2, len(tried) + 1) if not measured.slower(index)]
     best = min(standing, key=lambda index: measured.ratio(index).median, default=None)
     winner = workshop.as_it_came() if best is None else tried[best - 1]
-    note = f"{made.name} measured slower than the original: emitted {winner.name}"
+    note = f"{made.name} measured slower than the original: {winner.name} is taken instead"
     return Choice(winner, measured, listed(workshop, tried, measured, winner), [note])
 
 
@@ -135,7 +135,9 @@ def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) 
     for index, rival in enumerate(others, 2):
         ratio = measured.ratio(1, index)
         if ratio.median > TIE and ratio.interval[0] > 1:
-            note = f"{made.name} measured {ratio.median:.2f}x the time of {rival.name}, which is emitted"
+            note = (
+                f"{made.name} measured {ratio.median:.2f}x the time of {rival.name}, which is taken instead"
+            )
             return Choice(rival, measured, listed(workshop, tried, measured, rival), [note])
     return Choice(made, measured, listed(workshop, tried, measured, made))
 

@@ -112,7 +112,6 @@ def _made(
     notes = _told(records, keep)
     if not any(record.changes for record in records):
         raise _NoProgramsError(*notes)
-    made.cost = base.cost  # what is computed is the same
     if workshop.samples is not None:
         with stages("check"):
             compared_on = [*workshop.samples, *itertools.islice(samples or (), FURTHER_SAMPLES)]

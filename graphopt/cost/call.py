@@ -53,6 +53,23 @@ class Work:
     working_set: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProgramWork:
+    """What one run of a compiled region does.
+
+    Attributes:
+        steps: What each of its steps does.
+        parameters: Elements of its constants.
+        parameter_bytes: And their bytes.
+        arena: Bytes of what is alive inside it at one time.
+    """
+
+    steps: tuple[Work, ...]
+    parameters: int = 0
+    parameter_bytes: int = 0
+    arena: int = 0
+
+
 class UnknownShapeError(Exception):
     """A rule needs a shape, or an attribute that says one, which is not known; the message names it."""
 

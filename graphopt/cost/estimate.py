@@ -6,18 +6,19 @@ It never changes the model and runs nothing; shapes must have been inferred or b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
-from graphopt.cost.call import Call, Kind, Shape, UnknownShapeError, tensor_bytes
+from graphopt.cost.call import Call, Kind, ProgramWork, Shape, UnknownShapeError, tensor_bytes
 from graphopt.cost.dims import Dims
 from graphopt.cost.liveness import peak_bytes
-from graphopt.cost.model_cost import ModelCost, NodeCost, body_cost
+from graphopt.cost.model_cost import ModelCost, NodeCost, Parameters, body_cost
 from graphopt.cost.parameters import count_parameters, is_constant, is_generated, is_parameter
 from graphopt.cost.rates import GENERIC, MachineRates
 from graphopt.cost.rules import CONTROL_FLOW, UNCOUNTED, rule_for
-from graphopt.ir import attribute_int, attribute_ints, is_constant_node, scalar, subgraphs
+from graphopt.errors import LoadError
+from graphopt.ir import attribute_int, attribute_ints, is_constant_node, is_program, scalar, subgraphs
 
 
 def estimate(
@@ -26,6 +27,7 @@ def estimate(
     bindings: Mapping[str, int] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     rates: MachineRates | None = None,
+    programs: Callable[[Call], ProgramWork] | None = None,
 ) -> ModelCost:
     """Estimate what a model with inferred shapes costs.
 
@@ -38,13 +40,20 @@ def estimate(
         bindings: Dimension name -> size. What is not bound is assumed (see `Dims`) and listed in the result.
         shapes: Value name -> concrete shape, for the inputs or, from an execution, for any values.
         rates: Rates of the machine to estimate time for; generic ones by default.
+        programs: What a compiled region does, which only their makers can tell; without it none is counted.
+            Raises an UnknownShapeError where it needs a shape, and a LoadError for what is no program.
 
     Raises:
         UsageError: A binding or shape does not fit the model.
     """
-    estimator = _Estimator(model, Dims(model, bindings, shapes), rates or GENERIC)
+    estimator = _Estimator(model, Dims(model, bindings, shapes), rates or GENERIC, programs)
     nodes, peak = estimator.graph(model.graph)
     stored, generated = count_parameters(model, estimator.shape)
+    inside = estimator.inside.values()
+    stored = Parameters(
+        stored.elements + sum(each.parameters for each in inside),
+        stored.bytes + sum(each.parameter_bytes for each in inside),
+    )
     return ModelCost(
         nodes=nodes,
         parameters=stored,
@@ -62,9 +71,17 @@ def estimate(
 class _Estimator:
     """Walks graphs; remembers shapes, and everything that could not be counted."""
 
-    def __init__(self, model: ir.Model, dims: Dims, rates: MachineRates) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        dims: Dims,
+        rates: MachineRates,
+        programs: Callable[[Call], ProgramWork] | None,
+    ) -> None:
         self.dims = dims
         self.rates = rates
+        self.inside: dict[ir.Node, ProgramWork] = {}
+        self._programs = programs
         self.unknown_ops: dict[str, str] = {}
         self.unknown_shapes: list[str] = []
         self.notes: list[str] = []
@@ -81,6 +98,8 @@ class _Estimator:
             bodies = self._bodies(node)
             if bodies is None:
                 costs.append(self._node(node))
+                if node in self.inside:
+                    inner[node] = self.inside[node].arena
                 continue
             walked = [self.graph(body) for body in bodies]
             inner[node] = max((peak for _, peak in walked), default=0)
@@ -133,11 +152,13 @@ class _Estimator:
         params = sum(self._elements(value) for value in inputs if value is not None and is_parameter(value))
         if is_generated(node):
             return NodeCost(name, operator, params, Kind.FREE, seconds=0.0)
+        if is_program(node) and self._programs is not None:
+            return self._program(node, self._programs)
         rule = rule_for(node)
         if rule is None:
             self.unknown_ops.setdefault(operator, UNCOUNTED.get(node.op_type, "no cost rule"))
             return NodeCost(name, operator, params)
-        call = Call(node, [self.shape(value) for value in inputs], [self.shape(value) for value in outputs])
+        call = self._call(node)
         try:
             work = rule(call)
         except (ArithmeticError, IndexError, TypeError, UnknownShapeError, ValueError) as error:
@@ -152,6 +173,40 @@ class _Estimator:
             self.unknown_shapes.append(f"{operator} {name}: {', '.join(unknown)}; its bytes are not counted")
         seconds = self.rates.seconds(work.kind, work.flops, read + written, work.working_set)
         return NodeCost(name, operator, params, work.kind, work.macs, work.flops, read, written, seconds)
+
+    def _program(self, node: ir.Node, programs: Callable[[Call], ProgramWork]) -> NodeCost:
+        """A compiled region: its steps one after the other, without what starting a node takes."""
+        name, operator, call = _name(node), _operator(node), self._call(node)
+        try:
+            found = programs(call)
+        except UnknownShapeError as error:
+            self.unknown_shapes.append(f"{operator} {name}: {_reason(error, call)}")
+            return NodeCost(name, operator)
+        except LoadError as error:
+            self.unknown_ops.setdefault(operator, error.message)
+            return NodeCost(name, operator)
+        self.inside[node] = found
+        moved = [(work.bytes_read or 0) + (work.bytes_written or 0) for work in found.steps]
+        seconds = sum(
+            self.rates.seconds(work.kind, work.flops, count, work.working_set) - self.rates.node_overhead
+            for work, count in zip(found.steps, moved, strict=True)
+        )
+        return NodeCost(
+            name,
+            operator,
+            found.parameters,
+            Kind.INT8,
+            sum(work.macs for work in found.steps),
+            sum(work.flops for work in found.steps),
+            sum(work.bytes_read or 0 for work in found.steps),
+            sum(work.bytes_written or 0 for work in found.steps),
+            seconds + self.rates.node_overhead,
+        )
+
+    def _call(self, node: ir.Node) -> Call:
+        return Call(
+            node, [self.shape(value) for value in node.inputs], [self.shape(value) for value in node.outputs]
+        )
 
 
 def _name(node: ir.Node) -> str:

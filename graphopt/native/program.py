@@ -20,7 +20,7 @@ from graphopt._native import ProgramBuilder
 from graphopt.errors import DataError, LoadError, SaveError
 from graphopt.native.instruction_set import instruction_set
 
-__all__ = ["Array", "Port", "Program", "ProgramBuilder", "StepProfile"]
+__all__ = ["Array", "Port", "Program", "ProgramBuilder", "StepDemand", "StepProfile"]
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = "Sequence[int]"
@@ -71,6 +71,33 @@ class StepProfile:
     inputs: tuple[tuple[int, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     seconds: float
+
+
+@dataclass(frozen=True)
+class StepDemand:
+    """What a step of a program asks of a machine, for inputs of given shapes.
+
+    Args:
+        name: Of the node it comes from; may be empty.
+        kind: Of operator.
+        runs: Whether there is anything to do.
+        inputs: Shapes.
+        outputs: Shapes.
+        bytes_read: Of its inputs.
+        bytes_written: Of its outputs.
+        constant_bytes: Of its own constants.
+        weights: Their shape; empty where it has none.
+    """
+
+    name: str
+    kind: str
+    runs: bool
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    bytes_read: int
+    bytes_written: int
+    constant_bytes: int
+    weights: tuple[int, ...]
 
 
 class Program:
@@ -145,6 +172,29 @@ class Program:
             return self._built.arena(self._shapes_in_order(shapes))
         except ValueError as error:
             raise self._misfit(error) from error
+
+    def demands(self, shapes: Mapping[str, Shape] | Sequence[Shape] | None = None) -> list[StepDemand]:
+        """What each step asks of a machine.
+
+        Args:
+            shapes: Of the inputs, by name or in order; None where the program leaves none open.
+
+        Raises:
+            DataError: The inputs cannot have these shapes.
+        """
+        sizes = self._shapes_in_order(shapes)
+        try:
+            facts, asked = self._built.steps(sizes), self._built.demands(sizes)
+        except ValueError as error:
+            raise self._misfit(error) from error
+        return [
+            StepDemand(
+                name, kind, runs, _tuples(given), _tuples(made), read, written, constant, tuple(weights)
+            )
+            for (name, kind, runs, _, given, made), (read, written, constant, weights) in zip(
+                facts, asked, strict=True
+            )
+        ]
 
     @property
     def held(self) -> int:

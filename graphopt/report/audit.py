@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.cost import estimate
-from graphopt.errors import ExecutionError, UsageError
+from graphopt.cost import GENERIC, estimate, load_rates
+from graphopt.cost.dims import Dims
+from graphopt.errors import DataError, ExecutionError, LoadError, UsageError
 from graphopt.execute import Session
 from graphopt.execute.inputs import representative_inputs
 from graphopt.execute.optimized import Optimized, RunNode, optimized
-from graphopt.ir import infer_shapes, nodes
-from graphopt.quant.judge import GONE, INT8, integer_kind
+from graphopt.ir import PROGRAM, PROGRAM_DOMAIN, infer_shapes, is_program, nodes, saved_program
+from graphopt.native import Program
+from graphopt.native.work import IN_FLOAT, PRODUCTS, program_work, step_work
+from graphopt.quant.judge import GONE, INT8, WEIGHT_ONLY, integer_kind
 from graphopt.quant.pairs import DEQUANTIZE, QUANTIZE
 from graphopt.quant.predict import Placement, predict
 from graphopt.targets import Target
 
 _ONNXRUNTIME = "onnxruntime"
+_ENGINE = f"{PROGRAM_DOMAIN}.{PROGRAM}"
+_OPERATORS = {
+    "gemm": "MatMul",
+    "matmul": "MatMul",
+    "matmul_nbits": "MatMulNBits",
+    "conv": "Conv",
+    "conv_transpose": "ConvTranspose",
+}
+"""What models call the steps of programs."""
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)
 
 
@@ -158,7 +170,10 @@ def audit(
     else:
         shares = _estimated(model, shapes)
     several = Counter(placement.node for placement in placements)
-    audited = tuple(_audited(each, shares.get(each.node), run, several[each.node] > 1) for each in placements)
+    audited = (
+        *(_audited(each, shares.get(each.node), run, several[each.node] > 1) for each in placements),
+        *_of_programs(model, shares, shapes),
+    )
     return Audit(
         source=source,
         target=target.name,
@@ -218,7 +233,7 @@ def _estimated(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> d
     """Parts of an estimated time; nodes of bodies and functions are left out."""
     copy = model.clone()
     infer_shapes(copy)
-    cost = estimate(copy, shapes=shapes)
+    cost = estimate(copy, shapes=shapes, programs=program_work)
     total = cost.time.estimate
     seconds = {node.name: node.seconds for node in cost.nodes}
     found = {}
@@ -246,6 +261,48 @@ def _audited(placement: Placement, share: float | None, run: Optimized | None, d
         found=", ".join(f"{each.operator} in {runs_in(each)}" for each in done),
         agrees=(placement.runs_in in kinds if differs else kinds == {placement.runs_in}) if done else None,
     )
+
+
+def _of_programs(
+    model: ir.Model, shares: Mapping[ir.Node, float], shapes: Mapping[str, Sequence[int]] | None
+) -> Iterator[AuditedNode]:
+    """The heavy steps of compiled regions, of whose time each gets its part of an estimate."""
+    programs = [node for node in nodes(model) if is_program(node)]
+    if not programs:
+        return
+    copy = model.clone()
+    infer_shapes(copy)
+    dims, rates = Dims(copy, shapes=shapes), load_rates() or GENERIC
+    for node, copied in zip(programs, filter(is_program, nodes(copy)), strict=True):
+        name = node.name or (node.outputs[0].name if node.outputs else "") or ""
+        given = [None if value is None else dims.shape(value) for value in copied.inputs]
+        try:
+            program = Program.from_bytes(saved_program(node), f"the program of {name}")
+            demands = program.demands([shape for shape in given if shape is not None])
+        except (LoadError, DataError) as error:
+            yield AuditedNode(name, _ENGINE, INT8, _ENGINE, True, "", error.message, shares.get(node))
+            continue
+        works = [step_work(each) for each in demands]
+        moved = [(work.bytes_read or 0) + (work.bytes_written or 0) for work in works]
+        seconds = [
+            rates.seconds(work.kind, work.flops, count) if each.runs else 0.0
+            for each, work, count in zip(demands, works, moved, strict=True)
+        ]
+        whole, share = sum(seconds), shares.get(node)
+        for each, own in zip(demands, seconds, strict=True):
+            if each.kind not in PRODUCTS:
+                continue
+            title = each.name or f"a {each.kind} of {name}"
+            yield AuditedNode(
+                title,
+                _OPERATORS[each.kind],
+                WEIGHT_ONLY if each.kind in IN_FLOAT else INT8,
+                _ENGINE,
+                True,
+                "",
+                f"{title} is a step of the program {name}: graphopt's engine runs it",
+                None if share is None or not whole else share * own / whole,
+            )
 
 
 def _converts(run: RunNode) -> bool:

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from graphopt.cost import MachineRates, ModelCost, estimate
 from graphopt.io import Interface
 from graphopt.ir import count_nodes, graphs, infer_shapes, is_constant_node, nodes
+from graphopt.native.work import program_work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +98,7 @@ def inspect(
         functions=functions,
         external_files=_external_files(model),
         metadata=dict(model.metadata_props),
-        cost=estimate(model, shapes=shapes, rates=rates),
+        cost=estimate(model, shapes=shapes, rates=rates, programs=program_work),
         notes=tuple(notes),
     )
 

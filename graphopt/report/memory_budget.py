@@ -18,6 +18,7 @@ from graphopt.errors import GraphoptError
 from graphopt.execute import Oracle
 from graphopt.ir import infer_shapes
 from graphopt.memory.graph_plan import USUAL, GraphPlan, Options
+from graphopt.native.work import program_work
 from graphopt.passes.memory.fit_memory import FitMemory
 from graphopt.pipeline import Pipeline
 from graphopt.report.memory import Budget, MemoryReport, plan_memory, write_order
@@ -59,7 +60,7 @@ def plan_within(
         ModelError, UsageError: See `plan_memory`.
     """
     report = plan_memory(model, source=source, shapes=shapes, options=options, notes=notes)
-    macs = estimate(model, shapes=shapes).macs
+    macs = estimate(model, shapes=shapes, programs=program_work).macs
     budget = Budget(most_bytes, report.plan.arena, report.plan.arena <= most_bytes, (), (macs, macs))
     if budget.fits:
         return model, dataclasses.replace(report, budget=budget)
