@@ -74,6 +74,9 @@ using Dequantize = void (*)(const uint8_t* from, float* to, size_t count, float 
 using TransposeBytes = void (*)(const uint8_t* from, size_t from_row, uint8_t* to, size_t to_row, size_t rows,
                                 size_t columns);
 
+using TransposeWords = void (*)(const uint32_t* from, size_t from_row, uint32_t* to, size_t to_row, size_t rows,
+                                size_t columns);
+
 // One row of a pooled image, or a part of it: `pixels` of `channels`, each from `rows` x `taps` pixels of the source,
 // all within it. Distances in elements.
 struct Window {

@@ -74,10 +74,17 @@ void StridedCopy::copy(const unsigned char* from, unsigned char* to, const unsig
     }
     return;
   }
-  if (size_ == 1 && table == nullptr && row_.strides[0] == 1 && column_.strides[1] == 1 && column_.strides[0] > 0 &&
-      row_.strides[1] > 0) {
-    kernels_.transpose_bytes(from, static_cast<std::size_t>(column_.strides[0]), to,
-                             static_cast<std::size_t>(row_.strides[1]), columns, static_cast<std::size_t>(row_.size));
+  const bool plane = row_.strides[0] == 1 && column_.strides[1] == 1 && column_.strides[0] > 0 && row_.strides[1] > 0;
+  if (plane && table == nullptr && size_ <= 4) {
+    const auto from_row = static_cast<std::size_t>(column_.strides[0]);
+    const auto to_row = static_cast<std::size_t>(row_.strides[1]);
+    const auto rows = static_cast<std::size_t>(row_.size);
+    if (size_ == 1) {
+      kernels_.transpose_bytes(from, from_row, to, to_row, columns, rows);
+    } else {
+      kernels_.transpose_words(reinterpret_cast<const std::uint32_t*>(from), from_row,
+                               reinterpret_cast<std::uint32_t*>(to), to_row, columns, rows);
+    }
     return;
   }
   const auto size = static_cast<std::int64_t>(size_);

@@ -16,6 +16,9 @@ constexpr std::int64_t kBlock = 1 << 14;
 // Pixels and channels that are transposed to be dequantized together.
 constexpr std::int64_t kPixels = 128;
 constexpr std::int64_t kChannels = 64;
+// Of images with fewer channels than that, more pixels.
+constexpr std::int64_t kFewChannels = 4;
+constexpr std::int64_t kMorePixels = kChannels * kPixels / kFewChannels;
 
 class BoundDequantize final : public Bound {
  public:
@@ -82,18 +85,19 @@ class BoundDequantizeFirst final : public Bound {
   void run(const Run& run) const override {
     const auto* from = static_cast<const unsigned char*>(run.inputs[0]);
     auto* to = static_cast<float*>(run.outputs[0]);
-    const std::int64_t blocks = (pixels_ + kPixels - 1) / kPixels;
+    const std::int64_t most = channels_ <= kFewChannels ? kMorePixels : kPixels;
+    const std::int64_t blocks = (pixels_ + most - 1) / most;
     run.pool.run(images_ * blocks, [&](std::int64_t block) {
       const std::int64_t image = block / blocks;
-      const std::int64_t pixel = block % blocks * kPixels;
-      const auto pixels = static_cast<std::size_t>(std::min(kPixels, pixels_ - pixel));
+      const std::int64_t pixel = block % blocks * most;
+      const auto pixels = static_cast<std::size_t>(std::min(most, pixels_ - pixel));
       unsigned char codes[kChannels * kPixels];
       for (std::int64_t channel = 0; channel < channels_; channel += kChannels) {
         const std::int64_t channels = std::min(kChannels, channels_ - channel);
         kernels_.transpose_bytes(from + (image * pixels_ + pixel) * pitch_ + channel, static_cast<std::size_t>(pitch_),
-                                 codes, kPixels, pixels, static_cast<std::size_t>(channels));
+                                 codes, static_cast<std::size_t>(most), pixels, static_cast<std::size_t>(channels));
         for (std::int64_t i = 0; i < channels; ++i) {
-          kernels_.dequantize(codes + i * kPixels, to + (image * channels_ + channel + i) * pixels_ + pixel, pixels,
+          kernels_.dequantize(codes + i * most, to + (image * channels_ + channel + i) * pixels_ + pixel, pixels,
                               scale_, codes_);
         }
       }

@@ -16,6 +16,9 @@ constexpr std::int64_t kBlock = 1 << 14;
 // Pixels and channels that are quantized to be transposed together.
 constexpr std::int64_t kPixels = 128;
 constexpr std::int64_t kChannels = 64;
+// Of images with fewer channels than that, more pixels.
+constexpr std::int64_t kFewChannels = 4;
+constexpr std::int64_t kMorePixels = kChannels * kPixels / kFewChannels;
 
 class BoundQuantize final : public Bound {
  public:
@@ -54,19 +57,20 @@ class BoundQuantizeLast final : public Bound {
   void run(const Run& run) const override {
     const auto* from = static_cast<const float*>(run.inputs[0]);
     auto* to = static_cast<unsigned char*>(run.outputs[0]);
-    const std::int64_t blocks = (pixels_ + kPixels - 1) / kPixels;
+    const std::int64_t most = channels_ <= kFewChannels ? kMorePixels : kPixels;
+    const std::int64_t blocks = (pixels_ + most - 1) / most;
     run.pool.run(images_ * blocks, [&](std::int64_t block) {
       const std::int64_t image = block / blocks;
-      const std::int64_t pixel = block % blocks * kPixels;
-      const auto pixels = static_cast<std::size_t>(std::min(kPixels, pixels_ - pixel));
+      const std::int64_t pixel = block % blocks * most;
+      const auto pixels = static_cast<std::size_t>(std::min(most, pixels_ - pixel));
       unsigned char codes[kChannels * kPixels];
       for (std::int64_t channel = 0; channel < channels_; channel += kChannels) {
         const std::int64_t channels = std::min(kChannels, channels_ - channel);
         for (std::int64_t i = 0; i < channels; ++i) {
-          kernels_.quantize(from + (image * channels_ + channel + i) * pixels_ + pixel, codes + i * kPixels, pixels,
+          kernels_.quantize(from + (image * channels_ + channel + i) * pixels_ + pixel, codes + i * most, pixels,
                             scale_, codes_);
         }
-        kernels_.transpose_bytes(codes, kPixels, to + (image * pixels_ + pixel) * pitch_ + channel,
+        kernels_.transpose_bytes(codes, static_cast<std::size_t>(most), to + (image * pixels_ + pixel) * pitch_ + channel,
                                  static_cast<std::size_t>(pitch_), static_cast<std::size_t>(channels), pixels);
       }
     });

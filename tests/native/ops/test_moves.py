@@ -39,10 +39,11 @@ def test_transposed(agrees: Agrees, dtype: Any, shape: tuple[int, ...], perm: li
     np.testing.assert_array_equal(found, x.transpose(perm))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 33, 64, 65])
-def test_planes_of_bytes_over_all_tails(agrees: Agrees, rows: int) -> None:
+def test_planes_over_all_tails(agrees: Agrees, rows: int, dtype: Any) -> None:
     for columns in (1, 2, 3, 4, 5, 8, 9, 16, 17, 63, 64, 65, 128, 130):
-        agrees("transpose", {"perm": [1, 0]}, [values((rows, columns), np.uint8)], threads=(1,))
+        agrees("transpose", {"perm": [1, 0]}, [values((rows, columns), dtype)], threads=(1,))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -62,6 +62,9 @@ def test_values_out_of_range_and_no_numbers(agrees: Agrees) -> None:
         (2, 3, 161),
         (1, 4, 175),
         (1, 5, 33),
+        (2, 3, 2049),
+        (1, 2, 4111),
+        (1, 1, 2050),
     ],
 )
 def test_channels_to_the_end_and_back(agrees: Agrees, shape: tuple[int, ...]) -> None:
