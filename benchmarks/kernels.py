@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+import kernels_conv
 import kernels_other
 import numpy as np
 import onnxruntime
@@ -117,7 +118,7 @@ def measure(row: Row, tier: str | None) -> tuple[float, float, dict[str, float]]
     return statistics.median(times) * 1e6, statistics.median(shares), medians
 
 
-FAMILIES = (products, kernels_other.rows)
+FAMILIES = (products, kernels_conv.rows, kernels_other.rows)
 
 
 def main() -> None:

@@ -87,6 +87,8 @@ struct DepthwiseStrip {
   // [streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
   const uint8_t* const* lines;
   const int64_t* pixels;
+  // Of the block's first channel in a pixel.
+  int64_t channel;
   // Place p of line i is pixel p + (i % 4) * shift. Those outside 0..width - 1 are `blank`: codes of all channels.
   int64_t shift;
   int64_t width;

@@ -162,7 +162,6 @@ class BoundDepthwise final : public Bound {
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     const std::int64_t place = (part.image * y_.dims[1] + part.line) * y_.dims[2] + part.begin;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
-    const std::uint8_t* starts[kMaxStreams * kMaxLines];
     const std::uint8_t* lines[kMaxStreams * kMaxLines];
     std::int64_t pixels[kMaxStreams * kMaxLines];
     std::int64_t outputs[kMaxStreams];
@@ -174,7 +173,7 @@ class BoundDepthwise final : public Bound {
         const std::int64_t input =
             (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
         const bool inside = input >= 0 && input < x_.dims[1];
-        starts[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+        lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
         pixels[count_of_lines] = inside ? x_.pitch : 0;
       }
     }
@@ -182,6 +181,7 @@ class BoundDepthwise final : public Bound {
     kernels::DepthwiseStrip strip;
     strip.lines = lines;
     strip.pixels = pixels;
+    strip.blank = blank_.data();
     strip.shift = form.flat ? all.dilations[1] : 0;
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
@@ -198,11 +198,10 @@ class BoundDepthwise final : public Bound {
     strip.pitch = y_.pitch;
     for (std::int64_t each = first; each < last; ++each) {
       const std::int64_t channel = each * shared_.kernel->channels;
-      for (std::int64_t i = 0; i < count_of_lines; ++i) lines[i] = starts[i] + channel;
       for (std::int64_t i = 0; i < part.streams * rows; ++i) {
         to[i] = y + ((outputs[i / rows] + i % rows) * y_.dims[2] * y_.pitch + channel) * size;
       }
-      strip.blank = blank_.data() + channel;
+      strip.channel = channel;
       strip.channels = static_cast<int>(std::min<std::int64_t>(shared_.kernel->channels, all.columns - channel));
       strip.weights = shared_.weights.data() + each * bytes_of_block(shared_);
       strip.bias = bias_.data() + channel;

@@ -71,7 +71,7 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
         const int line = (stream * strip.groups + group) * 4 + i;
         const int64_t pixel = strip.pixels[line];
         lines.pixels[i][stream] = pixel;
-        lines.from[i][stream] = strip.lines[line] + i * strip.shift * pixel;
+        lines.from[i][stream] = strip.lines[line] + i * strip.shift * pixel + strip.channel;
         same = same && pixel == lines.pixels[0][0];
       }
     }
@@ -91,7 +91,7 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
       for (int i = 0; i < 4; ++i) {
         if (at + i * strip.shift >= 0 && at + i * strip.shift < strip.width) continue;
         for (int stream = 0; stream < Streams; ++stream) {
-          edge.from[i][stream] = strip.blank;
+          edge.from[i][stream] = strip.blank + strip.channel;
           edge.pixels[i][stream] = 0;
         }
       }
@@ -101,33 +101,42 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
   }
 }
 
-// Sums of `X` neighbouring outputs for a fourth of the channels. `W`, `S`, `G`: width of the window, stride and groups
-// where they are known, else 0.
-template <int W, int S, int G, int X>
+// Sums of `X` neighbouring outputs for `Q` fourths of the channels: as many sums at a time as vpdpbusd needs to be at
+// work in each cycle. `W`, `S`, `G`: width of the window, stride and groups where they are known, else 0.
+template <int W, int S, int G, int X, int Q>
 static inline void depthwise_sums(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int quarter,
-                                  __m512i* acc) {
+                                  __m512i (&acc)[Q][X]) {
   const int groups = G != 0 ? G : strip.groups;
   const int width = W != 0 ? W : strip.kernel_width;
   const int64_t stride = S != 0 ? S : strip.stride;
   const int64_t dilation = W != 0 ? 1 : strip.dilation;
-  const __m512i bias = _mm512_loadu_si512(strip.bias + 16 * quarter);
+#pragma GCC unroll 2
+  for (int q = 0; q < Q; ++q) {
+    const __m512i bias = _mm512_loadu_si512(strip.bias + 16 * (quarter + q));
 #pragma GCC unroll 4
-  for (int x = 0; x < X; ++x) acc[x] = bias;
+    for (int x = 0; x < X; ++x) acc[q][x] = bias;
+  }
   if (W != 0) {
 #pragma GCC unroll 2
     for (int group = 0; group < groups; ++group) {
-      __m512i taps[W != 0 ? W : 1];
+      __m512i taps[Q][W != 0 ? W : 1];
+#pragma GCC unroll 2
+      for (int q = 0; q < Q; ++q) {
 #pragma GCC unroll 8
-      for (int tap = 0; tap < W; ++tap) {
-        taps[tap] = _mm512_load_si512(weights + ((group * W + tap) * 4 + quarter) * 64);
+        for (int tap = 0; tap < W; ++tap) {
+          taps[q][tap] = _mm512_load_si512(weights + ((group * W + tap) * 4 + quarter + q) * 64);
+        }
       }
 #pragma GCC unroll 16
       for (int place = 0; place < (X - 1) * S + W; ++place) {
-        const __m512i codes = _mm512_load_si512(ready + (place * groups + group) * 4 + quarter);
+#pragma GCC unroll 2
+        for (int q = 0; q < Q; ++q) {
+          const __m512i codes = _mm512_load_si512(ready + (place * groups + group) * 4 + quarter + q);
 #pragma GCC unroll 4
-        for (int x = 0; x < X; ++x) {
-          const int tap = place - x * S;
-          if (tap >= 0 && tap < W) acc[x] = _mm512_dpbusd_epi32(acc[x], codes, taps[tap]);
+          for (int x = 0; x < X; ++x) {
+            const int tap = place - x * S;
+            if (tap >= 0 && tap < W) acc[q][x] = _mm512_dpbusd_epi32(acc[q][x], codes, taps[q][tap]);
+          }
         }
       }
     }
@@ -135,11 +144,15 @@ static inline void depthwise_sums(const DepthwiseStrip& strip, const __m512i* re
   }
   for (int group = 0; group < groups; ++group) {
     for (int tap = 0; tap < width; ++tap) {
-      const __m512i one = _mm512_load_si512(weights + ((group * width + tap) * 4 + quarter) * 64);
-      const __m512i* from = ready + (tap * dilation * groups + group) * 4 + quarter;
+      const int8_t* from = weights + ((group * width + tap) * 4 + quarter) * 64;
+      const __m512i* codes = ready + (tap * dilation * groups + group) * 4 + quarter;
+#pragma GCC unroll 2
+      for (int q = 0; q < Q; ++q) {
+        const __m512i one = _mm512_load_si512(from + 64 * q);
 #pragma GCC unroll 4
-      for (int x = 0; x < X; ++x) {
-        acc[x] = _mm512_dpbusd_epi32(acc[x], _mm512_load_si512(from + x * stride * groups * 4), one);
+        for (int x = 0; x < X; ++x) {
+          acc[q][x] = _mm512_dpbusd_epi32(acc[q][x], _mm512_load_si512(codes + x * stride * groups * 4 + q), one);
+        }
       }
     }
   }
@@ -150,9 +163,9 @@ template <int W, int S, int G>
 static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int row,
                               int64_t output) {
   for (int quarter = 0; quarter < 4; ++quarter) {
-    __m512i acc[1];
-    depthwise_sums<W, S, G, 1>(strip, ready, weights, quarter, acc);
-    __m512 numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[0]), _mm512_loadu_ps(strip.out.scale + 16 * quarter));
+    __m512i acc[1][1];
+    depthwise_sums<W, S, G, 1, 1>(strip, ready, weights, quarter, acc);
+    __m512 numbers = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[0][0]), _mm512_loadu_ps(strip.out.scale + 16 * quarter));
     if (strip.out.shift != nullptr) numbers = _mm512_add_ps(numbers, _mm512_loadu_ps(strip.out.shift + 16 * quarter));
     float all[16];
     _mm512_storeu_ps(all, numbers);
@@ -169,18 +182,21 @@ static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready,
 template <int W, int S, int G, int Streams, int X>
 static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
                                    __mmask64 mask, const Codes& codes, uint8_t* const* to, int64_t output) {
-  __m512i whole[4][X];
+  __m512i words[2][X];
+#pragma GCC unroll 2
+  for (int half = 0; half < 2; ++half) {
+    __m512i acc[2][X];
+    depthwise_sums<W, S, G, X, 2>(strip, ready, weights, 2 * half, acc);
+    const __m512 left = _mm512_loadu_ps(strip.out.scale + 32 * half);
+    const __m512 right = _mm512_loadu_ps(strip.out.scale + 32 * half + 16);
 #pragma GCC unroll 4
-  for (int quarter = 0; quarter < 4; ++quarter) {
-    __m512i acc[X];
-    depthwise_sums<W, S, G, X>(strip, ready, weights, quarter, acc);
-    const __m512 scale = _mm512_loadu_ps(strip.out.scale + 16 * quarter);
-#pragma GCC unroll 4
-    for (int x = 0; x < X; ++x) whole[quarter][x] = rounded(acc[x], scale, codes);
+    for (int x = 0; x < X; ++x) {
+      words[half][x] = _mm512_packs_epi32(rounded(acc[0][x], left, codes), rounded(acc[1][x], right, codes));
+    }
   }
 #pragma GCC unroll 4
   for (int x = 0; x < X; ++x) {
-    const __m512i bytes = packed_codes(whole[0][x], whole[1][x], whole[2][x], whole[3][x], codes);
+    const __m512i bytes = packed_words(words[0][x], words[1][x], codes);
     const int64_t at = (output + x) * strip.pitch;
     if (Streams == 1) {
       _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);

@@ -28,13 +28,16 @@ static inline __m512i rounded(__m512i acc, __m512 scale, const Codes& codes) {
   return _mm512_cvtps_epi32(product);
 }
 
-// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. In each 16 bytes, four
-// of each vector.
-static inline __m512i packed_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
-  const __m512i left = _mm512_adds_epi16(_mm512_packs_epi32(first, second), codes.zero);
-  const __m512i right = _mm512_adds_epi16(_mm512_packs_epi32(third, fourth), codes.zero);
-  const __m512i bytes = _mm512_packs_epi16(left, right);
+// To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. Words of four columns
+// of each of two vectors in each 16 bytes.
+static inline __m512i packed_words(__m512i left, __m512i right, const Codes& codes) {
+  const __m512i bytes = _mm512_packs_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
   return _mm512_xor_si512(_mm512_min_epi8(_mm512_max_epi8(bytes, codes.low), codes.high), codes.flip);
+}
+
+// In each 16 bytes, four of each vector.
+static inline __m512i packed_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
+  return packed_words(_mm512_packs_epi32(first, second), _mm512_packs_epi32(third, fourth), codes);
 }
 
 static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {

@@ -18,7 +18,7 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
             const int line = 4 * group + i;
             const int64_t place = strip.first + output * strip.stride + tap * strip.dilation + i * strip.shift;
             const bool inside = place >= 0 && place < strip.width;
-            const uint8_t* codes = inside ? strip.lines[line] + place * strip.pixels[line] : strip.blank;
+            const uint8_t* codes = (inside ? strip.lines[line] + place * strip.pixels[line] : strip.blank) + strip.channel;
             for (int c = 0; c < strip.channels; ++c) {
               acc[c] += static_cast<uint32_t>((codes[c] ^ flip) * weights[4 * c + i]);
             }

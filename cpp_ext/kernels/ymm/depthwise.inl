@@ -35,7 +35,7 @@ static inline void interleave(const DepthwiseStrip& strip, int64_t place, __m256
       const int64_t at = place + i * strip.shift;
       const bool inside = at >= 0 && at < strip.width;
       const uint8_t* from = inside ? strip.lines[4 * group + i] + at * strip.pixels[4 * group + i] : strip.blank;
-      codes[i] = _mm256_xor_si256(load_bytes(from, strip.channels), flip);
+      codes[i] = _mm256_xor_si256(load_bytes(from + strip.channel, strip.channels), flip);
     }
     const __m256i left_low = _mm256_unpacklo_epi8(codes[0], codes[1]);
     const __m256i left_high = _mm256_unpackhi_epi8(codes[0], codes[1]);
