@@ -1,6 +1,6 @@
 """Accuracy, size and speed of quantized models of the zoo, graphopt's beside naive ones.
 
-    python benchmarks/tasks/run.py [--tasks NAME ...] [--schemes NAME,...] [--models DIR [--reuse]]
+    python benchmarks/tasks/run.py [--tasks NAME ...] [--schemes NAME,...] [--models DIR [--reuse]] [--native]
     python benchmarks/tasks/run.py --write-calibration DIR [--tasks NAME ...]
 
 Prints tables in Markdown; a full run also writes `results/tasks.json`, `results/tasks.md` and the README's
@@ -30,6 +30,7 @@ from tasks.table import beside, render
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results"
 SCHEMES = ("float", "naive", "naive-u8s8", "naive-dynamic", "graphopt")
+IN_ENGINE = ", native"
 THREADS = (1, 2)
 TIMEOUT_SECONDS = 1200.0
 
@@ -55,7 +56,9 @@ def work(*arguments: str) -> Record:
     return {"fails": lines[-1][:300] if lines else f"exit status {done.returncode}"}
 
 
-def compare(name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, latency: bool) -> Record:
+def compare(
+    name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, latency: bool, native: bool
+) -> Record:
     """One task: a record for each scheme, with `fails` where there is no model that runs."""
     task = TASKS[name]
     records: dict[str, Record] = {}
@@ -68,6 +71,10 @@ def compare(name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, lat
         print(
             f"{name:12} {scheme:14} {record.get('fails') or record['figures']}", file=sys.stderr, flush=True
         )
+    if native:
+        quantized = [scheme for scheme in schemes if scheme != "float" and "figures" in records[scheme]]
+        for scheme in quantized:
+            records[f"{scheme}{IN_ENGINE}"] = judge_in_engine(name, files[scheme], records[scheme])
     if latency:
         running = {scheme: file for scheme, file in files.items() if "figures" in records[scheme]}
         measure(name, running, records)
@@ -82,6 +89,14 @@ def judge(name: str, scheme: str, file: Path) -> Record:
     figures = work("score", name, str(file))
     record["size"] = file.stat().st_size / TASKS[name]().path().stat().st_size
     return record | (figures if "fails" in figures else {"figures": figures})
+
+
+def judge_in_engine(name: str, file: Path, record: Record) -> Record:
+    """The same model in `graphopt.native.Session`."""
+    figures = work("score", name, str(file), "native")
+    told = {"size": record["size"], **(figures if "fails" in figures else {"figures": figures})}
+    print(f"{name:12} {file.stem:30}{IN_ENGINE} {told.get('fails') or figures}", file=sys.stderr, flush=True)
+    return told
 
 
 def measure(name: str, files: dict[str, Path], records: dict[str, Record]) -> None:
@@ -113,6 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--schemes", default=",".join(SCHEMES), help="comma-separated (default: %(default)s)")
     parser.add_argument("--models", type=Path, metavar="DIR", help="keep the models made there")
     parser.add_argument("--reuse", action="store_true", help="make and score only what is not there yet")
+    parser.add_argument(
+        "--native",
+        action="store_true",
+        help="score quantized models in graphopt.native.Session too, and write results/tasks_native.md",
+    )
     parser.add_argument("--no-latency", action="store_true", help="measure no times")
     parser.add_argument("--write-calibration", type=Path, metavar="DIR", help="only write calibration data")
     options = parser.parse_args(arguments)
@@ -125,11 +145,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = options.models or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         results = {
-            name: compare(name, schemes, folder, reuse=options.reuse, latency=not options.no_latency)
+            name: compare(
+                name,
+                schemes,
+                folder,
+                reuse=options.reuse,
+                latency=not options.no_latency,
+                native=options.native,
+            )
             for name in options.tasks
         }
     text = render(results)
     print(text)
+    if options.native:
+        (RESULTS / "tasks_native.md").write_text(text + "\n", encoding="utf-8")
+        return 0
     if set(options.tasks) == set(TASKS) and schemes == list(SCHEMES) and not options.no_latency:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "tasks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

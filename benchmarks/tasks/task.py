@@ -97,14 +97,17 @@ class Task(ABC, Generic[Label, Answer]):
         return [self.answer(self.float_run, inputs) for inputs, _ in self._evaluation]
 
 
-def open_run(model: Path | str, threads: int = 1) -> Run:
-    """A model, opened in stock onnxruntime on the CPU."""
+def open_run(model: Path | str, threads: int = 1, *, native: bool = False) -> Run:
+    """A model, opened in stock onnxruntime on the CPU, or with its quantized regions in graphopt's engine."""
     import onnxruntime
+
+    from graphopt.native import Session
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    opened = Session if native else onnxruntime.InferenceSession
+    session = opened(str(model), options, providers=["CPUExecutionProvider"])
 
     def run(inputs: Arrays) -> list[Array]:
         outputs: list[Array] = session.run(None, inputs)

@@ -1,7 +1,7 @@
 """One step of the comparison in a process of its own, so that no crash stops the rest; prints JSON.
 
     python worker.py make TASK SCHEME OUT
-    python worker.py score TASK MODEL
+    python worker.py score TASK MODEL [native]
     python worker.py latency TASK THREADS MODEL...
 
 A scheme is `float`, one of `naive.NAIVE`, or `graphopt[:KIND][@TARGET][/DROP]`: `quantize` (by default int8,
@@ -30,6 +30,7 @@ from tasks.task import Figures, Task, open_run
 
 SCHEME = re.compile(r"graphopt(:(?P<kind>[^@/]+))?(@(?P<target>[^/]+))?(/(?P<drop>[0-9.]+))?")
 TARGET = "ort-cpu"
+NATIVE = "native"
 SECONDS_PER_MODEL = 2.0
 
 AnyTask = Task[Any, Any]
@@ -70,9 +71,9 @@ def optimize(task: AnyTask, scheme: str, target: Path) -> str:
     return f"{kind} for {machine}" + (f", at most {drop} of {task.metric} lost" if drop else "")
 
 
-def score(task: AnyTask, model: Path) -> Figures:
+def score(task: AnyTask, model: Path, native: bool) -> Figures:
     """The task's figures of a model."""
-    return task.score(open_run(model))
+    return task.score(open_run(model, native=native))
 
 
 def latency(task: AnyTask, threads: int, models: list[Path]) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def main(command: str, name: str, *rest: str) -> dict[str, Any]:
     if command == "make":
         return make(task, rest[0], Path(rest[1]))
     if command == "score":
-        return score(task, Path(rest[0]))
+        return score(task, Path(rest[0]), rest[1:] == (NATIVE,))
     return latency(task, int(rest[0]), [Path(model) for model in rest[1:]])
 
 
