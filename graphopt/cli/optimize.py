@@ -71,6 +71,13 @@ def command(
     metric: MetricOption = None,
     max_drop: MaxDropOption = None,
     time_budget: TimeBudgetOption = None,
+    plan_memory: Annotated[
+        bool,
+        typer.Option(
+            "--plan-memory",
+            help="Order nodes for the least memory, and write the plan into the metadata.",
+        ),
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Compare the outputs with the original's.")
     ] = True,
@@ -123,9 +130,9 @@ def command(
         result = optimize(
             model, level=level, passes=passes, skip=skip, target=target, shapes=shapes, inputs=inputs,
             opset=version, prune=prune, quantize=quantize, calibration=calibration,
-            metric=parse_metric(metric), max_drop=max_drop, time_budget=time_budget, check=check,
-            check_timeout=check_timeout, memory_limit=most_bytes, measure=measure, threads=threads,
-            pass_timeout=pass_timeout, output=None if str(out) == os.devnull else out,
+            metric=parse_metric(metric), max_drop=max_drop, time_budget=time_budget, plan_memory=plan_memory,
+            check=check, check_timeout=check_timeout, memory_limit=most_bytes, measure=measure,
+            threads=threads, pass_timeout=pass_timeout, output=None if str(out) == os.devnull else out,
             observer=watch.after, progress=lambda stage: say(f"{model.name}: {stage}"),
         )  # fmt: skip
     if report is not None:

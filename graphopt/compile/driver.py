@@ -29,14 +29,23 @@ from graphopt.compile.levels import (
     standard_forms,
 )
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
+from graphopt.compile.planning import with_plan
 from graphopt.compile.programs import with_programs
-from graphopt.compile.pruning import FREEZE, TYING, PruneRequest, Stage, account, require_judge
+from graphopt.compile.pruning import (
+    FREEZE,
+    TYING,
+    PruneRequest,
+    Stage,
+    account,
+    require_judge,
+    shapes_planned_for,
+)
 from graphopt.compile.pruning import prune as prune_to
 from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
 from graphopt.compile.quantization import quantize as quantized
 from graphopt.compile.remarks import remarks
 from graphopt.compile.result import Result
-from graphopt.errors import UsageError
+from graphopt.errors import GraphoptError, UsageError
 from graphopt.execute import check_budget
 from graphopt.io import Interface, data_files, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
@@ -45,6 +54,8 @@ from graphopt.pipeline import Observer, Pipeline
 from graphopt.pytorch import require_torch
 from graphopt.pytorch.signature import SIGNATURE_KEY
 from graphopt.report import Report, Step
+from graphopt.report.memory import PLAN_KEY
+from graphopt.report.steps import PLANNED
 from graphopt.targets import Target
 
 if TYPE_CHECKING:
@@ -71,6 +82,7 @@ def optimize(
     metric: str | TaskMetric | None = None,
     max_drop: float | None = None,
     time_budget: float | None = None,
+    plan_memory: bool = False,
     check: bool = True,
     check_timeout: float | None = None,
     memory_limit: int | None = None,
@@ -114,6 +126,8 @@ def optimize(
         max_drop: How much of the metric pruning and quantizing may cost; by default only a broken model is
             refused. A lower rate is pruned where that one costs more.
         time_budget: Seconds to search for nodes to leave in float; the best found by then is returned.
+        plan_memory: Put the nodes into the order that takes least memory, and the plan into the metadata; see
+            `graphopt plan`.
         check: Compare with the original run without a runtime's own optimizations.
         check_timeout: Seconds of processor time that all runs of the check may take together; by default 5,
             and one more for each megabyte of weights.
@@ -161,6 +175,8 @@ def optimize(
         raise UsageError(
             'emit="fx" gives a float module', hint="quantize what graphopt.optimize emits as ONNX"
         )
+    if plan_memory and emit == "fx":
+        raise UsageError("a module has no memory plan", hint="plan what graphopt.optimize emits as ONNX")
     asked = read_inputs(inputs, shapes)
     if output is not None:
         ensure_writable(output)
@@ -226,12 +242,13 @@ def optimize(
         unmet = ""
         if request is not None or pruning is not None:
             base = next((workshop.make(name, each) for name, each in standard.items()), made)
+        on_the_way = [Stage("original", original, workshop.cost), _stage("optimized", choice.made)]
+        evaluation = None
         if pruning is not None:
             plain = next(iter(standard.values()), pipeline).without(*TYING)
             base = workshop.make("not tied", plain)
-            on_the_way = [Stage("original", original, workshop.cost), _stage("optimized", choice.made)]
             pruned = prune_to(workshop, base, choice, pruning, conditions, samples, stages)
-            choice, unmet = pruned.choice, pruned.unmet
+            choice, unmet, evaluation = pruned.choice, pruned.unmet, pruned.evaluation
             if pruned.made is not None:
                 base = pruned.made
                 on_the_way.append(_stage("pruned", base))
@@ -243,15 +260,26 @@ def optimize(
                 choice, quantized(workshop, base, choice.made, request, conditions, samples, stages)
             )
         choice = with_programs(workshop, choice, in_float, conditions, samples, stages)
-        if pruning is not None:
-            if choice.quantization is not None:
-                on_the_way.append(_stage("quantized", choice.made))
-            with stages("account"):
-                told = account(on_the_way, conditions, pruned.evaluation)
         made = choice.made
+        if choice.quantization is not None:
+            on_the_way.append(_stage("quantized", made))
+        plan: dict[str, str] = {}
+        if plan_memory:
+            try:
+                with stages("plan memory"):
+                    made.model, arena = with_plan(made.model, shapes_planned_for(conditions))
+                plan = {PLAN_KEY: made.model.metadata_props[PLAN_KEY]}
+                on_the_way.append(Stage(PLANNED, made.model, made.cost, arena))
+            except GraphoptError as error:
+                unmet = f"memory is not planned: {error.message}"
+                notes.append(unmet)
+        if pruning is not None or plan_memory:
+            with stages("account"):
+                told = account(on_the_way, conditions, evaluation)
         version = importlib.metadata.version("graphopt")
         totals = {
             **made.cost.metadata(),
+            **plan,
             "graphopt.pipeline": str(made.pipeline),
             "graphopt.version": version,
         }

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+PLANNED = "planned"
+"""Step in which nodes stand in the order of the memory plan."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     """A model on the way from the original to what is emitted.
 
     Attributes:
-        name: "original", "optimized", "pruned" or "quantized".
+        name: "original", "optimized", "pruned", "quantized" or "planned".
         file_bytes: Bytes of it as a file, weights included.
         params: Elements of its constants.
         macs: Multiply-accumulates of a run.
         seconds: Median latency; None if not measured.
-        memory_bytes: Arena that its activations take by the memory plan; None if nobody can tell.
+        memory_bytes: An arena for its activations, nodes as they stand, or in the order of the memory plan
+            where there is one; None if nobody can tell.
         accuracy: The metric, against the original; None if not measured.
         metric: Its name, or "".
     """
@@ -44,7 +49,7 @@ def steps(found: Sequence[Step]) -> Iterator[RenderableType]:
         return
     first = found[0]
     metric = next((each.metric for each in found if each.metric), "accuracy")
-    table = columns("step", ">size", ">", ">MACs", ">", ">latency", ">", ">arena", ">", f">{metric}")
+    table = columns("step", ">size", ">", ">MACs", ">", ">latency", ">", ">memory", ">", f">{metric}")
     for each in found:
         table.add_row(
             each.name,
@@ -56,10 +61,7 @@ def steps(found: Sequence[Step]) -> Iterator[RenderableType]:
             "" if each.accuracy is None else significant(each.accuracy, 5),
         )  # fmt: skip
     yield table
-    yield dim(
-        "size of the file; arena that graphopt plans for activations, nodes reordered and computed in place; "
-        "shares are of the original"
-    )
+    yield dim("size of the file; memory of an arena that activations share; shares are of the original")
 
 
 def _share(now: float | None, before: float | None) -> str:

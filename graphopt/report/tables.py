@@ -79,7 +79,7 @@ def _cost_rows(table: Table, before: ModelCost, after: ModelCost) -> None:
     _row(table, "MACs", before.macs, after.macs, amount, remark, comparable=alike)
     _row(table, "FLOPs", before.flops, after.flops, amount, comparable=alike)
     peaks = before.activation_peak_bytes, after.activation_peak_bytes
-    _row(table, "activations", *peaks, size, "peak memory as nodes stand", comparable=alike)
+    _row(table, "activations", *peaks, size, "peak memory, nothing shared", comparable=alike)
     times = before.time.estimate, after.time.estimate
     _row(table, "estimate", *times, duration, rates_remark(after), comparable=alike)
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
+from graphopt.compile.planning import memory_as_it_stands
 from graphopt.compile.quantization.accuracy import Evaluation
 from graphopt.compile.quantization.request import Conditions
 from graphopt.cost import ModelCost
-from graphopt.errors import ExecutionError, GraphoptError
-from graphopt.execute import InputSet, bench
+from graphopt.errors import ExecutionError
+from graphopt.execute import bench
 from graphopt.report import Step
-from graphopt.report.memory import plan_memory
 
 SECONDS = 2.0
 
@@ -27,11 +27,13 @@ class Stage:
         name: Of the step.
         model: The model.
         cost: Its cost estimate.
+        arena: Bytes that its activations take by its memory plan; None where it stands as it was made.
     """
 
     name: str
     model: ir.Model
     cost: ModelCost
+    arena: int | None = None
 
 
 def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluation | None) -> list[Step]:
@@ -53,7 +55,7 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
             seconds = [first, *(first * measured.ratio(index).median for index in range(1, len(stages)))]
         except ExecutionError:
             pass  # who could not measure before said so
-    shapes = conditions.shapes or _shapes(conditions.inputs)
+    shapes = shapes_planned_for(conditions)
     found = []
     for stage, time in zip(stages, seconds, strict=True):
         accuracy, metric = None, ""
@@ -68,7 +70,7 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
                 params=stage.cost.params,
                 macs=stage.cost.macs,
                 seconds=time,
-                memory_bytes=_memory(stage.model, shapes),
+                memory_bytes=memory_as_it_stands(stage.model, shapes) if stage.arena is None else stage.arena,
                 accuracy=accuracy,
                 metric=metric,
             )
@@ -76,15 +78,9 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
     return found
 
 
-def _shapes(inputs: Sequence[InputSet] | None) -> Mapping[str, Sequence[int]] | None:
-    if not inputs:
-        return None
-    return {name: array.shape for name, array in inputs[0].values.items() if hasattr(array, "shape")}
-
-
-def _memory(model: ir.Model, shapes: Mapping[str, Sequence[int]] | None) -> int | None:
-    """Bytes of the arena; None where the plan has none."""
-    try:
-        return plan_memory(model.clone(), source="", shapes=shapes).plan.arena
-    except GraphoptError:
-        return None
+def shapes_planned_for(conditions: Conditions) -> Mapping[str, Sequence[int]] | None:
+    """Shapes of inputs to plan memory for: those asked for, or those of what is measured with."""
+    if conditions.shapes or not conditions.inputs:
+        return conditions.shapes
+    values = conditions.inputs[0].values
+    return {name: array.shape for name, array in values.items() if hasattr(array, "shape")}
