@@ -14,7 +14,7 @@ struct CodesIn {
   float zero;
 };
 
-// A value of code units becomes clamp(nearest_even(value), low, high) + zero.
+// A value of code units becomes clamp(nearest_even(value), low, high) + zero; what is no number becomes low + zero.
 struct CodesOut {
   uint8_t flip;
   int32_t zero;

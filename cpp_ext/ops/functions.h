@@ -19,7 +19,7 @@ struct Parameters {
 
 // UNARY(name, value): `x` is the number, `p` the parameters; clip's ends are alpha and beta.
 #define GRAPHOPT_UNARY(UNARY) \
-  UNARY(relu, x > 0 ? x : 0) \
+  UNARY(relu, x < 0 ? 0 : x) \
   UNARY(log, std::log(x)) \
   UNARY(sqrt, std::sqrt(x)) \
   UNARY(neg, -x) \
@@ -37,14 +37,14 @@ struct Parameters {
   UNARY(cos, std::cos(x)) \
   UNARY(softsign, x / (1 + std::fabs(x)))
 
-// BINARY(name, value) of `a` and `b`.
+// BINARY(name, value) of `a` and `b`. No number is neither the lesser nor the greater of two: it is the result.
 #define GRAPHOPT_BINARY(BINARY) \
   BINARY(add, a + b) \
   BINARY(sub, a - b) \
   BINARY(mul, a * b) \
   BINARY(div, a / b) \
-  BINARY(min, b < a ? b : a) \
-  BINARY(max, a < b ? b : a) \
+  BINARY(min, a < b || a != a ? a : b) \
+  BINARY(max, a > b || a != a ? a : b) \
   BINARY(pow, std::pow(a, b))
 
 // The upper end where they are crossed; what is no number stays so.

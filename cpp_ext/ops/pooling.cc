@@ -38,10 +38,11 @@ Dims Pooling::result(const Dims& x) const {
   for (int side = 0; side < 2; ++side) {
     const std::int64_t size = x[1 + side];
     const std::int64_t room = size + pads_[side] + pads_[side + 2] - extent(side);
-    if (size == 0 || room < 0) throw Invalid("the window is larger than the image " + x.text());
+    // A window that is larger than the image by less than a stride has a place: onnxruntime rounds to 0.
     std::int64_t steps = room / strides_[side];
+    if (size == 0 || steps < -1) throw Invalid("the window is larger than the image " + x.text());
     // The last window may go beyond the padding, but must not begin there.
-    if (ceil_ && room % strides_[side] != 0 && (steps + 1) * strides_[side] < size + pads_[side]) ++steps;
+    if (ceil_ && room > 0 && room % strides_[side] != 0 && (steps + 1) * strides_[side] < size + pads_[side]) ++steps;
     sizes[static_cast<std::size_t>(1 + side)] = steps + 1;
   }
   return Dims(sizes);

@@ -14,7 +14,7 @@ class Pooling {
   // `dilated`: there may be an attribute `dilations`.
   Pooling(const Attributes& attributes, bool dilated);
 
-  // Throws Invalid if that is no image, or one too small.
+  // Throws Invalid if that is no image, or one that is far too small.
   Dims result(const Dims& x) const;
 
   // Calls part(from, to, window, count) for all windows, in parallel: offsets of elements, and how many places of the

@@ -23,7 +23,7 @@ inline std::int64_t integer_at(const View& view, std::int64_t index) {
 
 inline float& float_at(const View& view, std::int64_t index) { return static_cast<float*>(view.data)[index]; }
 
-// What a value of code units becomes: nearest, ties to even, within bounds (no number: the upper one).
+// What a value of code units becomes: nearest, ties to even, within bounds (no number: the lower one).
 class Encoder {
  public:
   Encoder(const Attributes& attributes, const std::string& prefix)
@@ -37,7 +37,7 @@ class Encoder {
   std::int64_t code(float value) const {
     const auto low = static_cast<float>(low_ - zero_);
     const auto high = static_cast<float>(high_ - zero_);
-    value = value < high ? value : high;
+    value = value > high ? high : value;
     value = value > low ? value : low;
     return static_cast<std::int64_t>(std::nearbyint(value)) + zero_;
   }

@@ -120,7 +120,7 @@ static inline Floats unit(Floats x) { return within(x, all(0), all(1)); }
                           [[maybe_unused]] float beta) { \
     each_float(from, to, count, [=](Floats x) { return value; }); \
   }
-STEP(relu, greater(x, all(0)))
+STEP(relu, greater(all(0), x))
 STEP(sqrt, square_root(x))
 STEP(neg, x * all(-1))
 STEP(abs, magnitude(x))

@@ -174,8 +174,8 @@ static inline Narrow narrowing(const CodesOut& out) {
 
 static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
   Ints ints[4];
-  // What is far below the range becomes the least integer.
-  for (size_t i = 0; i < 4; ++i) ints[i] = _mm256_cvtps_epi32(lesser(quad.at[i], narrow.high));
+  // What is far below the range, or no number, becomes the least integer.
+  for (size_t i = 0; i < 4; ++i) ints[i] = _mm256_cvtps_epi32(lesser(narrow.high, quad.at[i]));
   const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(ints[0], ints[1]), narrow.zero);
   const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(ints[2], ints[3]), narrow.zero);
   const Bytes mixed = _mm256_packus_epi16(first, second);

@@ -178,8 +178,8 @@ static inline Narrow narrowing(const CodesOut& out) {
 
 static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
   Ints ints[4];
-  // What is far below the range becomes the least integer.
-  for (size_t i = 0; i < 4; ++i) ints[i] = _mm512_cvtps_epi32(lesser(quad.at[i], narrow.high));
+  // What is far below the range, or no number, becomes the least integer.
+  for (size_t i = 0; i < 4; ++i) ints[i] = _mm512_cvtps_epi32(lesser(narrow.high, quad.at[i]));
   const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(ints[0], ints[1]), narrow.zero);
   const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(ints[2], ints[3]), narrow.zero);
   const Bytes mixed = _mm512_packus_epi16(first, second);

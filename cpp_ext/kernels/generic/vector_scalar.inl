@@ -128,7 +128,7 @@ static inline Bytes narrowed(const Quad& quad, const Narrow& narrow) {
   constexpr float kRound = 12582912.0F;
   Bytes bytes;
   for (size_t i = 0; i < kBytes; ++i) {
-    const float value = greater(lesser(quad.at[i], narrow.out.high), narrow.out.low);
+    const float value = greater(lesser(narrow.out.high, quad.at[i]), narrow.out.low);
     const int32_t code = static_cast<int32_t>(value + kRound - kRound) + narrow.out.zero;
     bytes.at[i] = static_cast<uint8_t>(code ^ narrow.out.flip);
   }

@@ -47,8 +47,8 @@ class Grid:
             return self.clamp(np.asarray(x, np.float32) / np.float32(self.scale))
 
     def clamp(self, scaled: Array) -> Array:
-        """Codes of multiples of the scale, as int32: nearest even, clamped."""
-        scaled = np.nan_to_num(np.rint(scaled), nan=0.0, posinf=512.0, neginf=-512.0)
+        """Codes of multiples of the scale, as int32: nearest even, clamped; no number is the least."""
+        scaled = np.nan_to_num(np.rint(scaled), nan=-512.0, posinf=512.0, neginf=-512.0)
         codes: Array = np.clip(scaled, self.low - self.zero, self.high - self.zero) + self.zero
         return codes.astype(np.int32)
 

@@ -81,6 +81,14 @@ class Scope:
         """A step for the node."""
         return self.steps.add(kind, inputs, attributes, type, dims, self.node.name or "")
 
+    def reshaped(self, value: Value, dims: Dims) -> Value:
+        """The same elements with one axis of 1 more or less behind the first."""
+        # A size before that axis is copied, one behind it inferred.
+        shape = [size if isinstance(size, int) else -1 if place else 0 for place, size in enumerate(dims)]
+        if shape.count(-1) > 1:
+            raise Unsupported("more than one size that is known only when the program runs")
+        return self.step("reshape", [value], {"dims": shape}, value.type, dims)
+
     # One form from another.
 
     def in_order(self, stored: Stored, order: tuple[int, ...]) -> Stored:

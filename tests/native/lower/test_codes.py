@@ -65,6 +65,16 @@ def test_clips_between_a_conv_and_its_codes_are_bounds(lower: Lower) -> None:
     assert lower(image(body)) == ["quantize", "conv", "dequantize"]
 
 
+def test_what_is_no_number_has_the_least_code(lower: Lower) -> None:
+    """As a table, and as floats that are quantized."""
+    body = """wd = DequantizeLinear(w, ws, v) c = Conv(xd, wd) cq = QuantizeLinear(c, s, z)
+        cd = DequantizeLinear(cq, s, z) r = Sqrt(cd) rq = QuantizeLinear(r, s, z)
+        y = DequantizeLinear(rq, s, z)"""
+    assert "lookup" not in lower(image(body), step=0.0)
+    body = body.replace("cq = QuantizeLinear(c, s, z)", "p = Log(c) cq = QuantizeLinear(p, s, z)")
+    lower(image(body), step=0.0)
+
+
 def test_a_function_of_exact_sums_is_computed_in_float(lower: Lower) -> None:
     body = "wd = DequantizeLinear(w, ws, v) c = Conv(xd, wd) l = Constant<value_float = 0.5>() a = Add(c, l) "
     with pytest.raises(LoweringError, match="programs have no Det"):

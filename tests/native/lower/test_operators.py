@@ -54,6 +54,26 @@ def test_an_operator_between_codes(body: str, y: str, kinds: list[str], lower: L
     assert sorted(set(found) - {"quantize", "dequantize", "transpose"}) == kinds
 
 
+@pytest.mark.parametrize(
+    ("body", "y", "kinds"),
+    [
+        (
+            "c = MaxPool<kernel_shape = [3], strides = [2], pads = [1,0]>(xd)",
+            "2,3,4",
+            ["max_pool", "reshape"],
+        ),
+        ("c = MaxPool<kernel_shape = [2], dilations = [3]>(xd)", "2,3,5", ["max_pool", "reshape"]),
+        ("c = AveragePool<kernel_shape = [2], pads = [1,0]>(xd)", "2,3,8", ["average_pool", "reshape"]),
+        ("c = GlobalAveragePool(xd)", "2,3,1", ["global_average_pool", "reshape"]),
+    ],
+)
+def test_pools_of_rows_are_those_of_images_of_height_one(
+    body: str, y: str, kinds: list[str], lower: Lower
+) -> None:
+    found = lower(model(body, "2,3,8", y))
+    assert sorted(set(found) - {"quantize", "dequantize", "transpose"}) == kinds
+
+
 NEAREST = 'mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor"'
 
 

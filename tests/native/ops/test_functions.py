@@ -40,7 +40,7 @@ def test_ends_are_as_they_should_be(agrees: Agrees) -> None:
         "sigmoid": [1, 0, np.nan, 1, 0],
         "tanh": [1, -1, np.nan, 1, -1],
         "softplus": [np.inf, 0, np.nan, 500, 0],
-        "relu": [np.inf, 0, 0, 500, 0],
+        "relu": [np.inf, 0, np.nan, 500, 0],
         "exp": [np.inf, 0, np.nan, np.inf, 0],
     }.items():
         (found,) = agrees("unary", {"op": op}, [x])
@@ -137,6 +137,15 @@ def test_functions_of_two(agrees: Agrees, op: str, a: tuple[int, ...], b: tuple[
     right = rng.uniform(0.5, 3, b).astype(np.float32)
     (found,) = agrees("binary", {"op": op}, [left, right])
     np.testing.assert_allclose(found, combine(op, left, right), rtol=1e-6)
+
+
+@pytest.mark.parametrize("op", sorted(BINARY))
+def test_what_is_no_number_stays_so(agrees: Agrees, op: str) -> None:
+    ends = np.array([np.nan, 1, 0, -0.0, np.inf], np.float32)
+    left, right = (each.ravel() for each in np.meshgrid(ends, ends[:-1]))
+    (found,) = agrees("binary", {"op": op}, [left, right])
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(found, combine(op, left, right))
 
 
 @pytest.mark.parametrize(

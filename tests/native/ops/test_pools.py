@@ -91,6 +91,27 @@ def test_windows_are_those_of_onnx(window: dict[str, Any], kind: str) -> None:
     np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+@pytest.mark.parametrize(
+    ("height", "kernel", "stride", "pad", "ceil"),
+    [(1, 2, 2, 0, 0), (1, 3, 2, 0, 0), (1, 2, 2, 0, 1), (2, 5, 3, 0, 0), (1, 3, 2, 1, 0), (1, 4, 2, 1, 1)],
+)
+def test_windows_larger_than_the_image_give_what_onnxruntime_gives(
+    agrees: Agrees, kind: str, height: int, kernel: int, stride: int, pad: int, ceil: int
+) -> None:
+    x = image((2, height, 5, 3), np.float32)
+    attributes: dict[str, Any] = {"strides": [stride, 1], "pads": [0, 0, pad, 0], "ceil_mode": ceil}
+    node = onnx.helper.make_node(kind, ["x"], ["y"], kernel_shape=[kernel, 2], **attributes)
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph([node], "pool", [value("x", 1, [2, 3, "h", 5])], [value("y", 1, None)])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (expected,) = session.run(None, {"x": np.ascontiguousarray(np.moveaxis(x, -1, 1))})
+    window = {"kernel": [kernel, 2], "strides": [stride, 1], "pads": [0, 0, pad, 0], "ceil": ceil}
+    (found,) = agrees("max_pool" if kind == "MaxPool" else "average_pool", window, [x])
+    np.testing.assert_allclose(np.moveaxis(found, -1, 1), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -109,7 +130,7 @@ def test_what_is_no_window_is_refused(change: dict[str, Any], message: str) -> N
 def test_images_that_do_not_fit_are_refused() -> None:
     operator = Operator("max_pool", {"kernel": [3, 3], "strides": [1, 1], "pads": [0, 0, 0, 0]})
     with pytest.raises(ValueError, match="larger than the image"):
-        operator.bind([np.zeros((1, 2, 9, 4), np.uint8)])
+        operator.bind([np.zeros((1, 1, 9, 4), np.uint8)])
     with pytest.raises(ValueError, match="has not"):
         operator.bind([np.zeros((2, 9, 4), np.uint8)])
     with pytest.raises(ValueError, match="needs scales and zero points"):

@@ -38,7 +38,9 @@ def test_both_ways_over_all_tails(agrees: Agrees, name: str, dtype: Any, zero: i
 def test_values_out_of_range_and_no_numbers(agrees: Agrees) -> None:
     values = np.array([np.inf, -np.inf, np.nan, 1e38, -1e38, 3e9, -3e9, 0.0, -0.0, 1e-45], np.float32)
     (codes,) = agrees("quantize", {"scale": 0.5, "zero": 3, "type": "u8"}, [values])
-    assert codes.tolist() == [255, 0, 255, 255, 0, 255, 0, 3, 3, 3]
+    assert codes.tolist() == [255, 0, 0, 255, 0, 255, 0, 3, 3, 3]
+    (codes,) = agrees("quantize", {"scale": 0.5, "zero": -3, "type": "s8"}, [np.tile(values, 9)])
+    assert codes[:10].tolist() == [127, -128, -128, 127, -128, 127, -128, -3, -3, -3]
 
 
 @pytest.mark.parametrize(

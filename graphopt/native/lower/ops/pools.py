@@ -9,7 +9,7 @@ import numpy as np
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, reshape_dims
-from graphopt.native.lower.steps import Dims
+from graphopt.native.lower.steps import Dims, Value
 
 
 def max_pool(scope: Scope) -> Form:
@@ -17,14 +17,13 @@ def max_pool(scope: Scope) -> Form:
     if len(scope.node.outputs) > 1 and scope.node.outputs[1].uses():
         raise Unsupported("indices of the largest elements")
     attributes = _window(scope)
-    dilations = attribute_ints(scope.node, "dilations") or [1, 1]
-    dims, order = scope.output_dims(), channels_last(4)
+    dims = scope.output_dims()
+    dilations = attribute_ints(scope.node, "dilations") or [1] * (len(dims) - 2)
+    what = {**attributes, "dilations": dilations if len(dims) == 4 else [1, *dilations]}
 
     def move(stored: Stored) -> Stored:
-        stored = scope.in_order(stored, order)
-        what = {**attributes, "dilations": dilations}
-        memory = tuple(dims[axis] for axis in order)
-        return Stored(scope.step("max_pool", [stored.value], what, stored.value.type, memory), order)
+        value = _image(scope, stored)
+        return _pooled(scope, scope.step("max_pool", [value], what, value.type, _image_dims(dims)), dims)
 
     return scope.same_grid(scope.form(0), move)
 
@@ -98,14 +97,19 @@ def _means(
     dims: Dims,
     order: tuple[int, ...] | None = None,
 ) -> Form:
-    before = channels_last(len(dims)) if order is None else order
-    after = channels_last(len(dims)) if order is None else identity(len(dims))
-    memory = tuple(dims[axis] for axis in after)
+    """Of images, unless there is an `order` that the axes must have."""
+    memory = _image_dims(dims) if order is None else dims
     name = scope.node.name or ""
 
+    def source(stored: Stored) -> Value:
+        return _image(scope, stored) if order is None else scope.in_order(stored, order).value
+
+    def made(value: Value) -> Stored:
+        return _pooled(scope, value, dims) if order is None else Stored(value, identity(len(dims)))
+
     def floats() -> Stored:
-        stored = scope.in_order(scope.floats(x), before)
-        return Stored(scope.steps.add(kind, [stored.value], attributes, "f32", memory, name), after)
+        value = source(scope.floats(x))
+        return made(scope.steps.add(kind, [value], attributes, "f32", memory, name))
 
     if not isinstance(x, Mapped) or x.coded is None:
         return floats()
@@ -120,11 +124,31 @@ def _means(
             "y_scale": grid.scale,
             "y_zero": grid.zero,
         }
-        stored = scope.in_order(data, before)
-        result = Stored(scope.steps.add(kind, [stored.value], what, grid.type, memory, name), after)
+        result = made(scope.steps.add(kind, [source(data)], what, grid.type, memory, name))
         return bounded(scope, result, grid, low, high)
 
     return Pending(dims, codes, floats)
+
+
+def _image(scope: Scope, stored: Stored) -> Value:
+    """Images with their channels last; rows as images of height 1."""
+    value = scope.in_order(stored, channels_last(len(stored.order))).value
+    if len(value.dims) != 3:
+        return value
+    n, length, channels = value.dims
+    return scope.reshaped(value, (n, 1, length, channels))
+
+
+def _image_dims(dims: Dims) -> Dims:
+    """Those of what is made of images in the graph's order, or of rows."""
+    return (dims[0], *([1] if len(dims) == 3 else []), *dims[2:], dims[1])
+
+
+def _pooled(scope: Scope, value: Value, dims: Dims) -> Stored:
+    """What was made of images; of height 1 if the graph has rows."""
+    if len(dims) == 3:
+        value = scope.reshaped(value, (dims[0], dims[2], dims[1]))
+    return Stored(value, channels_last(len(dims)))
 
 
 def bounded(scope: Scope, stored: Stored, grid: Grid, low: int, high: int) -> Stored:
@@ -179,13 +203,18 @@ def resize(scope: Scope) -> Form:
 def _window(scope: Scope) -> dict[str, Any]:
     node = scope.node
     kernel = attribute_ints(node, "kernel_shape") or []
-    if len(kernel) != 2:
-        raise Unsupported(f"a pool over {len(kernel)} spatial ax{'i' if len(kernel) == 1 else 'e'}s, not two")
+    axes = len(kernel)
+    if axes not in (1, 2) or len(scope.output_dims()) != axes + 2:
+        raise Unsupported(f"a pool over {axes} spatial axes, not one or two")
     if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
         raise Unsupported("padding that depends on the sizes of images")
+    strides = attribute_ints(node, "strides") or [1] * axes
+    pads = attribute_ints(node, "pads") or [0] * 2 * axes
+    if axes == 1:
+        kernel, strides, pads = [1, *kernel], [1, *strides], [0, pads[0], 0, pads[1]]
     return {
         "kernel": kernel,
-        "strides": attribute_ints(node, "strides") or [1, 1],
-        "pads": attribute_ints(node, "pads") or [0, 0, 0, 0],
+        "strides": strides,
+        "pads": pads,
         "ceil": attribute_int(node, "ceil_mode", 0),
     }

@@ -213,21 +213,13 @@ def _images(scope: Scope, kind: str, data: Stored, attributes: dict[str, Any], r
     if rank == 4:
         return finished(scope, kind, [data.value], attributes, dims, order)
     n, length, channels = data.value.dims
-    high = _reshaped(scope, data.value, (n, 1, length, channels))
+    high = scope.reshaped(data.value, (n, 1, length, channels))
     flat = (dims[0], dims[2], dims[1])
 
     def shaped(value: Value) -> Stored:
-        return Stored(_reshaped(scope, value, flat), order)
+        return Stored(scope.reshaped(value, flat), order)
 
     return finished(scope, kind, [high], attributes, (dims[0], dims[1], 1, dims[2]), channels_last(4), shaped)
-
-
-def _reshaped(scope: Scope, value: Value, dims: Dims) -> Value:
-    # One axis of 1 comes or goes behind the first: a size before it is copied, one behind it inferred.
-    shape = [size if isinstance(size, int) else 0 if place == 0 else -1 for place, size in enumerate(dims)]
-    if shape.count(-1) > 1:
-        raise Unsupported("more than one size that is known only when the program runs")
-    return scope.step("reshape", [value], {"dims": shape}, value.type, dims)
 
 
 def _weights(form: Form, axis: int) -> Codes:
