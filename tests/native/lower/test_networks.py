@@ -8,21 +8,7 @@ import onnxruntime
 import pytest
 
 from graphopt import demo
-from graphopt.compile import pipeline_for
-from graphopt.io import load
 from graphopt.native import compile
-from graphopt.pipeline import Pipeline
-
-
-@pytest.fixture(scope="module")
-def quantized(tmp_path_factory: pytest.TempPathFactory) -> ir.Model:
-    """The demo's network, everything on codes."""
-    data = tmp_path_factory.mktemp("data") / "images.npy"
-    np.save(data, demo.load().images[:32])
-    model = load(demo.load().model)
-    pipeline_for(2, None, ()).run(model)
-    Pipeline.parse(f"calibrate{{data={data}}},quantize-static{{everywhere=true}}").run(model)
-    return model
 
 
 @pytest.mark.parametrize("batch", [1, 7])
