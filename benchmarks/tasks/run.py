@@ -57,7 +57,7 @@ def work(*arguments: str) -> Record:
 
 
 def compare(
-    name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, latency: bool, native: bool
+    name: str, schemes: Sequence[str], folder: Path, *, reuse: bool, latency: bool, native: bool = False
 ) -> Record:
     """One task: a record for each scheme, with `fails` where there is no model that runs."""
     task = TASKS[name]
@@ -74,7 +74,12 @@ def compare(
     if native:
         quantized = [scheme for scheme in schemes if scheme != "float" and "figures" in records[scheme]]
         for scheme in quantized:
-            records[f"{scheme}{IN_ENGINE}"] = judge_in_engine(name, files[scheme], records[scheme])
+            kept = files[scheme].with_suffix(".native.json")
+            if not (reuse and kept.exists()):
+                kept.write_text(
+                    json.dumps(judge_in_engine(name, files[scheme], records[scheme])), encoding="utf-8"
+                )
+            records[f"{scheme}{IN_ENGINE}"] = json.loads(kept.read_text(encoding="utf-8"))
     if latency:
         running = {scheme: file for scheme, file in files.items() if "figures" in records[scheme]}
         measure(name, running, records)
