@@ -207,7 +207,9 @@ def test_weights_in_a_file_of_their_own(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "model.data").read_bytes() == before
 
 
-SLOW = """sh -c 'echo >> {log}; sleep 0.05; if grep -q Tanh "$0"; then exit 7; fi' {{}}"""
+HELD = """sh -c 'echo >> {log}; while [ $(wc -l < {log}) -gt 12 ] && [ ! -e {go} ]; do sleep 0.02; done
+if grep -q Tanh "$0"; then exit 7; fi' {{}}"""
+"""Its first answers come at once, those behind them not before there is a file `go`."""
 
 
 def chain(path: Path) -> Path:
@@ -222,8 +224,9 @@ def chain(path: Path) -> Path:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_reduction_goes_on(run: Run, tmp_path: Path, number: signal.Signals) -> None:
     model, out, log = chain(tmp_path / "model.onnx"), tmp_path / "out.onnx", tmp_path / "log"
-    state = tmp_path / "out.onnx.reduce" / "answers.json"
-    arguments = ["reduce", str(model), "--cmd", SLOW.format(log=log), "-o", str(out)]
+    go, state = tmp_path / "go", tmp_path / "out.onnx.reduce" / "answers.json"
+    command = HELD.format(log=log, go=go)
+    arguments = ["reduce", str(model), "--cmd", command, "-o", str(out)]
     process = subprocess.Popen(
         [sys.executable, "-m", "graphopt", *arguments], stderr=subprocess.PIPE, text=True
     )
@@ -234,6 +237,7 @@ def test_an_interrupted_reduction_goes_on(run: Run, tmp_path: Path, number: sign
         time.sleep(0.02)
     process.send_signal(number)
     _, err = process.communicate()
+    go.touch()
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert "--resume goes on from there" in err
@@ -247,7 +251,7 @@ def test_an_interrupted_reduction_goes_on(run: Run, tmp_path: Path, number: sign
     again = len(log.read_text()) - before
 
     log.unlink()
-    whole = run("reduce", model, "--cmd", SLOW.format(log=log), "-o", tmp_path / "whole.onnx", "--jobs", 1)
+    whole = run("reduce", model, "--cmd", command, "-o", tmp_path / "whole.onnx", "--jobs", 1)
     assert whole.code == 0
     assert (tmp_path / "whole.onnx").read_bytes() == out.read_bytes()
     assert answered >= 5
