@@ -10,7 +10,7 @@
 #define GRAPHOPT_TIER avx_vnni
 #define GRAPHOPT_DOT(sum) "%{vex%} vpdpbusd %[weights], %[codes], %" sum "\n\t"
 #include "kernels/ymm/requantize.inl"
-#include "kernels/ymm/gemm.inl"
+#include "kernels/avx_vnni/gemm.inl"
 #include "kernels/ymm/depthwise.inl"
 #include "kernels/ymm/peak.inl"
 #undef GRAPHOPT_DOT

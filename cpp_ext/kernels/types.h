@@ -33,7 +33,7 @@ struct Requantize {
   const float* shift;
 };
 
-// Products of rows and one panel of columns: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
+// Products of rows and panels of columns: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
 struct GemmTile {
   // The part s of row r begins at rows[s * stride + r] and has `depth` codes: a matrix has one segment, a convolution
   // one for each tap of its window. Without `rows` there is one segment, and row r begins at x + r * x_pitch.
@@ -47,17 +47,18 @@ struct GemmTile {
   int count;
   // Codes of rows are s8, and read as u8 that are greater by 128.
   bool flip;
-  // One panel: for each segment, for each 4 of its depth (the last filled up with 0), for each of the columns (filled
-  // up to whole vectors), 4 weights. Aligned to 64 bytes.
+  // Panels one behind the other, at most Gemm::panels of them. Each is: for each segment, for each Gemm::group of its
+  // depth (the last filled up with 0), for each of its columns (filled up to whole vectors), a group of weights. Aligned
+  // to 64 bytes.
   const int8_t* weights;
   int columns;
-  // Padded like the panel.
+  // Padded like the panels.
   const int32_t* bias;
   // Null: none.
   const int32_t* zeros;
   // Sum of the codes of row r, as they are read; used with `zeros` only.
   const int32_t* sums;
-  // Its arrays begin at the panel's first column.
+  // Its arrays begin at the first column.
   Requantize out;
   void* to;
   // From one row to the next, in elements.
@@ -68,9 +69,13 @@ struct Gemm {
   // Columns in a vector, and vectors in a panel.
   int vector;
   int vectors;
+  // Weights of a column that lie together.
+  int group;
+  // At a time.
+  int panels;
   // The most rows that are computed together, of 1, 2, .. vectors.
   int rows[5];
-  void (*panel)(const GemmTile& tile);
+  void (*multiply)(const GemmTile& tile);
 };
 
 // The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives

@@ -29,9 +29,10 @@ PanelShape::PanelShape(const kernels::Gemm& kernel, std::int64_t columns, std::i
       width_(static_cast<std::int64_t>(kernel.vector) * kernel.vectors),
       vectors_(ceil_divide(columns, kernel.vector)),
       panels_(ceil_divide(columns, width_)),
-      groups_(segments * ceil_divide(depth, 4)) {
+      group_(kernel.group),
+      groups_(segments * ceil_divide(depth, kernel.group)) {
   if (columns < 1) throw Invalid("weights of no columns");
-  static_cast<void>(Dims({vectors_ * vector_, segments, ceil_divide(depth, 4), 4}));
+  static_cast<void>(Dims({vectors_ * vector_, segments, ceil_divide(depth, group_), group_}));
 }
 
 int PanelShape::columns_of(std::int64_t panel) const {
@@ -39,32 +40,32 @@ int PanelShape::columns_of(std::int64_t panel) const {
 }
 
 std::int64_t PanelShape::offset(std::int64_t panel) const {
-  return std::min(panel * width_, vectors_ * vector_) * groups_ * 4;
+  return std::min(panel * width_, vectors_ * vector_) * groups_ * group_;
 }
 
 int PanelShape::tile_rows() const { return kernel_->rows[std::min<std::int64_t>(vectors_, kernel_->vectors)]; }
 
 void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip,
                       std::int64_t first, std::int64_t last, std::int8_t* to, std::int32_t* sums) const {
-  const std::int64_t groups = ceil_divide(depth_, 4);
+  const std::int64_t groups = ceil_divide(depth_, group_);
   for (std::int64_t panel = first; panel < last; ++panel) {
     const std::int64_t columns = columns_of(panel);
     const std::int64_t padded = ceil_divide(columns, vector_) * vector_;
     const std::int64_t begin = first_column(panel);
     std::int8_t* place = to + offset(panel);
     for (std::int64_t segment = 0; segment < segments_; ++segment) {
-      for (std::int64_t group = 0; group < groups; ++group, place += 4 * padded) {
-        const std::int64_t k = segment * depth_ + 4 * group;
-        const std::int64_t count = std::min<std::int64_t>(4, depth_ - 4 * group);
+      for (std::int64_t group = 0; group < groups; ++group, place += group_ * padded) {
+        const std::int64_t k = segment * depth_ + group_ * group;
+        const std::int64_t count = std::min(group_, depth_ - group_ * group);
         for (std::int64_t n = 0; n < padded; ++n) {
           std::int32_t sum = 0;
-          for (std::int64_t i = 0; i < 4; ++i) {
+          for (std::int64_t i = 0; i < group_; ++i) {
             std::int8_t weight = 0;
             if (n < columns && i < count) {
               const std::int8_t given = from[(begin + n) * column_step + (k + i) * step];
               weight = static_cast<std::int8_t>(static_cast<std::uint8_t>(given) ^ flip);
             }
-            place[4 * n + i] = weight;
+            place[group_ * n + i] = weight;
             sum += weight;
           }
           if (sums != nullptr) {
@@ -88,16 +89,17 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
   tile.segments = segments_;
   tile.count = static_cast<int>(rows);
   tile.depth = depth_;
-  for (std::int64_t panel = first; panel < last; ++panel) {
+  for (std::int64_t panel = first; panel < last; panel += kernel_->panels) {
     const std::int64_t column = first_column(panel);
-    tile.columns = columns_of(panel);
+    const std::int64_t end = std::min(first_column(std::min(panel + kernel_->panels, last)), columns_);
+    tile.columns = static_cast<int>(end - column);
     tile.weights = packed + offset(panel);
     tile.bias = all_bias + column;
     tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
     tile.out.scale = all_scales + column;
     tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
     tile.to = all_to + column * size;
-    kernel_->panel(tile);
+    kernel_->multiply(tile);
   }
 }
 

@@ -46,7 +46,8 @@ class PanelShape {
   std::int64_t width_;  // of whole panels
   std::int64_t vectors_;
   std::int64_t panels_;
-  std::int64_t groups_;  // of four weights, in a column
+  std::int64_t group_;   // weights of a column that lie together
+  std::int64_t groups_;  // in a column
 };
 
 // Constant weights: a matrix [columns, segments * depth] in panels, and the sums of its rows.

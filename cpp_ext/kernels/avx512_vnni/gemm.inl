@@ -160,7 +160,7 @@ static const Tile kGemmTiles[2][4][9] = {
 
 #undef GRAPHOPT_ROWS
 
-static void gemm_panel(const GemmTile& given) {
+static void gemm_panels(const GemmTile& given) {
   const int vectors = (given.columns + 15) / 16;
   const Tile* tiles = kGemmTiles[given.flip][vectors - 1];
   const int most = kGemmRows[vectors];
@@ -182,6 +182,6 @@ static void gemm_panel(const GemmTile& given) {
   if (last != 0) tile_of(tile);
 }
 
-static const Gemm gemm = {16, 4, {0, 8, 8, 8, 6}, &gemm_panel};
+static const Gemm gemm = {16, 4, 4, 1, {0, 8, 8, 8, 6}, &gemm_panels};
 
 }  // namespace graphopt::kernels::avx512_vnni

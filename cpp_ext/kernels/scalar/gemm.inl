@@ -42,8 +42,8 @@ static void gemm_tile(const GemmTile& tile) {
   }
 }
 
-static void gemm_panel(const GemmTile& panel) { even_tiles(panel, kGemmRows, &gemm_tile); }
+static void gemm_panels(const GemmTile& panel) { even_tiles(panel, kGemmRows, &gemm_tile); }
 
-static const Gemm gemm = {kGemmColumns, 1, {0, kGemmRows, 0, 0, 0}, &gemm_panel};
+static const Gemm gemm = {kGemmColumns, 1, 4, 1, {0, kGemmRows, 0, 0, 0}, &gemm_panels};
 
 }  // namespace graphopt::kernels::scalar

@@ -103,4 +103,33 @@ static inline void store_numbers(float* to, const __m256i* acc, const __m256* sc
   }
 }
 
+// The sums of a tile of products, V at most 2.
+template <int R, int V>
+static inline __attribute__((always_inline)) void store_tile(const GemmTile& tile, __m256i (&acc)[R][V]) {
+  if (tile.zeros != nullptr) {
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) {
+      const __m256i sum = _mm256_set1_epi32(tile.sums[r]);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        const __m256i zeros = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(tile.zeros + 8 * v));
+        acc[r][v] = _mm256_sub_epi32(acc[r][v], _mm256_mullo_epi32(zeros, sum));
+      }
+    }
+  }
+  __m256 scale[V];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; ++v) scale[v] = _mm256_loadu_ps(tile.out.scale + 8 * v);
+  if (tile.out.type == Type::kF32) {
+    auto* to = static_cast<float*>(tile.to);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) store_numbers<V>(to + r * tile.pitch, acc[r], scale, tile.out.shift, tile.columns);
+  } else {
+    const Codes codes(tile.out);
+    auto* to = static_cast<uint8_t*>(tile.to);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r) store_codes<V>(to + r * tile.pitch, acc[r], scale, tile.columns, codes);
+  }
+}
+
 }  // namespace graphopt::kernels::GRAPHOPT_TIER

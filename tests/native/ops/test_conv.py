@@ -69,6 +69,12 @@ def test_sums_are_exact(agrees: Agrees, x_type: str) -> None:
     np.testing.assert_array_equal(found, wanted)
 
 
+def test_windows_of_many_odd_channels(agrees: Agrees) -> None:
+    for x_type in ("u8", "s8"):
+        attributes, x = case((1, 3, 4, 229), 20, x_type=x_type, pads=(1, 1, 1, 1))
+        agrees(KIND, attributes, [x], threads=(1,), gaps=(0,))
+
+
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (3, 1), (2, 2), (3, 3), (5, 4), (7, 7)])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
 def test_windows_and_strides(agrees: Agrees, kernel: tuple[int, int], strides: tuple[int, int]) -> None:

@@ -77,11 +77,24 @@ def test_tails_of_depth(agrees: Agrees, depth: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("depth", [255, 256, 1029])
+@pytest.mark.parametrize("depth", [255, 256, 1029, 2049, 4099])
 def test_few_rows_of_much_depth(agrees: Agrees, rows: int, depth: int) -> None:
     for x_type in ("u8", "s8"):
         attributes, x = case(rows, 200, depth, x_type)
         agrees("gemm", attributes, [x], gaps=(0,))
+
+
+@pytest.mark.parametrize("depth", [33, 2100])
+def test_several_panels_at_a_time(agrees: Agrees, depth: int) -> None:
+    for y_type, more in (
+        ("u8", {}),
+        ("f32", {}),
+        ("f32", {"weight_zero": np.arange(300, dtype=np.int32) - 150}),
+    ):
+        attributes, x = case(2, 300, depth, "u8", y_type, **more)
+        if y_type == "f32":
+            attributes["float_bias"] = np.arange(300, dtype=np.float32)
+        agrees("gemm", attributes, [x], threads=(1,), gaps=(0,))
 
 
 def test_blocks_of_rows_and_panels(agrees: Agrees) -> None:
