@@ -64,6 +64,11 @@ struct IntegerSum {
 // Of grids whose operands have elements of their own in each column.
 using AddIntegers = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum);
 
+// (code - zero) * factors[column] + offsets[column], rounded once, in code units of the output. Of the grid's operands
+// there is the first only. Factors and offsets are filled up to 64.
+using AffineCodes = void (*)(const uint8_t* from, uint8_t* to, const Grid& grid, const CodesIn& in,
+                             const float* factors, const float* offsets, const CodesOut& out);
+
 // clamp(nearest_even(from[i] / scale), low, high) + zero.
 using Quantize = void (*)(const float* from, uint8_t* to, size_t count, float scale, const CodesOut& codes);
 

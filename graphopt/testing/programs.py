@@ -143,6 +143,28 @@ def _combine(kind: str) -> Recipe:
     return recipe
 
 
+def _affine(maker: Maker) -> bool:
+    value = maker.pick(lambda each: _codes(each) and len(each.shape) > 0 and each.shape[-1] > 0)
+    if value is None:
+        return False
+    columns = value.shape[-1:]
+    attributes: dict[str, Any] = {
+        "x_type": value.type,
+        "x_scale": maker.scale(),
+        "x_zero": maker.zero(value.type),
+        "scale": maker.array("f32", columns),
+        # Half steps, where rounding is hardest.
+        "shift": np.full(columns, 0.05, np.float32) if maker.chance(0.3) else maker.array("f32", columns),
+        **_result(maker),
+    }
+    if maker.chance(0.3):
+        attributes["scale"] = np.full(columns, 5, np.float32)
+    if maker.chance(0.2):
+        attributes |= {"table": maker.table(), "table_type": maker.codes_type()}
+    maker.step("affine", [value], attributes, attributes.get("table_type", attributes["y_type"]), value.shape)
+    return True
+
+
 def _weights(maker: Maker, shape: tuple[int, ...], value: Value) -> dict[str, Any]:
     columns = shape[0]
     depth = int(np.prod(shape[1:]))
@@ -478,6 +500,7 @@ def _pad(maker: Maker) -> bool:
 
 RECIPES: dict[str, Recipe] = {
     "add": _combine("add"),
+    "affine": _affine,
     "average_pool": _average_pool,
     "binary": _binary,
     "concat": _concat,

@@ -1,4 +1,4 @@
-// Arithmetic on codes: add, mul, quantize, dequantize; written with the vectors of the tier that includes it.
+// Arithmetic on codes: add, mul, affine, quantize, dequantize; written with the vectors of the tier that includes it.
 
 template <typename Combine>
 static inline void combine_codes(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid,
@@ -49,6 +49,30 @@ static void add_codes(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid
 static void mul_codes(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair) {
   combine_codes(a, b, y, grid, pair,
                 [&](Floats left, Floats right) { return left * right * all(pair.a_factor); });
+}
+
+static void affine_codes(const uint8_t* from, uint8_t* to, const Grid& grid, const CodesIn& in, const float* factors,
+                         const float* offsets, const CodesOut& out) {
+  const Narrow narrow = narrowing(out);
+  for (size_t column = 0; column < grid.columns; column += kBytes) {
+    Quad factor;
+    Quad offset;
+    for (size_t i = 0; i < 4; ++i) {
+      factor.at[i] = load(factors + column + i * kFloats, kFloats);
+      offset.at[i] = load(offsets + column + i * kFloats, kFloats);
+    }
+    const auto part = [&](size_t row, size_t count) {
+      Quad quad = widened(flipped(load_bytes(from + row * grid.a_row + column, count), in.flip), in.zero);
+      for (size_t i = 0; i < 4; ++i) quad.at[i] = fused(quad.at[i], factor.at[i], offset.at[i]);
+      store_bytes(to + row * grid.y_row + column, count, narrowed(quad, narrow));
+    };
+    const size_t count = grid.columns - column;
+    if (count >= kBytes) {
+      for (size_t row = 0; row < grid.rows; ++row) part(row, kBytes);
+    } else {
+      for (size_t row = 0; row < grid.rows; ++row) part(row, count);
+    }
+  }
 }
 
 static inline size_t floats_left(size_t count, size_t done) {

@@ -162,7 +162,7 @@ class Pending:
         to_floats: Makes floats.
         low: The result is clamped at this.
         high: And at this.
-        biased: With numbers added, one for each column of the last axis, as part of the operator.
+        biased: With constant numbers added as part of the operator; None for numbers that it cannot add.
     """
 
     dims: Dims
@@ -170,7 +170,7 @@ class Pending:
     to_floats: Callable[[], Stored]
     low: float = -np.inf
     high: float = np.inf
-    biased: Callable[[Floats], Pending] | None = None
+    biased: Callable[[Array], Pending | None] | None = None
 
 
 Form = Known | Stored | Coded | Mapped | Pending

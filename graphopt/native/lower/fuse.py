@@ -10,7 +10,7 @@ from collections.abc import Callable
 from graphopt.native.lower.steps import Step, Steps, Value
 
 _PRODUCTS = ("conv", "conv_transpose", "gemm")
-_TABLED = (*_PRODUCTS, "matmul", "add", "mul")
+_TABLED = (*_PRODUCTS, "matmul", "add", "affine", "mul")
 _SUMMED = _PRODUCTS
 
 _LAST = {rank: [0, *range(2, rank), 1] for rank in range(3, 9)}

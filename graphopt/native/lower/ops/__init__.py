@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphopt.native.lower.forms import Form
-from graphopt.native.lower.ops import elementwise, pools, products, quantized, rows, views
+from graphopt.native.lower.ops import affine, elementwise, pools, products, quantized, rows, views
 from graphopt.native.lower.pointwise import UNARY
 from graphopt.native.lower.scope import Scope
 
@@ -15,6 +15,7 @@ _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(UNARY, elementwise.unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Sum"), elementwise.binary),
     "Clip": elementwise.clip,
+    "BatchNormalization": affine.batch_normalization,
     "Conv": products.conv,
     "ConvTranspose": products.conv_transpose,
     "MatMul": products.matmul,

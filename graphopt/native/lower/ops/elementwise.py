@@ -8,6 +8,7 @@ import numpy as np
 
 from graphopt.ir import attribute_float
 from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.ops.affine import by_channel
 from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of
 from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
 from graphopt.native.lower.steps import Array, Dims
@@ -110,6 +111,10 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
         return Pending(
             dims, lambda grid, low, high: _on_codes(scope, op, (a, b), grid, (low, high), dims), floats
         )
+    for x, numbers in ((a, b), (b, a)):
+        channels = by_channel(scope, op, x, numbers, swapped=x is b)
+        if channels is not None:
+            return channels
     return floats()
 
 
@@ -125,10 +130,10 @@ def _table(op: str, a: Form, b: Form) -> tuple[Stored, Array] | None:
 
 
 def _biased(product: Form, numbers: Form) -> Form | None:
-    """A product with a constant added to each column, where it can add it itself."""
+    """A result with a constant added to it, where its operator can add it itself."""
     if not isinstance(product, Pending) or product.biased is None or not isinstance(numbers, Known):
         return None
-    if (product.low, product.high) != (-np.inf, np.inf) or numbers.array.shape != product.dims[-1:]:
+    if (product.low, product.high) != (-np.inf, np.inf) or numbers.array.dtype != np.float32:
         return None
     return product.biased(numbers.array)
 

@@ -111,7 +111,9 @@ def multiply(scope: Scope, a: Form, b: Form, bias: Form | None, transposed: int 
         if bias is not None:
             return result
 
-        def biased(numbers: Array) -> Pending:
+        def biased(numbers: Array) -> Pending | None:
+            if numbers.shape != dims[-1:]:
+                return None
             codes = {**attributes, "bias": _bias(grid, weights, Known(numbers))}
             exact = finished(scope, "gemm", [data.value], codes, dims, identity(rank))
             added = {**attributes, "float_bias": np.ascontiguousarray(numbers)}
