@@ -6,12 +6,13 @@ Between codes that is one step; elsewhere a multiplication and an addition of fl
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Floats, Form, Grid, Known, Mapped, Pending, Stored
-from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, is_coded
+from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, is_coded, known
 from graphopt.native.lower.steps import Array, Dims
 
 
@@ -49,6 +50,50 @@ def batch_normalization(scope: Scope) -> Form:
         scale = gamma / np.sqrt(variance + np.float32(attribute_float(node, "epsilon", 1e-5)))
         shift = beta - mean * scale
     return scaled(scope, scope.form(0), Channels(1, scale.astype(np.float32), shift.astype(np.float32)))
+
+
+def instance_normalization(scope: Scope) -> Form:
+    """InstanceNormalization with constant factors."""
+    channels = known(scope.dims(0)[1])
+    return _normalized_groups(scope, channels, scope.array(1), scope.array(2))
+
+
+def group_normalization(scope: Scope) -> Form:
+    """GroupNormalization with constant factors; before opset 21 one for each group."""
+    groups = attribute_int(scope.node, "num_groups", 1)
+    channels = known(scope.dims(0)[1])
+    scale, shift = scope.array(1), scope.array(2)
+    if scale.size != channels:
+        scale, shift = (np.repeat(array, channels // groups) for array in (scale, shift))
+    return _normalized_groups(scope, groups, scale, shift)
+
+
+def _normalized_groups(scope: Scope, groups: int, scale: Array, shift: Array) -> Form:
+    """Groups of channels by their own mean and deviation, as rows are; then numbers for each channel."""
+    x = scope.form(0)
+    dims = scope.dims(0)
+    columns = int(np.prod([known(size) for size in dims[1:]])) // groups
+    if any(array.dtype != np.float32 or array.shape != (dims[1],) for array in (scale, shift)):
+        raise Unsupported("factors of a normalization that are not one for each channel, in float32")
+    epsilon = attribute_float(scope.node, "epsilon", 1e-5)
+    attributes: dict[str, Any] = {
+        "gamma": np.ones(columns, np.float32),
+        "beta": np.zeros(columns, np.float32),
+        "epsilon": epsilon,
+    }
+    if is_coded(x) and not isinstance(x, Known):
+        data, grid = scope.coded(x)
+        attributes |= {"x_scale": grid.scale, "x_zero": grid.zero}
+    else:
+        data = scope.floats(x)
+    order = identity(len(dims))
+    value = scope.in_order(data, order).value
+    rows = (dims[0], groups, columns)
+    value = scope.step("reshape", [value], {"dims": [0, groups, columns]}, value.type, rows)
+    value = scope.step("layer_norm", [value], attributes, "f32", rows)
+    shape = [0, *(known(size) for size in dims[1:])]
+    value = scope.step("reshape", [value], {"dims": shape}, "f32", dims)
+    return scaled(scope, Stored(value, order), Channels(1, scale, shift))
 
 
 def by_channel(scope: Scope, op: str, x: Form, numbers: Form, swapped: bool) -> Form | None:

@@ -55,6 +55,27 @@ def decoded(scope: Scope, source: Stored, table: Array) -> Stored:
     return Stored(scope.step("decode", [source.value], attributes, "f32", source.value.dims), source.order)
 
 
+def selu(scope: Scope) -> Form:
+    """Selu: Elu times a number."""
+    alpha = attribute_float(scope.node, "alpha", 1.67326319217681884765625)
+    gamma = attribute_float(scope.node, "gamma", 1.05070102214813232421875)
+    x = mapped(scope, scope.form(0), "elu", {"alpha": alpha})
+    return combined(scope, "mul", x, Known(np.array(gamma, np.float32)), scope.output_dims())
+
+
+def prelu(scope: Scope) -> Form:
+    """PRelu with constant slopes: max(x, 0) + min(x, 0) * slope, of which one summand is always 0."""
+    x, slope, dims = scope.form(0), scope.array(1), scope.output_dims()
+    if slope.dtype != np.float32:
+        raise Unsupported("slopes that are not float32")
+    if slope.size == 1:
+        return mapped(scope, x, "leaky_relu", {"alpha": float(slope.reshape(-1)[0])})
+    stored = x if isinstance(x, Mapped) else scope.floats(x)
+    zero = Known(np.zeros((), np.float32))
+    below = combined(scope, "mul", combined(scope, "min", stored, zero, dims), Known(slope), dims)
+    return combined(scope, "add", combined(scope, "max", stored, zero, dims), below, dims)
+
+
 def clip(scope: Scope) -> Form:
     """Clip, with its ends as inputs or, in old opsets, attributes."""
     if scope.opset < 11:

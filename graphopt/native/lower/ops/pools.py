@@ -8,7 +8,7 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
-from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, reshape_dims
+from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known, reshape_dims
 from graphopt.native.lower.steps import Dims, Value
 
 
@@ -24,6 +24,36 @@ def max_pool(scope: Scope) -> Form:
     def move(stored: Stored) -> Stored:
         value = _image(scope, stored)
         return _pooled(scope, scope.step("max_pool", [value], what, value.type, _image_dims(dims)), dims)
+
+    return scope.same_grid(scope.form(0), move)
+
+
+def global_max_pool(scope: Scope) -> Form:
+    """GlobalMaxPool of images whose sizes are known."""
+    before, after = scope.dims(0), scope.output_dims()
+    rank = len(before)
+    if rank not in (3, 4):
+        raise Unsupported("images with other than one or two spatial axes")
+    kernel = [known(size) for size in before[2:]]
+    height, width = [1, *kernel][-2:]
+    channels = known(before[1])
+    attributes = {
+        "kernel": [height, width],
+        "strides": [1, 1],
+        "pads": [0] * 4,
+        "dilations": [1, 1],
+        "ceil": 0,
+    }
+
+    def move(stored: Stored) -> Stored:
+        value, n = scope.in_order(stored, channels_last(rank)).value, before[0]
+        for kind, what, dims in (
+            ("reshape", {"dims": [0, height, width, channels]}, (n, height, width, channels)),
+            ("max_pool", attributes, (n, 1, 1, channels)),
+            ("reshape", {"dims": [0, channels, *[1] * (rank - 2)]}, after),
+        ):
+            value = scope.step(kind, [value], what, value.type, dims)
+        return Stored(value, identity(rank))
 
     return scope.same_grid(scope.form(0), move)
 

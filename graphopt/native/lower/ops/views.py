@@ -12,8 +12,16 @@ import numpy as np
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Coded, Codes, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.ops.pools import bounded
-from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded, known, reshape_dims
-from graphopt.native.lower.steps import Dims
+from graphopt.native.lower.scope import (
+    Scope,
+    Unsupported,
+    channels_last,
+    identity,
+    is_coded,
+    known,
+    reshape_dims,
+)
+from graphopt.native.lower.steps import Dim, Dims
 
 _INT64 = np.iinfo(np.int64)
 
@@ -71,6 +79,45 @@ def _shape(scope: Scope, before: Dims, after: Dims) -> list[int]:
     if shape is None:
         raise Unsupported("more than one size that is known only when the program runs")
     return shape
+
+
+def depth_to_space(scope: Scope) -> Form:
+    """DepthToSpace: channels (row, column, rest), or (rest, row, column), become blocks of pixels."""
+    n, channels, height, width = scope.dims(0)
+    size = attribute_int(scope.node, "blocksize", 1)
+    rest = known(channels) // (size * size)
+    rows_first = attribute_string(scope.node, "mode", "DCR") == "DCR"
+    parts = [size, size, rest] if rows_first else [rest, size, size]
+    perm = [0, 1, 3, 2, 4, 5] if rows_first else [0, 1, 4, 2, 5, 3]
+    return _blocks(scope, n, [known(height), known(width), *parts], perm)
+
+
+def space_to_depth(scope: Scope) -> Form:
+    """SpaceToDepth: blocks of pixels become channels (row, column, rest)."""
+    n, channels, height, width = scope.dims(0)
+    size = attribute_int(scope.node, "blocksize", 1)
+    sizes = [known(height) // size, size, known(width) // size, size, known(channels)]
+    return _blocks(scope, n, sizes, [0, 1, 3, 2, 4, 5])
+
+
+def _blocks(scope: Scope, count: Dim, sizes: list[int], perm: list[int]) -> Form:
+    """Images as they lie in memory, taken as arrays of `sizes` behind the first axis, transposed."""
+    order, after = channels_last(4), scope.output_dims()
+    memory = tuple(after[axis] for axis in order)
+
+    def move(stored: Stored) -> Stored:
+        value = scope.in_order(stored, order).value
+        split = (count, *sizes)
+        moved = tuple(split[axis] for axis in perm)
+        for kind, what, made in (
+            ("reshape", {"dims": [0, *sizes]}, split),
+            ("transpose", {"perm": perm}, moved),
+            ("reshape", {"dims": [0, *(known(size) for size in memory[1:])]}, memory),
+        ):
+            value = scope.step(kind, [value], what, value.type, made)
+        return Stored(value, order)
+
+    return scope.same_grid(scope.form(0), move)
 
 
 def slice_(scope: Scope) -> Form:
