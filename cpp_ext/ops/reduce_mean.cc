@@ -1,7 +1,9 @@
 // reduce_mean: means over some axes, of f32 or codes. Attributes `axes`, `keepdims` 0 or 1, and those of averaging.h.
+// Floats that lie one behind the other are added up in the lanes of rows.h, others one by one.
 
 #include "ops/averaging.h"
 #include "ops/broadcast.h"
+#include "ops/rows.h"
 
 namespace graphopt {
 
@@ -24,6 +26,7 @@ class BoundReduceMean final : public Bound {
     const Loop& taps = taken.empty() ? once : taken.back();
     window_ = {size(rows.size), size(rows.strides[0]), size(taps.size), size(taps.strides[0]), 1, 0, 0, size(channels.size)};
     for (const Loop& loop : outer_) units_ *= loop.size;
+    is_row_ = taken.size() == 1 && taps.strides[0] == 1;
   }
 
   void run(const Run& run) const override {
@@ -36,7 +39,9 @@ class BoundReduceMean final : public Bound {
         at += index * loop->strides[0];
         into += index * loop->strides[1];
       }
-      if (type_ == Type::kF32) {
+      if (is_row_) {
+        mean_of_row(run.inputs[0], at, run.outputs[0], into);
+      } else if (type_ == Type::kF32) {
         kernels_.average_pool_f32(static_cast<const float*>(run.inputs[0]) + at,
                                   static_cast<float*>(run.outputs[0]) + into, window_, static_cast<float>(count_));
       } else {
@@ -47,6 +52,20 @@ class BoundReduceMean final : public Bound {
   }
 
  private:
+  void mean_of_row(const void* from, std::int64_t at, void* to, std::int64_t into) const {
+    const std::size_t count = window_.taps;
+    if (type_ == Type::kF32) {
+      LaneSum sum;
+      kernels_.rows.add_up(static_cast<const float*>(from) + at, count, sum.lanes);
+      static_cast<float*>(to)[into] = sum.total() / static_cast<float>(count_);
+      return;
+    }
+    const auto* codes = static_cast<const unsigned char*>(from) + at;
+    const std::int32_t sum = kernels_.row_sum(codes, count_, average_.flip != 0) - average_.zeros;
+    const float value = static_cast<float>(sum) * average_.factor;
+    kernels_.quantize(&value, static_cast<unsigned char*>(to) + into, 1, 1, average_.y);
+  }
+
   const kernels::Table& kernels_;
   Type type_;
   std::vector<Loop> outer_;
@@ -54,6 +73,7 @@ class BoundReduceMean final : public Bound {
   kernels::Average average_;
   kernels::Window window_{};
   std::int64_t units_ = 1;
+  bool is_row_;
 };
 
 class ReduceMean final : public Op {

@@ -1,7 +1,7 @@
 // Windows, as references walk over them.
 #pragma once
 
-#include "reference/numbers.h"
+#include "reference/rows.h"
 
 namespace graphopt::reference {
 
@@ -30,13 +30,15 @@ void each_window(const Attributes& attributes, const Dims& x, const Dims& y, con
 }
 
 // The mean of some elements as that of `count`, of f32 or codes: nearest_even((sum - n * x_zero) * (x_scale / (y_scale *
-// count))) + y_zero.
+// count))) + y_zero. `in_row`: floats are added up as in rows.
 inline void put_mean(const Attributes& attributes, const View& x, const std::vector<std::int64_t>& indices,
-                     std::int64_t count, const View& y, std::int64_t i) {
+                     std::int64_t count, const View& y, std::int64_t i, bool in_row = false) {
   if (x.layout.type == Type::kF32) {
+    std::vector<float> numbers;
+    for (const std::int64_t index : indices) numbers.push_back(float_at(x, index));
     float sum = 0;
-    for (const std::int64_t index : indices) sum += float_at(x, index);
-    float_at(y, i) = sum / static_cast<float>(count);
+    for (const float number : numbers) sum += number;
+    float_at(y, i) = (in_row ? sum_of(numbers) : sum) / static_cast<float>(count);
     return;
   }
   std::int64_t sum = 0;

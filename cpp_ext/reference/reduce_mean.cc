@@ -21,8 +21,10 @@ void reference_reduce_mean(const Attributes& attributes, const std::vector<View>
     groups[static_cast<std::size_t>(group)].push_back(i);
   }
   for (std::size_t group = 0; group < groups.size(); ++group) {
-    reference::put_mean(attributes, inputs[0], groups[group], static_cast<std::int64_t>(groups[group].size()), outputs[0],
-                        static_cast<std::int64_t>(group));
+    const std::vector<std::int64_t>& indices = groups[group];
+    const auto count = static_cast<std::int64_t>(indices.size());
+    const bool in_row = indices.back() - indices.front() == count - 1;
+    reference::put_mean(attributes, inputs[0], indices, count, outputs[0], static_cast<std::int64_t>(group), in_row);
   }
 }
 
