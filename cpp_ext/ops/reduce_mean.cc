@@ -1,6 +1,8 @@
 // reduce_mean: means over some axes, of f32 or codes. Attributes `axes`, `keepdims` 0 or 1, and those of averaging.h.
 // Floats that lie one behind the other are added up in the lanes of rows.h, others one by one.
 
+#include <algorithm>
+
 #include "ops/averaging.h"
 #include "ops/broadcast.h"
 #include "ops/rows.h"
@@ -27,31 +29,40 @@ class BoundReduceMean final : public Bound {
     window_ = {size(rows.size), size(rows.strides[0]), size(taps.size), size(taps.strides[0]), 1, 0, 0, size(channels.size)};
     for (const Loop& loop : outer_) units_ *= loop.size;
     is_row_ = taken.size() == 1 && taps.strides[0] == 1;
+    block_ = std::max<std::int64_t>(1, kBlockElements / std::max<std::int64_t>(1, count_ * channels.size));
   }
 
   void run(const Run& run) const override {
-    run.pool.run(units_, [&](std::int64_t unit) {
-      std::int64_t at = 0;
-      std::int64_t into = 0;
-      for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
-        const std::int64_t index = unit % loop->size;
-        unit /= loop->size;
-        at += index * loop->strides[0];
-        into += index * loop->strides[1];
-      }
-      if (is_row_) {
-        mean_of_row(run.inputs[0], at, run.outputs[0], into);
-      } else if (type_ == Type::kF32) {
-        kernels_.average_pool_f32(static_cast<const float*>(run.inputs[0]) + at,
-                                  static_cast<float*>(run.outputs[0]) + into, window_, static_cast<float>(count_));
-      } else {
-        kernels_.average_pool(static_cast<const unsigned char*>(run.inputs[0]) + at,
-                              static_cast<unsigned char*>(run.outputs[0]) + into, window_, average_);
-      }
+    run.pool.run((units_ + block_ - 1) / block_, [&](std::int64_t block) {
+      const std::int64_t end = std::min((block + 1) * block_, units_);
+      for (std::int64_t unit = block * block_; unit < end; ++unit) mean_of(run, unit);
     });
   }
 
  private:
+  // Elements that are averaged at a time.
+  static constexpr std::int64_t kBlockElements = 1 << 13;
+
+  void mean_of(const Run& run, std::int64_t unit) const {
+    std::int64_t at = 0;
+    std::int64_t into = 0;
+    for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
+      const std::int64_t index = unit % loop->size;
+      unit /= loop->size;
+      at += index * loop->strides[0];
+      into += index * loop->strides[1];
+    }
+    if (is_row_) {
+      mean_of_row(run.inputs[0], at, run.outputs[0], into);
+    } else if (type_ == Type::kF32) {
+      kernels_.average_pool_f32(static_cast<const float*>(run.inputs[0]) + at,
+                                static_cast<float*>(run.outputs[0]) + into, window_, static_cast<float>(count_));
+    } else {
+      kernels_.average_pool(static_cast<const unsigned char*>(run.inputs[0]) + at,
+                            static_cast<unsigned char*>(run.outputs[0]) + into, window_, average_);
+    }
+  }
+
   void mean_of_row(const void* from, std::int64_t at, void* to, std::int64_t into) const {
     const std::size_t count = window_.taps;
     if (type_ == Type::kF32) {
@@ -73,6 +84,7 @@ class BoundReduceMean final : public Bound {
   kernels::Average average_;
   kernels::Window window_{};
   std::int64_t units_ = 1;
+  std::int64_t block_;
   bool is_row_;
 };
 

@@ -79,6 +79,15 @@ def test_reduce_mean(agrees: Agrees, axes: list[int], keepdims: int) -> None:
     )
 
 
+def test_means_of_many_rows_and_of_none(agrees: Agrees) -> None:
+    for shape, axis in (((700, 33), 1), ((5, 40, 300), 2), ((2, 9000), 1), ((3, 0), 0), ((0, 3), 1)):
+        attributes = {"axes": [axis], "keepdims": 0}
+        agrees("reduce_mean", attributes, [floats(shape)])
+        agrees(
+            "reduce_mean", attributes | IN | {"y_type": "u8", "y_scale": 0.02, "y_zero": 9}, [codes(shape)]
+        )
+
+
 @pytest.mark.parametrize(
     ("kind", "attributes", "x", "message"),
     [
