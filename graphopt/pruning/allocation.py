@@ -28,6 +28,9 @@ FAR = 0.03
 """By so much of the whole a goal must not be missed."""
 BESIDE = 4.0
 """What a share of the other amount is worth: MACs of layers that take hardly any time should not go first."""
+_MOST_STEPS = 48
+"""Steps of a group that are priced together; the first ones are even, later ones ever longer."""
+_EVEN_STEPS = 8
 LEAST_LEFT = 0.1
 """Share of a group's units that stays whatever the goal is."""
 
@@ -191,7 +194,7 @@ def allocate(
     sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
     while True:
         steps = [aligned(group, align) for group in groups]
-        _greedily(groups, sums, amount, beside, gone, steps, goal - slack)
+        _greedily(groups, sums, amount, beside, gone, steps, goal, slack)
         if amount.present <= goal + slack or align == 1:
             break
         align //= 2
@@ -225,40 +228,55 @@ def _greedily(
     beside: Amount | None,
     gone: list[int],
     steps: Sequence[int],
-    least: float,
+    goal: float,
+    slack: float,
 ) -> None:
-    """Take steps, the cheapest first, as long as none leads below `least`."""
-    closed: set[int] = set()
-    prices: dict[int, tuple[float, int]] = {}
+    """Take steps, the cheapest first, until the goal is met; none that leads below it by more than `slack`.
+
+    Several steps of a group count as one where together they are cheaper: a group may lose much for its first
+    units, and little for the next.
+    """
+    offers: dict[int, tuple[float, int] | None] = {}
     neighbours = _neighbours(groups)
-    while True:
-        for index, group in enumerate(groups):
-            if index in closed or index in prices:
-                continue
-            units = _next(len(group), gone[index], steps[index])
-            saved = amount.saved(group, units) if units and amount.leaves(group, units) else 0.0
-            if saved <= 0.0:
-                closed.add(index)
-                continue
-            loss = float(sums[index][gone[index] + units] - sums[index][gone[index]])
+
+    def fits(index: int, units: int) -> bool:
+        return amount.present - amount.saved(groups[index], units) >= goal - slack
+
+    def offer(index: int) -> tuple[float, int] | None:
+        """The least price of a group's next steps, and how many units they are."""
+        group, best = groups[index], None
+        units = 0
+        for count in range(1, _MOST_STEPS):
+            more = _next(len(group), gone[index] + units, steps[index] * max(1, count // _EVEN_STEPS))
+            units += more
+            saved = amount.saved(group, units) if more and amount.leaves(group, units) else 0.0
+            if saved <= 0.0 or not fits(index, units):
+                break
             worth = saved / amount.whole
             if beside is not None and beside.whole:
                 worth += BESIDE * max(beside.saved(group, units), 0.0) / beside.whole
-            prices[index] = (loss / worth, units)
-        fitting = [
-            (price, index, units)
-            for index, (price, units) in prices.items()
-            if amount.present - amount.saved(groups[index], units) >= least
-        ]
-        if not fitting:
+            price = float(sums[index][gone[index] + units] - sums[index][gone[index]]) / worth
+            if best is None or price < best[0]:
+                best = price, units
+        return best
+
+    while amount.present > goal:
+        for index in range(len(groups)):
+            if index not in offers:
+                offers[index] = offer(index)
+        found = [(each[0], index, each[1]) for index, each in offers.items() if each is not None]
+        if not found:
             return
-        _, index, units = min(fitting)
+        _, index, units = min(found)
+        if not fits(index, units):
+            offers[index] = offer(index)
+            continue
         amount.remove(groups[index], units)
         if beside is not None:
             beside.remove(groups[index], units)
         gone[index] += units
         for other in neighbours[index]:
-            prices.pop(other, None)
+            offers.pop(other, None)
 
 
 def _neighbours(groups: Sequence[Group]) -> list[set[int]]:

@@ -34,7 +34,7 @@ MEASURES = (*FREE, *WITH_DATA)
 
 DAMPING = 0.01
 """Added to the diagonal of mean products, as a share of its mean."""
-_ROUNDS = 64
+_ROUNDS = 32
 """Times that losses are told anew while a group is emptied."""
 
 
@@ -56,6 +56,14 @@ class Moments:
         self._products += rows.T @ rows
         self._sizes += np.abs(rows).sum(axis=0, dtype=np.float64)
         self.rows += len(rows)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Of the rows of both."""
+        made = Moments(len(self._sizes))
+        made.rows = self.rows + other.rows
+        made._products = self._products + other._products
+        made._sizes = self._sizes + other._sizes
+        return made
 
     @property
     def products(self) -> Floats:
@@ -187,34 +195,52 @@ def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats
 
 def _by_reconstruction(group: Group, sinks: list[Sink], moments: Mapping[Axis, Moments]) -> Ranking:
     """Take the unit that loses least, and tell anew what the others would lose without it."""
-    inverses = [np.linalg.inv(moments[sink.data].damped) for sink in sinks]
-    weights = [weight_rows(sink) for sink in sinks]
-    totals = [
-        float(np.einsum("cd,ck,dk->", moments[sink.data].products, rows, rows, optimize=True)) or 1.0
-        for sink, rows in zip(sinks, weights, strict=True)
-    ]
-    places = [group.positions(sink.data) for sink in sinks]
-    left = list(range(len(group)))
+    parts = [_Reconstruction(group, sink, moments[sink.data]) for sink in sinks]
+    left = np.arange(len(group))
     order: list[int] = []
     losses: list[float] = []
     chunk = max(1, len(group) // _ROUNDS)
-    while left:
-        scores = np.zeros(len(left))
-        for inverse, rows, total, place in zip(inverses, weights, totals, places, strict=True):
-            diagonal = np.maximum(np.diag(inverse), 1e-30)
-            each = (rows**2).sum(axis=1) / diagonal
-            scores += np.asarray([each[place[unit]].sum() for unit in left]) / total
+    while len(left):
+        scores = np.sum([part.scores(left) for part in parts], axis=0)
         taken = np.argsort(scores, kind="stable")[:chunk]
-        gone = [left[index] for index in taken]
-        order += gone
+        order += left[taken].tolist()
         losses += scores[taken].tolist()
-        for index, place in enumerate(places):
-            channels = np.concatenate([place[unit] for unit in gone])
-            inverse, rows = inverses[index], weights[index]
-            within = np.linalg.inv(inverse[np.ix_(channels, channels)])
-            across = inverse[:, channels] @ within
-            rows -= across @ rows[channels]
-            rows[channels] = 0.0
-            inverse -= across @ inverse[channels]
-        left = [unit for unit in left if unit not in set(gone)]
+        for part in parts:
+            part.remove(left[taken])
+        left = np.delete(left, taken)
     return Ranking(np.asarray(order), np.maximum.accumulate(np.asarray(losses)))
+
+
+class _Reconstruction:
+    """What one sink loses by each unit if the channels that stay make up for it.
+
+    Args:
+        group: The group.
+        sink: Where its channels are summed over.
+        moments: Of these channels.
+    """
+
+    def __init__(self, group: Group, sink: Sink, moments: Moments) -> None:
+        rows = weight_rows(sink)
+        total = float(np.sum((moments.products @ rows) * rows)) or 1.0
+        self._rows = (rows / np.sqrt(total)).astype(np.float32)
+        self._inverse = np.linalg.inv(moments.damped).astype(np.float32)
+        self._units = np.full(len(rows), -1)
+        for unit, place in enumerate(group.positions(sink.data)):
+            self._units[place] = unit
+        self._count = len(group)
+
+    def scores(self, left: npt.NDArray[np.int64]) -> Floats:
+        """The loss by each of the units."""
+        diagonal = np.maximum(np.diag(self._inverse), 1e-30)
+        each = np.einsum("ck,ck->c", self._rows, self._rows) / diagonal
+        fine = self._units >= 0
+        return np.bincount(self._units[fine], each[fine], self._count)[left]
+
+    def remove(self, units: npt.NDArray[np.int64]) -> None:
+        """Go on without units."""
+        gone = np.flatnonzero(np.isin(self._units, units))
+        within = np.linalg.inv(self._inverse[np.ix_(gone, gone)])
+        across = self._inverse[:, gone] @ within
+        self._rows -= across @ self._rows[gone]
+        self._inverse -= across @ self._inverse[gone]

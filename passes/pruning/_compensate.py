@@ -1,4 +1,9 @@
-"""Fit the weights of a pruned model to the outputs that its layers had before, layer by layer in order."""
+"""Fit the weights of a pruned model to what its layers gave before, one layer after the other.
+
+A layer is fitted with the inputs that it has once those before it are fitted, so that it makes up for what is
+left of their errors and no error is made up for twice. Where its output is added to another value, the sum
+is what is fitted to: errors that a residual stream brings along are made up for as well.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.ir import Names, attribute_float, attribute_int, constant, constant_tensor
-from graphopt.passes.pruning._values import values_of
+from graphopt.passes.pruning._walk import Walk
 from graphopt.pruning.compensation import MOST_INPUTS, Fit, Windows, conv_groups
 
 Array = npt.NDArray[Any]
-MOST_TURNS = 12
-"""Times that samples are run; layers of one turn are fitted with inputs as they were before it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +30,13 @@ class Layer:
         node: The node.
         weight: Its weights, which nothing else reads.
         bias: What holds its bias, and which input of it is that; None where it has none.
+        target: Name of the value to fit: the layer's output, or what it is added up to.
     """
 
     node: ir.Node
     weight: ir.Value
     bias: tuple[ir.Node, int] | None
+    target: str
 
     @property
     def x(self) -> str:
@@ -50,6 +55,7 @@ def compensate(
     whole: ir.Model,
     gone: Mapping[tuple[str, int], npt.NDArray[np.int64]],
     samples: Sequence[Mapping[str, Any]],
+    halves: Sequence[int],
     *,
     rows: int,
     threads: int,
@@ -62,41 +68,51 @@ def compensate(
         whole: As it was before; values have the same names.
         gone: Positions that went, by value and axis.
         samples: Sets of inputs.
+        halves: For each sample the half that it belongs to, 0 or 1: what is fitted to one is tried on the
+            other.
         rows: Outputs of a layer to look at, of all samples together; as many as it has weights, if more.
         threads: Threads of the runtime.
-        tell: Is told how many turns are done, of how many.
+        tell: Is told how many layers are done, of how many.
 
     Returns:
         How many layers were fitted.
     """
-    layers = _behind(model, {name for name, _ in gone})
+    layers = _behind(model, whole, gone)
     if not layers or not samples:
         return 0
-    each = -(-len(layers) // MOST_TURNS)
-    turns = [layers[first : first + each] for first in range(0, len(layers), each)]
+    makers = {node.outputs[0].name: node for node in whole.graph if node.outputs}
+    walks = Walk(model, samples, threads), Walk(whole, samples, threads)
     fitted = 0
     names = Names(model)
-    for number, turn in enumerate(turns):
-        tell(number, len(turns))
-        fits: dict[int, Fit] = {}
-        wanted = [name for layer in turn for name in (layer.x, layer.y)]
-        runs = zip(
-            values_of(model, wanted, samples, threads),
-            values_of(whole, [layer.y for layer in turn], samples, threads),
-            strict=True,
-        )
+    for number, layer in enumerate(layers):
+        tell(number, len(layers))
+        fit: Fit | None = None
+        runs = zip(walks[0].values([layer.x, layer.target]), walks[1].values([layer.target]), strict=True)
         for count, (now, before) in enumerate(runs):
-            for index, layer in enumerate(turn):
-                _observe(layer, now, before, gone, fits, index, rows, len(samples), count)
-        for index, layer in enumerate(turn):
-            if index in fits and fits[index].rows:
-                _update(model, names, layer, fits[index])
-                fitted += 1
+            taken = _taken(layer, now, before, gone, rows, len(samples), count)
+            if taken is not None:
+                fit = fit or Fit(taken[0].shape[1], taken[0].shape[2], taken[1].shape[2])
+                fit.observe(*taken, halves[count])
+        solved = fit.solve(bias=layer.bias is not None) if fit is not None and fit.rows else None
+        fitted += solved is not None and _update(model, names, layer, *solved)
+        if number + 1 < len(layers):
+            walks[0].advance(layer.node)
+            walks[1].advance(makers[layer.y])
     return fitted
 
 
-def _behind(model: ir.Model, cut: set[str]) -> list[Layer]:
-    """Layers that depend on anything cut, in order."""
+def _behind(
+    model: ir.Model, whole: ir.Model, gone: Mapping[tuple[str, int], npt.NDArray[np.int64]]
+) -> list[Layer]:
+    """Layers that depend on anything cut, in order: those that read fewer channels, and such as sum up
+    no fewer inputs than they have outputs. Others leave errors to these."""
+    cut = {name for name, _ in gone}
+    dims = {
+        value.name: value.shape.dims
+        for node in whole.graph
+        for value in node.outputs
+        if value.shape is not None
+    }
     touched: set[ir.Value] = set()
     found = []
     for node in model.graph:
@@ -104,9 +120,35 @@ def _behind(model: ir.Model, cut: set[str]) -> list[Layer]:
             continue
         touched.update(node.outputs)
         layer = _layer(node)
-        if layer is not None:
-            found.append(layer)
+        if layer is not None and _sums_up(layer, gone):
+            found.append(dataclasses.replace(layer, target=_sum(layer, dims)))
     return found
+
+
+def _sums_up(layer: Layer, gone: Mapping[tuple[str, int], npt.NDArray[np.int64]]) -> bool:
+    node, array = layer.node, constant(layer.weight)
+    if array is None:
+        return False
+    axis = 1 if node.op_type == "Conv" or attribute_int(node, "transB", 0) else 0
+    outputs = array.shape[0 if axis else 1]
+    if (layer.weight.name or "", axis) in gone:
+        return True
+    return conv_groups(node) == 1 and bool(array.size // outputs >= outputs)
+
+
+def _sum(layer: Layer, dims: Mapping[str | None, Any]) -> str:
+    """What a layer's output, and perhaps its bias, is added up to; its output where it is not."""
+    value = layer.node.outputs[0]
+    while not value.is_graph_output() and len(uses := list(value.uses())) == 1:
+        node = uses[0].node
+        if node.op_type != "Add" or node.domain not in ("", "ai.onnx") or node.graph is not value.graph:
+            break
+        other, value = node.inputs[1 - uses[0].idx], node.outputs[0]
+        if layer.y not in dims or dims.get(value.name) != dims[layer.y]:
+            break
+        if constant(other) is None:
+            return value.name or ""
+    return layer.y
 
 
 def _layer(node: ir.Node) -> Layer | None:
@@ -121,15 +163,15 @@ def _layer(node: ir.Node) -> Layer | None:
     if node.op_type == "Conv":
         if array[0].size > MOST_INPUTS or array.ndim < 3:
             return None
-        return Layer(node, weight, _own_bias(node))
+        return Layer(node, weight, _own_bias(node), "")
     if array.ndim != 2 or array.size == 0:
         return None
     if node.op_type == "Gemm":
         if attribute_float(node, "alpha", 1.0) != 1.0 or attribute_float(node, "beta", 1.0) != 1.0:
             return None
         inputs = array.shape[1 if attribute_int(node, "transB", 0) else 0]
-        return Layer(node, weight, _own_bias(node)) if inputs <= MOST_INPUTS else None
-    return Layer(node, weight, _bias_behind(node, array.shape[1])) if len(array) <= MOST_INPUTS else None
+        return Layer(node, weight, _own_bias(node), "") if inputs <= MOST_INPUTS else None
+    return Layer(node, weight, _bias_behind(node, array.shape[1]), "") if len(array) <= MOST_INPUTS else None
 
 
 def _own_bias(node: ir.Node) -> tuple[ir.Node, int] | None:
@@ -154,36 +196,33 @@ def _bias_behind(node: ir.Node, outputs: int) -> tuple[ir.Node, int] | None:
     return (user, other) if array is not None and array.shape == (outputs,) else None
 
 
-def _observe(
+def _taken(
     layer: Layer,
     now: Mapping[str, Array],
     before: Mapping[str, Array],
     gone: Mapping[tuple[str, int], npt.NDArray[np.int64]],
-    fits: dict[int, Fit],
-    index: int,
     rows: int,
     samples: int,
     count: int,
-) -> None:
-    """Take in some outputs of one sample."""
-    x, y, wanted = now[layer.x], now[layer.y], before[layer.y]
+) -> tuple[Array, Array] | None:
+    """Inputs and errors of some outputs of one sample; None where the two models cannot be compared."""
+    x, y, wanted = now[layer.x], now[layer.target], before[layer.target]
     node = layer.node
     axis = 1 if node.op_type in ("Conv", "Gemm") else y.ndim - 1
-    lost = gone.get((layer.y, axis))
+    lost = gone.get((layer.target, axis))
     if lost is not None:
         wanted = np.delete(wanted, lost, axis=axis)
     if wanted.shape != y.shape or not y.size:
-        return
+        return None
     error = np.moveaxis(wanted - y, axis, -1).reshape(-1, y.shape[axis])
     array = constant(layer.weight)
     assert array is not None
     groups = conv_groups(node)
     inputs = array[0].size if node.op_type == "Conv" else array.size // error.shape[1]
     most = -(-max(rows, 4 * inputs) // samples)
-    rng = np.random.default_rng([count, index])
     places = np.arange(len(error))
     if len(error) > most:
-        places = np.sort(rng.choice(len(error), most, replace=False))
+        places = np.sort(np.random.default_rng(count).choice(len(error), most, replace=False))
     if node.op_type == "Conv":
         windows = Windows.of(node, array.shape[2:], x.shape[2:])
         taken = windows.rows(x, places, groups)
@@ -191,14 +230,11 @@ def _observe(
         if node.op_type == "Gemm" and attribute_int(node, "transA", 0):
             x = x.T
         taken = x.reshape(-1, x.shape[-1])[places][:, None]
-    if index not in fits:
-        fits[index] = Fit(groups, taken.shape[2], error.shape[1] // groups)
-    fits[index].observe(taken, error[places].reshape(len(places), groups, -1))
+    return taken, error[places].reshape(len(places), groups, -1)
 
 
-def _update(model: ir.Model, names: Names, layer: Layer, fit: Fit) -> None:
+def _update(model: ir.Model, names: Names, layer: Layer, change: Array, shift: Array) -> bool:
     node = layer.node
-    change, shift = fit.solve(bias=layer.bias is not None)
     tensor = constant_tensor(layer.weight)
     assert tensor is not None
     array = tensor.numpy().astype(np.float64)
@@ -208,12 +244,12 @@ def _update(model: ir.Model, names: Names, layer: Layer, fit: Fit) -> None:
     else:
         made = array + (matrix if attribute_int(node, "transB", 0) and node.op_type == "Gemm" else matrix.T)
     if not np.isfinite(made).all():
-        return
+        return False
     layer.weight.const_value = ir.Tensor(
         made.astype(tensor.dtype.numpy()), dtype=tensor.dtype, name=layer.weight.name
     )
     if layer.bias is None:
-        return
+        return True
     owner, place = layer.bias
     before = constant(owner.inputs[place]) if place < len(owner.inputs) else None
     vector = (shift.reshape(-1) + (0.0 if before is None else before)).astype(tensor.dtype.numpy())
@@ -226,3 +262,4 @@ def _update(model: ir.Model, names: Names, layer: Layer, fit: Fit) -> None:
     if place >= len(owner.inputs):
         owner.resize_inputs(place + 1)
     owner.replace_input_with(place, value)
+    return True

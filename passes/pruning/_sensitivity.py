@@ -23,6 +23,49 @@ from graphopt.pruning.importance import Moments, weighed_sinks
 Array = npt.NDArray[Any]
 
 
+class Outputs:
+    """What a model gives for samples, to hold others against.
+
+    Args:
+        model: The model.
+        samples: Sets of inputs.
+        threads: Threads of the runtime.
+    """
+
+    def __init__(self, model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) -> None:
+        self._samples = samples
+        self._threads = threads
+        self._expected = self._run(model)
+
+    def noise(self, model: ir.Model) -> float | None:
+        """Noise over signal of another model's outputs, the mean of them; None where it does not run."""
+        try:
+            actual = self._run(model)
+        except ExecutionError:
+            return None
+        found = []
+        for expected, made in zip(self._expected, actual, strict=True):
+            for one, other in zip(expected, made, strict=True):
+                signal = float(np.square(one).sum())
+                if signal:
+                    found.append(float(np.square(other - one).sum()) / signal)
+        return float(np.mean(found)) if found else 0.0
+
+    def _run(self, model: ir.Model) -> list[list[Array]]:
+        session = Session(model, optimize=True, threads=self._threads)
+        found = []
+        for sample in self._samples:
+            results = session.run({name: sample[name] for name in session.input_names if name in sample})
+            found.append(
+                [
+                    np.asarray(each, np.float64)
+                    for each in results.values()
+                    if getattr(each, "dtype", None) is not None and each.dtype.kind == "f"
+                ]
+            )
+        return found
+
+
 class Trials:
     """Runs a model with units of one group without effect.
 
@@ -45,41 +88,14 @@ class Trials:
         self._model = model
         self._groups = groups
         self._moments = moments
-        self._samples = samples
-        self._threads = threads
-        self._expected = self._run()
+        self._outputs = Outputs(model, samples, threads)
 
     def noise(self, group: Group, units: Iterable[int]) -> float | None:
         """Noise over signal at the outputs, the mean of them; None where that cannot be told."""
-
         if not weighed_sinks(self._groups, group):
             return None
-        try:
-            with without_effect(self._groups, group, units, self._moments):
-                actual = self._run()
-        except ExecutionError:
-            return None
-        found = []
-        for expected, made in zip(self._expected, actual, strict=True):
-            for one, other in zip(expected, made, strict=True):
-                signal = float(np.square(one).sum())
-                if signal:
-                    found.append(float(np.square(other - one).sum()) / signal)
-        return float(np.mean(found)) if found else 0.0
-
-    def _run(self) -> list[list[Array]]:
-        session = Session(self._model, optimize=True, threads=self._threads)
-        found = []
-        for sample in self._samples:
-            results = session.run({name: sample[name] for name in session.input_names if name in sample})
-            found.append(
-                [
-                    np.asarray(each, np.float64)
-                    for each in results.values()
-                    if getattr(each, "dtype", None) is not None and each.dtype.kind == "f"
-                ]
-            )
-        return found
+        with without_effect(self._groups, group, units, self._moments):
+            return self._outputs.noise(self._model)
 
 
 @contextlib.contextmanager
@@ -94,18 +110,21 @@ def without_effect(
         units: Which of its units; not all.
         moments: Of data's axes of sinks; without that of one, its other weights stay as they are.
     """
-    sinks = weighed_sinks(groups, group)
-    gone = np.asarray(sorted(units))
-    before = [(sink.weight.value, sink.weight.value.const_value) for sink in sinks]
+    before = [(sink.weight.value, sink.weight.value.const_value) for sink in weighed_sinks(groups, group)]
     try:
-        for sink in sinks:
-            place = group.positions(sink.data)
-            channels = np.concatenate([place[unit] for unit in gone])
-            _mute(sink, channels, moments.get(sink.data))
+        mute(groups, group, units, moments)
         yield
     finally:
         for value, tensor in before:
             value.const_value = tensor
+
+
+def mute(groups: Groups, group: Group, units: Iterable[int], moments: Mapping[Axis, Moments]) -> None:
+    """Have what reads a group's channels read nothing of some units; arguments as above."""
+    gone = sorted(units)
+    for sink in weighed_sinks(groups, group):
+        place = group.positions(sink.data)
+        _mute(sink, np.concatenate([place[unit] for unit in gone]), moments.get(sink.data))
 
 
 def _mute(sink: Sink, channels: npt.NDArray[np.int64], moments: Moments | None) -> None:

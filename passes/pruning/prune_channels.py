@@ -23,8 +23,9 @@ from graphopt.errors import UsageError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
+from graphopt.passes.pruning._halves import halves
 from graphopt.passes.pruning._remove import Removal
-from graphopt.passes.pruning._sensitivity import Trials
+from graphopt.passes.pruning._sensitivity import Trials, mute
 from graphopt.passes.pruning._values import values_of
 from graphopt.pipeline import Pass
 from graphopt.pruning import Axis, Group, Groups, dependency_groups
@@ -145,8 +146,12 @@ class PruneChannels(Pass):
                 else Samples(source, model)
             )
             samples = list(itertools.islice(every, MOST_SAMPLES))
-        chosen = self._chosen(model, groups, samples)
+        parted = halves(model, samples, self.threads) if samples else []
+        chosen, moments = self._chosen(model, groups, samples, parted)
         whole = model.clone() if samples and self.compensate else None
+        if whole is not None:
+            for group, units in chosen:
+                mute(groups, group, units, moments)
         removal = Removal(model, groups)
         removal.remove(chosen)
         outdate_shapes(model)
@@ -154,21 +159,23 @@ class PruneChannels(Pass):
             changes.add(f"units of {group.name}", len(units))
         if whole is not None:
             compensate(
-                model, whole, removal.gone_by_name(), samples, rows=self.rows, threads=self.threads,
+                model, whole, removal.gone_by_name(), samples, parted, rows=self.rows, threads=self.threads,
                 tell=model.meta.get(PROGRESS_KEY, lambda done, total: None),
             )  # fmt: skip
         model.meta[PRUNED_KEY] = self.name
 
     def _chosen(
-        self, model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]]
-    ) -> list[tuple[Group, list[int]]]:
-        """Which units of which groups go."""
+        self, model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]], parted: Sequence[int]
+    ) -> tuple[list[tuple[Group, list[int]]], dict[Axis, Moments]]:
+        """Which units of which groups go, and moments of channels; samples are parted in two halves."""
         measure = self.importance or ("reconstruction" if samples else "l2")
-        moments = {}
-        if samples and (measure in WITH_DATA or self.sensitivity):
-            moments = gather_moments(model, groups, _others(samples), self.threads)
-        rng = np.random.default_rng(self.seed)
-        rankings = [rank(groups, group, measure, moments, rng) for group in groups.groups]
+        parts: list[dict[Axis, Moments]] = [{}, {}]
+        if samples and (measure in WITH_DATA or self.sensitivity or self.compensate):
+            parts = [
+                gather_moments(model, groups, _half(samples, parted, half), self.threads) for half in (0, 1)
+            ]
+        moments = {axis: one + parts[1][axis] if axis in parts[1] else one for axis, one in parts[0].items()}
+        rankings = self._rankings(groups, measure, moments)
         block = self.align if self.goal == "latency" else 1
         amount = Amount(groups, works(model, groups, self.goal), block=block)
         time = (
@@ -197,18 +204,25 @@ class PruneChannels(Pass):
         else:
             curves = None
             if samples and self.sensitivity:
-                trials = Trials(model, groups, moments, samples[:FEW_SAMPLES], self.threads)
-                curves = loss_curves(trials, open_groups, left)
+                tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
+                trials = Trials(model, groups, parts[0], tried, self.threads)
+                known = self._rankings(groups, measure, parts[0])
+                curves = loss_curves(trials, open_groups, [known[index] for index in free])
             taken = allocate(
                 open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time
             )
         for index, count in zip(free, taken, strict=True):
             units[index] = count
-        return [
+        chosen = [
             (group, sorted(ranking.order[:count].tolist()))
             for group, ranking, count in zip(groups.groups, rankings, units, strict=True)
             if count
         ]
+        return chosen, moments
+
+    def _rankings(self, groups: Groups, measure: str, moments: Mapping[Axis, Moments]) -> list[Ranking]:
+        rng = np.random.default_rng(self.seed)
+        return [rank(groups, group, measure, moments, rng) for group in groups.groups]
 
 
 def works(model: ir.Model, groups: Groups, goal: str) -> list[Work]:
@@ -230,7 +244,7 @@ def gather_moments(
     """Mean products of the channels that weights sum over, on samples."""
     axes = dict.fromkeys(sink.data for group in groups.groups for sink in weighed_sinks(groups, group))
     names = list(dict.fromkeys(axis.value.name or "" for axis in axes))
-    if not names:
+    if not names or not samples:
         return {}
     found: dict[Axis, Moments] = {}
     most = -(-MOMENT_ROWS // len(samples))
@@ -244,9 +258,8 @@ def gather_moments(
     return found
 
 
-def _others(samples: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-    """Samples that no trial is run on: what is told from these would look too good there."""
-    return samples[FEW_SAMPLES:] if len(samples) >= 2 * FEW_SAMPLES else samples
+def _half(samples: Sequence[Mapping[str, Any]], parted: Sequence[int], half: int) -> list[Mapping[str, Any]]:
+    return [sample for sample, own in zip(samples, parted, strict=True) if own == half]
 
 
 def loss_curves(trials: Trials, groups: Sequence[Group], rankings: Sequence[Ranking]) -> list[Floats]:

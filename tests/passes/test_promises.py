@@ -46,6 +46,7 @@ FREEZES = {
 LOSSY = {
     "correct-bias",
     "factorize",
+    "prune-blocks",
     "prune-channels",
     "prune-weights",
     "quantize-dynamic",

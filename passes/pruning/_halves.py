@@ -1,0 +1,63 @@
+"""Part samples in two halves that are as unlike each other as may be.
+
+What is fitted to one half is tried on the other. Were both alike, as crops of the same pictures are, what
+is learned by heart would hold there too, and nothing be said of data that nobody has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.execute import Session
+
+Array = npt.NDArray[Any]
+
+
+def halves(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) -> list[int]:
+    """For each sample its half, 0 or 1: by the first principal component of the model's outputs.
+
+    Outputs of axes that differ in size count as means over them. Samples take turns where no output tells
+    them apart.
+    """
+    turns = [index % 2 for index in range(len(samples))]
+    if len(samples) < 4:
+        return turns
+    session = Session(model, optimize=True, threads=threads)
+    results = []
+    for sample in samples:
+        made = session.run({name: sample[name] for name in session.input_names if name in sample})
+        results.append([each for each in made.values() if _is_float(each)])
+    features = [_features([result[index] for result in results]) for index in range(len(results[0]))]
+    told = [each for each in features if each is not None]
+    if not told:
+        return turns
+    matrix = np.nan_to_num(np.concatenate(told, axis=1), posinf=0.0, neginf=0.0)
+    matrix -= matrix.mean(axis=0)
+    _, vectors = np.linalg.eigh(matrix @ matrix.T)
+    first = vectors[:, -1]
+    if np.ptp(first) == 0:
+        return turns
+    first = first * np.sign(first[np.argmax(np.abs(first))])
+    return (np.argsort(np.argsort(first, kind="stable")) >= len(samples) // 2).astype(int).tolist()
+
+
+def _features(arrays: Sequence[Array]) -> Array | None:
+    """A row for each array, of unit variance together; None where they have no axes in common."""
+    if len({each.ndim for each in arrays}) > 1:
+        return None
+    sizes = [{each.shape[axis] for each in arrays} for axis in range(arrays[0].ndim)]
+    uneven = tuple(axis for axis, found in enumerate(sizes) if len(found) > 1)
+    if any(not each.size for each in arrays):
+        return None
+    rows = np.stack([each.astype(np.float64).mean(axis=uneven).reshape(-1) for each in arrays])
+    spread = float(np.sqrt(np.square(rows - rows.mean(axis=0)).sum()))
+    return rows / spread if spread > 0 and np.isfinite(spread) else None
+
+
+def _is_float(value: Any) -> bool:
+    return getattr(value, "dtype", None) is not None and value.dtype.kind == "f"

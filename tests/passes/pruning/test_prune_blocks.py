@@ -1,0 +1,132 @@
+"""`prune-blocks`: residual branches go whole, those first that the outputs miss least."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphopt.cost import estimate
+from graphopt.errors import UsageError
+from graphopt.execute import DATA_KEY, Session
+from graphopt.ir import infer_shapes, verify
+from graphopt.passes.pruning.prune_blocks import PruneBlocks
+from graphopt.pipeline import Outcome
+from graphopt.pruning.blocks import residual_blocks
+from graphopt.testing import parse_model
+
+RNG = np.random.default_rng(5)
+SAMPLES = [{"x": RNG.normal(size=(1, 8, 6, 6)).astype(np.float32)} for _ in range(24)]
+SIZES = {"first": (8, 8, 3, 3), "a1": (16, 8, 1, 1), "a2": (8, 16, 1, 1), "b1": (16, 8, 1, 1)}
+SIZES |= {"b2": (8, 16, 1, 1), "c": (8, 8, 1, 1), "last": (8, 5)}
+NETWORK = """
+    s = Conv<pads = [1, 1, 1, 1]>(x, first)
+    p = Conv(s, a1) pr = Relu(p) q = Conv(pr, a2) t = Add(s, q)
+    v = Conv(t, b1) vr = Relu(v) w = Conv(vr, b2) u = Add(w, t)
+    m = GlobalAveragePool(u) f = Flatten(m) y = MatMul(f, last)
+"""
+
+
+def network(body: str = NETWORK, weak: str = "a2", scale: float = 0.02) -> ir.Model:
+    """Two residual blocks, one of which adds little."""
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in SIZES.items())
+    model = parse_model(f"agraph (float[1,8,6,6] x, {declared}) => (float[1,5] y) {{ {body} }}")
+    random = np.random.default_rng(7)
+    for value in [value for value in model.graph.inputs if value.name in SIZES]:
+        shape = SIZES[value.name or ""]
+        array = random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+        array = array * scale if value.name == weak else array
+        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    infer_shapes(model)
+    return model
+
+
+def pruned(model: ir.Model, **options: Any) -> Outcome:
+    """Run the pass; the outcome."""
+    model.meta[DATA_KEY] = SAMPLES
+    outcome = PruneBlocks(**options).call(model)
+    infer_shapes(model)
+    verify(model)
+    return outcome
+
+
+def error(before: ir.Model, after: ir.Model) -> float:
+    """Noise over signal on inputs that nothing was fitted to."""
+    random = np.random.default_rng(11)
+    inputs = [{"x": random.normal(size=(1, 8, 6, 6)).astype(np.float32)} for _ in range(8)]
+    one, other = Session(before), Session(after)
+    pairs = [(one.run(each)["y"], other.run(each)["y"]) for each in inputs]
+    return float(sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(a**2) for a, _ in pairs))
+
+
+@pytest.mark.parametrize(("weak", "left"), [("a2", ["s", "v", "w"]), ("b2", ["s", "p", "q"])])
+def test_the_block_that_adds_least_goes(weak: str, left: list[str]) -> None:
+    model, whole = network(weak=weak), network(weak=weak)
+    assert pruned(model, rate=0.3).changes.count == 1
+    assert [node.outputs[0].name for node in model.graph if node.op_type == "Conv"] == left
+    assert estimate(model).macs < estimate(whole).macs
+    assert error(whole, model) < 0.01
+
+
+def test_what_follows_makes_up_for_a_block() -> None:
+    whole, fitted, left = (network(weak="b2", scale=0.3) for _ in range(3))
+    pruned(fitted, rate=0.3)
+    pruned(left, rate=0.3, compensate=False)
+    assert error(whole, fitted) < error(whole, left)
+
+
+def test_both_go_where_the_rate_allows() -> None:
+    model = network()
+    assert pruned(model, rate=0.9, most=10.0).changes.count == 2
+    assert [node.op_type for node in model.graph] == ["Conv", "GlobalAveragePool", "Flatten", "MatMul"]
+
+
+def test_a_block_without_which_outputs_move_far_stays() -> None:
+    outcome = pruned(network(scale=1.0), rate=0.9, most=1e-3)
+    assert not outcome.changes.count
+    assert outcome.changes.refusals == {"the outputs move too far without it": 2}
+
+
+def test_a_block_larger_than_the_rate_stays() -> None:
+    outcome = pruned(network(), rate=0.01)
+    assert outcome.changes.refusals == {"it takes a larger share of the MACs than is to go": 2}
+
+
+def test_a_second_run_changes_nothing() -> None:
+    model = network()
+    assert pruned(model, rate=0.3).changes.count
+    assert not pruned(model, rate=0.3).changes.count
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "s = Conv(x, c) t = Add(x, s) m = GlobalAveragePool(t) n = Add(m, s) f = Flatten(m)"
+        " y = MatMul(f, last)",
+        "s = Conv(x, c) k = Relu(x) r = Mul(s, k) z = Sigmoid(k) t = Add(z, r) m = GlobalAveragePool(t)"
+        " f = Flatten(m) y = MatMul(f, last)",
+        "s = GlobalAveragePool(x) k = Conv(s, c) t = Add(x, k) m = GlobalAveragePool(t) f = Flatten(m)"
+        " y = MatMul(f, last)",
+        "s = Relu(x) t = Add(x, s) m = GlobalAveragePool(t) f = Flatten(m) y = MatMul(f, last)",
+    ],
+    ids=["the branch is read elsewhere", "the branch reads more", "broadcast, so it is one", "no weights"],
+)
+def test_what_is_a_block(body: str) -> None:
+    found = residual_blocks(network(body))
+    names = [block.name for block in found]
+    assert names == (["t"] if "GlobalAveragePool(x)" in body else [])
+
+
+@pytest.mark.parametrize("options", [{"rate": 0.0}, {"rate": 1.0}, {"most": 0.0}, {"rows": 0}])
+def test_bad_options_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="prune-blocks"):
+        PruneBlocks(**options)
+
+
+def test_data_are_needed() -> None:
+    with pytest.raises(UsageError, match="measured on calibration data"):
+        PruneBlocks().call(network())
