@@ -235,7 +235,8 @@ class _Reconstruction:
         diagonal = np.maximum(np.diag(self._inverse), 1e-30)
         each = np.einsum("ck,ck->c", self._rows, self._rows) / diagonal
         fine = self._units >= 0
-        return np.bincount(self._units[fine], each[fine], self._count)[left]
+        sums = np.bincount(self._units[fine], each[fine].astype(np.float64), self._count)
+        return np.asarray(sums[left], np.float64)
 
     def remove(self, units: npt.NDArray[np.int64]) -> None:
         """Go on without units."""

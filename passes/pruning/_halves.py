@@ -43,7 +43,8 @@ def halves(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) 
     if np.ptp(first) == 0:
         return turns
     first = first * np.sign(first[np.argmax(np.abs(first))])
-    return (np.argsort(np.argsort(first, kind="stable")) >= len(samples) // 2).astype(int).tolist()
+    places = np.argsort(np.argsort(first, kind="stable"))
+    return [int(place >= len(samples) // 2) for place in places]
 
 
 def _features(arrays: Sequence[Array]) -> Array | None:

@@ -19,7 +19,12 @@ from graphopt.testing import parse_model
 
 RNG = np.random.default_rng(5)
 SAMPLES = [{"x": RNG.normal(size=(1, 8, 6, 6)).astype(np.float32)} for _ in range(24)]
-SIZES = {"first": (8, 8, 3, 3), "a1": (16, 8, 1, 1), "a2": (8, 16, 1, 1), "b1": (16, 8, 1, 1)}
+SIZES: dict[str, tuple[int, ...]] = {
+    "first": (8, 8, 3, 3),
+    "a1": (16, 8, 1, 1),
+    "a2": (8, 16, 1, 1),
+    "b1": (16, 8, 1, 1),
+}
 SIZES |= {"b2": (8, 16, 1, 1), "c": (8, 8, 1, 1), "last": (8, 5)}
 NETWORK = """
     s = Conv<pads = [1, 1, 1, 1]>(x, first)
