@@ -31,6 +31,7 @@ from graphopt.execute import InputSet, bench
 from graphopt.ir import infer_shapes
 
 RESULTS = Path(__file__).resolve().parent / "results"
+KEPT = RESULTS / "pruning.json"
 HALF = 0.5
 LEAST_SHARE = 0.7
 """Of the MACs saved, so much is to be saved of the time."""
@@ -142,6 +143,14 @@ def render(results: Mapping[str, Mapping[str, Record]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def kept_results() -> dict[str, dict[str, Record]]:
+    """All rows measured so far, by kind and name."""
+    results: dict[str, dict[str, Record]] = {"speed": {}, "accuracy": {}}
+    if KEPT.exists():
+        results |= json.loads(KEPT.read_text(encoding="utf-8"))
+    return results
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure rows."""
     parser = argparse.ArgumentParser(description="Measure structured pruning.")
@@ -155,18 +164,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "speed": SPEED if every or options.speed == [] else options.speed or (),
         "accuracy": tuple(ACCURACY) if every or options.accuracy == [] else options.accuracy or (),
     }
-    kept = RESULTS / "pruning.json"
-    results: dict[str, dict[str, Record]] = {"speed": {}, "accuracy": {}}
-    if kept.exists():
-        results |= json.loads(kept.read_text(encoding="utf-8"))
+    results = kept_results()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.models or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for kind, names in rows.items():
             for name in names:
-                results[kind][name] = (speed if kind == "speed" else accuracy)(name, folder)
-                print(name, json.dumps(results[kind][name]), file=sys.stderr, flush=True)
-                kept.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                row = (speed if kind == "speed" else accuracy)(name, folder)
+                print(name, json.dumps(row), file=sys.stderr, flush=True)
+                results = kept_results()  # others may have written since
+                results[kind][name] = row
+                KEPT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     text = render(results)
     print(text)
     if options.markdown:

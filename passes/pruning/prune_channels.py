@@ -41,9 +41,9 @@ PRUNED_KEY = "graphopt.pruned"
 
 MOST_SAMPLES = 128
 """Samples that tell importance and fit weights."""
-FEW_SAMPLES = 8
+FEW_SAMPLES = 16
 """Samples that tell how sensitive the outputs are to a group."""
-TRIED = (0.1, 0.25, 0.5, 0.75)
+TRIED = (0.1, 0.25, 0.5)
 """Shares of a group that are taken for that."""
 MOMENT_ROWS = 8192
 """Rows that mean products of channels are taken from, of all samples together."""
