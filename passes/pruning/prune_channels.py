@@ -39,6 +39,10 @@ SCOPES = ("global", "layer")
 PRUNED_KEY = "graphopt.pruned"
 """Under it a model's `meta` holds what pruned it, so that a second run changes nothing."""
 
+CURVES_KEY = "graphopt.curves"
+"""Under it a model's `meta` may hold a list. What the outputs lose by each group is kept there
+for runs at other rates on the same model and data."""
+
 MOST_SAMPLES = 128
 """Samples that tell importance and fit weights."""
 FEW_SAMPLES = 16
@@ -204,10 +208,12 @@ class PruneChannels(Pass):
         else:
             curves = None
             if samples and self.sensitivity:
-                tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
-                trials = Trials(model, groups, parts[0], tried, self.threads)
-                known = self._rankings(groups, measure, parts[0])
-                curves = loss_curves(trials, open_groups, [known[index] for index in free])
+                curves = model.meta.get(CURVES_KEY, [])
+                if not curves:
+                    tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
+                    trials = Trials(model, groups, parts[0], tried, self.threads)
+                    known = self._rankings(groups, measure, parts[0])
+                    curves += loss_curves(trials, open_groups, [known[index] for index in free])
             taken = allocate(
                 open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time
             )
@@ -269,8 +275,9 @@ def loss_curves(trials: Trials, groups: Sequence[Group], rankings: Sequence[Rank
     usual of the others.
     """
     sums = [np.concatenate([[0.0], np.cumsum(ranking.losses)]) for ranking in rankings]
-    found: list[Floats | None] = []
-    for group, ranking, cumulated in zip(groups, rankings, sums, strict=True):
+    found: list[Floats | None] = [None] * len(groups)
+    for index in sorted(range(len(groups)), key=lambda index: trials.place(groups[index])):
+        group, ranking = groups[index], rankings[index]
         counts, noises = [0], [0.0]
         for share in TRIED:
             count = min(max(1, round(len(group) * share)), len(group) - 1)
@@ -278,7 +285,8 @@ def loss_curves(trials: Trials, groups: Sequence[Group], rankings: Sequence[Rank
             if noise is not None and np.isfinite(noise):
                 counts.append(count)
                 noises.append(max(noise, noises[-1]))
-        found.append(_between(cumulated, counts, noises) if len(counts) > 1 else None)
+        if len(counts) > 1:
+            found[index] = _between(sums[index], counts, noises)
     known = [curve[-1] for curve in found if curve is not None]
     usual = float(np.median(known)) if known else 1.0
     return [

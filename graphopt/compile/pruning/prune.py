@@ -17,6 +17,7 @@ from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions
 from graphopt.errors import GraphoptError, UsageError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples, bench
+from graphopt.passes.pruning.prune_channels import CURVES_KEY
 from graphopt.pipeline import FailedPassError
 from graphopt.quant.metrics import Metric
 
@@ -118,6 +119,7 @@ class _Attempts:
     ) -> None:
         self.notes: list[str] = []
         self.unmet = ""
+        self._curves: list[Any] = []
         self.evaluation: Evaluation | None = None
         self._workshop = workshop
         self._base = base
@@ -142,7 +144,7 @@ class _Attempts:
 
     def at(self, rate: float, goal: str) -> _Attempt:
         """The candidate pruned by a rate."""
-        meta: dict[str, Any] = {PROGRESS_KEY: self._progress}
+        meta: dict[str, Any] = {PROGRESS_KEY: self._progress, CURVES_KEY: self._curves}
         if self._fitted is not None:
             meta[DATA_KEY] = self._fitted
         try:

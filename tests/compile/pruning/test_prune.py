@@ -12,6 +12,7 @@ import pytest
 import graphopt
 from graphopt.errors import UsageError
 from graphopt.execute import Session
+from graphopt.passes.pruning._sensitivity import Trials
 from graphopt.testing import parse_model
 
 RNG = np.random.default_rng(5)
@@ -82,6 +83,19 @@ def test_without_data_a_metric_is_told_all_the_same() -> None:
 def test_without_data_less_is_pruned_where_accuracy_falls_too_far() -> None:
     result = graphopt.optimize(network(), prune=0.5, max_drop=0.01, measure=False)
     assert result.report.steps[-1].accuracy == pytest.approx(1.0, abs=0.01)
+
+
+def test_attempts_at_several_rates_try_the_groups_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counted(Trials):
+        def __init__(self, *given: Any) -> None:
+            made.append(given)
+            super().__init__(*given)
+
+    monkeypatch.setattr("graphopt.passes.pruning.prune_channels.Trials", Counted)
+    optimized(prune="macs=0.6", max_drop=0.02)
+    assert len(made) == 1
 
 
 def test_a_latency_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
