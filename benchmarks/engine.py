@@ -6,7 +6,8 @@ Each model of the zoo is quantized once, by `graphopt optimize --quantize int8` 
 in the zoo's cache. All runtimes load that file and take turns in one process; what is printed is the median
 of the pairs. What cannot run a file is said; the engine runs by itself and inside onnxruntime. With
 `--everywhere` every node is on codes that can be, whether or not onnxruntime gains by it. `--profile` prints
-the engine's steps, the slowest first; `--json FILE` writes the figures.
+the engine's steps, the slowest first; `--json FILE` writes the figures. `--markdown` writes the table
+`results/engine.md` and puts it into the README.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 import zoo
+from readme import write_table
 from zoo_inputs import Arrays
 
 import graphopt
@@ -77,6 +79,16 @@ class Row:
         if self.agreement is not None:
             parts.append(f"{self.agreement:.2%} of values agree")
         return "  ".join(parts + self.notes)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The figures in Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * (len(COLUMNS) - 1)]
+    for row in rows:
+        times = [f"{row.milliseconds[way]:.3g}" if way in row.milliseconds else "" for way in RUNTIMES]
+        best = "" if row.against_best is None else f"{row.against_best:.2f}"
+        lines.append("| " + " | ".join([row.name, str(row.threads), *times, best]) + " |")
+    return "\n".join(lines)
 
 
 def quantized(entry: zoo.Entry, everywhere: bool) -> Path:
@@ -147,6 +159,8 @@ RUNTIMES: Mapping[str, Callable[[Path, Arrays, int], Run]] = {
     REGIONS: in_regions,
 }
 PEERS = ("onnxruntime", "openvino")
+RESULTS = Path(__file__).resolve().parent / "results"
+COLUMNS = ("model", "threads", "onnxruntime, ms", "OpenVINO", "`Program`", "in onnxruntime", "x best peer")
 
 
 def measure(name: str, path: Path, inputs: Arrays, threads: int, seconds: float) -> Row:
@@ -240,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="for each model and number of threads")
     parser.add_argument("--everywhere", action="store_true", help="put every node on codes that can be")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--markdown", action="store_true", help="write the table into results and the README")
     parser.add_argument("--profile", action="store_true", help="print the engine's steps")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in zoo.ZOO]
@@ -258,6 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print_profile(path, inputs, threads)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if options.markdown:
+        (RESULTS / "engine.md").write_text(table(rows) + "\n", encoding="utf-8")
+        write_table("engine", table(rows))
     return 0
 
 
