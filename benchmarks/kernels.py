@@ -14,6 +14,7 @@ from typing import Any
 
 import kernels_conv
 import kernels_other
+import kernels_products
 import numpy as np
 import onnxruntime
 import torch
@@ -118,7 +119,7 @@ def measure(row: Row, tier: str | None) -> tuple[float, float, dict[str, float]]
     return statistics.median(times) * 1e6, statistics.median(shares), medians
 
 
-FAMILIES = (products, kernels_conv.rows, kernels_other.rows)
+FAMILIES = (products, kernels_products.rows, kernels_conv.rows, kernels_other.rows)
 
 
 def main() -> None:
