@@ -173,8 +173,8 @@ class Samples:
         values = self._named(part)
         stacked = {name for name, array in values.items() if np.ndim(array)}
         counts = {len(values[name]) for name in stacked}
-        if counts == {0}:
-            return
+        if isinstance(part, InputSet) and counts == {0}:
+            return  # a file without samples; of a program, a set without elements is one
         if self._fits(values):
             yield values
             return
