@@ -30,7 +30,7 @@ _LOOK_SECONDS = 0.02
 _GRACE_SECONDS = 1.0
 """How long a run that was told to stop may go on: it stops between two nodes."""
 _GRACE_SECONDS_IN_NEED = 0.2
-"""The same where it was told so because memory is short."""
+"""The same where memory is short, be it that it was told to stop for its time."""
 _WALL_FACTOR = 4
 """A run that mostly waits ends after so many times its processor time."""
 _OVERHEAD = 1.3
@@ -93,6 +93,9 @@ class Budget:
             elif now > deadline:
                 _left_behind.append(worker.thread)
                 break
+            elif reason == self._too_long and _resident_bytes() > self._most_resident:
+                reason = self._too_much
+                deadline = min(deadline, now + _GRACE_SECONDS_IN_NEED)
         self._left -= worker.seconds(time.monotonic() - begun)
         if reason is not None:
             raise self.error(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -63,6 +64,22 @@ def test_work_that_does_not_stop_is_left_behind() -> None:
     with pytest.raises(LimitError, match="takes longer than"):
         budget(0.1).run(work)
     assert not ended
+
+
+def test_work_told_to_stop_for_its_time_may_not_take_all_memory_either() -> None:
+    told, over = threading.Event(), threading.Event()
+    held: list[np.ndarray] = []
+
+    def work() -> None:
+        while not told.is_set():
+            pass
+        held.append(np.ones(200 << 20, np.uint8))
+        over.wait(10.0)
+
+    with pytest.raises(LimitError, match="takes more than 20 MiB of memory"):
+        budget(0.1, 20 << 20).run(work, told.set)
+    over.set()
+    held.clear()
 
 
 def test_all_runs_share_the_time() -> None:
