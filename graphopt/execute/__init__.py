@@ -11,7 +11,7 @@ from graphopt.execute.compare import OutputDifference, Tolerance, compare, defau
 from graphopt.execute.inputs import InputSet, make_inputs
 from graphopt.execute.library import library
 from graphopt.execute.limits import Budget, check_budget, left_behind
-from graphopt.execute.samples import DATA_KEY, PROGRESS_KEY, Samples
+from graphopt.execute.samples import DATA_KEY, PROGRESS_KEY, Samples, samples_for
 from graphopt.execute.session import ModelLike, NodeFailure, Session
 from graphopt.execute.support import runs_node, runs_on_types, runs_opset
 from graphopt.execute.userdata import fit_inputs, load_inputs
@@ -46,4 +46,5 @@ __all__ = [
     "runs_node",
     "runs_on_types",
     "runs_opset",
+    "samples_for",
 ]

@@ -196,6 +196,23 @@ class Samples:
         return True
 
 
+def samples_for(model: ir.Model, data: str = "") -> Samples | None:
+    """The samples that a pass runs a model on: of data that are named, else those handed over with the model.
+
+    Args:
+        model: Its `meta` may hold samples under `DATA_KEY`.
+        data: A folder or file of sets of inputs; "" for none.
+
+    Returns:
+        None where there are neither.
+
+    Raises:
+        DataError: There is no sample in them, or one does not fit the model or holds NaN.
+    """
+    source = data or model.meta.get(DATA_KEY)
+    return source if source is None or isinstance(source, Samples) else Samples(source, model)
+
+
 class Part:
     """Every so-manieth of some samples, or all others, again and again."""
 

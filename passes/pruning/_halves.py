@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.execute import Session
+from graphopt.passes.pruning._values import float_arrays
 
 Array = npt.NDArray[Any]
 
@@ -31,7 +32,7 @@ def halves(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) 
     results = []
     for sample in samples:
         made = session.run({name: sample[name] for name in session.input_names if name in sample})
-        results.append([each for each in made.values() if _is_float(each)])
+        results.append(float_arrays(made.values()))
     features = [_features([result[index] for result in results]) for index in range(len(results[0]))]
     told = [each for each in features if each is not None]
     if not told:
@@ -58,7 +59,3 @@ def _features(arrays: Sequence[Array]) -> Array | None:
     rows = np.stack([each.astype(np.float64).mean(axis=uneven).reshape(-1) for each in arrays])
     spread = float(np.sqrt(np.square(rows - rows.mean(axis=0)).sum()))
     return rows / spread if spread > 0 and np.isfinite(spread) else None
-
-
-def _is_float(value: Any) -> bool:
-    return getattr(value, "dtype", None) is not None and value.dtype.kind == "f"

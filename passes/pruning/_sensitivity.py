@@ -18,6 +18,7 @@ import onnx_ir as ir
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
 from graphopt.ir import attribute_int, constant_tensor
+from graphopt.passes.pruning._values import float_arrays
 from graphopt.passes.pruning._walk import Walk
 from graphopt.pruning import Axis, Group, Groups, Sink
 from graphopt.pruning.importance import Moments, weighed_sinks
@@ -52,12 +53,8 @@ class Outputs:
         found = []
         for sample in self._samples:
             results = session.run({name: sample[name] for name in session.input_names if name in sample})
-            found.append(_floats(results.values()))
+            found.append(float_arrays(results.values()))
         return found
-
-
-def _floats(results: Iterable[Any]) -> list[Array]:
-    return [np.asarray(each) for each in results if getattr(getattr(each, "dtype", None), "kind", "") == "f"]
 
 
 def _noise(expected: Iterable[list[Array]], actual: Iterable[list[Array]]) -> float:
@@ -128,7 +125,7 @@ class Trials:
             self._begun = place
 
     def _run(self) -> list[list[Array]]:
-        return [_floats(values.values()) for values in self._walk.values(self._outputs)]
+        return [float_arrays(values.values()) for values in self._walk.values(self._outputs)]
 
 
 @contextlib.contextmanager

@@ -43,3 +43,8 @@ def values_of(
         given = {name: sample[name] for name in session.input_names if name in sample}
         results = session.run(given)
         yield {name: np.asarray(results[name] if name in results else sample[name]) for name in names}
+
+
+def float_arrays(results: Iterable[Any]) -> list[Array]:
+    """Those of a model's results that are arrays of floats."""
+    return [np.asarray(each) for each in results if getattr(getattr(each, "dtype", None), "kind", "") == "f"]

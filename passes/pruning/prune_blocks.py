@@ -9,7 +9,6 @@ outputs move is held against the MACs. What follows is fitted by least squares t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -19,18 +18,17 @@ import onnx_ir as ir
 
 from graphopt.cost import estimate
 from graphopt.errors import UsageError
-from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples
+from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
 from graphopt.passes.pruning._halves import halves
+from graphopt.passes.pruning._samples import samples_to_fit
 from graphopt.passes.pruning._sensitivity import Outputs
 from graphopt.pipeline import Pass
 from graphopt.pruning.blocks import WEIGHING, Block, residual_blocks
 
 PRUNED_KEY = "graphopt.blocks"
 """Under it a model's `meta` holds what took blocks out, so that a second run changes nothing."""
-MOST_SAMPLES = 128
-"""Samples that weights are fitted to."""
 FEW_SAMPLES = 8
 """Samples that tell what a block is worth."""
 
@@ -90,14 +88,12 @@ class PruneBlocks(Pass):
         blocks = residual_blocks(model)
         if not blocks:
             return
-        source = self.data or model.meta.get(DATA_KEY)
-        if source is None:
+        samples = samples_to_fit(model, self.data)
+        if not samples:
             raise UsageError(
                 "what a block is worth is measured on calibration data, and there are none",
                 hint=f"name a folder or an .npz file: {self.name}{{data=PATH}}",
             )
-        every = source if not isinstance(source, (str, Mapping)) else Samples(source, model)
-        samples = list(itertools.islice(every, MOST_SAMPLES))
         chosen = self._chosen(model, blocks, samples, changes)
         whole = model.clone() if self.compensate else None
         left_out = [skip_over(model, block) for block in reversed(chosen)]

@@ -9,7 +9,6 @@ what it computed before, so that moderate rates need no training.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,11 +19,12 @@ import onnx_ir as ir
 
 from graphopt.cost import estimate, load_rates
 from graphopt.errors import UsageError
-from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples
+from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
 from graphopt.passes.pruning._halves import halves
 from graphopt.passes.pruning._remove import Removal
+from graphopt.passes.pruning._samples import samples_to_fit
 from graphopt.passes.pruning._sensitivity import Trials, mute
 from graphopt.passes.pruning._values import values_of
 from graphopt.pipeline import Pass
@@ -43,8 +43,6 @@ CURVES_KEY = "graphopt.curves"
 """Under it a model's `meta` may hold a list. What the outputs lose by each group is kept there
 for runs at other rates on the same model and data."""
 
-MOST_SAMPLES = 128
-"""Samples that tell importance and fit weights."""
 FEW_SAMPLES = 16
 """Samples that tell how sensitive the outputs are to a group."""
 TRIED = (0.1, 0.25, 0.5)
@@ -136,20 +134,12 @@ class PruneChannels(Pass):
             changes.refuse(refusal.reason, refusal.node, refusal.weights)
         if not groups.groups:
             return
-        source = self.data or model.meta.get(DATA_KEY)
-        if source is None and self.importance in WITH_DATA:
+        samples = samples_to_fit(model, self.data)
+        if not samples and self.importance in WITH_DATA:
             raise UsageError(
                 f"the importance {self.importance!r} needs calibration data",
                 hint=f"name a folder or an .npz file: {self.name}{{data=PATH}}",
             )
-        samples: list[Mapping[str, Any]] = []
-        if source is not None:
-            every = (
-                source
-                if hasattr(source, "__iter__") and not isinstance(source, (str, Mapping))
-                else Samples(source, model)
-            )
-            samples = list(itertools.islice(every, MOST_SAMPLES))
         parted = halves(model, samples, self.threads) if samples else []
         chosen, moments = self._chosen(model, groups, samples, parted)
         whole = model.clone() if samples and self.compensate else None

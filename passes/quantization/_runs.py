@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import ExecutionError, UsageError
-from graphopt.execute import DATA_KEY, PROGRESS_KEY, Samples, Session
+from graphopt.execute import PROGRESS_KEY, Session, samples_for
 from graphopt.execute.sampled import infinite_input, refuse_nan, run_sample, spoilt
 from graphopt.execute.samples import Sample
 from graphopt.passes.quantization._ranges import size_of
@@ -40,13 +40,13 @@ class Runs:
     """
 
     def __init__(self, model: ir.Model, data: str, name: str, *, megabytes: int, threads: int) -> None:
-        source = data or model.meta.get(DATA_KEY)
-        if source is None:
+        samples = samples_for(model, data)
+        if samples is None:
             raise UsageError(
                 "there are no data to calibrate with",
                 hint=f"name a folder or an .npz file: {name}{{data=PATH}}",
             )
-        self.samples = source if isinstance(source, Samples) else Samples(source, model)
+        self.samples = samples
         self._model = model
         self._room = megabytes << 20
         self._threads = threads

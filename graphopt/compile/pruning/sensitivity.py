@@ -21,8 +21,9 @@ from graphopt.compile.quantization.accuracy import Evaluation, Scores, TaskMetri
 from graphopt.compile.quantization.request import DEFAULT_METRIC, try_metric
 from graphopt.errors import ExecutionError, GraphoptError, UsageError
 from graphopt.execute import Samples
+from graphopt.passes.pruning._samples import MOST_SAMPLES
 from graphopt.passes.pruning._sensitivity import without_effect
-from graphopt.passes.pruning.prune_channels import MOST_SAMPLES, gather_moments, works
+from graphopt.passes.pruning.prune_channels import gather_moments, works
 from graphopt.pipeline import Pipeline
 from graphopt.pruning import Axis, Group, Groups
 from graphopt.pruning.allocation import Amount
