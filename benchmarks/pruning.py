@@ -1,6 +1,6 @@
 """Structured pruning measured: how much smaller and faster models become, and how accurate they stay.
 
-    python benchmarks/pruning.py [--speed NAME...] [--accuracy NAME...] [--rates] [--models DIR] [--markdown]
+    python benchmarks/pruning.py [--speed NAME...] [--accuracy NAME...] [--models DIR] [--markdown]
 
 Speed rows take half of the MACs out, without data, and measure against the model at `-O2`, the two taking
 turns in stock onnxruntime. Accuracy rows prune on a task's calibration data with compensation, and beside it
@@ -57,7 +57,7 @@ Record = dict[str, Any]
 
 
 def pruned(source: Path, target: Path, rate: float, calibration: Any, **options: Any) -> Record:
-    """Prune a file as `graphopt optimize --prune` does; MACs over those of the file at -O2, and seconds."""
+    """Prune a file as `graphopt optimize --prune` does; how many seconds that takes."""
     begin = time.perf_counter()
     graphopt.optimize(
         str(source),
