@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import pytest
 
 from graphopt.cost import estimate
 from graphopt.errors import UsageError
-from graphopt.execute import DATA_KEY, Session
-from graphopt.ir import infer_shapes, verify
+from graphopt.execute import DATA_KEY
+from graphopt.ir import infer_shapes
 from graphopt.passes.pruning.prune_blocks import PruneBlocks
-from graphopt.pipeline import Outcome
+from graphopt.pipeline import Outcome, Pass
 from graphopt.pruning.blocks import residual_blocks
 from graphopt.testing import parse_model
+
+Prune = Callable[..., Outcome]
+Error = Callable[[ir.Model, ir.Model], float]
 
 RNG = np.random.default_rng(5)
 SAMPLES = [{"x": RNG.normal(size=(1, 8, 6, 6)).astype(np.float32)} for _ in range(24)]
@@ -50,26 +54,19 @@ def network(body: str = NETWORK, weak: str = "a2", scale: float = 0.02) -> ir.Mo
     return model
 
 
-def pruned(model: ir.Model, **options: Any) -> Outcome:
-    """Run the pass; the outcome."""
-    model.meta[DATA_KEY] = SAMPLES
-    outcome = PruneBlocks(**options).call(model)
-    infer_shapes(model)
-    verify(model)
-    return outcome
+@pytest.fixture
+def pruned(outcome_of: Callable[[Pass, ir.Model], Outcome]) -> Prune:
+    """`pruned(model, **options)`: run the pass; the outcome."""
 
+    def prune(model: ir.Model, **options: Any) -> Outcome:
+        model.meta[DATA_KEY] = SAMPLES
+        return outcome_of(PruneBlocks(**options), model)
 
-def error(before: ir.Model, after: ir.Model) -> float:
-    """Noise over signal on inputs that nothing was fitted to."""
-    random = np.random.default_rng(11)
-    inputs = [{"x": random.normal(size=(1, 8, 6, 6)).astype(np.float32)} for _ in range(8)]
-    one, other = Session(before), Session(after)
-    pairs = [(one.run(each)["y"], other.run(each)["y"]) for each in inputs]
-    return float(sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(a**2) for a, _ in pairs))
+    return prune
 
 
 @pytest.mark.parametrize(("weak", "left"), [("a2", ["s", "v", "w"]), ("b2", ["s", "p", "q"])])
-def test_the_block_that_adds_least_goes(weak: str, left: list[str]) -> None:
+def test_the_block_that_adds_least_goes(weak: str, left: list[str], pruned: Prune, error: Error) -> None:
     model, whole = network(weak=weak), network(weak=weak)
     assert pruned(model, rate=0.3).changes.count == 1
     assert [node.outputs[0].name for node in model.graph if node.op_type == "Conv"] == left
@@ -77,31 +74,31 @@ def test_the_block_that_adds_least_goes(weak: str, left: list[str]) -> None:
     assert error(whole, model) < 0.01
 
 
-def test_what_follows_makes_up_for_a_block() -> None:
+def test_what_follows_makes_up_for_a_block(pruned: Prune, error: Error) -> None:
     whole, fitted, left = (network(weak="b2", scale=0.3) for _ in range(3))
     pruned(fitted, rate=0.3)
     pruned(left, rate=0.3, compensate=False)
     assert error(whole, fitted) < error(whole, left)
 
 
-def test_both_go_where_the_rate_allows() -> None:
+def test_both_go_where_the_rate_allows(pruned: Prune) -> None:
     model = network()
     assert pruned(model, rate=0.9, most=10.0).changes.count == 2
     assert [node.op_type for node in model.graph] == ["Conv", "GlobalAveragePool", "Flatten", "MatMul"]
 
 
-def test_a_block_without_which_outputs_move_far_stays() -> None:
+def test_a_block_without_which_outputs_move_far_stays(pruned: Prune) -> None:
     outcome = pruned(network(scale=1.0), rate=0.9, most=1e-3)
     assert not outcome.changes.count
     assert outcome.changes.refusals == {"the outputs move too far without it": 2}
 
 
-def test_a_block_larger_than_the_rate_stays() -> None:
+def test_a_block_larger_than_the_rate_stays(pruned: Prune) -> None:
     outcome = pruned(network(), rate=0.01)
     assert outcome.changes.refusals == {"it takes a larger share of the MACs than is to go": 2}
 
 
-def test_a_second_run_changes_nothing() -> None:
+def test_a_second_run_changes_nothing(pruned: Prune) -> None:
     model = network()
     assert pruned(model, rate=0.3).changes.count
     assert not pruned(model, rate=0.3).changes.count

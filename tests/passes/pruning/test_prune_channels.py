@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import pytest
 
 from graphopt.cost import estimate
 from graphopt.errors import UsageError
-from graphopt.execute import DATA_KEY, Session
-from graphopt.ir import infer_shapes, static_shape, verify
+from graphopt.execute import DATA_KEY
+from graphopt.ir import infer_shapes, static_shape
 from graphopt.passes.pruning.prune_channels import PruneChannels
-from graphopt.pipeline import Outcome
+from graphopt.pipeline import Outcome, Pass
 from graphopt.testing import parse_model
+
+Prune = Callable[..., Outcome]
+Error = Callable[[ir.Model, ir.Model], float]
 
 RNG = np.random.default_rng(3)
 SIZES = {"w1": (32, 4, 3, 3), "b1": (32,), "w2": (48, 32, 3, 3), "b2": (48,), "w3": (48, 10)}
@@ -45,28 +49,21 @@ def network(sizes: dict[str, tuple[int, ...]] | None = None) -> ir.Model:
     return model
 
 
-def pruned(model: ir.Model, *, data: bool = True, **options: Any) -> Outcome:
-    """Run the pass; the outcome."""
-    if data:
-        model.meta[DATA_KEY] = SAMPLES
-    outcome = PruneChannels(**options).call(model)
-    infer_shapes(model)
-    verify(model)
-    return outcome
+@pytest.fixture
+def pruned(outcome_of: Callable[[Pass, ir.Model], Outcome]) -> Prune:
+    """`pruned(model, data=True, **options)`: run the pass; the outcome."""
 
+    def prune(model: ir.Model, *, data: bool = True, **options: Any) -> Outcome:
+        if data:
+            model.meta[DATA_KEY] = SAMPLES
+        return outcome_of(PruneChannels(**options), model)
 
-def error(before: ir.Model, after: ir.Model) -> float:
-    """Noise over signal on inputs that nothing was fitted to."""
-    rng = np.random.default_rng(11)
-    inputs = [{"x": rng.normal(size=(1, 4, 10, 10)).astype(np.float32)} for _ in range(8)]
-    one, other = Session(before), Session(after)
-    pairs = [(one.run(each)["y"], other.run(each)["y"]) for each in inputs]
-    return float(sum(np.sum((a - b) ** 2) for a, b in pairs) / sum(np.sum(a**2) for a, _ in pairs))
+    return prune
 
 
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("goal", ["macs", "params"])
-def test_the_rate_is_met(goal: str, rate: float) -> None:
+def test_the_rate_is_met(goal: str, rate: float, pruned: Prune) -> None:
     model = network()
     before = estimate(model)
     pruned(model, rate=rate, goal=goal, data=False)
@@ -75,7 +72,7 @@ def test_the_rate_is_met(goal: str, rate: float) -> None:
     assert share == pytest.approx(1 - rate, abs=0.03)
 
 
-def test_weights_make_up_for_channels_that_go() -> None:
+def test_weights_make_up_for_channels_that_go(pruned: Prune, error: Error) -> None:
     models = {name: network() for name in ("fitted", "not fitted", "by size")}
     whole = network()
     pruned(models["fitted"], rate=0.4)
@@ -90,33 +87,33 @@ def test_weights_make_up_for_channels_that_go() -> None:
     "importance", ["reconstruction", "hessian", "activation", "l1", "l2", "bn-scale", "random"]
 )
 @pytest.mark.parametrize("scope", ["global", "layer"])
-def test_every_importance_leads_to_the_goal(importance: str, scope: str) -> None:
+def test_every_importance_leads_to_the_goal(importance: str, scope: str, pruned: Prune) -> None:
     model = network()
     before = estimate(model).macs
     pruned(model, rate=0.3, importance=importance, scope=scope)
     assert estimate(model).macs / before == pytest.approx(0.7, abs=0.03)
 
 
-def test_channels_of_large_layers_are_aligned() -> None:
+def test_channels_of_large_layers_are_aligned(pruned: Prune) -> None:
     model = network({"w1": (32, 4, 3, 3), "b1": (32,), "w2": (128, 32, 3, 3), "b2": (128,), "w3": (128, 10)})
     pruned(model, rate=0.5, data=False, align=16)
     shape = static_shape(model.graph.initializers["w2"])
     assert shape is not None and shape[0] % 16 == 0
 
 
-def test_a_layer_may_have_a_rate_of_its_own() -> None:
+def test_a_layer_may_have_a_rate_of_its_own(pruned: Prune) -> None:
     model = network()
     pruned(model, rate=0.4, data=False, layers=("w1:0",))
     assert static_shape(model.graph.initializers["w1"]) == (32, 4, 3, 3)
 
 
-def test_a_second_run_changes_nothing() -> None:
+def test_a_second_run_changes_nothing(pruned: Prune) -> None:
     model = network()
     assert pruned(model, rate=0.3).changes.count
     assert not pruned(model, rate=0.3).changes.count
 
 
-def test_what_stays_is_told() -> None:
+def test_what_stays_is_told(pruned: Prune) -> None:
     outcome = pruned(network(), rate=0.3, data=False)
     assert outcome.changes.refusals == {"it is an output of the model": 1}
     assert outcome.changes.examples == {"it is an output of the model": ["y"]}
@@ -140,11 +137,11 @@ def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
         PruneChannels(**options)
 
 
-def test_more_than_can_go_is_refused() -> None:
+def test_more_than_can_go_is_refused(pruned: Prune) -> None:
     with pytest.raises(UsageError, match="no more than"):
         pruned(network(), rate=0.95, data=False, layers=("w1:0",))
 
 
-def test_an_importance_that_needs_data_is_refused_without() -> None:
+def test_an_importance_that_needs_data_is_refused_without(pruned: Prune) -> None:
     with pytest.raises(UsageError, match="needs calibration data"):
         pruned(network(), importance="hessian", data=False)
