@@ -34,12 +34,16 @@ struct Grid {
   size_t b_step;
 };
 
-// add: (a - a.zero) * a_factor + (b - b.zero) * b_factor. mul: (a - a.zero) * (b - b.zero) * a_factor.
+// add: fused(a - a.zero, a_factor, fused(b - b.zero, b_factor, start)), a fused product and sum being rounded once; with
+// `a_first` in the other order: fused(b - b.zero, b_factor, fused(a - a.zero, a_factor, start)).
+// mul: (a - a.zero) * (b - b.zero) * a_factor + start.
 struct CodesPair {
   CodesIn a;
   CodesIn b;
   float a_factor;
   float b_factor;
+  float start;
+  bool a_first;
   CodesOut y;
 };
 using BinaryCodes = void (*)(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair);
@@ -106,6 +110,18 @@ struct Average {
   CodesOut y;
 };
 using AveragePool = void (*)(const uint8_t* from, uint8_t* to, const Window& window, const Average& average);
+
+// Codes as numbers, (code - in.zero) * scale, added up row by row and tap by tap; the sum / count / y_scale + y_zero, in
+// codes.
+struct AverageNumbers {
+  CodesIn in;
+  float scale;
+  float count;
+  float y_scale;
+  float y_zero;
+  CodesOut y;
+};
+using AverageCodes = void (*)(const uint8_t* from, uint8_t* to, const Window& window, const AverageNumbers& average);
 // sum / count, added up row by row and tap by tap.
 using AveragePoolF32 = void (*)(const float* from, float* to, const Window& window, float count);
 

@@ -1,4 +1,4 @@
-// average_pool: the mean of each window, of codes or f32; attributes in pooling.h (no dilations) and averaging.h, and
+// average_pool: the mean of each window, of codes or f32, added up in f32 in either case; attributes in pooling.h (no dilations) and averaging.h, and
 // `count_include_pad` 0 or 1, whether padding counts as zeros.
 
 #include "ops/averaging.h"
@@ -12,7 +12,7 @@ class BoundAveragePool final : public Bound {
  public:
   BoundAveragePool(const kernels::Table& kernels, const Pooling& pooling, const Averaging& averaging, bool with_padding,
                    const Layout& x, const Layout& y)
-      : kernels_(kernels), pooling_(pooling), averaging_(averaging), with_padding_(with_padding), x_(x), y_(y) {}
+      : kernels_(kernels), pooling_(pooling), average_(averaging.numbers(x.type)), with_padding_(with_padding), x_(x), y_(y) {}
 
   void run(const Run& run) const override {
     using kernels::Window;
@@ -27,8 +27,9 @@ class BoundAveragePool final : public Bound {
     const auto* from = static_cast<const unsigned char*>(run.inputs[0]);
     auto* to = static_cast<unsigned char*>(run.outputs[0]);
     pooling_.run(run.pool, x_, y_, [&](std::int64_t at, std::int64_t into, const Window& window, std::int64_t count) {
-      const auto taps = static_cast<std::int64_t>(window.rows * window.taps);
-      kernels_.average_pool(from + at, to + into, window, averaging_.average(x_.type, taps, divisor(window, count)));
+      kernels::AverageNumbers average = average_;
+      average.count = static_cast<float>(divisor(window, count));
+      kernels_.average_codes(from + at, to + into, window, average);
     });
   }
 
@@ -39,7 +40,7 @@ class BoundAveragePool final : public Bound {
 
   const kernels::Table& kernels_;
   Pooling pooling_;
-  Averaging averaging_;
+  kernels::AverageNumbers average_;
   bool with_padding_;
   Layout x_;
   Layout y_;

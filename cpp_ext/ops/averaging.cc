@@ -20,6 +20,11 @@ Type Averaging::type(Type input) const {
   return input;
 }
 
+kernels::AverageNumbers Averaging::numbers(Type input) const {
+  if (!codes_) return {};
+  return {codes_in(input, x_zero_), x_scale_, 1, y_.scale, static_cast<float>(y_.zero), y_.shifted()};
+}
+
 kernels::Average Averaging::average(Type input, std::int64_t taps, std::int64_t count) const {
   if (!codes_) return {};
   const kernels::CodesIn in = codes_in(input, x_zero_);

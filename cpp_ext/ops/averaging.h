@@ -13,6 +13,8 @@ class Averaging {
   // The output's. Throws Invalid if the input is not of the type that the attributes are for.
   Type type(Type input) const;
 
+  // In floats, but for how many numbers the mean is of. Throws nothing.
+  kernels::AverageNumbers numbers(Type input) const;
   // Of `taps` codes that count as the mean of `count`. Throws nothing.
   kernels::Average average(Type input, std::int64_t taps, std::int64_t count) const;
 

@@ -2,6 +2,8 @@
 
 #include "ops/coding.h"
 
+#include <cmath>
+
 namespace graphopt {
 
 namespace {
@@ -31,6 +33,25 @@ Coding::Coding(const Attributes& attributes, const std::string& prefix)
 kernels::CodesOut Coding::kernel() const {
   return {flip_of(type), zero - static_cast<int>(range_of(type).low), static_cast<float>(bounds.low - zero),
           static_cast<float>(bounds.high - zero)};
+}
+
+kernels::CodesOut Coding::shifted() const {
+  return {flip_of(type), -static_cast<int>(range_of(type).low), static_cast<float>(bounds.low),
+          static_cast<float>(bounds.high)};
+}
+
+kernels::CodesPair sum_of_codes(const Summand& a, const Summand& b, const Coding& y, bool a_first) {
+  kernels::CodesPair pair{};
+  pair.a_factor = a.scale / y.scale;
+  pair.b_factor = b.scale / y.scale;
+  const auto a_zero = static_cast<float>(a.zero);
+  const auto b_zero = static_cast<float>(b.zero);
+  const float zeros = a_first ? std::fma(pair.b_factor, b_zero, pair.a_factor * a_zero)
+                              : std::fma(pair.a_factor, a_zero, pair.b_factor * b_zero);
+  pair.start = static_cast<float>(y.zero) - zeros;
+  pair.a_first = a_first;
+  pair.y = y.shifted();
+  return pair;
 }
 
 }  // namespace graphopt

@@ -22,6 +22,19 @@ struct Coding {
   Coding(const Attributes& attributes, const std::string& prefix);
 
   kernels::CodesOut kernel() const;
+  // For values to which the zero point was added before they are rounded.
+  kernels::CodesOut shifted() const;
 };
+
+// An operand of `add` or of the sum in an epilogue.
+struct Summand {
+  float scale;
+  int zero;
+};
+
+// What the kernel add_codes takes, but for the types of both operands, whose zero points are part of the sum: for
+// y = fused(a, a_scale / y_scale, fused(b, b_scale / y_scale, start)) of the codes themselves; with `a_first` a and b
+// change places.
+kernels::CodesPair sum_of_codes(const Summand& a, const Summand& b, const Coding& y, bool a_first);
 
 }  // namespace graphopt

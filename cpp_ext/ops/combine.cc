@@ -65,14 +65,21 @@ class BoundCombine final : public Bound {
 class Combine final : public Op {
  public:
   Combine(const Attributes& attributes, kernels::BinaryCodes kernel, kernels::AddIntegers integers,
-          kernels::Lookup lookup, Factors factors)
-      : kernel_(kernel), integers_(integers), lookup_(lookup), y_(attributes, "y_") {
+          kernels::Lookup lookup, bool sum)
+      : kernel_(kernel), integers_(integers), lookup_(lookup), sum_(sum), y_(attributes, "y_") {
     attributes.only({"a_scale", "a_zero", "b_scale", "b_zero", "y_type", "y_scale", "y_zero", "y_low", "y_high", "table",
                      "table_type"});
     a_zero_ = input_zero_of(attributes, "a_zero");
     b_zero_ = input_zero_of(attributes, "b_zero");
-    factors(scale_of(attributes, "a_scale"), scale_of(attributes, "b_scale"), y_.scale, pair_);
-    pair_.y = y_.kernel();
+    const Summand a{scale_of(attributes, "a_scale"), a_zero_};
+    const Summand b{scale_of(attributes, "b_scale"), b_zero_};
+    if (sum) {
+      pair_ = sum_of_codes(a, b, y_, false);
+    } else {
+      pair_.a_factor = a.scale * b.scale / y_.scale;
+      pair_.start = static_cast<float>(y_.zero);
+      pair_.y = y_.shifted();
+    }
     type_ = y_.type;
     if (attributes.has("table") || attributes.has("table_type")) {
       table_ = table_of_codes(attributes, "table");
@@ -90,11 +97,13 @@ class Combine final : public Op {
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
     const Broadcast broadcast(inputs[0], inputs[1], outputs[0]);
     kernels::CodesPair pair = pair_;
-    pair.a = codes_in(inputs[0].type, a_zero_);
-    pair.b = codes_in(inputs[1].type, b_zero_);
+    // Zero points of summands are part of the sum.
+    pair.a = codes_in(inputs[0].type, sum_ ? 0 : a_zero_);
+    pair.b = codes_in(inputs[1].type, sum_ ? 0 : b_zero_);
     if (broadcast.exchanged()) {
       std::swap(pair.a, pair.b);
-      std::swap(pair.a_factor, pair.b_factor);
+      if (sum_) std::swap(pair.a_factor, pair.b_factor);
+      pair.a_first = true;
     }
     std::optional<kernels::IntegerSum> sum;
     if (integers_ != nullptr && broadcast.own_columns() && outputs[0].dims.count() >= kFewElements) {
@@ -112,6 +121,7 @@ class Combine final : public Op {
   kernels::BinaryCodes kernel_;
   kernels::AddIntegers integers_;
   kernels::Lookup lookup_;
+  bool sum_;
   Coding y_;
   Type type_ = Type::kU8;
   int a_zero_ = 0;
@@ -123,8 +133,8 @@ class Combine final : public Op {
 }  // namespace
 
 std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel,
-                                 kernels::AddIntegers integers, kernels::Lookup lookup, Factors factors) {
-  return std::make_unique<Combine>(attributes, kernel, integers, lookup, factors);
+                                 kernels::AddIntegers integers, kernels::Lookup lookup) {
+  return std::make_unique<Combine>(attributes, kernel, integers, lookup, integers != nullptr);
 }
 
 }  // namespace graphopt

@@ -5,11 +5,8 @@
 
 namespace graphopt {
 
-// The scales of both inputs and the output, as the kernel of the operator takes them.
-using Factors = void (*)(float a_scale, float b_scale, float y_scale, kernels::CodesPair& pair);
-
-// `integers` may be null; otherwise the operator is a sum.
+// A sum if there are `integers`, a product if that is null.
 std::unique_ptr<Op> make_combine(const Attributes& attributes, kernels::BinaryCodes kernel,
-                                 kernels::AddIntegers integers, kernels::Lookup lookup, Factors factors);
+                                 kernels::AddIntegers integers, kernels::Lookup lookup);
 
 }  // namespace graphopt

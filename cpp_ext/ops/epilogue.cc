@@ -20,7 +20,7 @@ const std::vector<const char*>& Epilogue::names() {
   static const std::vector<const char*> all = {
       "y_type", "y_scale", "y_zero",  "y_low",     "y_high",         "table",    "table_type",    "table_scale",
       "r_zero", "r_scale", "sum_low", "sum_high",  "table_zero",     "sum_type", "sum_scale",     "sum_zero",
-      "sum_table", "sum_table_type", "float_bias", "residual"};
+      "sum_table", "sum_table_type", "float_bias", "residual", "r_first"};
   return all;
 }
 
@@ -74,15 +74,14 @@ Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, 
 }
 
 void Epilogue::read_sum(const Attributes& attributes) {
-  const float scale = scale_of(attributes, "sum_scale");
   const std::string before = table_.empty() ? "y_" : "table_";
-  sum_.a = codes_in(type_, zero_of(attributes, before + "zero", type_));
   const Coding sum(attributes, "sum_");
-  sum_.a_factor = scale_of(attributes, before + "scale") / scale;
-  sum_.b_factor = scale_of(attributes, "r_scale") / scale;
-  if (!std::isfinite(sum_.a_factor) || !std::isfinite(sum_.b_factor)) throw Invalid("the scale of the sum is too small");
   other_zero_ = static_cast<int>(attributes.integer_in("r_zero", -128, 255));
-  sum_.y = sum.kernel();
+  const bool last = attributes.has("r_first") && attributes.integer_in("r_first", 0, 1) == 1;
+  sum_ = sum_of_codes({scale_of(attributes, before + "scale"), zero_of(attributes, before + "zero", type_)},
+                      {scale_of(attributes, "r_scale"), other_zero_}, sum, last);
+  sum_.a = codes_in(type_, 0);
+  if (!std::isfinite(sum_.a_factor) || !std::isfinite(sum_.b_factor)) throw Invalid("the scale of the sum is too small");
   type_ = sum.type;
   if (attributes.has("sum_table")) {
     sum_table_ = table_of_codes(attributes, "sum_table");
@@ -126,7 +125,7 @@ void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, Type r
   look_up(table_);
   if (!residual_) return;
   kernels::CodesPair sum = sum_;
-  sum.b = codes_in(residual_type, other_zero_);
+  sum.b = codes_in(residual_type, 0);
   const auto step = static_cast<std::size_t>(pitch);
   add_(codes, static_cast<const std::uint8_t*>(residual), codes,
        {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns), step,

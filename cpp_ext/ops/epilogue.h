@@ -6,7 +6,7 @@
 //   code = clamp(nearest_even(float(acc) * m[n]), low - zero, high - zero) + zero,
 // m[n] = x_scale * weight_scale[n] / y_scale, computed left to right in f32. `table` (u8[256]) and `table_type`: the
 // code is then looked up. `r_scale` and `r_zero`: one input more, codes of the shape of y, is added as operator `add`
-// would add it, to codes of `sum_type`, `sum_scale`, `sum_zero`, `sum_low`, `sum_high`; then `sum_table` and
+// would add it behind the result, or, if `r_first` is 1, before it, to codes of `sum_type`, `sum_scale`, `sum_zero`, `sum_low`, `sum_high`; then `sum_table` and
 // `sum_table_type`. Behind a table, the sum needs the scale and zero point of what the table gives: `table_scale` and
 // `table_zero`.
 //

@@ -36,7 +36,7 @@ std::optional<Exact> exact(const kernels::CodesPair& pair) {
   const auto a = static_cast<double>(pair.a_factor);
   const auto b = static_cast<double>(pair.b_factor);
   const double start = (128 - static_cast<double>(pair.a.zero)) * a + (128 - static_cast<double>(pair.b.zero)) * b +
-                       pair.y.zero + 0.5;
+                       static_cast<double>(pair.start) + pair.y.zero + 0.5;
   for (int shift = kMostShift; shift >= 0; --shift) {
     const double word = std::ldexp(1, shift);
     const bool fits = std::max(a, b) * word * 256 < 32000 && 128 * (a + b) * word < 32000 && std::abs(start) * word < 32000;

@@ -5,11 +5,7 @@
 namespace graphopt {
 
 std::unique_ptr<Op> make_mul(const Attributes& attributes, const kernels::Table& kernels) {
-  return make_combine(attributes, kernels.mul_codes, nullptr, kernels.lookup,
-                      [](float a_scale, float b_scale, float y_scale, kernels::CodesPair& pair) {
-                        pair.a_factor = a_scale * b_scale / y_scale;
-                        pair.b_factor = pair.a_factor;
-                      });
+  return make_combine(attributes, kernels.mul_codes, nullptr, kernels.lookup);
 }
 
 }  // namespace graphopt

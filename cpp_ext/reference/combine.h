@@ -5,7 +5,7 @@
 
 namespace graphopt::reference {
 
-// `value` takes both codes less their zero points and gives code units of the output.
+// `value` takes both codes and gives code units of the output, its zero point included.
 template <typename Value>
 void combine(const Attributes& attributes, const std::vector<View>& inputs, const std::vector<View>& outputs,
              const Value& value) {
@@ -14,8 +14,8 @@ void combine(const Attributes& attributes, const std::vector<View>& inputs, cons
   for (std::int64_t i = 0; i < y.layout.dims.count(); ++i) {
     const std::int64_t a = integer_at(inputs[0], broadcast_index(inputs[0].layout.dims, y.layout.dims, i));
     const std::int64_t b = integer_at(inputs[1], broadcast_index(inputs[1].layout.dims, y.layout.dims, i));
-    encoder.put(y, i, value(a - attributes.integer("a_zero"), b - attributes.integer("b_zero")));
     auto& code = static_cast<std::uint8_t*>(y.data)[i];
+    code = static_cast<std::uint8_t>(encoder.shifted_code(value(a, b)));
     if (attributes.has("table")) code = attributes.array("table", Type::kU8).as<std::uint8_t>()[code];
   }
 }

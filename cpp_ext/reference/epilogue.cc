@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "reference/numbers.h"
+
 namespace graphopt {
 
 double read(const View& view, std::int64_t i) {
@@ -65,10 +67,13 @@ double ReferenceEpilogue::value(std::int32_t acc, std::int64_t n, double residua
     zero = attributes_.integer("table_zero");
   }
   const float sum_scale = attributes_.number("sum_scale");
-  const float mine = static_cast<float>(code - zero) * (y_scale / sum_scale);
-  const float other = (static_cast<float>(residual) - static_cast<float>(attributes_.integer("r_zero"))) *
-                      (attributes_.number("r_scale") / sum_scale);
-  return looked_up(attributes_, "sum_table", reference_code(attributes_, "sum", mine + other));
+  const reference::Encoder encoder(attributes_, "sum_");
+  const reference::Term mine{code, zero, y_scale / sum_scale};
+  const reference::Term other{static_cast<std::int64_t>(residual), attributes_.integer("r_zero"),
+                              attributes_.number("r_scale") / sum_scale};
+  const bool other_first = attributes_.integer("r_first", 0) == 1;
+  const float sum = reference::sum_of(other_first ? other : mine, other_first ? mine : other, encoder.zero());
+  return looked_up(attributes_, "sum_table", static_cast<int>(encoder.shifted_code(sum)));
 }
 
 }  // namespace graphopt

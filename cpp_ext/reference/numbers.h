@@ -42,6 +42,15 @@ class Encoder {
     return static_cast<std::int64_t>(std::nearbyint(value)) + zero_;
   }
 
+  // Of a value to which the zero point was added before.
+  std::int64_t shifted_code(float value) const {
+    Encoder encoder = *this;
+    encoder.zero_ = 0;
+    return encoder.code(value);
+  }
+
+  std::int64_t zero() const { return zero_; }
+
   void put(const View& view, std::int64_t index, float value) const {
     static_cast<std::uint8_t*>(view.data)[index] = static_cast<std::uint8_t>(code(value));
   }
@@ -51,6 +60,21 @@ class Encoder {
   std::int64_t low_;
   std::int64_t high_;
 };
+
+// A code of a sum, in code units of the result.
+struct Term {
+  std::int64_t code;
+  std::int64_t zero;
+  float factor;
+};
+
+// y_zero + (a - a.zero) * a.factor + (b - b.zero) * b.factor, as QLinearAdd of onnxruntime rounds it on x86: zero points
+// first, then b, then a, each step rounded once.
+inline float sum_of(const Term& a, const Term& b, std::int64_t y_zero) {
+  const float zeros = std::fma(a.factor, static_cast<float>(a.zero), b.factor * static_cast<float>(b.zero));
+  const float start = static_cast<float>(y_zero) - zeros;
+  return std::fma(static_cast<float>(a.code), a.factor, std::fma(static_cast<float>(b.code), b.factor, start));
+}
 
 // The place of an element along each axis, and the element at a place.
 inline std::vector<std::int64_t> place_of(const Dims& dims, std::int64_t index) {

@@ -5,16 +5,17 @@
 
 namespace graphopt::reference {
 
+// Of codes, what they stand for.
+inline float number_at(const Attributes& attributes, const View& x, std::int64_t i) {
+  if (x.layout.type == Type::kF32) return float_at(x, i);
+  return static_cast<float>(integer_at(x, i) - attributes.integer("x_zero")) * attributes.number("x_scale");
+}
+
 inline std::vector<float> row_at(const Attributes& attributes, const View& x, std::int64_t row) {
   std::vector<float> numbers;
   const std::int64_t columns = x.layout.dims.columns();
   for (std::int64_t i = row * columns; i < (row + 1) * columns; ++i) {
-    if (x.layout.type == Type::kF32) {
-      numbers.push_back(float_at(x, i));
-    } else {
-      const std::int64_t steps = integer_at(x, i) - attributes.integer("x_zero");
-      numbers.push_back(static_cast<float>(steps) * attributes.number("x_scale"));
-    }
+    numbers.push_back(number_at(attributes, x, i));
   }
   return numbers;
 }

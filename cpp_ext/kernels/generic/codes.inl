@@ -41,14 +41,24 @@ static inline void combine_codes(const uint8_t* a, const uint8_t* b, uint8_t* y,
 }
 
 static void add_codes(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair) {
-  combine_codes(a, b, y, grid, pair, [&](Floats left, Floats right) {
-    return left * all(pair.a_factor) + right * all(pair.b_factor);
-  });
+  const Floats start = all(pair.start);
+  const Floats a_factor = all(pair.a_factor);
+  const Floats b_factor = all(pair.b_factor);
+  if (pair.a_first) {
+    combine_codes(a, b, y, grid, pair, [&](Floats left, Floats right) {
+      return fused(right, b_factor, fused(left, a_factor, start));
+    });
+  } else {
+    combine_codes(a, b, y, grid, pair, [&](Floats left, Floats right) {
+      return fused(left, a_factor, fused(right, b_factor, start));
+    });
+  }
 }
 
 static void mul_codes(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const CodesPair& pair) {
-  combine_codes(a, b, y, grid, pair,
-                [&](Floats left, Floats right) { return left * right * all(pair.a_factor); });
+  const Floats start = all(pair.start);
+  const Floats factor = all(pair.a_factor);
+  combine_codes(a, b, y, grid, pair, [&](Floats left, Floats right) { return left * right * factor + start; });
 }
 
 static void affine_codes(const uint8_t* from, uint8_t* to, const Grid& grid, const CodesIn& in, const float* factors,

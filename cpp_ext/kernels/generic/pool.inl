@@ -54,6 +54,22 @@ static void average_pool(const uint8_t* from, uint8_t* to, const Window& window,
   });
 }
 
+static void average_codes(const uint8_t* from, uint8_t* to, const Window& window, const AverageNumbers& average) {
+  const Narrow narrow = narrowing(average.y);
+  const Floats scale = all(average.scale);
+  each_part<kBytes>(window, [&](size_t pixel, size_t channel, size_t count) {
+    Quad sums = {{all(0), all(0), all(0), all(0)}};
+    each_tap(from + pixel * window.step + channel, window, [&](const uint8_t* at) {
+      const Quad codes = widened(flipped(load_bytes(at, count), average.in.flip), average.in.zero);
+      for (size_t i = 0; i < 4; ++i) sums.at[i] = sums.at[i] + codes.at[i] * scale;
+    });
+    for (size_t i = 0; i < 4; ++i) {
+      sums.at[i] = sums.at[i] / all(average.count) / all(average.y_scale) + all(average.y_zero);
+    }
+    store_bytes(to + pixel * window.to_step + channel, count, narrowed(sums, narrow));
+  });
+}
+
 static void average_pool_f32(const float* from, float* to, const Window& window, float divisor) {
   each_part<kFloats>(window, [&](size_t pixel, size_t channel, size_t count) {
     Floats total = all(0);

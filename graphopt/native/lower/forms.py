@@ -52,6 +52,10 @@ class Grid:
         codes: Array = np.clip(scaled, self.low - self.zero, self.high - self.zero) + self.zero
         return codes.astype(np.int32)
 
+    def clamp_codes(self, shifted: Array) -> Array:
+        """Codes of multiples of the scale to which the zero point was added before they are rounded."""
+        return Grid(self.type, self.scale, 0).clamp(shifted)
+
     def dequantize(self, codes: Array) -> Floats:
         """Numbers that codes stand for."""
         return ((codes.astype(np.int32) - self.zero).astype(np.float32) * np.float32(self.scale)).astype(

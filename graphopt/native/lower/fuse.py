@@ -129,6 +129,8 @@ def _sum_behind(step: Step, readers: _Readers) -> Step | None:
     ):
         return None
     maker.attributes |= {"r_scale": added[f"{theirs}_scale"], "r_zero": added[f"{theirs}_zero"]}
+    if side == 1:
+        maker.attributes["r_first"] = 1
     maker.attributes |= {f"sum_{name}": added[f"y_{name}"] for name in _GRID if f"y_{name}" in added}
     for name in ("table", "table_type"):
         if name in added:

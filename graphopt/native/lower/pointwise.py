@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.ir import attribute_float, attribute_string
@@ -125,6 +126,17 @@ def combine(name: str, a: Array, b: Array) -> Floats:
     """A function of `BINARY` on two arrays."""
     with np.errstate(all="ignore"):
         return np.asarray(BINARY[name](a, b), np.float32)
+
+
+def fused(a: npt.ArrayLike, b: npt.ArrayLike, c: npt.ArrayLike) -> Floats:
+    """a * b + c of float32 numbers, rounded once."""
+    product, summand = np.asarray(a, np.float64) * np.asarray(b, np.float64), np.asarray(c, np.float64)
+    total = np.asarray(product + summand)
+    # What the sum loses is kept as an odd last bit, so that rounding it again does not go wrong.
+    back = total - product
+    lost = (product - (total - back)) + (summand - back)
+    inexact = (lost != 0) & (total.view(np.int64) % 2 == 0)
+    return np.where(inexact, np.nextafter(total, np.copysign(np.inf, lost)), total).astype(np.float32)
 
 
 def attributes_of(name: str, parameters: Mapping[str, float]) -> dict[str, Any]:

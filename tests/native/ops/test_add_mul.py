@@ -75,7 +75,7 @@ def test_signed_codes_extreme_zeros_and_bounds(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_ties_go_to_even(agrees: Agrees, kind: str) -> None:
-    """Half units everywhere: where rounding goes wrong first."""
+    """Half units everywhere: where rounding goes wrong first. The zero point counts before it."""
     a, b = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     attributes = {
         "a_scale": 0.5,
@@ -91,7 +91,7 @@ def test_ties_go_to_even(agrees: Agrees, kind: str) -> None:
     )
     left, right = a.astype(float), b.astype(float) - 1
     exact = (left + right) / 2 if kind == "add" else left * right / 4
-    np.testing.assert_array_equal(found, np.clip(np.rint(exact) + 1, 0, 255).astype(np.uint8))
+    np.testing.assert_array_equal(found, np.clip(np.rint(exact + 1), 0, 255).astype(np.uint8))
 
 
 @pytest.mark.parametrize("types", [("u8", "u8", "u8"), ("s8", "u8", "s8")])

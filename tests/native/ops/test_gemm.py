@@ -205,7 +205,7 @@ def test_any_axes_before_the_last(agrees: Agrees, shape: tuple[int, ...]) -> Non
         ({"y_type": "s32"}, "s32, not u8 or s8"),
         ({"float_bias": np.zeros(5, np.float32)}, "'float_bias' is for f32"),
         ({"table": np.zeros(255, np.uint8), "table_type": "u8"}, "'table' has 255 bytes, not 256"),
-        ({"r_scale": 1.0, "r_zero": 0}, "'sum_scale' is missing"),
+        ({"r_scale": 1.0, "r_zero": 0}, "'sum_type' is missing"),
         ({"more": 1}, "no attribute is named 'more'"),
     ],
 )

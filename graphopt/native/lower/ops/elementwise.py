@@ -9,7 +9,7 @@ import numpy as np
 from graphopt.ir import attribute_float
 from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.ops.affine import by_channel
-from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of
+from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of, fused
 from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
 from graphopt.native.lower.steps import Array, Dims
 
@@ -160,31 +160,34 @@ def _biased(product: Form, numbers: Form) -> Form | None:
 
 
 def _rounded(op: str, a: Form, b: Form) -> Callable[[Grid], Array] | None:
-    """The codes that `add` and `mul` give: runtimes round so too, not as a table of floats."""
+    """The codes that `add` and `mul` give, rounded as they do it, which is how onnxruntime does."""
     first, second = _integers(a), _integers(b)
     if first is None or second is None or op not in ("add", "mul"):
         return None
-    (left, p), (right, q) = first, second
+    if op == "add" and isinstance(a, Known):
+        first, second = second, first
+    (left, left_zero, p), (right, right_zero, q) = first, second
 
     def codes(grid: Grid) -> Array:
-        y = np.float32(grid.scale)
+        y, zero = np.float32(grid.scale), np.float32(grid.zero)
         if op == "mul":
-            return grid.clamp((left * right).astype(np.float32) * (np.float32(p) * np.float32(q) / y))
-        parts = left.astype(np.float32) * (np.float32(p) / y), right.astype(np.float32) * (np.float32(q) / y)
-        return grid.clamp(parts[0] + parts[1])
+            product = ((left - left_zero) * (right - right_zero)).astype(np.float32)
+            return grid.clamp_codes(product * (np.float32(p) * np.float32(q) / y) + zero)
+        a_factor, b_factor = np.float32(p) / y, np.float32(q) / y
+        start = zero - fused(np.float32(left_zero), a_factor, np.float32(right_zero) * b_factor)
+        return grid.clamp_codes(fused(left, a_factor, fused(right, b_factor, start)))
 
     return codes
 
 
-def _integers(form: Form) -> tuple[Array, float] | None:
-    """The integers that stand for the numbers of a table, or for a constant, and their scale."""
+def _integers(form: Form) -> tuple[Array, int, float] | None:
+    """The codes that stand for the numbers of a table or a constant, their zero point and their scale."""
     if isinstance(form, Mapped) and form.coded is not None and form.grid is not None:
-        return form.coded.table - form.grid.zero, form.grid.scale
+        return form.coded.table, form.grid.zero, form.grid.scale
     if isinstance(form, Known) and form.codes is not None and form.codes.array.size == 1:
         codes = form.codes
-        return codes.array.reshape(()).astype(np.int32) - codes.zero.reshape(-1)[0], float(
-            codes.scale.reshape(-1)[0]
-        )
+        array = codes.array.reshape(()).astype(np.int32)
+        return array, int(codes.zero.reshape(-1)[0]), float(codes.scale.reshape(-1)[0])
     return None
 
 
@@ -196,6 +199,9 @@ def _on_codes(
     scope: Scope, op: str, operands: tuple[Form, Form], grid: Grid, ends: tuple[int, int], dims: Dims
 ) -> Stored:
     (left, a), (right, b) = (scope.coded(form) for form in operands)
+    if op == "add" and _is_value_of_rows(left.dims, right.dims):
+        # As onnxruntime does: then the sum of both is rounded in the other order.
+        left, a, right, b = right, b, left, a
     left, right, order = _aligned(scope, left, right)
     attributes = {
         "a_scale": a.scale,
@@ -210,6 +216,16 @@ def _on_codes(
         attributes |= {"y_low": ends[0], "y_high": ends[1]}
     memory = tuple(dims[axis] for axis in order)
     return Stored(scope.step(op, [left.value, right.value], attributes, grid.type, memory), order)
+
+
+def _is_value_of_rows(a: Dims, b: Dims) -> bool:
+    """Whether the first of two operands has one value where the other has a row of them."""
+    rank = max(len(a), len(b))
+    a, b = (1,) * (rank - len(a)) + a, (1,) * (rank - len(b)) + b
+    for mine, other in zip(reversed(a), reversed(b), strict=True):
+        if (mine, other) != (1, 1):
+            return mine == 1
+    return False
 
 
 def _aligned(scope: Scope, a: Stored, b: Stored) -> tuple[Stored, Stored, tuple[int, ...]]:
