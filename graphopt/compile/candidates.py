@@ -32,6 +32,7 @@ from graphopt.pipeline import (
     Record,
     bisect,
     described,
+    format_item,
 )
 from graphopt.pytorch.signature import SIGNATURE_KEY, Signature
 from graphopt.report import LeftOut
@@ -102,11 +103,12 @@ class Made:
     @property
     def reshaped(self) -> bool:
         """Whether values of the original stand in it under their names in other shapes."""
-        return _reshapes(self.pipeline)
+        changed = {record.name for record in self.records if record.changes}
+        return any(format_item(each) in changed for each in _reshaping(self.pipeline))
 
 
-def _reshapes(pipeline: Pipeline) -> bool:
-    return any(isinstance(each, Pass) and each.reshapes for each in pipeline.passes())
+def _reshaping(pipeline: Pipeline) -> list[Pass]:
+    return [each for each in pipeline.passes() if isinstance(each, Pass) and each.reshapes]
 
 
 class Workshop:
@@ -233,7 +235,7 @@ class Workshop:
         """
         with self._stages("passes"):
             model = base.model.clone()
-            infer = infer_shapes if base.reshaped or _reshapes(pipeline) else self._infer
+            infer = infer_shapes if base.reshaped or _reshaping(pipeline) else self._infer
             infer(model)
             model.meta.update(meta)
             watch = [node.name for node in model.graph if node.name]

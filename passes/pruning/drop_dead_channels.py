@@ -40,6 +40,7 @@ class DropDeadChannels(Pass):
     """Remove channels whose weights are zero or which are constant."""
 
     name: ClassVar[str] = "drop-dead-channels"
+    reshapes: ClassVar[bool] = True
 
     def roots(self) -> frozenset[Operator]:
         """Operators that sum over channels."""
