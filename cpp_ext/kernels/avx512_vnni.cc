@@ -7,6 +7,7 @@
 
 #include "kernels/avx512_vnni/requantize.inl"
 #include "kernels/avx512_vnni/gemm.inl"
+#include "kernels/avx512_vnni/gemm_sparse.inl"
 #include "kernels/avx512_vnni/elementwise.inl"
 #include "kernels/avx512_vnni/depthwise.inl"
 #include "kernels/avx512_vnni/peak.inl"

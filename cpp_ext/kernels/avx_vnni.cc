@@ -11,6 +11,7 @@
 #define GRAPHOPT_DOT(sum) "%{vex%} vpdpbusd %[weights], %[codes], %" sum "\n\t"
 #include "kernels/ymm/requantize.inl"
 #include "kernels/avx_vnni/gemm.inl"
+#include "kernels/avx_vnni/gemm_sparse.inl"
 #include "kernels/ymm/depthwise.inl"
 #include "kernels/ymm/peak.inl"
 #undef GRAPHOPT_DOT

@@ -51,6 +51,11 @@ struct GemmTile {
   // depth (the last filled up with 0), for each of its columns (filled up to whole vectors), a group of weights. Aligned
   // to 64 bytes.
   const int8_t* weights;
+  // Of `Gemm::sparse` only, and of one panel: groups of weights that are all 0 are left out. Those that vector v has in
+  // segment s are from begins[v * segments + s] up to the next; group i is multiplied by the codes from places[i] of
+  // the segment on, and lies at weights + i * vector * group.
+  const int32_t* begins;
+  const int32_t* places;
   int columns;
   // Padded like the panels.
   const int32_t* bias;
@@ -76,6 +81,8 @@ struct Gemm {
   // The most rows that are computed together, of 1, 2, .. vectors.
   int rows[5];
   void (*multiply)(const GemmTile& tile);
+  // One panel. Null: none that would be faster.
+  void (*sparse)(const GemmTile& tile);
 };
 
 // The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives

@@ -114,7 +114,7 @@ class BoundWindows final : public Bound {
     tile.out = shared_.epilogue.tile();
     tile.to = windows;
     tile.pitch = columns();
-    shape.multiply(tile, shared_.panels.packed(), 0, shape.panels(), rows);
+    shared_.panels.multiply(tile, 0, shape.panels(), rows);
     for (std::int64_t row = 0; row < rows;) {
       const std::int64_t column = (first + row) % x_.dims[2];
       const std::int64_t count = std::min(rows - row, x_.dims[2] - column);

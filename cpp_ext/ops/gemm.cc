@@ -63,7 +63,7 @@ class BoundGemm final : public Bound {
     tile.out = epilogue_.tile();
     tile.to = y;
     tile.pitch = y_pitch_;
-    shape.multiply(tile, weights_.panels().packed(), first, last, rows);
+    weights_.panels().multiply(tile, first, last, rows);
     if (!epilogue_.unfinished()) return;
     const std::int64_t column = shape.first_column(first);
     const void* residual = nullptr;

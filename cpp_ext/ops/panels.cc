@@ -15,6 +15,12 @@ constexpr std::int64_t kWorthwhile = 1 << 18;
 constexpr std::int64_t kBlocksWanted = 16;
 // Of the rows of a block: with a panel of weights, they stay in the second cache.
 constexpr std::int64_t kBytesOfBlock = 192 * 1024;
+// Times of sparse tiles, in groups of dense ones: of a group, of what stands at the end of a vector's, and at that of a
+// segment's.
+constexpr double kSparseGroup = 1.2;
+constexpr double kSparseEnd = 14;
+constexpr double kSparseSegment = 3;
+constexpr std::int64_t kMostGroups = std::int64_t{1} << 24;
 
 std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
 
@@ -78,8 +84,55 @@ void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::in
   }
 }
 
+SparsePanels PanelShape::without_zeros(const std::int8_t* packed) const {
+  SparsePanels found;
+  const std::int64_t all = groups_ * vectors_;
+  if (kernel_->sparse == nullptr || all > kMostGroups) return found;
+  const std::int64_t bytes = vector_ * group_;
+  const std::int64_t groups = ceil_divide(depth_, group_);
+  const auto is_zero = [&](const std::int8_t* at) { return std::all_of(at, at + bytes, [](auto w) { return w == 0; }); };
+  std::int64_t zeros = 0;
+  for (std::int64_t i = 0; i < all; ++i) zeros += is_zero(packed + i * bytes) ? 1 : 0;
+  const double ends = static_cast<double>(vectors_) * (kSparseEnd + kSparseSegment * static_cast<double>(segments_));
+  if (kSparseGroup * static_cast<double>(all - zeros) + ends >= static_cast<double>(all)) return found;
+  found.weights = Aligned<std::int8_t>((all - zeros) * bytes);
+  std::int8_t* to = found.weights.data();
+  for (std::int64_t v = 0; v < vectors_; ++v) {
+    const std::int64_t panel = v * vector_ / width_;
+    const std::int64_t vectors = ceil_divide(columns_of(panel), vector_);
+    const std::int8_t* from = packed + offset(panel) + v * vector_ % width_ * group_;
+    for (std::int64_t i = 0; i < groups_; ++i, from += vectors * bytes) {
+      if (i % groups == 0) found.begins.push_back(static_cast<std::int32_t>(found.places.size()));
+      if (is_zero(from)) continue;
+      found.places.push_back(static_cast<std::int32_t>(i % groups * group_));
+      to = std::copy(from, from + bytes, to);
+    }
+  }
+  found.begins.push_back(static_cast<std::int32_t>(found.places.size()));
+  return found;
+}
+
 void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                           std::int64_t rows) const {
+  each(tile, kernel_->panels, first, last, rows, [&](std::int64_t panel) {
+    tile.weights = packed + offset(panel);
+    kernel_->multiply(tile);
+  });
+}
+
+void PanelShape::multiply(kernels::GemmTile& tile, const SparsePanels& packed, std::int64_t first, std::int64_t last,
+                          std::int64_t rows) const {
+  tile.weights = packed.weights.data();
+  tile.places = packed.places.data();
+  each(tile, 1, first, last, rows, [&](std::int64_t panel) {
+    tile.begins = packed.begins.data() + first_column(panel) / vector_ * segments_;
+    kernel_->sparse(tile);
+  });
+}
+
+template <typename Each>
+void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last,
+                      std::int64_t rows, const Each& multiply_from) const {
   const auto* all_bias = tile.bias;
   const auto* all_zeros = tile.zeros;
   const auto* all_scales = tile.out.scale;
@@ -89,17 +142,16 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
   tile.segments = segments_;
   tile.count = static_cast<int>(rows);
   tile.depth = depth_;
-  for (std::int64_t panel = first; panel < last; panel += kernel_->panels) {
+  for (std::int64_t panel = first; panel < last; panel += at_a_time) {
     const std::int64_t column = first_column(panel);
-    const std::int64_t end = std::min(first_column(std::min(panel + kernel_->panels, last)), columns_);
+    const std::int64_t end = std::min(first_column(std::min(panel + at_a_time, last)), columns_);
     tile.columns = static_cast<int>(end - column);
-    tile.weights = packed + offset(panel);
     tile.bias = all_bias + column;
     tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
     tile.out.scale = all_scales + column;
     tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
     tile.to = all_to + column * size;
-    kernel_->multiply(tile);
+    multiply_from(panel);
   }
 }
 
@@ -109,6 +161,16 @@ Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int
       packed_(shape_.offset(shape_.panels())),
       sums_(shape_.padded_columns()) {
   shape_.pack(weights, segments * depth, 1, 0, 0, shape_.panels(), packed_.data(), sums_.data());
+  sparse_ = shape_.without_zeros(packed_.data());
+  if (!sparse_.empty()) packed_ = {};
+}
+
+void Panels::multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows) const {
+  if (sparse_.empty()) {
+    shape_.multiply(tile, packed_.data(), first, last, rows);
+  } else {
+    shape_.multiply(tile, sparse_, first, last, rows);
+  }
 }
 
 Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {

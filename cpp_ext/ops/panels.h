@@ -1,10 +1,21 @@
 // Weights in the order in which the tiles of kernels read them, and products of whole blocks by those tiles.
 #pragma once
 
+#include <vector>
+
 #include "kernels/table.h"
 #include "ops/aligned.h"
 
 namespace graphopt {
+
+// Groups of weights, each of one vector of columns, as `GemmTile` has them where some are left out.
+struct SparsePanels {
+  Aligned<std::int8_t> weights;
+  std::vector<std::int32_t> begins;
+  std::vector<std::int32_t> places;
+
+  bool empty() const { return begins.empty(); }
+};
 
 // How a matrix of `columns` columns lies in panels. Each column has `segments` parts of `depth` weights.
 class PanelShape {
@@ -31,13 +42,22 @@ class PanelShape {
   void pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip, std::int64_t first,
             std::int64_t last, std::int8_t* to, std::int32_t* sums) const;
 
+  // Those of packed panels that are not all 0; none where the kernel would gain nothing by leaving the others out.
+  SparsePanels without_zeros(const std::int8_t* packed) const;
+
   // The products of `rows` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
   // `bias`, `zeros`, `out` and `to` begin at column 0; `count`, `weights`, `columns`, `segments` and `depth` need not
   // be set. It is not kept as it is.
   void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                 std::int64_t rows) const;
+  void multiply(kernels::GemmTile& tile, const SparsePanels& packed, std::int64_t first, std::int64_t last,
+                std::int64_t rows) const;
 
  private:
+  template <typename Each>
+  void each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last, std::int64_t rows,
+            const Each& multiply_from) const;
+
   const kernels::Gemm* kernel_;
   std::int64_t columns_;
   std::int64_t segments_;
@@ -57,13 +77,15 @@ class Panels {
          std::int64_t depth);
 
   const PanelShape& shape() const { return shape_; }
-  const std::int8_t* packed() const { return packed_.data(); }
+  // As `PanelShape` has it.
+  void multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows) const;
   // Of the weights of a column, modulo 2^32; padded.
   const std::int32_t* sums() const { return sums_.data(); }
 
  private:
   PanelShape shape_;
-  Aligned<std::int8_t> packed_;
+  Aligned<std::int8_t> packed_;  // none where there are sparse ones
+  SparsePanels sparse_;
   Aligned<std::int32_t> sums_;
 };
 

@@ -261,8 +261,7 @@ class BoundTiles final : public Bound {
       tile.to = y + column * size;
       tile.pitch = phase.step[1] * y_.pitch;
       const std::int64_t first_panel = panel_block * plan.split.panels;
-      panels.shape().multiply(tile, panels.packed(), first_panel,
-                              std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
+      panels.multiply(tile, first_panel, std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
     }
     if (!shared_.epilogue.unfinished()) return;
     const PanelShape& shape = phase.panels[0].shape();

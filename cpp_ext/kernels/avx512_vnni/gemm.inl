@@ -182,6 +182,4 @@ static void gemm_panels(const GemmTile& given) {
   if (last != 0) tile_of(tile);
 }
 
-static const Gemm gemm = {16, 4, 4, 1, {0, 8, 8, 8, 6}, &gemm_panels};
-
 }  // namespace graphopt::kernels::avx512_vnni

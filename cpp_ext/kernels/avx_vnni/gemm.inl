@@ -60,6 +60,4 @@ static void gemm_panels(const GemmTile& panel) {
   even_tiles(panel, 6, [&](const GemmTile& tile) { tiles[tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {8, 2, 4, 1, {0, 6, 6, 0, 0}, &gemm_panels};
-
 }  // namespace graphopt::kernels::avx_vnni
