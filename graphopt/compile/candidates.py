@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from graphopt.compile.background import Background
 from graphopt.compile.emit import METADATA_PREFIX, forget_claims, forget_declarations
-from graphopt.cost import ModelCost, estimate, load_rates
+from graphopt.cost import SHAPES_KEY, ModelCost, estimate, load_rates
 from graphopt.errors import DataError, ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
 from graphopt.io import Interface, map_external, restore
@@ -120,7 +120,8 @@ class Workshop:
         interface: Of the original, before anything was inferred.
         inputs: Data to check with; made to fit the model if None.
         insisted: The user asked for these inputs or shapes, so it is an error if they do not run.
-        shapes: Input name -> shape to check and cost at.
+        shapes: Input name -> shape to check at.
+        costed: Input name -> shape to count costs at; None for sizes that are assumed.
         budget: Says of the start, its shapes inferred, what comparing candidates with the original may take;
             None compares nothing.
         stages: Where time is accounted for.
@@ -146,6 +147,7 @@ class Workshop:
         inputs: Sequence[InputSet] | None,
         insisted: bool,
         shapes: Mapping[str, Sequence[int]] | None,
+        costed: Mapping[str, Sequence[int]] | None,
         budget: Callable[[ir.Model], Budget] | None,
         stages: Stages,
         observer: Observer | None,
@@ -156,7 +158,7 @@ class Workshop:
         self._start = start
         self._interface = interface
         self._insisted = insisted
-        self._cost_shapes = shapes
+        self._costed = costed
         self._stages = stages
         self._observer = observer
         self._pass_timeout = pass_timeout
@@ -238,6 +240,7 @@ class Workshop:
             infer = infer_shapes if base.reshaped or _reshaping(pipeline) else self._infer
             infer(model)
             model.meta.update(meta)
+            model.meta[SHAPES_KEY] = self._costed
             watch = [node.name for node in model.graph if node.name]
             ran = pipeline.run(
                 model, infer=infer, observer=self._observer, watch=watch, pass_timeout=math.inf
@@ -372,7 +375,7 @@ class Workshop:
             drop_false_shapes(model, oracle.shapes)
 
     def _estimate(self, model: ir.Model) -> ModelCost:
-        return estimate(model, shapes=self._cost_shapes, rates=load_rates(), programs=program_work)
+        return estimate(model, shapes=self._costed, rates=load_rates(), programs=program_work)
 
     def _finish(self, model: ir.Model) -> list[str]:
         forget_claims(model)

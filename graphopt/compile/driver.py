@@ -18,7 +18,7 @@ import onnx_ir as ir
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
-from graphopt.compile.given import is_traced, open_given, read_inputs
+from graphopt.compile.given import is_traced, open_given, read_inputs, shapes_run_at
 from graphopt.compile.levels import (
     FOR_RUNTIMES,
     last_pipeline,
@@ -38,7 +38,6 @@ from graphopt.compile.pruning import (
     Stage,
     account,
     require_judge,
-    shapes_planned_for,
 )
 from graphopt.compile.pruning import prune as prune_to
 from graphopt.compile.quantization import Conditions, OwnPasses, Request, calibration_samples, try_metric
@@ -46,7 +45,7 @@ from graphopt.compile.quantization import quantize as quantized
 from graphopt.compile.remarks import remarks
 from graphopt.compile.result import Result
 from graphopt.errors import GraphoptError, UsageError
-from graphopt.execute import check_budget
+from graphopt.execute import check_budget, fit_inputs
 from graphopt.io import Interface, data_files, data_files_of, ensure_writable, save, stored_bytes
 from graphopt.ir import paused_collector
 from graphopt.native import instruction_set
@@ -207,10 +206,11 @@ def optimize(
                 pruning.check(start)
             if samples is not None and data.measure is None and shapes is None:
                 data = dataclasses.replace(data, measure=[samples.first])
+        costed = shapes_run_at(shapes, data.measure and fit_inputs(original, data.measure))
         limits = functools.partial(check_budget, seconds=check_timeout, peak_bytes=memory_limit)
         workshop = Workshop(
             original, start, interface,
-            inputs=data.check, insisted=data.insisted, shapes=data.shapes,
+            inputs=data.check, insisted=data.insisted, shapes=data.shapes, costed=costed,
             budget=limits if check else None, stages=stages,
             observer=observer, pass_timeout=pass_timeout,
         )  # fmt: skip
@@ -267,7 +267,7 @@ def optimize(
         if plan_memory:
             try:
                 with stages("plan memory"):
-                    made.model, arena = with_plan(made.model, shapes_planned_for(conditions))
+                    made.model, arena = with_plan(made.model, costed)
                 plan = {PLAN_KEY: made.model.metadata_props[PLAN_KEY]}
                 on_the_way.append(Stage(PLANNED, made.model, made.cost, arena))
             except GraphoptError as error:

@@ -88,7 +88,7 @@ class Data:
     Attributes:
         check: Sets to compare outputs on.
         measure: Sets to measure with.
-        shapes: Input name -> shape at which to estimate costs.
+        shapes: Input name -> shape to make inputs of, for the check.
         insisted: The user asked for just these data or shapes, so what does not run with them is an error.
     """
 
@@ -192,6 +192,15 @@ def read_inputs(
         for name in shapes or {}:
             _agree(name, (shapes or {})[name], one)
     return sets
+
+
+def shapes_run_at(
+    shapes: Mapping[str, Sequence[int]] | None, inputs: Sequence[InputSet] | None
+) -> Mapping[str, Sequence[int]] | None:
+    """Input name -> shape at which a model is measured: as asked for, or of the data; None without either."""
+    if shapes or not inputs:
+        return shapes
+    return {name: value.shape for name, value in inputs[0].values.items() if hasattr(value, "shape")}
 
 
 def _from_script(script: Path, function: str) -> Given:

@@ -6,6 +6,7 @@ Pure analysis: nothing here changes a graph. Times are estimates unless somethin
 from __future__ import annotations
 
 from graphopt.cost.codes import CodeRates, Sizes
+from graphopt.cost.dims import SHAPES_KEY
 from graphopt.cost.estimate import estimate
 from graphopt.cost.machine import lacks_all, load_rates, measure_rates
 from graphopt.cost.model_cost import Interval, ModelCost, NodeCost, Parameters
@@ -13,6 +14,7 @@ from graphopt.cost.rates import GENERIC, Bandwidth, MachineRates
 
 __all__ = [
     "GENERIC",
+    "SHAPES_KEY",
     "Bandwidth",
     "CodeRates",
     "Interval",

@@ -17,6 +17,9 @@ from graphopt.cost.call import Shape
 from graphopt.errors import UsageError
 from graphopt.ir import constant_tensor
 
+SHAPES_KEY = "graphopt.shapes"
+"""Under it a model's `meta` may hold shapes of inputs, by name, at which passes weigh what nodes cost."""
+
 BATCH = 1
 CHANNELS = 3
 IMAGE_SIDE = 224

@@ -22,12 +22,14 @@ from graphopt.pruning.site import Axis
 
 Floats = npt.NDArray[np.float64]
 
-CLOSE = 0.005
-"""By so much of the whole a goal may be missed or passed."""
+CLOSE = 0.01
+"""By so much of a rate, or of what stays where that is less, a goal may be missed or passed."""
 FAR = 0.03
-"""By so much of the whole a goal must not be missed."""
+"""By so much of the whole a goal must not be missed, unless it lies between two counts of channels."""
 BESIDE = 4.0
 """What a share of the other amount is worth: MACs of layers that take hardly any time should not go first."""
+UNALIGNED = 2.0
+"""By so much a loss counts more for each time that a step of a group is halved."""
 _MOST_STEPS = 48
 """Steps of a group that are priced together; the first ones are even, later ones ever longer."""
 _EVEN_STEPS = 8
@@ -190,16 +192,15 @@ def allocate(
     """
     gone = [0] * len(groups)
     goal = (1.0 - rate) * amount.whole
-    slack = CLOSE * amount.whole
+    slack = _slack(amount, rate)
     sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
-    while True:
-        steps = [aligned(group, align) for group in groups]
-        _greedily(groups, sums, amount, beside, gone, steps, goal, slack)
-        if amount.present <= goal + slack or align == 1:
-            break
-        align //= 2
-    _last_step(groups, amount, gone, goal)
-    if amount.present > goal + FAR * amount.whole:
+    steps = [aligned(group, align) for group in groups]
+    _greedily(groups, sums, amount, beside, gone, steps, goal, slack)
+    if amount.present > goal + slack:
+        _last_step(groups, amount, gone, goal)
+    if amount.present > goal + FAR * amount.whole and not any(
+        _next(len(group), units, 1) for group, units in zip(groups, gone, strict=True)
+    ):
         most = 1.0 - amount.present / amount.whole
         raise UsageError(
             f"a rate of {rate:g} is asked for, and no more than {most:.2f} can go",
@@ -208,17 +209,48 @@ def allocate(
     return gone
 
 
+def _slack(amount: Amount, rate: float) -> float:
+    """By how much a goal may be missed or passed."""
+    return CLOSE * min(rate, 1.0 - rate) * amount.whole
+
+
 def _last_step(groups: Sequence[Group], amount: Amount, gone: list[int], goal: float) -> None:
-    """One unit more, where that leads nearer to a goal: of few channels each is a large share."""
-    distances = [
-        (abs(amount.present - amount.saved(group, 1) - goal), index)
-        for index, group in enumerate(groups)
-        if _next(len(group), gone[index], 1) and amount.leaves(group, 1)
-    ]
-    distance, index = min(distances, default=(math.inf, 0))
-    if distance < amount.present - goal:
+    """One unit more, and some of another group less, where that leads nearer to a goal.
+
+    Of few channels each is a large share, which finer groups make even.
+    """
+    best = abs(amount.present - goal), -1, -1, 0
+    for index, group in enumerate(groups):
+        if not _next(len(group), gone[index], 1) or not amount.leaves(group, 1):
+            continue
+        amount.remove(group, 1)
+        best = min(best, (abs(amount.present - goal), index, -1, 0))
+        for other, given in enumerate(groups):
+            if other != index and gone[other] and amount.present < goal:
+                units = _units_to_give_back(given, amount, gone[other], goal)
+                distance = abs(amount.present - amount.saved(given, -units) - goal)
+                best = min(best, (distance, index, other, units))
+        amount.remove(group, -1)
+    _, index, other, units = best
+    if index >= 0:
         amount.remove(groups[index], 1)
         gone[index] += 1
+    if other >= 0:
+        amount.remove(groups[other], -units)
+        gone[other] -= units
+
+
+def _units_to_give_back(group: Group, amount: Amount, gone: int, goal: float) -> int:
+    """How many units of a group to have again so that an amount comes nearest to a goal above it."""
+    low, high = 0, gone
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (
+            (middle, high) if amount.present - amount.saved(group, -middle) <= goal else (low, middle - 1)
+        )
+    return min(
+        (low, min(low + 1, gone)), key=lambda units: abs(amount.present - amount.saved(group, -units) - goal)
+    )
 
 
 def _greedily(
@@ -233,6 +265,7 @@ def _greedily(
 ) -> None:
     """Take steps, the cheapest first, until the goal is met; none that leads below it by more than `slack`.
 
+    Of a group whose step is too long for that, shorter ones are offered, each half as long at a higher price.
     Several steps of a group count as one where together they are cheaper: a group may lose much for its first
     units, and little for the next.
     """
@@ -244,10 +277,19 @@ def _greedily(
 
     def offer(index: int) -> tuple[float, int] | None:
         """The least price of a group's next steps, and how many units they are."""
+        step, factor = steps[index], 1.0
+        while True:
+            found = of_steps(index, step)
+            if found is not None or step == 1 or amount.present <= goal + slack:
+                return None if found is None else (factor * found[0], found[1])
+            step, factor = step // 2, factor * UNALIGNED
+
+    def of_steps(index: int, step: int) -> tuple[float, int] | None:
+        """The same for steps of a length."""
         group, best = groups[index], None
         units = 0
         for count in range(1, _MOST_STEPS):
-            more = _next(len(group), gone[index] + units, steps[index] * max(1, count // _EVEN_STEPS))
+            more = _next(len(group), gone[index] + units, step * max(1, count // _EVEN_STEPS))
             units += more
             saved = amount.saved(group, units) if more and amount.leaves(group, units) else 0.0
             if saved <= 0.0 or not fits(index, units):
@@ -275,7 +317,7 @@ def _greedily(
         if beside is not None:
             beside.remove(groups[index], units)
         gone[index] += units
-        for other in neighbours[index]:
+        for other in neighbours[index] if amount.present > goal + slack else range(len(groups)):
             offers.pop(other, None)
 
 
@@ -307,7 +349,7 @@ def uniformly(groups: Sequence[Group], amount: Amount, rate: float, *, align: in
 
     goal = (1.0 - rate) * amount.whole
     best = _at_share(groups, amount, goal, align)
-    while align > 1 and abs(_with(amount, groups, best) - goal) > 2 * CLOSE * amount.whole:
+    while align > 1 and abs(_with(amount, groups, best) - goal) > 2 * _slack(amount, rate):
         align //= 2
         best = _at_share(groups, amount, goal, align)
     for group, units in zip(groups, best, strict=True):

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.cost import MachineRates
+from graphopt.cost import SHAPES_KEY, MachineRates
 from graphopt.cost.call import Kind
 from graphopt.cost.dims import Dims
 from graphopt.errors import UsageError
@@ -155,10 +155,10 @@ class Factorize(Pass):
 
 
 class _Cost:
-    """What a layer takes as it is, and as two, at the sizes that the model has or is assumed to have."""
+    """What a layer takes as it is, and as two, at the sizes of its inputs, else at assumed ones."""
 
     def __init__(self, model: ir.Model, rates: MachineRates) -> None:
-        self._dims, self._rates = Dims(model), rates
+        self._dims, self._rates = Dims(model, shapes=model.meta.get(SHAPES_KEY)), rates
 
     def reason_against(self, product: Product, rank: int) -> str | None:
         """Why two factors of a rank do not pay; None if they do."""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.cost import estimate
+from graphopt.cost import SHAPES_KEY, estimate
 from graphopt.errors import UsageError
 from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, refresh_shapes
@@ -112,7 +112,7 @@ class PruneBlocks(Pass):
         self, model: ir.Model, blocks: Sequence[Block], samples: Sequence[Mapping[str, Any]], changes: Changes
     ) -> list[Block]:
         """The blocks to take, the cheapest by noise for MACs first, as long as the rate allows."""
-        cost = estimate(model)
+        cost = estimate(model, shapes=model.meta.get(SHAPES_KEY))
         macs = {each.name: each.macs for each in cost.nodes}
         outputs = Outputs(model, samples[:FEW_SAMPLES], self.threads)
         priced = []

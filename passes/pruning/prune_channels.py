@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.cost import estimate, load_rates
+from graphopt.cost import SHAPES_KEY, estimate, load_rates
 from graphopt.errors import UsageError
 from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
@@ -222,10 +222,11 @@ class PruneChannels(Pass):
 
 
 def works(model: ir.Model, groups: Groups, goal: str) -> list[Work]:
-    """How a goal follows from the lengths of axes."""
+    """How a goal follows from the lengths of axes, at the sizes that the model is handed over with."""
     if goal == "params":
         return parameter_works(groups)
-    costs = {cost.name: cost for cost in estimate(model, rates=load_rates()).nodes}
+    estimated = estimate(model, shapes=model.meta.get(SHAPES_KEY), rates=load_rates())
+    costs = {cost.name: cost for cost in estimated.nodes}
     amounts: dict[ir.Node, float] = {}
     for node in model.graph:
         cost = costs.get(node.name or "") or costs.get(node.outputs[0].name or "")

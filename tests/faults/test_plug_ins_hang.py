@@ -81,8 +81,8 @@ def test_is_waited_for_once(plug_ins: Any, model: onnx.ModelProto, monkeypatch: 
 
     loaded = load(model)
     workshop = Workshop(
-        loaded, loaded, Interface.of(loaded), inputs=None, insisted=False, shapes=None, budget=None,
-        stages=Stages(lambda _: None), observer=None, pass_timeout=SECONDS,
+        loaded, loaded, Interface.of(loaded), inputs=None, insisted=False, shapes=None, costed=None,
+        budget=None, stages=Stages(lambda _: None), observer=None, pass_timeout=SECONDS,
     )  # fmt: skip
     pipeline = Pipeline([plug_ins.hanging.HangsAsleep()])
     assert [left.name for left in workshop.make("first", pipeline).left_out] == ["hangs-asleep"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphopt.compile.pruning.prune import Pruned, prune
 from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest, require_judge
 from graphopt.compile.pruning.sensitivity import ScanRequest, scan
-from graphopt.compile.pruning.steps import Stage, account, shapes_planned_for
+from graphopt.compile.pruning.steps import Stage, account
 
 __all__ = [
     "FREEZE",
@@ -18,5 +18,4 @@ __all__ = [
     "prune",
     "require_judge",
     "scan",
-    "shapes_planned_for",
 ]

@@ -25,6 +25,11 @@ HELD_OUT = 4
 """One sample of so many fits nothing, but is scored."""
 MOST_ATTEMPTS = 6
 """Rates tried where a bound is set."""
+CLOSE = 0.03
+"""By so much of a rate of MACs or parameters, or of what stays, it may be missed."""
+MOST_CORRECTIONS = 2
+"""Times that a model is pruned anew for it."""
+NAMES = {"macs": "MACs", "params": "parameters"}
 NEAR = 0.02
 """By so much of the whole a latency may miss its goal."""
 
@@ -79,6 +84,8 @@ def prune(
         found = attempts.at(request.rate, request.goal)
     if request.max_drop is not None:
         found = attempts.within(found)
+    if found is not None and request.goal != "latency":
+        attempts.told_of(found, request.goal)
     notes = attempts.notes
     if found is None:
         choice = Choice(rival.made, rival.bench, rival.candidates, [*rival.notes, *notes])
@@ -143,7 +150,54 @@ class _Attempts:
                 )
 
     def at(self, rate: float, goal: str) -> _Attempt:
-        """The candidate pruned by a rate."""
+        """The candidate pruned by a rate, and scored."""
+        made = self._pruned(rate, goal) if goal == "latency" else self._pruned_to(rate, goal)
+        if self.evaluation is None:
+            return _Attempt(rate, made, None)
+        with self._stages("account"):
+            return _Attempt(rate, made, self.evaluation.score(made.model))
+
+    def _pruned_to(self, rate: float, goal: str) -> Made:
+        """The candidate that comes nearest to a rate of an amount.
+
+        What the clean-up merges of layers that became equal is not foreseen where channels are chosen.
+        """
+        close = CLOSE * min(rate, 1.0 - rate)
+        asked, best = rate, self._pruned(rate, goal)
+        for _ in range(MOST_CORRECTIONS):
+            gone = self._gone(best, goal)
+            asked *= rate / max(gone, rate / 2)
+            if abs(gone - rate) <= close or asked >= 1.0:
+                break
+            try:
+                made = self._pruned(asked, goal)
+            except UsageError:
+                break
+            if abs(self._gone(made, goal) - rate) >= abs(gone - rate):
+                break
+            best = made
+        return best
+
+    def _gone(self, made: Made, goal: str) -> float:
+        """The share of an amount that a candidate is without."""
+        whole, left = (each.cost.macs if goal == "macs" else each.cost.params for each in (self._base, made))
+        return 1.0 - left / max(whole, 1)
+
+    def told_of(self, attempt: _Attempt, goal: str) -> None:
+        """Say where a goal is not met closely."""
+        gone = self._gone(attempt.made, goal)
+        if abs(gone - attempt.rate) > CLOSE * min(attempt.rate, 1.0 - attempt.rate):
+            self.notes.append(
+                f"{gone:.1%} of the {NAMES[goal]} are gone, {attempt.rate:.1%} were asked for: channels go "
+                "whole, and no choice of them was found that comes nearer"
+            )
+
+    def _pruned(self, rate: float, goal: str) -> Made:
+        """The candidate that passes make at a rate.
+
+        Raises:
+            UsageError: Nothing was pruned.
+        """
         meta: dict[str, Any] = {PROGRESS_KEY: self._progress, CURVES_KEY: self._curves}
         if self._fitted is not None:
             meta[DATA_KEY] = self._fitted
@@ -159,10 +213,7 @@ class _Attempts:
         if not any(record.changes for record in ran):
             reasons = [reason for record in ran for reason in record.refusals]
             raise UsageError("nothing was pruned" + f": {reasons[0]}" * bool(reasons))
-        if self.evaluation is None:
-            return _Attempt(rate, made, None)
-        with self._stages("account"):
-            return _Attempt(rate, made, self.evaluation.score(made.model))
+        return made
 
     def _progress(self, done: int, total: int) -> None:
         self._stages.tell(f"prune: layers fitted in turn {done + 1} of {total}")

@@ -16,7 +16,7 @@ from graphopt.pruning import Groups, dependency_groups
 from graphopt.quant.metrics import Metric, parse_metric
 
 GOALS = ("macs", "params", "latency")
-CLEANUP = "cse,dedup-initializers,dce"
+CLEANUP = "dedup-initializers,cse,dce"
 PRUNING = "prune-channels"
 FREEZE = "freeze-initializers"
 """Weights that callers may replace by others cannot lose channels."""

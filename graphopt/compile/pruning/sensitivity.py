@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from graphopt.compile.given import shapes_run_at
 from graphopt.compile.levels import pipeline_for
 from graphopt.compile.pruning.prune import HELD_OUT
 from graphopt.compile.pruning.request import FREEZE, TYING, prunable_groups, tidied
 from graphopt.compile.quantization.accuracy import Evaluation, Scores, TaskMetric
 from graphopt.compile.quantization.request import DEFAULT_METRIC, try_metric
+from graphopt.cost import SHAPES_KEY
 from graphopt.errors import ExecutionError, GraphoptError, UsageError
 from graphopt.execute import Samples
 from graphopt.passes.pruning._samples import MOST_SAMPLES
@@ -108,6 +110,7 @@ def scan(
     tell("optimizing")
     prepared = _prepared(model)
     groups = prunable_groups(prepared)
+    prepared.meta[SHAPES_KEY] = shapes_run_at(None, [samples.first])
     fitted, held_out = samples.split(HELD_OUT)
     evaluation = Evaluation(model, held_out, metric, threads=threads)
     whole = evaluation.score(prepared)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from graphopt.compile.given import shapes_run_at
 from graphopt.compile.planning import memory_as_it_stands
 from graphopt.compile.quantization.accuracy import Evaluation
 from graphopt.compile.quantization.request import Conditions
@@ -55,7 +56,7 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
             seconds = [first, *(first * measured.ratio(index).median for index in range(1, len(stages)))]
         except ExecutionError:
             pass  # who could not measure before said so
-    shapes = shapes_planned_for(conditions)
+    shapes = shapes_run_at(conditions.shapes, conditions.inputs)
     found = []
     for stage, time in zip(stages, seconds, strict=True):
         accuracy, metric = None, ""
@@ -76,11 +77,3 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
             )
         )
     return found
-
-
-def shapes_planned_for(conditions: Conditions) -> Mapping[str, Sequence[int]] | None:
-    """Shapes of inputs to plan memory for: those asked for, or those of what is measured with."""
-    if conditions.shapes or not conditions.inputs:
-        return conditions.shapes
-    values = conditions.inputs[0].values
-    return {name: array.shape for name, array in values.items() if hasattr(array, "shape")}

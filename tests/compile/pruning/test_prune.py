@@ -10,8 +10,10 @@ import onnx_ir as ir
 import pytest
 
 import graphopt
+from graphopt.cost import estimate
 from graphopt.errors import UsageError
 from graphopt.execute import Session
+from graphopt.ir import infer_shapes
 from graphopt.passes.pruning._sensitivity import Trials
 from graphopt.testing import parse_model
 
@@ -40,6 +42,84 @@ def network() -> ir.Model:
 
 def optimized(**options: Any) -> graphopt.Result:
     return graphopt.optimize(network(), **{"measure": False, "calibration": SAMPLES, **options})
+
+
+def initialized(text: str, sizes: dict[str, tuple[int, ...]], twins: tuple[str, ...] = ()) -> ir.Model:
+    """A model whose inputs that have a size are weights, of which `twins` are all equal."""
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in sizes.items())
+    model = parse_model(text.replace("WEIGHTS", declared))
+    rng = np.random.default_rng(7)
+    for value in [value for value in model.graph.inputs if value.name in sizes]:
+        shape = sizes[value.name or ""]
+        random = np.random.default_rng(8) if value.name in twins else rng
+        array = random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    return model
+
+
+def wide() -> ir.Model:
+    """Convs over an image of any width, and a product by far more weights that does not grow with it."""
+    return initialized(
+        """agraph (float[1,4,8,width] x, WEIGHTS) => (float[1,10] y) {
+            a = Conv <pads = [1,1,1,1]> (x, w1) ar = Relu(a) c = Conv(ar, w2) cr = Relu(c)
+            p = GlobalAveragePool(cr) f = Flatten(p) h = MatMul(f, w3) hr = Relu(h) y = MatMul(hr, w4) }""",
+        {"w1": (32, 4, 3, 3), "w2": (32, 32, 3, 3), "w3": (32, 2048), "w4": (2048, 10)},
+    )
+
+
+@pytest.mark.parametrize("width", [16, 48])
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_a_rate_is_of_the_multiplications_at_the_shapes_given(rate: float, width: int) -> None:
+    shapes = {"x": [1, 4, 8, width]}
+    result = graphopt.optimize(wide(), prune=rate, shapes=shapes, measure=False)
+    original, *_, pruned = result.report.steps
+    assert original.macs == costed(wide(), width)
+    assert pruned.macs / original.macs == pytest.approx(1 - rate, abs=0.03 * rate)
+    assert pruned.macs == costed(result.model, width)
+
+
+def test_without_shapes_costs_are_told_at_the_size_of_calibration_data() -> None:
+    samples = [{"x": RNG.normal(size=(1, 4, 8, 24)).astype(np.float32)} for _ in range(8)]
+    result = graphopt.optimize(wide(), prune=0.5, calibration=samples, measure=False)
+    before = result.report.cost_before
+    assert before is not None and not before.assumed
+    assert result.report.steps[0].macs == before.macs == costed(wide(), 24)
+    assert result.report.steps[-1].macs / result.report.steps[0].macs == pytest.approx(0.5, abs=0.015)
+
+
+def costed(model: ir.Model, width: int) -> int:
+    """MACs of a model at a width."""
+    copy = model.clone()
+    infer_shapes(copy)
+    return estimate(copy, shapes={"x": (1, 4, 8, width)}).macs
+
+
+TWINS = """agraph (float[1,4,10,10] x, WEIGHTS) => (float[1,10] y) {
+    a = Conv <pads = [1,1,1,1]> (x, w1) ar = Relu(a) c = Conv(ar, w2) cr = Relu(c)
+    t1 = Conv(x, v1) t1r = Relu(t1) t2 = Conv(x, v2) t2r = Relu(t2)
+    p = GlobalAveragePool(cr) p1 = GlobalAveragePool(t1r) p2 = GlobalAveragePool(t2r)
+    k = Concat <axis = 1> (p, p1, p2) f = Flatten(k) y = MatMul(f, w3) }"""
+
+
+def test_layers_that_turn_out_equal_and_become_one_count_towards_the_goal() -> None:
+    sizes = {"w1": (32, 4, 3, 3), "w2": (32, 32, 3, 3), "v1": (40, 4, 3, 3), "v2": (40, 4, 3, 3)}
+    model = initialized(TWINS, sizes | {"w3": (112, 10)}, twins=("v1", "v2"))
+    result = graphopt.optimize(model, prune="macs=0.4,scope=layer", measure=False)
+    steps = result.report.steps
+    assert sum(node.op_type == "Conv" for node in result.model.graph) == 3
+    assert steps[-1].macs / steps[0].macs == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_rate_that_only_whole_channels_miss_is_told() -> None:
+    model = initialized(
+        """agraph (float[1,4,10,10] x, WEIGHTS) => (float[1,10] y) {
+            a = Conv(x, w1) p = GlobalAveragePool(a) f = Flatten(p) y = MatMul(f, w3) }""",
+        {"w1": (6, 4, 3, 3), "w3": (6, 10)},
+    )
+    result = graphopt.optimize(model, prune=0.4, measure=False)
+    assert any("33.3% of the MACs are gone, 40.0% were asked for" in note for note in result.report.notes)
 
 
 def test_the_model_is_smaller_and_each_step_is_told() -> None:
