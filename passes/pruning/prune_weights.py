@@ -2,8 +2,9 @@
 
     Conv(x, w), Gemm(x, w), MatMul(x, w)  ->  the same with zeros in w: any, N of each M, or whole blocks
 
-Runtimes take as long for a zero as for any other number. What gets smaller is the file, once `store-sparse`
-has written the zeros out of it; what gets faster is a machine with kernels for 2:4 or for blocks.
+Most runtimes take as long for a zero as for any other number. What gets smaller is the file, once
+`store-sparse` has written the zeros out of it; what gets faster is a machine with kernels for 2:4 or for
+blocks, as graphopt's engine has for 16x4 in int8.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class PruneWeights(Pass):
     lossy: ClassVar[bool] = True
     remark: ClassVar[str] = (
         "weights that are zero save no time in onnxruntime or OpenVINO, which multiply by them as by any "
-        "other; store-sparse makes the file smaller by them"
+        "other; graphopt's engine (--target native) leaves out blocks of 16x4 in int8; store-sparse makes the "
+        "file smaller by them"
     )
     without_data: ClassVar[str] = "importance=magnitude"
     data: str = ""
