@@ -60,7 +60,7 @@ class PruneWeights(Pass):
     lossy: ClassVar[bool] = True
     remark: ClassVar[str] = (
         "weights that are zero save no time in onnxruntime or OpenVINO, which multiply by them as by any "
-        "other; graphopt's engine (--target native) leaves out blocks of 16x4 in int8; store-sparse makes the "
+        "other; graphopt's engine (--target native) leaves out blocks of 16x4; store-sparse makes the "
         "file smaller by them"
     )
     without_data: ClassVar[str] = "importance=magnitude"
