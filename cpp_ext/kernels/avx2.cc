@@ -14,6 +14,7 @@
 #define GRAPHOPT_TIER avx2
 #define GRAPHOPT_DOT(sum) "vpmaddwd %[weights], %[codes], %%ymm15\n\tvpaddd %%ymm15, %" sum ", %" sum "\n\t"
 #include "kernels/ymm/requantize.inl"
+#include "kernels/ymm/pack.inl"
 #include "kernels/avx2/gemm.inl"
 #include "kernels/ymm/depthwise.inl"
 #include "kernels/ymm/peak.inl"

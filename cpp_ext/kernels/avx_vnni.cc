@@ -10,6 +10,7 @@
 #define GRAPHOPT_TIER avx_vnni
 #define GRAPHOPT_DOT(sum) "%{vex%} vpdpbusd %[weights], %[codes], %" sum "\n\t"
 #include "kernels/ymm/requantize.inl"
+#include "kernels/ymm/pack.inl"
 #include "kernels/avx_vnni/gemm.inl"
 #include "kernels/avx_vnni/gemm_sparse.inl"
 #include "kernels/ymm/depthwise.inl"

@@ -7,6 +7,7 @@
 #include "kernels/scalar/integer_sum.inl"
 #include "kernels/scalar/lookup.inl"
 #include "kernels/scalar/requantize.inl"
+#include "kernels/scalar/pack.inl"
 #include "kernels/scalar/gemm.inl"
 #include "kernels/scalar/depthwise.inl"
 #include "kernels/scalar/peak.inl"

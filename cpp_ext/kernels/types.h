@@ -70,6 +70,23 @@ struct GemmTile {
   int64_t pitch;
 };
 
+// Weights to one segment of a panel: weight (column, k) is at from[column * column_step + k * step], one of the steps being
+// 1. Where there is none, a 0 is written.
+struct Packing {
+  const int8_t* from;
+  int64_t column_step;
+  int64_t step;
+  int64_t depth;
+  int64_t columns;
+  // Filled up to whole vectors.
+  int64_t padded;
+  // Bits of weights that are exchanged.
+  uint8_t flip;
+  int8_t* to;
+  // Of each column, padded, those of its weights are added to; null: not wanted.
+  int32_t* sums;
+};
+
 struct Gemm {
   // Columns in a vector, and vectors in a panel.
   int vector;
@@ -83,6 +100,7 @@ struct Gemm {
   void (*multiply)(const GemmTile& tile);
   // One panel. Null: none that would be faster.
   void (*sparse)(const GemmTile& tile);
+  void (*pack)(const Packing& packing);
 };
 
 // The most products a processor can add up: `rounds` times as many as are independent, of values in registers. Gives

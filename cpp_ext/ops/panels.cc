@@ -53,33 +53,21 @@ int PanelShape::tile_rows() const { return kernel_->rows[std::min<std::int64_t>(
 
 void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip,
                       std::int64_t first, std::int64_t last, std::int8_t* to, std::int32_t* sums) const {
-  const std::int64_t groups = ceil_divide(depth_, group_);
   for (std::int64_t panel = first; panel < last; ++panel) {
-    const std::int64_t columns = columns_of(panel);
-    const std::int64_t padded = ceil_divide(columns, vector_) * vector_;
     const std::int64_t begin = first_column(panel);
-    std::int8_t* place = to + offset(panel);
+    kernels::Packing packing{};
+    packing.column_step = column_step;
+    packing.step = step;
+    packing.depth = depth_;
+    packing.columns = columns_of(panel);
+    packing.padded = ceil_divide(packing.columns, vector_) * vector_;
+    packing.flip = flip;
+    packing.sums = sums == nullptr ? nullptr : sums + begin;
+    packing.to = to + offset(panel);
     for (std::int64_t segment = 0; segment < segments_; ++segment) {
-      for (std::int64_t group = 0; group < groups; ++group, place += group_ * padded) {
-        const std::int64_t k = segment * depth_ + group_ * group;
-        const std::int64_t count = std::min(group_, depth_ - group_ * group);
-        for (std::int64_t n = 0; n < padded; ++n) {
-          std::int32_t sum = 0;
-          for (std::int64_t i = 0; i < group_; ++i) {
-            std::int8_t weight = 0;
-            if (n < columns && i < count) {
-              const std::int8_t given = from[(begin + n) * column_step + (k + i) * step];
-              weight = static_cast<std::int8_t>(static_cast<std::uint8_t>(given) ^ flip);
-            }
-            place[group_ * n + i] = weight;
-            sum += weight;
-          }
-          if (sums != nullptr) {
-            std::int32_t& whole = sums[begin + n];
-            whole = static_cast<std::int32_t>(static_cast<std::uint32_t>(whole) + static_cast<std::uint32_t>(sum));
-          }
-        }
-      }
+      packing.from = from + begin * column_step + segment * depth_ * step;
+      kernel_->pack(packing);
+      packing.to += ceil_divide(depth_, group_) * group_ * packing.padded;
     }
   }
 }
