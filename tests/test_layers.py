@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "demo"),
     ("ir",),
     ("execute",),
-    ("cost", "idioms", "pruning", "quant", "memory", "_native"),
+    ("cost", "idioms", "gradients", "pruning", "quant", "memory", "_native"),
     ("native",),
     ("targets",),
     ("pipeline",),
