@@ -8,6 +8,8 @@ Losses are shares of what layers compute, so that groups can be held against eac
 - `hessian`: the diagonal of the Hessian of layers' squared errors: w^2 E[x^2] (Y. LeCun et al., 1990).
 - `reconstruction`: what cannot be made of the channels that stay, by the whole Hessian, one unit after the
   other (B. Hassibi et al., 1993).
+- `taylor`: how far the outputs of the whole model move, to first order, told by gradients (P. Molchanov et
+  al., 2019).
 - `random`: as a control.
 """
 
@@ -29,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 FREE = ("l2", "l1", "bn-scale", "random")
 """Measures that need no data."""
-WITH_DATA = ("reconstruction", "hessian", "activation")
+WITH_DATA = ("reconstruction", "taylor", "hessian", "activation")
 MEASURES = (*FREE, *WITH_DATA)
 
 DAMPING = 0.01
@@ -103,7 +105,12 @@ class Ranking:
 
 
 def rank(
-    groups: Groups, group: Group, measure: str, moments: Mapping[Axis, Moments], rng: np.random.Generator
+    groups: Groups,
+    group: Group,
+    measure: str,
+    moments: Mapping[Axis, Moments],
+    rng: np.random.Generator,
+    effects: Floats | None = None,
 ) -> Ranking:
     """Order the units of a group.
 
@@ -113,6 +120,8 @@ def rank(
         measure: One of `MEASURES`.
         moments: Of the data's axes of sinks, for measures that need data.
         rng: For the random one.
+        effects: Of the group's units on the outputs of the model, for `taylor`; where they are not known,
+            `hessian` takes its place.
 
     Raises:
         UsageError: There is no such measure.
@@ -121,6 +130,10 @@ def rank(
         raise UsageError(f"there is no importance {measure!r}", hint=f"there are {', '.join(MEASURES)}")
     if measure == "random":
         return Ranking(rng.permutation(len(group)), np.full(len(group), 1.0 / len(group)))
+    if measure == "taylor":
+        if effects is not None:
+            return _ranked(effects)
+        measure = "hessian"
     if measure in WITH_DATA:
         seen = [sink for sink in weighed_sinks(groups, group) if sink.data in moments]
         if seen:

@@ -22,6 +22,7 @@ from graphopt.errors import UsageError
 from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
+from graphopt.passes.pruning._effects import Effects, effects
 from graphopt.passes.pruning._halves import halves
 from graphopt.passes.pruning._remove import Removal
 from graphopt.passes.pruning._samples import samples_to_fit
@@ -58,8 +59,8 @@ class PruneChannels(Pass):
     Attributes:
         rate: Share that goes: of the goal, over the whole model.
         goal: What `rate` is of: macs, params, or latency as the cost model tells it.
-        importance: reconstruction, hessian, activation, l2, l1, bn-scale or random; by default the first with
-            calibration data, and l2 without.
+        importance: reconstruction, taylor, hessian, activation, l2, l1, bn-scale or random; by default the
+            first with calibration data, and l2 without.
         align: Channels that are left are a multiple of it in large layers, as far as the goal lets them: as
             many as kernels work on at a time.
         scope: "global" prunes where it costs least; "layer" takes the same share of every layer.
@@ -141,7 +142,7 @@ class PruneChannels(Pass):
                 hint=f"name a folder or an .npz file: {self.name}{{data=PATH}}",
             )
         parted = halves(model, samples, self.threads) if samples else []
-        chosen, moments = self._chosen(model, groups, samples, parted)
+        chosen, moments = self._chosen(model, groups, samples, parted, changes)
         whole = model.clone() if samples and self.compensate else None
         if whole is not None:
             for group, units in chosen:
@@ -159,7 +160,12 @@ class PruneChannels(Pass):
         model.meta[PRUNED_KEY] = self.name
 
     def _chosen(
-        self, model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]], parted: Sequence[int]
+        self,
+        model: ir.Model,
+        groups: Groups,
+        samples: Sequence[Mapping[str, Any]],
+        parted: Sequence[int],
+        changes: Changes,
     ) -> tuple[list[tuple[Group, list[int]]], dict[Axis, Moments]]:
         """Which units of which groups go, and moments of channels; samples are parted in two halves."""
         measure = self.importance or ("reconstruction" if samples else "l2")
@@ -169,7 +175,10 @@ class PruneChannels(Pass):
                 gather_moments(model, groups, _half(samples, parted, half), self.threads) for half in (0, 1)
             ]
         moments = {axis: one + parts[1][axis] if axis in parts[1] else one for axis, one in parts[0].items()}
-        rankings = self._rankings(groups, measure, moments)
+        known = effects(model, groups, samples, self.threads, self.seed) if measure == "taylor" else None
+        for each in known.missing if known is not None else ():
+            changes.refuse(f"no gradients of what comes before: {each.reason}", each.node)
+        rankings = self._rankings(groups, measure, moments, known)
         block = self.align if self.goal == "latency" else 1
         amount = Amount(groups, works(model, groups, self.goal), block=block)
         time = (
@@ -202,8 +211,8 @@ class PruneChannels(Pass):
                 if not curves:
                     tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
                     trials = Trials(model, groups, parts[0], tried, self.threads)
-                    known = self._rankings(groups, measure, parts[0])
-                    curves += loss_curves(trials, open_groups, [known[index] for index in free])
+                    tried_order = self._rankings(groups, measure, parts[0], known)
+                    curves += loss_curves(trials, open_groups, [tried_order[index] for index in free])
             taken = allocate(
                 open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time
             )
@@ -216,9 +225,18 @@ class PruneChannels(Pass):
         ]
         return chosen, moments
 
-    def _rankings(self, groups: Groups, measure: str, moments: Mapping[Axis, Moments]) -> list[Ranking]:
+    def _rankings(
+        self,
+        groups: Groups,
+        measure: str,
+        moments: Mapping[Axis, Moments],
+        known: Effects | None,
+    ) -> list[Ranking]:
         rng = np.random.default_rng(self.seed)
-        return [rank(groups, group, measure, moments, rng) for group in groups.groups]
+        return [
+            rank(groups, group, measure, moments, rng, None if known is None else known.of(group))
+            for group in groups.groups
+        ]
 
 
 def works(model: ir.Model, groups: Groups, goal: str) -> list[Work]:

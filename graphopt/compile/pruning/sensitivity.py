@@ -23,6 +23,7 @@ from graphopt.compile.quantization.request import DEFAULT_METRIC, try_metric
 from graphopt.cost import SHAPES_KEY
 from graphopt.errors import ExecutionError, GraphoptError, UsageError
 from graphopt.execute import Samples
+from graphopt.passes.pruning._effects import Effects, effects
 from graphopt.passes.pruning._samples import MOST_SAMPLES
 from graphopt.passes.pruning._sensitivity import without_effect
 from graphopt.passes.pruning.prune_channels import gather_moments, works
@@ -118,7 +119,10 @@ def scan(
         raise ExecutionError(f"the model cannot be scored: {whole.fault}")
     tell("gathering statistics of channels")
     moments = gather_moments(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
-    trials = _Trials(prepared, groups, moments, evaluation, request)
+    known: Effects | None = None
+    if request.importance == "taylor":
+        known = effects(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
+    trials = _Trials(prepared, groups, moments, evaluation, request, known)
     found = []
     for index, group in enumerate(_in_order(prepared, groups)):
         tell(f"group {index + 1} of {len(groups.groups)}")
@@ -146,18 +150,21 @@ class _Trials:
         moments: Mapping[Axis, Moments],
         evaluation: Evaluation,
         request: ScanRequest,
+        known: Effects | None,
     ) -> None:
         self._model = model
         self._groups = groups
         self._moments = moments
         self._evaluation = evaluation
         self._request = request
+        self._known = known
         self._macs = Amount(groups, works(model, groups, "macs"))
         self._rng = np.random.default_rng(SEED)
 
     def of(self, group: Group) -> GroupSensitivity:
         """A point for each rate; rates that come to as many units share a run."""
-        order = rank(self._groups, group, self._request.importance, self._moments, self._rng).order
+        known = None if self._known is None else self._known.of(group)
+        order = rank(self._groups, group, self._request.importance, self._moments, self._rng, known).order
         if not weighed_sinks(self._groups, group):
             return GroupSensitivity(group.name, len(group), (), "no constant weights read its channels")
         scores: dict[int, Scores] = {}

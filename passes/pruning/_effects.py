@@ -1,0 +1,135 @@
+"""What the outputs of a model owe to channels, told by gradients.
+
+A channel that goes moves the outputs, to first order, by the sum of its elements times their gradients
+(P. Molchanov et al., "Importance Estimation for Neural Network Pruning", 2019, equation 8). The loss is the
+squared distance that the outputs move. Since it has no slope where they are, sums of the outputs with random
+signs are differentiated, and squares of the results averaged: the diagonal of the Gauss-Newton matrix.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphopt.errors import ExecutionError
+from graphopt.execute import Session
+from graphopt.gradients import GradientGraph, Missing, gradient_graph
+from graphopt.ir import Names
+from graphopt.pruning import Group, Groups, Sink
+from graphopt.pruning.importance import weighed_sinks
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Effects:
+    """Effects on the outputs, as noise over signal.
+
+    Attributes:
+        groups: The groups of the model.
+        units: For each group what each of its units does by going, to first order; None where that is hidden.
+        missing: What hides gradients.
+    """
+
+    groups: Groups
+    units: tuple[Floats | None, ...]
+    missing: tuple[Missing, ...] = ()
+
+    def of(self, group: Group) -> Floats | None:
+        """Those of a group's units."""
+        pairs = zip(self.groups.groups, self.units, strict=True)
+        return next((units for each, units in pairs if each is group), None)
+
+
+def effects(
+    model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]], threads: int, seed: int = 0
+) -> Effects:
+    """Tell the effects of the units of all groups.
+
+    Args:
+        model: Only read.
+        groups: Its groups.
+        samples: Sets of inputs; each is run forwards twice and backwards once.
+        threads: Threads of the runtime.
+        seed: Of the signs.
+    """
+    part, reads = _with_reads(model, groups)
+    graph = gradient_graph(part, list(reads.values()))
+    sinks = [weighed_sinks(groups, group) for group in groups.groups]
+    known = [bool(each) and not any(reads[sink] in graph.hidden for sink in each) for each in sinks]
+    if not graph.gradients or not any(known):
+        return Effects(groups, (None,) * len(known), graph.missing)
+    sums = [np.zeros(len(group)) for group in groups.groups]
+    count = 0
+    for values in _runs(model, graph, samples, threads, np.random.default_rng(seed)):
+        count += 1
+        for index in np.flatnonzero(known):
+            group, moved = groups.groups[index], np.zeros((1, len(sums[index])))
+            for sink in sinks[index]:
+                if reads[sink] in graph.gradients:
+                    products = values[reads[sink]] * values[graph.gradients[reads[sink]]]
+                    moved = moved + _by_unit(group, sink, products)
+            sums[index] += np.nan_to_num(np.mean(np.square(moved), axis=0))
+    units = tuple(each / max(count, 1) if known[index] else None for index, each in enumerate(sums))
+    return Effects(groups, units, graph.missing)
+
+
+def _with_reads(model: ir.Model, groups: Groups) -> tuple[ir.Model, dict[Sink, str]]:
+    """A copy in which what each sink reads is a value that nothing else reads, and the names of these."""
+    part = model.clone()
+    names = Names(part)
+    twins = dict(zip(model.graph, part.graph, strict=True))
+    found: dict[Sink, str] = {}
+    for sink in dict.fromkeys(sink for group in groups.groups for sink in weighed_sinks(groups, group)):
+        twin = twins[sink.node]
+        x = twin.inputs[0]
+        if x is None:
+            continue
+        name = names.fresh(f"{x.name}/read")
+        read = ir.Value(name=name, type=x.type, shape=x.shape)
+        part.graph.insert_before(twin, ir.Node("", "Identity", [x], outputs=[read], name=name))
+        twin.replace_input_with(0, read)
+        found[sink] = name
+    return part, found
+
+
+def _runs(
+    model: ir.Model,
+    graph: GradientGraph,
+    samples: Sequence[Mapping[str, Any]],
+    threads: int,
+    rng: np.random.Generator,
+) -> Iterator[Mapping[str, Array]]:
+    """Values and gradients by name, of one sample after the other; those that do not run are left out."""
+    plain = Session(model, optimize=True, threads=threads)
+    session = Session(graph.model, optimize=True, threads=threads)
+    for sample in samples:
+        given = {name: sample[name] for name in session.input_names if name in sample}
+        try:
+            outputs = plain.run({name: sample[name] for name in plain.input_names if name in sample})
+            for name, seed in graph.seeds.items():
+                y = np.asarray(outputs[name])
+                size = float(np.sqrt(np.square(y, dtype=np.float64).sum() * len(graph.seeds))) or 1.0
+                given[seed] = (rng.choice([-1.0, 1.0], y.shape) / size).astype(y.dtype)
+            yield session.run(given)
+        except ExecutionError:
+            continue
+
+
+def _by_unit(group: Group, sink: Sink, products: Array) -> Array:
+    """Sums over the elements of each unit, for each element of the first axis if it is another."""
+    axis = sink.data.axis
+    rows = np.moveaxis(products.astype(np.float64), axis, -1)
+    rows = rows.reshape(len(rows) if axis else 1, -1, rows.shape[-1]).sum(axis=1)
+    unit = np.full(rows.shape[1], len(group))
+    for number, place in enumerate(group.positions(sink.data)):
+        unit[place] = number
+    made = np.zeros((len(rows), len(group) + 1))
+    np.add.at(made.T, unit, rows.T)
+    return made[:, : len(group)]
