@@ -128,6 +128,9 @@ struct DepthwiseStrip {
   int streams;
   // Of each stream; at most Depthwise::channels / streams.
   int channels;
+  // Windows of 3 x 3 with a stride of 2 and weights for pairs of outputs; groups and rows are 1, and pixels lie equally
+  // far from each other in all lines.
+  bool paired;
   int groups;
   int kernel_width;
   int64_t stride;
@@ -138,7 +141,9 @@ struct DepthwiseStrip {
   int64_t count;
   // Lines of outputs of each stream, over the same input lines with weights of their own.
   int rows;
-  // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes.
+  // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes. Of
+  // pairs [4][Depthwise::channels][4]; by line and column of the window: (0, 0), (1, 0), (2, 0) and (0, 1); (0, 2),
+  // (1, 2), (2, 2) and 0; (1, 1), (2, 1), 0 and 0; 0, 0, (1, 1) and (2, 1).
   const int8_t* weights;
   // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
   const int32_t* bias;
@@ -157,6 +162,8 @@ struct Depthwise {
   uint8_t order[64];
   // The most places that `groups` times the places of one output may be.
   int64_t places;
+  // Whether strips may be `paired`: those of codes whose scales are below 1.
+  bool pairs;
   void (*strip)(const DepthwiseStrip& strip);
 };
 

@@ -23,6 +23,16 @@ constexpr std::int64_t kWorthwhile = 1 << 15;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
+// Line and column of the window that each weight of a pair of outputs goes with; none if -1.
+struct Tap {
+  std::int64_t line;
+  std::int64_t column;
+};
+constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {0, 1}},
+                               {{0, 2}, {1, 2}, {2, 2}, {-1, -1}},
+                               {{1, 1}, {2, 1}, {-1, -1}, {-1, -1}},
+                               {{-1, -1}, {-1, -1}, {1, 1}, {2, 1}}};
+
 // The window as the kernel sees it.
 struct Form {
   explicit Form(const Convolution& all) {
@@ -35,7 +45,21 @@ struct Form {
     }
   }
 
+  // Fours of weights of a channel.
+  std::int64_t fours() const { return paired ? 4 : rows * groups * width; }
+
+  // Line and column of the window that weight i of a channel goes with; outside of it for none.
+  Tap tap(std::int64_t i, const Convolution& all) const {
+    const std::int64_t four = i / 4;
+    if (paired) return kPaired[four][i % 4];
+    const std::int64_t column = four % width;
+    if (flat) return {0, 4 * column + i % 4};
+    const std::int64_t row = four / width / groups;
+    return {four / width % groups * 4 + i % 4 - row * all.strides[0], column};
+  }
+
   bool flat;  // the window is one line
+  bool paired = false;
   std::int64_t groups;
   std::int64_t width;
   std::int64_t dilation;
@@ -56,7 +80,7 @@ struct Shared {
 };
 
 std::int64_t bytes_of_block(const Shared& shared) {
-  return shared.form.rows * shared.form.groups * shared.form.width * shared.kernel->channels * 4;
+  return shared.form.fours() * shared.kernel->channels * 4;
 }
 
 std::int64_t streams_of(const Shared& shared, std::int64_t block) {
@@ -78,7 +102,9 @@ class BoundDepthwise final : public Bound {
         x_(inputs[0]),
         y_(y),
         r_(inputs.back()),
-        blank_(static_cast<std::size_t>(x_.dims[3]), static_cast<unsigned char>(shared.all.x_zero)),
+        blank_pixel_(shared.form.paired ? x_.pitch : 0),
+        blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
+               static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
         lines_(ceil_divide(y.dims[1], shared.form.rows * shared.streams)),
         strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
@@ -174,7 +200,7 @@ class BoundDepthwise final : public Bound {
             (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
         const bool inside = input >= 0 && input < x_.dims[1];
         lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
-        pixels[count_of_lines] = inside ? x_.pitch : 0;
+        pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
       }
     }
     void* to[kMaxStreams * kMaxRows];
@@ -186,6 +212,7 @@ class BoundDepthwise final : public Bound {
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
     strip.streams = static_cast<int>(part.streams);
+    strip.paired = form.paired;
     strip.groups = static_cast<int>(form.groups);
     strip.kernel_width = static_cast<int>(form.width);
     strip.stride = all.strides[1];
@@ -215,6 +242,7 @@ class BoundDepthwise final : public Bound {
   Layout x_;
   Layout y_;
   Layout r_;
+  std::int64_t blank_pixel_;         // from one pixel to the next of a line of blanks
   std::vector<std::uint8_t> blank_;
   Aligned<std::int32_t> bias_;
   std::int64_t lines_;   // of outputs, times those made at once
@@ -240,6 +268,8 @@ class DepthwiseConvolution final : public Op {
     const Form& form = shared_.form;
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
+    shared_.form.paired = shared_.kernel->pairs && all.kernel[0] == 3 && all.kernel[1] == 3 && all.strides[1] == 2 &&
+                          all.dilations[1] == 1 && form.rows == 1 && tile.type != Type::kF32 && !tile.large;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
     const std::int64_t last = all.columns - (shared_.blocks - 1) * width;
@@ -253,19 +283,11 @@ class DepthwiseConvolution final : public Op {
       shared_.scale[place] = tile.scale[channel];
       if (tile.shift != nullptr) shared_.shift[place] = tile.shift[channel];
       std::int8_t* to = shared_.weights.data() + place / width * bytes_of_block(shared_) + place % width * 4;
-      for (std::int64_t row = 0; row < form.rows; ++row) {
-        for (std::int64_t i = 0; i < 4 * form.groups * form.width; ++i) {
-          // Line and place in the window that weight i goes with.
-          std::int64_t line = i / 4 / form.width * 4 + i % 4 - row * all.strides[0];
-          std::int64_t column = i / 4 % form.width;
-          if (form.flat) {
-            line = 0;
-            column = 4 * column + i % 4;
-          }
-          if (line < 0 || line >= all.kernel[0] || column >= all.kernel[1]) continue;
-          to[(row * form.groups * form.width + i / 4) * width * 4 + i % 4] =
-              all.weights[static_cast<std::size_t>(channel * all.products() + line * all.kernel[1] + column)];
-        }
+      for (std::int64_t i = 0; i < 4 * form.fours(); ++i) {
+        const Tap tap = form.tap(i, all);
+        if (tap.line < 0 || tap.line >= all.kernel[0] || tap.column >= all.kernel[1]) continue;
+        to[i / 4 * width * 4 + i % 4] =
+            all.weights[static_cast<std::size_t>(channel * all.products() + tap.line * all.kernel[1] + tap.column)];
       }
     }
   }

@@ -30,11 +30,26 @@ struct Lines {
   int64_t pixels[4][Streams];
 };
 
+struct Fours {
+  __m512i of[4];
+};
+
+// The bytes of four vectors side by side: four of each fourth of the channels.
+static inline Fours interleaved(__m512i first, __m512i second, __m512i third, __m512i fourth) {
+  const __m512i left_low = _mm512_unpacklo_epi8(first, second);
+  const __m512i left_high = _mm512_unpackhi_epi8(first, second);
+  const __m512i right_low = _mm512_unpacklo_epi8(third, fourth);
+  const __m512i right_high = _mm512_unpackhi_epi8(third, fourth);
+  return {{_mm512_unpacklo_epi16(left_low, right_low), _mm512_unpackhi_epi16(left_low, right_low),
+           _mm512_unpacklo_epi16(left_high, right_high), _mm512_unpackhi_epi16(left_high, right_high)}};
+}
+
 // `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
 // in all lines.
-template <int Streams, bool Same>
-static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i flip,
-                              __m512i* to, int64_t step) {
+template <int Streams, bool Flip, bool Same>
+static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i* to,
+                              int64_t step) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
   for (const int64_t end = at + count; at < end; ++at, to += step * 4) {
     __m512i codes[4];
 #pragma GCC unroll 4
@@ -44,7 +59,8 @@ static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t c
       for (int stream = 0; stream < Streams; ++stream) {
         from[stream] = lines.from[i][stream] + at * lines.pixels[Same ? 0 : i][Same ? 0 : stream];
       }
-      codes[i] = _mm512_xor_si512(channels_of<Streams>(from, mask), flip);
+      codes[i] = channels_of<Streams>(from, mask);
+      if (Flip) codes[i] = _mm512_xor_si512(codes[i], flip);
     }
     const __m512i left_low = _mm512_unpacklo_epi8(codes[0], codes[1]);
     const __m512i left_high = _mm512_unpackhi_epi8(codes[0], codes[1]);
@@ -58,9 +74,8 @@ static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t c
 }
 
 // `count` places from `first` on: of each place, four vectors for each group of four lines.
-template <int Streams>
+template <int Streams, bool Flip>
 static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
-  const __m512i flip = _mm512_set1_epi8(static_cast<char>(strip.flip ? 0x80 : 0));
   const int64_t inside = strip.width - 3 * strip.shift;
   const int64_t step = strip.groups;
   for (int group = 0; group < strip.groups; ++group, to += 4) {
@@ -80,11 +95,26 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
       if (at >= 0 && at < inside) {
         const int64_t run = count - place < inside - at ? count - place : inside - at;
         if (same) {
-          interleave<Streams, true>(lines, at, run, mask, flip, to + place * step * 4, step);
+          interleave<Streams, Flip, true>(lines, at, run, mask, to + place * step * 4, step);
         } else {
-          interleave<Streams, false>(lines, at, run, mask, flip, to + place * step * 4, step);
+          interleave<Streams, Flip, false>(lines, at, run, mask, to + place * step * 4, step);
         }
         place += run;
+        continue;
+      }
+      if (strip.shift == 0) {
+        const uint8_t* from[Streams];
+        for (int stream = 0; stream < Streams; ++stream) from[stream] = strip.blank + strip.channel;
+        __m512i codes = channels_of<Streams>(from, mask);
+        if (Flip) codes = _mm512_xor_si512(codes, _mm512_set1_epi8(static_cast<char>(0x80)));
+        const __m512i low = _mm512_unpacklo_epi8(codes, codes);
+        const __m512i high = _mm512_unpackhi_epi8(codes, codes);
+        __m512i* all = to + place * step * 4;
+        _mm512_store_si512(all, _mm512_unpacklo_epi16(low, low));
+        _mm512_store_si512(all + 1, _mm512_unpackhi_epi16(low, low));
+        _mm512_store_si512(all + 2, _mm512_unpacklo_epi16(high, high));
+        _mm512_store_si512(all + 3, _mm512_unpackhi_epi16(high, high));
+        ++place;
         continue;
       }
       Lines<Streams> edge = lines;
@@ -95,7 +125,7 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
           edge.pixels[i][stream] = 0;
         }
       }
-      interleave<Streams, false>(edge, at, 1, mask, flip, to + place * step * 4, step);
+      interleave<Streams, Flip, false>(edge, at, 1, mask, to + place * step * 4, step);
       ++place;
     }
   }
@@ -160,7 +190,7 @@ static inline void depthwise_sums(const DepthwiseStrip& strip, const __m512i* re
 
 // Places of a block behind each other, as f32: channels of all streams.
 template <int W, int S, int G>
-static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int row,
+__attribute__((noinline)) static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights, int row,
                               int64_t output) {
   for (int quarter = 0; quarter < 4; ++quarter) {
     __m512i acc[1][1];
@@ -176,6 +206,24 @@ static void depthwise_numbers(const DepthwiseStrip& strip, const __m512i* ready,
       if (channel >= strip.channels) continue;
       static_cast<float*>(strip.to[stream * strip.rows + row])[output * strip.pitch + channel] = all[i];
     }
+  }
+}
+
+// The channels of each stream to its line, from `at` on.
+template <int Streams>
+static inline void store_channels(uint8_t* const* to, int64_t at, __m512i bytes, __mmask64 mask) {
+  if (Streams == 1) {
+    _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);
+  } else if (Streams == 2) {
+    const auto half = static_cast<__mmask32>(mask);
+    _mm256_mask_storeu_epi8(to[0] + at, half, _mm512_castsi512_si256(bytes));
+    _mm256_mask_storeu_epi8(to[1] + at, half, _mm512_extracti64x4_epi64(bytes, 1));
+  } else {
+    const auto quarter = static_cast<__mmask16>(mask);
+    _mm_mask_storeu_epi8(to[0] + at, quarter, _mm512_castsi512_si128(bytes));
+    _mm_mask_storeu_epi8(to[1] + at, quarter, _mm512_extracti32x4_epi32(bytes, 1));
+    _mm_mask_storeu_epi8(to[2] + at, quarter, _mm512_extracti32x4_epi32(bytes, 2));
+    _mm_mask_storeu_epi8(to[3] + at, quarter, _mm512_extracti32x4_epi32(bytes, 3));
   }
 }
 
@@ -196,21 +244,7 @@ static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* r
   }
 #pragma GCC unroll 4
   for (int x = 0; x < X; ++x) {
-    const __m512i bytes = packed_words(words[0][x], words[1][x], codes);
-    const int64_t at = (output + x) * strip.pitch;
-    if (Streams == 1) {
-      _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);
-    } else if (Streams == 2) {
-      const auto half = static_cast<__mmask32>(mask);
-      _mm256_mask_storeu_epi8(to[0] + at, half, _mm512_castsi512_si256(bytes));
-      _mm256_mask_storeu_epi8(to[1] + at, half, _mm512_extracti64x4_epi64(bytes, 1));
-    } else {
-      const auto quarter = static_cast<__mmask16>(mask);
-      _mm_mask_storeu_epi8(to[0] + at, quarter, _mm512_castsi512_si128(bytes));
-      _mm_mask_storeu_epi8(to[1] + at, quarter, _mm512_extracti32x4_epi32(bytes, 1));
-      _mm_mask_storeu_epi8(to[2] + at, quarter, _mm512_extracti32x4_epi32(bytes, 2));
-      _mm_mask_storeu_epi8(to[3] + at, quarter, _mm512_extracti32x4_epi32(bytes, 3));
-    }
+    store_channels<Streams>(to, (output + x) * strip.pitch, packed_words(words[0][x], words[1][x], codes), mask);
   }
 }
 
@@ -228,7 +262,12 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   const int64_t size = groups * strip.kernel_width * 256;
   for (int64_t begin = 0; begin < strip.count; begin += step) {
     const int64_t count = strip.count - begin < step ? strip.count - begin : step;
-    make_ready<Streams>(strip, strip.first + begin * stride, (count - 1) * stride + extent, mask, ready);
+    const int64_t places = (count - 1) * stride + extent;
+    if (strip.flip) {
+      make_ready<Streams, true>(strip, strip.first + begin * stride, places, mask, ready);
+    } else {
+      make_ready<Streams, false>(strip, strip.first + begin * stride, places, mask, ready);
+    }
     for (int row = 0; row < strip.rows; ++row) {
       const int8_t* weights = strip.weights + row * size;
       if (strip.out.type == Type::kF32) {
@@ -271,7 +310,161 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   return depthwise_lines<W, S, G, 4>(strip);
 }
 
+// Windows of 3 x 3, two pixels from one to the next: two outputs a step, of six columns of three lines. Fours are made
+// of a column and a code of the next one, or of what is left of two columns, and need not lie ready, for hardly one
+// is used more than once.
+
+// Three lines, from some place on, of each stream.
+template <int Streams>
+struct ThreeLines {
+  const uint8_t* from[3][Streams];
+  int64_t pixel;
+  __mmask64 mask;
+
+  inline __attribute__((always_inline)) __m512i at(int line, int64_t place) const {
+    const uint8_t* all[Streams];
+#pragma GCC unroll 4
+    for (int stream = 0; stream < Streams; ++stream) all[stream] = from[line][stream] + place * pixel;
+    return channels_of<Streams>(all, mask);
+  }
+
+  inline __attribute__((always_inline)) void move(int64_t places) {
+#pragma GCC unroll 3
+    for (int line = 0; line < 3; ++line) {
+#pragma GCC unroll 4
+      for (int stream = 0; stream < Streams; ++stream) from[line][stream] += places * pixel;
+    }
+  }
+};
+
+// The same where not all places are inside.
+template <int Streams>
+struct EdgeLines {
+  ThreeLines<Streams> lines;
+  const uint8_t* blank;
+  int64_t first;
+  int64_t width;
+
+  inline __attribute__((always_inline)) __m512i at(int line, int64_t place) const {
+    const int64_t all = first + place;
+    const bool inside = all >= 0 && all < width;
+    const uint8_t* from[Streams];
+#pragma GCC unroll 4
+    for (int stream = 0; stream < Streams; ++stream) {
+      from[stream] = inside ? lines.from[line][stream] + all * lines.pixel : blank;
+    }
+    return channels_of<Streams>(from, lines.mask);
+  }
+
+  inline __attribute__((always_inline)) void move(int64_t places) { first += places; }
+};
+
+// A vector that is read once, into a register: reading is what these steps do most.
+static inline __attribute__((always_inline)) __m512i kept(const void* from) {
+  __m512i value = _mm512_loadu_si512(from);
+  asm("" : "+v"(value));
+  return value;
+}
+
+// `count` outputs, of which an odd last one takes a step of its own.
+template <int Streams, bool Flip, typename Lines>
+static inline __attribute__((always_inline)) void pairs_of_outputs(const DepthwiseStrip& strip, Lines lines,
+                                                                   int64_t count, __mmask64 mask, const Codes& codes,
+                                                                   uint8_t* const* to, int64_t output) {
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+  const int8_t* weights = strip.weights;
+  const float* scale = strip.out.scale;
+  const int32_t* bias = strip.bias;
+  const int64_t pitch = strip.pitch;
+  const auto at = [&](int line, int64_t place) __attribute__((always_inline)) {
+    const __m512i codes = lines.at(line, place);
+    return Flip ? _mm512_xor_si512(codes, flip) : codes;
+  };
+  const auto column = [&](int64_t place) __attribute__((always_inline)) {
+    return interleaved(at(0, place), at(1, place), at(2, place), at(0, place + 1));
+  };
+  Fours first = column(0);
+  for (;; count -= 2, output += 2) {
+    const Fours rest = interleaved(at(1, 1), at(2, 1), at(1, 3), at(2, 3));
+    const Fours second = column(2);
+    lines.move(4);
+    const Fours third = column(0);
+    __m512i whole[2][4];
+#pragma GCC unroll 4
+    for (int quarter = 0; quarter < 4; ++quarter) {
+      const auto taps = [&](int kind) __attribute__((always_inline)) {
+        return kept(weights + (kind * 4 + quarter) * 64);
+      };
+      const __m512i start = kept(bias + 16 * quarter);
+      const __m512i column_of_two = taps(0);
+      __m512i left = _mm512_dpbusd_epi32(start, first.of[quarter], column_of_two);
+      __m512i right = _mm512_dpbusd_epi32(start, second.of[quarter], column_of_two);
+      const __m512i third_column = taps(1);
+      left = _mm512_dpbusd_epi32(left, second.of[quarter], third_column);
+      right = _mm512_dpbusd_epi32(right, third.of[quarter], third_column);
+      left = _mm512_dpbusd_epi32(left, rest.of[quarter], taps(2));
+      right = _mm512_dpbusd_epi32(right, rest.of[quarter], taps(3));
+      const auto by = _mm512_castsi512_ps(kept(scale + 16 * quarter));
+      whole[0][quarter] = rounded(left, by, codes);
+      whole[1][quarter] = rounded(right, by, codes);
+    }
+#pragma GCC unroll 2
+    for (int which = 0; which < 2; ++which) {
+      if (which >= count) return;
+      const __m512i* all = whole[which];
+      store_channels<Streams>(to, (output + which) * pitch, packed_codes(all[0], all[1], all[2], all[3], codes), mask);
+    }
+    if (count <= 2) return;
+    first = third;
+  }
+}
+
+template <int Streams, bool Flip>
+static void stride_two_lines(const DepthwiseStrip& strip) {
+  constexpr int kPlaces = 6;
+  const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
+  Codes codes(strip.out);
+  codes.large = false;
+  EdgeLines<Streams> edge;
+  ThreeLines<Streams>& lines = edge.lines;
+  edge.width = strip.width;
+  edge.blank = strip.blank + strip.channel;
+  lines.pixel = strip.pixels[0];
+  lines.mask = mask;
+  uint8_t* to[Streams];
+  for (int stream = 0; stream < Streams; ++stream) {
+    for (int line = 0; line < 3; ++line) lines.from[line][stream] = strip.lines[4 * stream + line] + strip.channel;
+    to[stream] = static_cast<uint8_t*>(strip.to[stream]);
+  }
+  for (int64_t output = 0; output < strip.count;) {
+    edge.first = strip.first + 2 * output;
+    const int64_t left = strip.count - output;
+    // Outputs whose steps stay inside.
+    const int64_t room = strip.width - edge.first - kPlaces;
+    const int64_t inside = edge.first < 0 || room < 0 ? 0 : (room / 4 + 1) * 2;
+    if (inside == 0) {
+      const int64_t count = left < 2 ? left : 2;
+      pairs_of_outputs<Streams, Flip>(strip, edge, count, mask, codes, to, output);
+      output += count;
+    } else {
+      const int64_t count = left < inside ? left : inside;
+      ThreeLines<Streams> moved = lines;
+      moved.move(edge.first);
+      pairs_of_outputs<Streams, Flip>(strip, moved, count, mask, codes, to, output);
+      output += count;
+    }
+  }
+}
+
+template <bool Flip>
+static void stride_two_lines(const DepthwiseStrip& strip) {
+  if (strip.streams == 1) return stride_two_lines<1, Flip>(strip);
+  if (strip.streams == 2) return stride_two_lines<2, Flip>(strip);
+  return stride_two_lines<4, Flip>(strip);
+}
+
 static void depthwise_strip(const DepthwiseStrip& strip) {
+  if (strip.paired) return strip.flip ? stride_two_lines<true>(strip) : stride_two_lines<false>(strip);
   const bool near = strip.dilation == 1;
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 1) return depthwise_lines<3, 1, 1>(strip);
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 2) return depthwise_lines<3, 2, 1>(strip);
@@ -287,6 +480,7 @@ static const Depthwise depthwise = {
      22, 23, 36, 37, 38, 39, 52, 53, 54, 55, 8,  9,  10, 11, 24, 25, 26, 27, 40, 41, 42, 43,
      56, 57, 58, 59, 12, 13, 14, 15, 28, 29, 30, 31, 44, 45, 46, 47, 60, 61, 62, 63},
     kDepthwiseMost,
+    true,
     &depthwise_strip};
 
 }  // namespace graphopt::kernels::avx512_vnni

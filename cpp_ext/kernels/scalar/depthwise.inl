@@ -45,6 +45,7 @@ static const Depthwise depthwise = {kDepthwiseChannels,
                                     kDepthwiseChannels,
                                     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
                                     INT64_MAX,
+                                    false,
                                     &depthwise_strip};
 
 }  // namespace graphopt::kernels::scalar

@@ -197,6 +197,7 @@ static const Depthwise depthwise = {32,
                                     {0,  1,  2,  3,  16, 17, 18, 19, 4,  5,  6,  7,  20, 21, 22, 23,
                                      8,  9,  10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31},
                                     kDepthwiseMost,
+                                    false,
                                     &depthwise_strip};
 
 }  // namespace graphopt::kernels::GRAPHOPT_TIER
