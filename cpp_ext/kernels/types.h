@@ -119,7 +119,9 @@ struct DepthwiseStrip {
   const int64_t* pixels;
   // Of the block's first channel in a pixel.
   int64_t channel;
-  // Place p of line i is pixel p + (i % 4) * shift. Those outside 0..width - 1 are `blank`: codes of all channels.
+  // Place p of line i is pixel p * advance + (i % 4) * shift, seen from pixel `first`. Those outside 0..width - 1 are
+  // `blank`: codes of all channels.
+  int64_t advance;
   int64_t shift;
   int64_t width;
   const uint8_t* blank;
@@ -133,13 +135,14 @@ struct DepthwiseStrip {
   bool paired;
   int groups;
   int kernel_width;
+  // In places.
   int64_t stride;
   int64_t dilation;
-  // Place that output 0 begins at.
+  // Pixel that output 0 begins at.
   int64_t first;
   // Outputs of a line.
   int64_t count;
-  // Lines of outputs of each stream, over the same input lines with weights of their own.
+  // Lines of outputs of each stream, or parts of one, over the same places with weights of their own.
   int rows;
   // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes. Of
   // pairs [4][Depthwise::channels][4]; by line and column of the window: (0, 0), (1, 0), (2, 0) and (0, 1); (0, 2),

@@ -1,5 +1,5 @@
 // The kernel sums over four lines at once: four of the window's, some with weights of 0 where several lines of outputs
-// are made of them, or, for windows of one line, that line and its three shifts. Where the last channels fill at most
+// are made of them, or, for windows of one line, four neighbouring pixels of it. Where the last channels fill at most
 // half a block, it takes them of several lines of outputs at once.
 
 #include "ops/depthwise.h"
@@ -36,34 +36,52 @@ constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {0, 1}},
 // The window as the kernel sees it.
 struct Form {
   explicit Form(const Convolution& all) {
-    flat = all.kernel[0] == 1;
     groups = ceil_divide(all.kernel[0], 4);
-    width = flat ? ceil_divide(all.kernel[1], 4) : all.kernel[1];
-    dilation = (flat ? 4 : 1) * all.dilations[1];
-    if (!flat && all.dilations[0] == 1) {
-      rows = static_cast<int>(std::min<std::int64_t>(kMaxRows, (4 * groups - all.kernel[0]) / all.strides[0] + 1));
+    width = all.kernel[1];
+    stride = all.strides[1];
+    dilation = all.dilations[1];
+    if (all.kernel[0] > 1) {
+      if (all.dilations[0] > 1) return;
+      lines = static_cast<int>(std::min<std::int64_t>(kMaxRows, (4 * groups - all.kernel[0]) / all.strides[0] + 1));
+      return;
     }
+    flat = true;
+    if (dilation > 1 || 4 % stride != 0) {
+      width = ceil_divide(width, 4);
+      dilation *= 4;
+      return;
+    }
+    // Fours of pixels that are not in two fours: of the outputs that begin in one, each has weights of its own.
+    phases = static_cast<int>(4 / stride);
+    advance = 4;
+    width = ceil_divide(width + 4 - stride, 4);
+    stride = 1;
   }
 
   // Fours of weights of a channel.
-  std::int64_t fours() const { return paired ? 4 : rows * groups * width; }
+  std::int64_t fours() const { return paired ? 4 : lines * phases * groups * width; }
 
   // Line and column of the window that weight i of a channel goes with; outside of it for none.
   Tap tap(std::int64_t i, const Convolution& all) const {
     const std::int64_t four = i / 4;
     if (paired) return kPaired[four][i % 4];
     const std::int64_t column = four % width;
-    if (flat) return {0, 4 * column + i % 4};
     const std::int64_t row = four / width / groups;
+    if (flat) return {0, 4 * column + i % 4 - row * all.strides[1]};
     return {four / width % groups * 4 + i % 4 - row * all.strides[0], column};
   }
 
-  bool flat;  // the window is one line
+  bool flat = false;  // the window is one line
   bool paired = false;
   std::int64_t groups;
+  // In places of `advance` pixels.
   std::int64_t width;
+  std::int64_t stride;
   std::int64_t dilation;
-  int rows = 1;  // lines of outputs made at once
+  std::int64_t advance = 1;
+  // Lines of outputs made at once; or, of one line, neighbouring outputs.
+  int lines = 1;
+  int phases = 1;
 };
 
 struct Shared {
@@ -106,7 +124,7 @@ class BoundDepthwise final : public Bound {
         blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
                static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
-        lines_(ceil_divide(y.dims[1], shared.form.rows * shared.streams)),
+        lines_(ceil_divide(y.dims[1], shared.form.lines * shared.streams)),
         strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
     const Convolution& all = shared.all;
     for (std::int64_t place = 0; place < shared.blocks * shared.kernel->channels; ++place) {
@@ -119,7 +137,7 @@ class BoundDepthwise final : public Bound {
       bias_[place] = all.folded_bias(channel, x_.type, sum, all.products());
     }
     const std::int64_t units = y.dims[0] * lines_ * strips_;
-    const std::int64_t work = all.products() * shared.kernel->channels * shared.form.rows *
+    const std::int64_t work = all.products() * shared.kernel->channels * shared.form.lines *
                               std::min(y.dims[2], kOutputsOfStrip);
     const std::int64_t most = ceil_divide(work * ((shared.blocks - 1) * shared.streams + 1), kWorthwhile);
     const std::int64_t wanted = std::min(most, ceil_divide(kBlocksWanted, std::max<std::int64_t>(1, units)));
@@ -142,15 +160,15 @@ class BoundDepthwise final : public Bound {
     const std::int64_t begin = block % strips_ * kOutputsOfStrip;
     const std::int64_t count = std::min(kOutputsOfStrip, y_.dims[2] - begin);
     block /= strips_;
-    const std::int64_t line = block % lines_ * form.rows * shared_.streams;
+    const std::int64_t line = block % lines_ * form.lines * shared_.streams;
     const std::int64_t image = block / lines_;
-    const std::int64_t left = std::min(form.rows * shared_.streams, y_.dims[1] - line);
+    const std::int64_t left = std::min(form.lines * shared_.streams, y_.dims[1] - line);
     const std::int64_t place = (image * y_.dims[1] + line) * y_.dims[2] + begin;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::int64_t single = std::min(last, shared_.streams == 1 ? shared_.blocks : shared_.blocks - 1);
-    for (std::int64_t done = 0; done < left && first < single; done += form.rows) {
-      const std::int64_t lines = std::min<std::int64_t>(form.rows, left - done);
+    for (std::int64_t done = 0; done < left && first < single; done += form.lines) {
+      const std::int64_t lines = std::min<std::int64_t>(form.lines, left - done);
       run_strips(run, {image, line + done, lines, begin, count, 1}, first, single);
     }
     if (single < last) run_strips(run, {image, line, left, begin, count, shared_.streams}, single, last);
@@ -182,7 +200,7 @@ class BoundDepthwise final : public Bound {
   void run_strips(const Run& run, const Part& part, std::int64_t first, std::int64_t last) const {
     const Convolution& all = shared_.all;
     const Form& form = shared_.form;
-    const int rows = static_cast<int>(std::min<std::int64_t>(form.rows, part.lines));
+    const std::int64_t lines_of_outputs = std::min<std::int64_t>(form.lines, part.lines);
 
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + part.image * x_.dims[1] * x_.dims[2] * x_.pitch;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
@@ -194,7 +212,7 @@ class BoundDepthwise final : public Bound {
     std::int64_t count_of_lines = 0;
     for (std::int64_t stream = 0; stream < part.streams; ++stream) {
       // Where lines are left for less than all streams, some are computed twice.
-      outputs[stream] = std::min(stream * rows, part.lines - rows);
+      outputs[stream] = std::min(stream * lines_of_outputs, part.lines - lines_of_outputs);
       for (std::int64_t i = 0; i < 4 * form.groups; ++i, ++count_of_lines) {
         const std::int64_t input =
             (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
@@ -208,6 +226,7 @@ class BoundDepthwise final : public Bound {
     strip.lines = lines;
     strip.pixels = pixels;
     strip.blank = blank_.data();
+    strip.advance = form.advance;
     strip.shift = form.flat ? all.dilations[1] : 0;
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
@@ -215,26 +234,40 @@ class BoundDepthwise final : public Bound {
     strip.paired = form.paired;
     strip.groups = static_cast<int>(form.groups);
     strip.kernel_width = static_cast<int>(form.width);
-    strip.stride = all.strides[1];
+    strip.stride = form.stride;
     strip.dilation = form.dilation;
-    strip.first = part.begin * all.strides[1] - all.pads[1];
-    strip.count = part.count;
-    strip.rows = rows;
     strip.out = shared_.epilogue.tile();
     strip.to = to;
-    strip.pitch = y_.pitch;
+    strip.pitch = form.phases * y_.pitch;
+    // From one row of the kernel to the next, in pixels of the result.
+    const std::int64_t step = form.phases == 1 ? y_.dims[2] : 1;
     for (std::int64_t each = first; each < last; ++each) {
       const std::int64_t channel = each * shared_.kernel->channels;
-      for (std::int64_t i = 0; i < part.streams * rows; ++i) {
-        to[i] = y + ((outputs[i / rows] + i % rows) * y_.dims[2] * y_.pitch + channel) * size;
-      }
       strip.channel = channel;
       strip.channels = static_cast<int>(std::min<std::int64_t>(shared_.kernel->channels, all.columns - channel));
       strip.weights = shared_.weights.data() + each * bytes_of_block(shared_);
       strip.bias = bias_.data() + channel;
       strip.out.scale = shared_.scale.data() + channel;
       if (strip.out.shift != nullptr) strip.out.shift = shared_.shift.data() + channel;
-      shared_.kernel->strip(strip);
+      // Of outputs `from` to `from + count * rows`.
+      const auto run_rows = [&](std::int64_t from, std::int64_t count, std::int64_t rows) {
+        strip.first = (part.begin + from) * all.strides[1] - all.pads[1];
+        strip.count = count;
+        strip.rows = static_cast<int>(rows);
+        for (std::int64_t i = 0; i < part.streams * rows; ++i) {
+          const std::int64_t output = outputs[i / rows] * y_.dims[2] + from + i % rows * step;
+          to[i] = y + (output * y_.pitch + channel) * size;
+        }
+        shared_.kernel->strip(strip);
+      };
+      if (form.phases == 1) {
+        run_rows(0, part.count, lines_of_outputs);
+        continue;
+      }
+      const std::int64_t whole = part.count / form.phases;
+      const std::int64_t over = part.count % form.phases;
+      if (whole > 0) run_rows(0, whole, form.phases);
+      if (over > 0) run_rows(whole * form.phases, 1, over);
     }
   }
 
@@ -269,7 +302,7 @@ class DepthwiseConvolution final : public Op {
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
     shared_.form.paired = shared_.kernel->pairs && all.kernel[0] == 3 && all.kernel[1] == 3 && all.strides[1] == 2 &&
-                          all.dilations[1] == 1 && form.rows == 1 && tile.type != Type::kF32 && !tile.large;
+                          all.dilations[1] == 1 && form.lines == 1 && tile.type != Type::kF32 && !tile.large;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
     const std::int64_t last = all.columns - (shared_.blocks - 1) * width;
@@ -285,7 +318,7 @@ class DepthwiseConvolution final : public Op {
       std::int8_t* to = shared_.weights.data() + place / width * bytes_of_block(shared_) + place % width * 4;
       for (std::int64_t i = 0; i < 4 * form.fours(); ++i) {
         const Tap tap = form.tap(i, all);
-        if (tap.line < 0 || tap.line >= all.kernel[0] || tap.column >= all.kernel[1]) continue;
+        if (tap.line < 0 || tap.line >= all.kernel[0] || tap.column < 0 || tap.column >= all.kernel[1]) continue;
         to[i / 4 * width * 4 + i % 4] =
             all.weights[static_cast<std::size_t>(channel * all.products() + tap.line * all.kernel[1] + tap.column)];
       }

@@ -44,13 +44,13 @@ static inline Fours interleaved(__m512i first, __m512i second, __m512i third, __
            _mm512_unpacklo_epi16(left_high, right_high), _mm512_unpackhi_epi16(left_high, right_high)}};
 }
 
-// `count` places from `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
+// `count` places from pixel `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
 // in all lines.
 template <int Streams, bool Flip, bool Same>
-static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t count, __mmask64 mask, __m512i* to,
-                              int64_t step) {
+static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t advance, int64_t count, __mmask64 mask,
+                              __m512i* to, int64_t step) {
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
-  for (const int64_t end = at + count; at < end; ++at, to += step * 4) {
+  for (; count > 0; --count, at += advance, to += step * 4) {
     __m512i codes[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
@@ -73,7 +73,7 @@ static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t c
   }
 }
 
-// `count` places from `first` on: of each place, four vectors for each group of four lines.
+// `count` places from pixel `first` on: of each place, four vectors for each group of four lines.
 template <int Streams, bool Flip>
 static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
   const int64_t inside = strip.width - 3 * strip.shift;
@@ -91,13 +91,14 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
       }
     }
     for (int64_t place = 0; place < count;) {
-      const int64_t at = first + place;
+      const int64_t at = first + place * strip.advance;
       if (at >= 0 && at < inside) {
-        const int64_t run = count - place < inside - at ? count - place : inside - at;
+        const int64_t most = strip.advance == 1 ? inside - at : (inside - at - 1) / strip.advance + 1;
+        const int64_t run = count - place < most ? count - place : most;
         if (same) {
-          interleave<Streams, Flip, true>(lines, at, run, mask, to + place * step * 4, step);
+          interleave<Streams, Flip, true>(lines, at, strip.advance, run, mask, to + place * step * 4, step);
         } else {
-          interleave<Streams, Flip, false>(lines, at, run, mask, to + place * step * 4, step);
+          interleave<Streams, Flip, false>(lines, at, strip.advance, run, mask, to + place * step * 4, step);
         }
         place += run;
         continue;
@@ -125,7 +126,7 @@ static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_
           edge.pixels[i][stream] = 0;
         }
       }
-      interleave<Streams, Flip, false>(edge, at, 1, mask, to + place * step * 4, step);
+      interleave<Streams, Flip, false>(edge, at, 1, 1, mask, to + place * step * 4, step);
       ++place;
     }
   }
@@ -264,9 +265,9 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
     const int64_t count = strip.count - begin < step ? strip.count - begin : step;
     const int64_t places = (count - 1) * stride + extent;
     if (strip.flip) {
-      make_ready<Streams, true>(strip, strip.first + begin * stride, places, mask, ready);
+      make_ready<Streams, true>(strip, strip.first + begin * stride * strip.advance, places, mask, ready);
     } else {
-      make_ready<Streams, false>(strip, strip.first + begin * stride, places, mask, ready);
+      make_ready<Streams, false>(strip, strip.first + begin * stride * strip.advance, places, mask, ready);
     }
     for (int row = 0; row < strip.rows; ++row) {
       const int8_t* weights = strip.weights + row * size;
@@ -468,6 +469,7 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
   const bool near = strip.dilation == 1;
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 1) return depthwise_lines<3, 1, 1>(strip);
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 2) return depthwise_lines<3, 2, 1>(strip);
+  if (near && strip.groups == 1 && strip.kernel_width == 2 && strip.stride == 1) return depthwise_lines<2, 1, 1>(strip);
   if (near && strip.groups == 2 && strip.kernel_width == 5 && strip.stride == 1) return depthwise_lines<5, 1, 2>(strip);
   if (near && strip.groups == 2 && strip.kernel_width == 5 && strip.stride == 2) return depthwise_lines<5, 2, 2>(strip);
   return depthwise_lines<0, 0, 0>(strip);

@@ -16,7 +16,8 @@ static void depthwise_strip(const DepthwiseStrip& strip) {
         for (int tap = 0; tap < strip.kernel_width; ++tap, weights += 4 * kDepthwiseChannels) {
           for (int i = 0; i < 4; ++i) {
             const int line = 4 * group + i;
-            const int64_t place = strip.first + output * strip.stride + tap * strip.dilation + i * strip.shift;
+            const int64_t place =
+                strip.first + (output * strip.stride + tap * strip.dilation) * strip.advance + i * strip.shift;
             const bool inside = place >= 0 && place < strip.width;
             const uint8_t* codes = (inside ? strip.lines[line] + place * strip.pixels[line] : strip.blank) + strip.channel;
             for (int c = 0; c < strip.channels; ++c) {

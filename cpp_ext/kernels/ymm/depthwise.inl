@@ -26,13 +26,13 @@ static inline __m256i load_bytes(const uint8_t* from, int count) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
 }
 
-// Place `place` of all lines: for each group of four lines, four vectors.
-static inline void interleave(const DepthwiseStrip& strip, int64_t place, __m256i flip, __m256i* to) {
+// From pixel `pixel` of all lines on: for each group of four lines, four vectors.
+static inline void interleave(const DepthwiseStrip& strip, int64_t pixel, __m256i flip, __m256i* to) {
   for (int group = 0; group < strip.groups; ++group, to += 4) {
     __m256i codes[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      const int64_t at = place + i * strip.shift;
+      const int64_t at = pixel + i * strip.shift;
       const bool inside = at >= 0 && at < strip.width;
       const uint8_t* from = inside ? strip.lines[4 * group + i] + at * strip.pixels[4 * group + i] : strip.blank;
       codes[i] = _mm256_xor_si256(load_bytes(from + strip.channel, strip.channels), flip);
@@ -166,7 +166,8 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
     const int64_t count = strip.count - begin < step ? strip.count - begin : step;
     const int64_t places = (count - 1) * stride + extent;
     for (int64_t place = 0; place < places; ++place) {
-      interleave(strip, strip.first + begin * stride + place, flip, ready + place * strip.groups * 4);
+      const int64_t pixel = strip.first + (begin * stride + place) * strip.advance;
+      interleave(strip, pixel, flip, ready + place * strip.groups * 4);
     }
     for (int row = 0; row < strip.rows; ++row) {
       const int8_t* weights = strip.weights + row * size;

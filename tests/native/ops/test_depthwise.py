@@ -105,6 +105,25 @@ def test_long_windows(agrees: Agrees, kernel: int, dilation: int) -> None:
         agrees("conv", attributes, [x], threads=(2,), gaps=(0,))
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5, 8, 13])
+def test_windows_of_one_line(agrees: Agrees, kernel: int, stride: int) -> None:
+    for length in (13, 14, 21, 35):
+        for channels in (3, 32, 70):
+            attributes, x = case(
+                (1, 1, length, channels), (1, kernel), (1, stride), (0, kernel // 2, 0, kernel), x_type="s8"
+            )
+            agrees("conv", attributes, [x], threads=(2,))
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 1, 1), (1, 1, 0, 0), (2, 3, 3, 2), (0, 5, 0, 5)])
+@pytest.mark.parametrize("channels", [16, 32, 64, 100])
+def test_pairs_of_outputs(agrees: Agrees, channels: int, pads: tuple[int, int, int, int]) -> None:
+    for width in (*range(3, 13), 30):
+        attributes, x = case((2, 5, width, channels), (3, 3), (2, 2), pads, y_low=20, y_high=230)
+        agrees("conv", attributes, [x], threads=(1,))
+
+
 @pytest.mark.parametrize("x", [0, 255, -128, 127])
 @pytest.mark.parametrize("weight", [-128, 127])
 def test_extreme_codes(agrees: Agrees, x: int, weight: int) -> None:
