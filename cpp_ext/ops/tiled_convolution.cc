@@ -316,32 +316,50 @@ class BoundTiles final : public Bound {
         if (!together || outside <= inside) inside = outside = last;
         const auto input = [&](std::int64_t column) { return column * phase.advance[1] + offset; };
         while (patched() && outside > inside && from + input(outside - 1) * x_.pitch > end) --outside;
-        const auto edge = [&](std::int64_t column) -> const std::uint8_t* {
-          const std::int64_t at = input(column);
-          if (at + form.span <= 0 || at >= x_.dims[2]) return blank_.data();
-          if (!patched()) return from + at * x_.pitch;
-          std::uint8_t* patch = patches;
-          patches += form.read;
-          fill_patch(from, at, patch);
-          return patch;
+        const auto edge = [&](std::int64_t column, std::int64_t until) {
+          while (column < until) {
+            const std::int64_t at = input(column);
+            if (at + form.span <= 0 || at >= x_.dims[2]) {
+              to[column++ - first] = blank_.data();
+              continue;
+            }
+            if (!patched()) {
+              to[column++ - first] = from + at * x_.pitch;
+              continue;
+            }
+            // One patch for neighbours that share pixels.
+            const std::int64_t begin = column;
+            do {
+              to[column - first] = patches + (column - begin) * phase.advance[1] * form.depth;
+              ++column;
+            } while (column < until && phase.advance[1] <= form.span && input(column) < x_.dims[2]);
+            patches = fill_patch(from, at, input(column - 1) + form.span, patches);
+          }
         };
-        for (std::int64_t column = first; column < inside; ++column) to[column - first] = edge(column);
+        edge(first, inside);
         const std::uint8_t* place = from + input(inside) * x_.pitch;
         for (std::int64_t column = inside; column < outside; ++column, place += step) to[column - first] = place;
-        for (std::int64_t column = outside; column < last; ++column) to[column - first] = edge(column);
+        edge(outside, last);
         to += rows;
       }
       row += last - first;
     }
   }
 
-  void fill_patch(const std::uint8_t* from, std::int64_t at, std::uint8_t* patch) const {
-    const std::int64_t depth = shared_.form.depth;
-    for (std::int64_t pixel = at; pixel < at + shared_.form.span; ++pixel, patch += depth) {
-      const bool inside = pixel >= 0 && pixel < x_.dims[2];
-      std::memcpy(patch, inside ? from + pixel * x_.pitch : blank_.data(), static_cast<std::size_t>(depth));
+  // Pixels `begin` to `end` of a line, behind each other, and what tiles read behind them. Gives the end of the patch.
+  std::uint8_t* fill_patch(const std::uint8_t* from, std::int64_t begin, std::int64_t end, std::uint8_t* patch) const {
+    const Form& form = shared_.form;
+    const std::int64_t size = (end - begin) * form.depth + form.read - form.length;
+    std::memset(patch, blank_[0], static_cast<std::size_t>(size));
+    const std::int64_t last = std::min(end, x_.dims[2]);
+    std::int64_t pixel = std::max<std::int64_t>(begin, 0);
+    // Without gaps, all at once.
+    const std::int64_t pixels = x_.pitch == form.depth ? last - pixel : 1;
+    for (; pixel < last; pixel += pixels) {
+      std::memcpy(patch + (pixel - begin) * form.depth, from + pixel * x_.pitch,
+                  static_cast<std::size_t>(pixels * form.depth));
     }
-    std::memset(patch, 0, static_cast<std::size_t>(shared_.form.read - shared_.form.length));
+    return patch + size;
   }
 
   const Shared& shared_;
