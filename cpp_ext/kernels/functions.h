@@ -50,6 +50,8 @@ struct Functions {
 
 // Partial sums: the number at place i of a row is added to lane i % kLanes, in order.
 constexpr size_t kLanes = 16;
+// And those of squares.
+constexpr size_t kSquareLanes = 8;
 
 // Parts of rows; each but the last of a row has a multiple of kLanes numbers. `to` may be `from`.
 struct Rows {
@@ -60,9 +62,10 @@ struct Rows {
   // to[i] = from[i] * factor.
   void (*scale)(const float* from, float* to, size_t count, float factor);
   void (*add_up)(const float* from, size_t count, float* lanes);
-  // Adds (from[i] - mean) squared.
+  void (*add_up_doubles)(const float* from, size_t count, double* lanes);
+  // Adds (from[i] - mean) squared to lane i % kSquareLanes, rounded once; of the last count % kSquareLanes nothing.
   void (*add_squares)(const float* from, size_t count, float mean, float* lanes);
-  // to[i] = (from[i] - mean) * factor * gamma[i] + beta[i].
+  // to[i] = (from[i] - mean) * factor * gamma[i] + beta[i], the last product and the sum rounded once.
   void (*normalize)(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
                     const float* beta);
 };

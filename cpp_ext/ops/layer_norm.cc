@@ -1,4 +1,5 @@
-// layer_norm: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, of each row.
+// layer_norm: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, of each row; rounded as onnxruntime does on x86,
+// for what is quantized behind it: the reference tells how.
 //
 // Attributes: `gamma` and `beta`, f32 [columns], `epsilon`, and those of rows.h.
 
@@ -17,20 +18,26 @@ class BoundLayerNorm final : public Bound {
       : kernels_(kernels), coding_(coding), gamma_(gamma), beta_(beta), epsilon_(epsilon), x_(x), y_(y) {}
 
   void run(const Run& run) const override {
-    const auto columns = static_cast<float>(x_.dims.columns());
+    const std::int64_t columns = x_.dims.columns();
     RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
       const void* data = run.inputs[0];
-      LaneSum sum;
+      LaneSum<double, kernels::kLanes> sum;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        kernels_.rows.add_up(x, static_cast<std::size_t>(count), sum.lanes);
+        kernels_.rows.add_up_doubles(x, static_cast<std::size_t>(count), sum.lanes);
       });
-      const float mean = sum.total() / columns;
-      LaneSum squares;
+      const auto mean = static_cast<float>(sum.total() / static_cast<double>(columns));
+      LaneSum<float, kernels::kSquareLanes> squares;
+      float last[kernels::kSquareLanes];
+      std::size_t left = 0;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
         kernels_.rows.add_squares(x, static_cast<std::size_t>(count), mean, squares.lanes);
+        left = static_cast<std::size_t>(count) % kernels::kSquareLanes;
+        std::copy_n(x + static_cast<std::size_t>(count) - left, left, last);
       });
+      float total = squares.total();
+      for (std::size_t i = 0; i < left; ++i) total = std::fma(last[i] - mean, last[i] - mean, total);
       RowCoding::Piece result;
-      const float factor = 1 / std::sqrt(squares.total() / columns + epsilon_);
+      const float factor = 1 / std::sqrt(total / static_cast<float>(columns) + epsilon_);
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
         float* to = coding_.target(y_, run.outputs[0], row, begin, result);
         kernels_.rows.normalize(x, to, static_cast<std::size_t>(count), mean, factor, gamma_ + begin, beta_ + begin);

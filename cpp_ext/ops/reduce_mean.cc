@@ -66,7 +66,7 @@ class BoundReduceMean final : public Bound {
   void mean_of_row(const void* from, std::int64_t at, void* to, std::int64_t into) const {
     const std::size_t count = window_.taps;
     if (type_ == Type::kF32) {
-      LaneSum sum;
+      LaneSum<> sum;
       kernels_.rows.add_up(static_cast<const float*>(from) + at, count, sum.lanes);
       static_cast<float*>(to)[into] = sum.total() / static_cast<float>(count_);
       return;

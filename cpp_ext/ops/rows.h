@@ -89,13 +89,14 @@ class RowCoding {
 };
 
 // A sum whose order does not depend on the instruction set: kernels add to the lanes, and these are added up as a tree.
+template <typename Number = float, std::size_t kCount = kernels::kLanes>
 struct LaneSum {
-  float lanes[kernels::kLanes] = {};
+  Number lanes[kCount] = {};
 
-  float total() const {
-    float sums[kernels::kLanes];
-    std::copy_n(lanes, kernels::kLanes, sums);
-    for (std::size_t half = kernels::kLanes / 2; half != 0; half /= 2) {
+  Number total() const {
+    Number sums[kCount];
+    std::copy_n(lanes, kCount, sums);
+    for (std::size_t half = kCount / 2; half != 0; half /= 2) {
       for (std::size_t lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
     }
     return sums[0];

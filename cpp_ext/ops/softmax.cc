@@ -22,7 +22,7 @@ class BoundSoftmax final : public Bound {
         most = rows.greatest(x, static_cast<std::size_t>(count), most);
       });
       // Floats wait in their place for the sum; where codes are written, they are computed again.
-      LaneSum sum;
+      LaneSum<> sum;
       RowCoding::Piece result;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
         float* to = coding_.target(y_, run.outputs[0], row, begin, result);
@@ -35,7 +35,7 @@ class BoundSoftmax final : public Bound {
         return;
       }
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
-        LaneSum again;
+        LaneSum<> again;
         rows.raise(x, result.data(), static_cast<std::size_t>(count), most, again.lanes);
         rows.scale(result.data(), result.data(), static_cast<std::size_t>(count), factor);
         coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);

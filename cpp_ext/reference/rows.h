@@ -32,12 +32,26 @@ inline void put_row(const Attributes& attributes, const View& y, std::int64_t ro
 }
 
 // 16 sums of every 16th number, then each of the first half of these and the one so far behind it, until one is left.
-inline float sum_of(const std::vector<float>& numbers) {
-  float lanes[16] = {};
-  for (std::size_t i = 0; i < numbers.size(); ++i) lanes[i % 16] += numbers[i];
+template <typename Number = float>
+Number sum_of(const std::vector<float>& numbers) {
+  Number lanes[16] = {};
+  for (std::size_t i = 0; i < numbers.size(); ++i) lanes[i % 16] += static_cast<Number>(numbers[i]);
   for (const std::size_t half : {8, 4, 2, 1}) {
     for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
   }
+  return lanes[0];
+}
+
+// Of differences from a mean: 8 sums of every 8th square, these added up likewise, then the numbers behind the last 8.
+inline float sum_of_squares(const std::vector<float>& numbers, float mean) {
+  const std::size_t whole = numbers.size() / 8 * 8;
+  const auto add = [&](float& sum, float x) { sum = std::fma(x - mean, x - mean, sum); };
+  float lanes[8] = {};
+  for (std::size_t i = 0; i < whole; ++i) add(lanes[i % 8], numbers[i]);
+  for (const std::size_t half : {4, 2, 1}) {
+    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  }
+  for (std::size_t i = whole; i < numbers.size(); ++i) add(lanes[0], numbers[i]);
   return lanes[0];
 }
 

@@ -50,11 +50,22 @@ static void add_up(const float* from, size_t count, float* lanes) {
   add_to(lanes, count, [&](size_t at, size_t left) { return load(from + at, left); });
 }
 
+static void add_up_doubles(const float* from, size_t count, double* lanes) {
+  DoubleLanes sums = load_doubles(lanes);
+  size_t at = 0;
+  for (; at + kLanes <= count; at += kLanes) {
+    for (size_t i = 0; i < kLanes / kFloats; ++i) add_doubles(sums, i, load(from + at + i * kFloats, kFloats));
+  }
+  store_doubles(lanes, sums);
+  for (; at < count; ++at) lanes[at % kLanes] += static_cast<double>(from[at]);
+}
+
 static void add_squares(const float* from, size_t count, float mean, float* lanes) {
-  add_to(lanes, count, [&](size_t at, size_t left) {
-    const Floats difference = load(from + at, left) - all(mean);
-    return difference * difference;
-  });
+  Eight sums = load_eight(lanes);
+  for (size_t at = 0; at + kSquareLanes <= count; at += kSquareLanes) {
+    sums = with_squares(sums, load_eight(from + at), mean);
+  }
+  store_eight(lanes, sums);
 }
 
 static void normalize(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
@@ -62,8 +73,8 @@ static void normalize(const float* from, float* to, size_t count, float mean, fl
   for (size_t i = 0; i < count; i += kFloats) {
     const size_t left = count - i < kFloats ? count - i : kFloats;
     const Floats even = (load(from + i, left) - all(mean)) * all(factor);
-    store(to + i, left, even * load(gamma + i, left) + load(beta + i, left));
+    store(to + i, left, fused(even, load(gamma + i, left), load(beta + i, left)));
   }
 }
 
-static const Rows rows = {greatest, raise, scale, add_up, add_squares, normalize};
+static const Rows rows = {greatest, raise, scale, add_up, add_up_doubles, add_squares, normalize};

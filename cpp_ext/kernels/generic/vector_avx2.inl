@@ -87,6 +87,32 @@ static inline Floats rounded_down(Floats x) { return _mm256_floor_ps(x); }
 static inline Floats rounded_up(Floats x) { return _mm256_ceil_ps(x); }
 static inline Floats rounded_even(Floats x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
+// kSquareLanes floats.
+using Eight = __m256;
+static inline Eight load_eight(const float* from) { return _mm256_loadu_ps(from); }
+static inline void store_eight(float* to, Eight values) { _mm256_storeu_ps(to, values); }
+// sums + (x - mean)^2, rounded once.
+static inline Eight with_squares(Eight sums, Eight x, float mean) {
+  const Eight difference = x - _mm256_set1_ps(mean);
+  return _mm256_fmadd_ps(difference, difference, sums);
+}
+
+// Sums of kLanes doubles.
+struct DoubleLanes {
+  __m256d at[4];
+};
+static inline DoubleLanes load_doubles(const double* from) {
+  return {{_mm256_loadu_pd(from), _mm256_loadu_pd(from + 4), _mm256_loadu_pd(from + 8), _mm256_loadu_pd(from + 12)}};
+}
+static inline void store_doubles(double* to, const DoubleLanes& lanes) {
+  for (size_t i = 0; i < 4; ++i) _mm256_storeu_pd(to + 4 * i, lanes.at[i]);
+}
+// To the lanes of vector `part`.
+static inline void add_doubles(DoubleLanes& lanes, size_t part, Floats values) {
+  lanes.at[2 * part] = lanes.at[2 * part] + _mm256_cvtps_pd(_mm256_castps256_ps128(values));
+  lanes.at[2 * part + 1] = lanes.at[2 * part + 1] + _mm256_cvtps_pd(_mm256_extractf128_ps(values, 1));
+}
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   if (count >= kBytes) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   alignas(32) uint8_t whole[kBytes] = {};

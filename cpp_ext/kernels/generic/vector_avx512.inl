@@ -82,6 +82,31 @@ static inline Floats rounded_even(Floats x) {
   return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+// kSquareLanes floats.
+using Eight = __m256;
+static inline Eight load_eight(const float* from) { return _mm256_loadu_ps(from); }
+static inline void store_eight(float* to, Eight values) { _mm256_storeu_ps(to, values); }
+// sums + (x - mean)^2, rounded once.
+static inline Eight with_squares(Eight sums, Eight x, float mean) {
+  const Eight difference = x - _mm256_set1_ps(mean);
+  return _mm256_fmadd_ps(difference, difference, sums);
+}
+
+// Sums of kLanes doubles.
+struct DoubleLanes {
+  __m512d at[2];
+};
+static inline DoubleLanes load_doubles(const double* from) { return {{_mm512_loadu_pd(from), _mm512_loadu_pd(from + 8)}}; }
+static inline void store_doubles(double* to, const DoubleLanes& lanes) {
+  _mm512_storeu_pd(to, lanes.at[0]);
+  _mm512_storeu_pd(to + 8, lanes.at[1]);
+}
+// To the lanes of vector `part`.
+static inline void add_doubles(DoubleLanes& lanes, size_t, Floats values) {
+  lanes.at[0] = lanes.at[0] + _mm512_cvtps_pd(_mm512_castps512_ps256(values));
+  lanes.at[1] = lanes.at[1] + _mm512_cvtps_pd(_mm512_extractf32x8_ps(values, 1));
+}
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   return count >= kBytes ? _mm512_loadu_si512(from) : _mm512_maskz_loadu_epi8(first_bytes(count), from);
 }

@@ -73,6 +73,35 @@ static inline Floats rounded_down(Floats x) { return __builtin_floorf(x); }
 static inline Floats rounded_up(Floats x) { return __builtin_ceilf(x); }
 static inline Floats rounded_even(Floats x) { return __builtin_nearbyintf(x); }
 
+// kSquareLanes floats.
+struct Eight {
+  float at[kSquareLanes];
+};
+static inline Eight load_eight(const float* from) {
+  Eight eight;
+  __builtin_memcpy(eight.at, from, sizeof eight.at);
+  return eight;
+}
+static inline void store_eight(float* to, const Eight& values) { __builtin_memcpy(to, values.at, sizeof values.at); }
+// sums + (x - mean)^2, rounded once.
+static inline Eight with_squares(Eight sums, const Eight& x, float mean) {
+  for (size_t i = 0; i < kSquareLanes; ++i) sums.at[i] = fused(x.at[i] - mean, x.at[i] - mean, sums.at[i]);
+  return sums;
+}
+
+// Sums of kLanes doubles.
+struct DoubleLanes {
+  double at[kLanes];
+};
+static inline DoubleLanes load_doubles(const double* from) {
+  DoubleLanes lanes;
+  __builtin_memcpy(lanes.at, from, sizeof lanes.at);
+  return lanes;
+}
+static inline void store_doubles(double* to, const DoubleLanes& lanes) { __builtin_memcpy(to, lanes.at, sizeof lanes.at); }
+// To the lanes of vector `part`.
+static inline void add_doubles(DoubleLanes& lanes, size_t part, Floats value) { lanes.at[part] += static_cast<double>(value); }
+
 static inline Bytes load_bytes(const uint8_t* from, size_t count) {
   Bytes bytes = {};
   // Element by element, gcc 12 at -O3 loads other elements than these where a caller adds up many vectors.

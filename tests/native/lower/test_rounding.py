@@ -103,6 +103,7 @@ def test_a_sum_in_a_convolution(turn: int) -> None:
          "(x, xs, xz, ys, yz)", (2, 20, 15, 17), (2, 20, 8, 9)),
         ("com.microsoft.QLinearAveragePool<kernel_shape = [2, 2], strides = [2, 2]>(x, xs, xz, ys, yz)",
          (2, 20, 16, 18), (2, 20, 8, 9)),
+        ("com.microsoft.QLinearSoftmax<axis = -1, opset = 17>(x, xs, xz, ys, yz)", (40, 33), (40, 33)),
         ("com.microsoft.QLinearConcat<axis = 1>(ys, yz, x, xs, xz, x, ys, yz)", (1, 256), (1, 512)),
     ],
 )  # fmt: skip

@@ -62,8 +62,15 @@ def _by_rows(scope: Scope, kind: str, x: Form, attributes: dict[str, Any], order
 
     def codes(grid: Grid, low: int, high: int) -> Stored:
         stored, what = data()
-        what = {**what, "y_type": grid.type, "y_scale": grid.scale, "y_zero": grid.zero}
+        scale = _scale_of_shares(grid.scale) if kind == "softmax" and "x_scale" in what else grid.scale
+        what = {**what, "y_type": grid.type, "y_scale": scale, "y_zero": grid.zero}
         result = Stored(scope.steps.add(kind, [stored.value], what, grid.type, memory, name), order)
         return bounded(scope, result, grid, low, high)
 
     return Pending(dims, codes, floats)
+
+
+def _scale_of_shares(scale: float) -> float:
+    """The scale by which onnxruntime's Softmax of codes rounds: that of a whole number of steps to 1."""
+    steps = np.floor(np.float32(1) / np.float32(scale))
+    return float(np.float32(1) / steps) if steps >= 1 else scale
