@@ -7,7 +7,10 @@ Losses are shares of what layers compute, so that groups can be held against eac
 - `activation`: mean size of what the unit's channels hold.
 - `hessian`: the diagonal of the Hessian of layers' squared errors: w^2 E[x^2] (Y. LeCun et al., 1990).
 - `reconstruction`: what cannot be made of the channels that stay, by the whole Hessian, one unit after the
-  other (B. Hassibi et al., 1993).
+  other (B. Hassibi et al., 1993). Where it is known how the outputs of the model follow those of a layer,
+  errors count as far as they move these: the Hessian is a product of the inputs' mean products and of that
+  curvature (J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate
+  Curvature", 2015).
 - `taylor`: how far the outputs of the whole model move, to first order, told by gradients (P. Molchanov et
   al., 2019).
 - `random`: as a control.
@@ -111,6 +114,7 @@ def rank(
     moments: Mapping[Axis, Moments],
     rng: np.random.Generator,
     effects: Floats | None = None,
+    curvatures: Mapping[Sink, Floats] | None = None,
 ) -> Ranking:
     """Order the units of a group.
 
@@ -122,6 +126,8 @@ def rank(
         rng: For the random one.
         effects: Of the group's units on the outputs of the model, for `taylor`; where they are not known,
             `hessian` takes its place.
+        curvatures: How the outputs of the model follow the channels that sinks compute, [M, M] and positive
+            definite, for `reconstruction`; where it is not known, all count alike.
 
     Raises:
         UsageError: There is no such measure.
@@ -138,7 +144,7 @@ def rank(
         seen = [sink for sink in weighed_sinks(groups, group) if sink.data in moments]
         if seen:
             if measure == "reconstruction":
-                return _by_reconstruction(group, seen, moments)
+                return _by_reconstruction(group, seen, moments, curvatures or {})
             sums = sum(_by_data(group, sink, moments[sink.data], measure) for sink in seen)
             return _ranked(np.asarray(sums))
         measure = "l2"  # no sink has weights of its own: as of queries and keys alone
@@ -206,9 +212,11 @@ def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats
     return found / (each.sum() or 1.0)
 
 
-def _by_reconstruction(group: Group, sinks: list[Sink], moments: Mapping[Axis, Moments]) -> Ranking:
+def _by_reconstruction(
+    group: Group, sinks: list[Sink], moments: Mapping[Axis, Moments], curvatures: Mapping[Sink, Floats]
+) -> Ranking:
     """Take the unit that loses least, and tell anew what the others would lose without it."""
-    parts = [_Reconstruction(group, sink, moments[sink.data]) for sink in sinks]
+    parts = [_Reconstruction(group, sink, moments[sink.data], curvatures.get(sink)) for sink in sinks]
     left = np.arange(len(group))
     order: list[int] = []
     losses: list[float] = []
@@ -231,10 +239,15 @@ class _Reconstruction:
         group: The group.
         sink: Where its channels are summed over.
         moments: Of these channels.
+        curvature: Of the outputs, if known.
     """
 
-    def __init__(self, group: Group, sink: Sink, moments: Moments) -> None:
+    def __init__(self, group: Group, sink: Sink, moments: Moments, curvature: Floats | None) -> None:
         rows = weight_rows(sink)
+        if curvature is not None:
+            parts = rows.reshape(len(rows), len(curvature), -1)
+            root = np.linalg.cholesky(curvature)
+            rows = np.einsum("cmk,mr->crk", parts, root, optimize=True).reshape(rows.shape)
         total = float(np.sum((moments.products @ rows) * rows)) or 1.0
         self._rows = (rows / np.sqrt(total)).astype(np.float32)
         self._inverse = np.linalg.inv(moments.damped).astype(np.float32)

@@ -19,12 +19,18 @@ import onnx_ir as ir
 from graphopt.errors import ExecutionError
 from graphopt.execute import Session
 from graphopt.gradients import GradientGraph, Missing, gradient_graph
-from graphopt.ir import Names
+from graphopt.ir import Names, rank
 from graphopt.pruning import Group, Groups, Sink
+from graphopt.pruning.compensation import conv_groups
 from graphopt.pruning.importance import weighed_sinks
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
+
+CURVATURE_SAMPLES = 48
+"""About as many samples tell how the outputs follow layers."""
+EVEN = 0.1
+"""The share of a curvature in which all channels count alike: a few samples do not move every output."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +82,65 @@ def effects(
                     products = values[reads[sink]] * values[graph.gradients[reads[sink]]]
                     moved = moved + _by_unit(group, sink, products)
             sums[index] += np.nan_to_num(np.mean(np.square(moved), axis=0))
-    units = tuple(each / max(count, 1) if known[index] else None for index, each in enumerate(sums))
+    units = tuple(each / count if known[index] and count else None for index, each in enumerate(sums))
     return Effects(groups, units, graph.missing)
+
+
+def curvatures(
+    model: ir.Model, groups: Groups, samples: Sequence[Mapping[str, Any]], threads: int, seed: int = 0
+) -> dict[Sink, Floats]:
+    """How the outputs follow what sinks compute, for those of which that can be told.
+
+    Args:
+        model: Only read.
+        groups: Its groups.
+        samples: Sets of inputs; some of them are run.
+        threads: Threads of the runtime.
+        seed: Of the signs.
+
+    Returns:
+        The block of the Gauss-Newton matrix that belongs to the channels of a sink's output, [M, M], its
+        positive definite mixture with a part of its trace on the diagonal: errors e of the channels, alike at
+        no two places, move the outputs by the mean of e^T C e, up to one factor for all.
+    """
+    known = {sink: axis for sink in _weighed(groups) if (axis := _output_axis(sink)) is not None}
+    graph = gradient_graph(model, list(dict.fromkeys(_output(sink) for sink in known)))
+    told = {sink: axis for sink, axis in known.items() if _output(sink) in graph.gradients}
+    if not told:
+        return {}
+    some = samples[:: max(1, len(samples) // CURVATURE_SAMPLES)]
+    sums: dict[Sink, Floats] = {}
+    for values in _runs(model, graph, some, threads, np.random.default_rng(seed)):
+        for sink, axis in told.items():
+            gradient = values[graph.gradients[_output(sink)]].astype(np.float64, copy=False)
+            rows = np.moveaxis(gradient, axis, -1).reshape(-1, gradient.shape[axis])
+            products = rows.T @ rows
+            if np.isfinite(products).all():
+                sums[sink] = sums[sink] + products if sink in sums else products
+    return {sink: _definite(each) for sink, each in sums.items() if np.trace(each) > 0}
+
+
+def _definite(products: Floats) -> Floats:
+    mean = np.trace(products) / len(products)
+    return np.asarray((1 - EVEN) * products / mean + EVEN * np.eye(len(products)))
+
+
+def _weighed(groups: Groups) -> list[Sink]:
+    return list(dict.fromkeys(sink for group in groups.groups for sink in weighed_sinks(groups, group)))
+
+
+def _output(sink: Sink) -> str:
+    return sink.node.outputs[0].name or ""
+
+
+def _output_axis(sink: Sink) -> int | None:
+    """The axis of the channels that a sink makes; None where its weight does not have them all in a row."""
+    node, axes = sink.node, rank(sink.node.outputs[0])
+    if node.op_type in ("Conv", "ConvTranspose") and conv_groups(node) == 1:
+        return 1
+    if node.op_type in ("Gemm", "MatMul") and rank(sink.weight.value) == 2 and axes is not None and axes > 1:
+        return axes - 1
+    return None
 
 
 def _with_reads(model: ir.Model, groups: Groups) -> tuple[ir.Model, dict[Sink, str]]:
@@ -86,7 +149,7 @@ def _with_reads(model: ir.Model, groups: Groups) -> tuple[ir.Model, dict[Sink, s
     names = Names(part)
     twins = dict(zip(model.graph, part.graph, strict=True))
     found: dict[Sink, str] = {}
-    for sink in dict.fromkeys(sink for group in groups.groups for sink in weighed_sinks(groups, group)):
+    for sink in _weighed(groups):
         twin = twins[sink.node]
         x = twin.inputs[0]
         if x is None:
@@ -107,8 +170,11 @@ def _runs(
     rng: np.random.Generator,
 ) -> Iterator[Mapping[str, Array]]:
     """Values and gradients by name, of one sample after the other; those that do not run are left out."""
-    plain = Session(model, optimize=True, threads=threads)
-    session = Session(graph.model, optimize=True, threads=threads)
+    try:
+        plain = Session(model, optimize=True, threads=threads)
+        session = Session(graph.model, optimize=True, threads=threads)
+    except ExecutionError:
+        return
     for sample in samples:
         given = {name: sample[name] for name in session.input_names if name in sample}
         try:

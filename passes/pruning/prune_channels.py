@@ -22,14 +22,14 @@ from graphopt.errors import UsageError
 from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
-from graphopt.passes.pruning._effects import Effects, effects
+from graphopt.passes.pruning._effects import Effects, curvatures, effects
 from graphopt.passes.pruning._halves import halves
 from graphopt.passes.pruning._remove import Removal
 from graphopt.passes.pruning._samples import samples_to_fit
 from graphopt.passes.pruning._sensitivity import Trials, mute
 from graphopt.passes.pruning._values import values_of
 from graphopt.pipeline import Pass
-from graphopt.pruning import Axis, Group, Groups, dependency_groups
+from graphopt.pruning import Axis, Group, Groups, Sink, dependency_groups
 from graphopt.pruning.allocation import Amount, Work, allocate, node_works, parameter_works, uniformly
 from graphopt.pruning.importance import MEASURES, WITH_DATA, Moments, Ranking, rank, weighed_sinks
 
@@ -178,7 +178,10 @@ class PruneChannels(Pass):
         known = effects(model, groups, samples, self.threads, self.seed) if measure == "taylor" else None
         for each in known.missing if known is not None else ():
             changes.refuse(f"no gradients of what comes before: {each.reason}", each.node)
-        rankings = self._rankings(groups, measure, moments, known)
+        curved = (
+            curvatures(model, groups, samples, self.threads, self.seed) if measure == "reconstruction" else {}
+        )
+        rankings = self._rankings(groups, measure, moments, known, curved)
         block = self.align if self.goal == "latency" else 1
         amount = Amount(groups, works(model, groups, self.goal), block=block)
         time = (
@@ -211,7 +214,7 @@ class PruneChannels(Pass):
                 if not curves:
                     tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
                     trials = Trials(model, groups, parts[0], tried, self.threads)
-                    tried_order = self._rankings(groups, measure, parts[0], known)
+                    tried_order = self._rankings(groups, measure, parts[0], known, curved)
                     curves += loss_curves(trials, open_groups, [tried_order[index] for index in free])
             taken = allocate(
                 open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time
@@ -231,10 +234,11 @@ class PruneChannels(Pass):
         measure: str,
         moments: Mapping[Axis, Moments],
         known: Effects | None,
+        curved: Mapping[Sink, Floats],
     ) -> list[Ranking]:
         rng = np.random.default_rng(self.seed)
         return [
-            rank(groups, group, measure, moments, rng, None if known is None else known.of(group))
+            rank(groups, group, measure, moments, rng, None if known is None else known.of(group), curved)
             for group in groups.groups
         ]
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphopt.compile.given import shapes_run_at
@@ -23,12 +24,12 @@ from graphopt.compile.quantization.request import DEFAULT_METRIC, try_metric
 from graphopt.cost import SHAPES_KEY
 from graphopt.errors import ExecutionError, GraphoptError, UsageError
 from graphopt.execute import Samples
-from graphopt.passes.pruning._effects import Effects, effects
+from graphopt.passes.pruning._effects import Effects, curvatures, effects
 from graphopt.passes.pruning._samples import MOST_SAMPLES
 from graphopt.passes.pruning._sensitivity import without_effect
 from graphopt.passes.pruning.prune_channels import gather_moments, works
 from graphopt.pipeline import Pipeline
-from graphopt.pruning import Axis, Group, Groups
+from graphopt.pruning import Axis, Group, Groups, Sink
 from graphopt.pruning.allocation import Amount
 from graphopt.pruning.importance import MEASURES, Moments, rank, weighed_sinks
 from graphopt.quant.metrics import Metric, parse_metric
@@ -122,7 +123,10 @@ def scan(
     known: Effects | None = None
     if request.importance == "taylor":
         known = effects(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
-    trials = _Trials(prepared, groups, moments, evaluation, request, known)
+    curved: Mapping[Sink, npt.NDArray[np.float64]] = {}
+    if request.importance == "reconstruction":
+        curved = curvatures(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
+    trials = _Trials(prepared, groups, moments, evaluation, request, known, curved)
     found = []
     for index, group in enumerate(_in_order(prepared, groups)):
         tell(f"group {index + 1} of {len(groups.groups)}")
@@ -151,6 +155,7 @@ class _Trials:
         evaluation: Evaluation,
         request: ScanRequest,
         known: Effects | None,
+        curved: Mapping[Sink, npt.NDArray[np.float64]],
     ) -> None:
         self._model = model
         self._groups = groups
@@ -158,13 +163,16 @@ class _Trials:
         self._evaluation = evaluation
         self._request = request
         self._known = known
+        self._curved = curved
         self._macs = Amount(groups, works(model, groups, "macs"))
         self._rng = np.random.default_rng(SEED)
 
     def of(self, group: Group) -> GroupSensitivity:
         """A point for each rate; rates that come to as many units share a run."""
         known = None if self._known is None else self._known.of(group)
-        order = rank(self._groups, group, self._request.importance, self._moments, self._rng, known).order
+        order = rank(
+            self._groups, group, self._request.importance, self._moments, self._rng, known, self._curved
+        ).order
         if not weighed_sinks(self._groups, group):
             return GroupSensitivity(group.name, len(group), (), "no constant weights read its channels")
         scores: dict[int, Scores] = {}
