@@ -39,7 +39,8 @@ def command(
         typer.Option(
             "--importance",
             metavar="I",
-            help="What orders units: reconstruction, taylor, hessian, activation, l2, l1, bn-scale, random.",
+            help="What orders units: reconstruction, curvature, taylor, hessian, activation, l2, l1, "
+            "bn-scale, random.",
         ),
     ] = "reconstruction",
     plot: Annotated[

@@ -7,10 +7,10 @@ Losses are shares of what layers compute, so that groups can be held against eac
 - `activation`: mean size of what the unit's channels hold.
 - `hessian`: the diagonal of the Hessian of layers' squared errors: w^2 E[x^2] (Y. LeCun et al., 1990).
 - `reconstruction`: what cannot be made of the channels that stay, by the whole Hessian, one unit after the
-  other (B. Hassibi et al., 1993). Where it is known how the outputs of the model follow those of a layer,
-  errors count as far as they move these: the Hessian is a product of the inputs' mean products and of that
-  curvature (J. Martens and R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate
-  Curvature", 2015).
+  other (B. Hassibi et al., 1993).
+- `curvature`: the same, with errors of a layer counted as far as they move the outputs of the model: the
+  Hessian is a product of the inputs' mean products and of that curvature (J. Martens and R. Grosse,
+  "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", 2015).
 - `taylor`: how far the outputs of the whole model move, to first order, told by gradients (P. Molchanov et
   al., 2019).
 - `random`: as a control.
@@ -34,7 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 FREE = ("l2", "l1", "bn-scale", "random")
 """Measures that need no data."""
-WITH_DATA = ("reconstruction", "taylor", "hessian", "activation")
+WITH_DATA = ("reconstruction", "curvature", "taylor", "hessian", "activation")
 MEASURES = (*FREE, *WITH_DATA)
 
 DAMPING = 0.01
@@ -127,7 +127,7 @@ def rank(
         effects: Of the group's units on the outputs of the model, for `taylor`; where they are not known,
             `hessian` takes its place.
         curvatures: How the outputs of the model follow the channels that sinks compute, [M, M] and positive
-            definite, for `reconstruction`; where it is not known, all count alike.
+            definite, for `curvature`; where it is not known, all count alike.
 
     Raises:
         UsageError: There is no such measure.
@@ -143,7 +143,7 @@ def rank(
     if measure in WITH_DATA:
         seen = [sink for sink in weighed_sinks(groups, group) if sink.data in moments]
         if seen:
-            if measure == "reconstruction":
+            if measure in ("reconstruction", "curvature"):
                 return _by_reconstruction(group, seen, moments, curvatures or {})
             sums = sum(_by_data(group, sink, moments[sink.data], measure) for sink in seen)
             return _ranked(np.asarray(sums))

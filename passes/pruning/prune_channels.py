@@ -59,8 +59,8 @@ class PruneChannels(Pass):
     Attributes:
         rate: Share that goes: of the goal, over the whole model.
         goal: What `rate` is of: macs, params, or latency as the cost model tells it.
-        importance: reconstruction, taylor, hessian, activation, l2, l1, bn-scale or random; by default the
-            first with calibration data, and l2 without.
+        importance: reconstruction, curvature, taylor, hessian, activation, l2, l1, bn-scale or random; by
+            default the first with calibration data, and l2 without.
         align: Channels that are left are a multiple of it in large layers, as far as the goal lets them: as
             many as kernels work on at a time.
         scope: "global" prunes where it costs least; "layer" takes the same share of every layer.
@@ -178,9 +178,7 @@ class PruneChannels(Pass):
         known = effects(model, groups, samples, self.threads, self.seed) if measure == "taylor" else None
         for each in known.missing if known is not None else ():
             changes.refuse(f"no gradients of what comes before: {each.reason}", each.node)
-        curved = (
-            curvatures(model, groups, samples, self.threads, self.seed) if measure == "reconstruction" else {}
-        )
+        curved = curvatures(model, groups, samples, self.threads, self.seed) if measure == "curvature" else {}
         rankings = self._rankings(groups, measure, moments, known, curved)
         block = self.align if self.goal == "latency" else 1
         amount = Amount(groups, works(model, groups, self.goal), block=block)

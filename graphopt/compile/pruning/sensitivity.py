@@ -124,7 +124,7 @@ def scan(
     if request.importance == "taylor":
         known = effects(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
     curved: Mapping[Sink, npt.NDArray[np.float64]] = {}
-    if request.importance == "reconstruction":
+    if request.importance == "curvature":
         curved = curvatures(prepared, groups, list(itertools.islice(fitted, MOST_SAMPLES)), threads)
     trials = _Trials(prepared, groups, moments, evaluation, request, known, curved)
     found = []

@@ -86,7 +86,7 @@ def test_channels_go_that_the_outputs_do_not_see() -> None:
     curved = curvatures(model, groups, SAMPLES, 1)
     rng = np.random.default_rng(0)
     blindly = rank(groups, group, "reconstruction", moments, rng)
-    told = rank(groups, group, "reconstruction", moments, rng, None, curved)
+    told = rank(groups, group, "curvature", moments, rng, None, curved)
     assert set(blindly.order[:3]) == set(seen)
     assert set(told.order[:3]) == set(blind)
 

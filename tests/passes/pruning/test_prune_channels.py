@@ -84,7 +84,8 @@ def test_weights_make_up_for_channels_that_go(pruned: Prune, error: Error) -> No
 
 
 @pytest.mark.parametrize(
-    "importance", ["reconstruction", "taylor", "hessian", "activation", "l1", "l2", "bn-scale", "random"]
+    "importance",
+    ["reconstruction", "curvature", "taylor", "hessian", "activation", "l1", "l2", "bn-scale", "random"],
 )
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_every_importance_leads_to_the_goal(importance: str, scope: str, pruned: Prune) -> None:
