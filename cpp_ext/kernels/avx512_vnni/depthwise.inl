@@ -256,7 +256,9 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   const int64_t groups = G != 0 ? G : strip.groups;
   const int64_t extent = (strip.kernel_width - 1) * strip.dilation + 1;
   const int64_t room = (extent * 2 * groups <= kDepthwiseReady ? kDepthwiseReady : kDepthwiseMost) / groups;
-  const int64_t step = (room - extent) / stride + 1;
+  int64_t step = (room - extent) / stride + 1;
+  // No fours that overlap but at the end of a line.
+  if (step > 4) step -= step % 4;
   const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
   Codes codes(strip.out);
   codes.large = Large;
@@ -300,7 +302,8 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
 
 template <int W, int S, int G, int Streams>
 static void depthwise_lines(const DepthwiseStrip& strip) {
-  if (strip.out.large) return depthwise_lines<W, S, G, Streams, true>(strip);
+  // Rare: the general form will do.
+  if (strip.out.large) return depthwise_lines<0, 0, 0, Streams, true>(strip);
   return depthwise_lines<W, S, G, Streams, false>(strip);
 }
 
@@ -311,7 +314,7 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   return depthwise_lines<W, S, G, 4>(strip);
 }
 
-// Windows of 3 x 3, two pixels from one to the next: two outputs a step, of six columns of three lines. Fours are made
+// Windows of 3 x 3, two pixels from one to the next: two outputs a step, of five columns of three lines. Fours are made
 // of a column and a code of the next one, or of what is left of two columns, and need not lie ready, for hardly one
 // is used more than once.
 
@@ -367,7 +370,7 @@ static inline __attribute__((always_inline)) __m512i kept(const void* from) {
   return value;
 }
 
-// `count` outputs, of which an odd last one takes a step of its own.
+// `count` outputs, an even number or 1.
 template <int Streams, bool Flip, typename Lines>
 static inline __attribute__((always_inline)) void pairs_of_outputs(const DepthwiseStrip& strip, Lines lines,
                                                                    int64_t count, __mmask64 mask, const Codes& codes,
@@ -381,15 +384,16 @@ static inline __attribute__((always_inline)) void pairs_of_outputs(const Depthwi
     const __m512i codes = lines.at(line, place);
     return Flip ? _mm512_xor_si512(codes, flip) : codes;
   };
-  const auto column = [&](int64_t place) __attribute__((always_inline)) {
-    return interleaved(at(0, place), at(1, place), at(2, place), at(0, place + 1));
+  const auto column = [&](int64_t place, int64_t next) __attribute__((always_inline)) {
+    return interleaved(at(0, place), at(1, place), at(2, place), at(0, next));
   };
-  Fours first = column(0);
+  Fours first = column(0, 1);
   for (;; count -= 2, output += 2) {
     const Fours rest = interleaved(at(1, 1), at(2, 1), at(1, 3), at(2, 3));
-    const Fours second = column(2);
+    const Fours second = column(2, 3);
     lines.move(4);
-    const Fours third = column(0);
+    // The last step needs nothing of a sixth column, which may not exist.
+    const Fours third = column(0, count <= 2 ? 0 : 1);
     __m512i whole[2][4];
 #pragma GCC unroll 4
     for (int quarter = 0; quarter < 4; ++quarter) {
@@ -422,7 +426,7 @@ static inline __attribute__((always_inline)) void pairs_of_outputs(const Depthwi
 
 template <int Streams, bool Flip>
 static void stride_two_lines(const DepthwiseStrip& strip) {
-  constexpr int kPlaces = 6;
+  constexpr int kPlaces = 5;
   const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
   Codes codes(strip.out);
   codes.large = false;
@@ -438,17 +442,19 @@ static void stride_two_lines(const DepthwiseStrip& strip) {
     to[stream] = static_cast<uint8_t*>(strip.to[stream]);
   }
   for (int64_t output = 0; output < strip.count;) {
+    // A last one without a partner takes the one before it once more.
+    if (output == strip.count - 1 && output > 0) --output;
     edge.first = strip.first + 2 * output;
     const int64_t left = strip.count - output;
     // Outputs whose steps stay inside.
     const int64_t room = strip.width - edge.first - kPlaces;
-    const int64_t inside = edge.first < 0 || room < 0 ? 0 : (room / 4 + 1) * 2;
+    const int64_t inside = edge.first < 0 || room < 0 || left < 2 ? 0 : (room / 4 + 1) * 2;
     if (inside == 0) {
       const int64_t count = left < 2 ? left : 2;
       pairs_of_outputs<Streams, Flip>(strip, edge, count, mask, codes, to, output);
       output += count;
     } else {
-      const int64_t count = left < inside ? left : inside;
+      const int64_t count = left < inside ? left & ~int64_t{1} : inside;
       ThreeLines<Streams> moved = lines;
       moved.move(edge.first);
       pairs_of_outputs<Streams, Flip>(strip, moved, count, mask, codes, to, output);
