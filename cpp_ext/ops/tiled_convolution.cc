@@ -14,6 +14,8 @@ namespace graphopt {
 namespace {
 
 constexpr std::int64_t kRowsOfBlock = 96;
+// Where segments are several pixels of few channels, rows take little room.
+constexpr std::int64_t kMostRowsOfBlock = 192;
 constexpr std::int64_t kBlocksWanted = 16;
 // On the stack of a block.
 constexpr std::int64_t kPointers = 4096;
@@ -194,9 +196,10 @@ class BoundTiles final : public Bound {
     plan.parts = shared_.form.parts;
     if (count > 0) {
       const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
-      std::int64_t limit = std::min(kRowsOfBlock, kPointers / taps);
+      const std::int64_t most = shared_.form.span > 1 ? kMostRowsOfBlock : kRowsOfBlock;
+      std::int64_t limit = std::min(most, kPointers / taps);
       if (patched()) limit = std::min(limit, kPatchBytes / (taps * shared_.form.read));
-      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), kRowsOfBlock);
+      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), most);
       plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
       plan.split.row_blocks = ceil_divide(plan.rows, plan.split.rows);
       const std::int64_t row_blocks = plan.lines * plan.split.row_blocks;
@@ -230,7 +233,7 @@ class BoundTiles final : public Bound {
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const auto taps = static_cast<std::int64_t>(phase.taps.size());
-    std::int32_t sums[kRowsOfBlock];
+    std::int32_t sums[kMostRowsOfBlock];
     std::int64_t moved = 0;
     for (std::int64_t part = first_part; part < last_part; ++part) {
       for (std::int64_t i = 0; i < taps * rows && part * form.depth != moved; ++i) {
