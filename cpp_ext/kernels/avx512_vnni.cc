@@ -5,13 +5,13 @@
 #include "kernels/fill.h"
 #include "kernels/table.h"
 
+#include "kernels/avx512_vnni/elementwise.inl"
 #include "kernels/avx512_vnni/requantize.inl"
 #define GRAPHOPT_TIER avx512_vnni
 #include "kernels/ymm/pack.inl"
 #undef GRAPHOPT_TIER
 #include "kernels/avx512_vnni/gemm.inl"
 #include "kernels/avx512_vnni/gemm_sparse.inl"
-#include "kernels/avx512_vnni/elementwise.inl"
 #include "kernels/avx512_vnni/depthwise.inl"
 #include "kernels/avx512_vnni/peak.inl"
 

@@ -68,6 +68,14 @@ struct GemmTile {
   void* to;
   // From one row to the next, in elements.
   int64_t pitch;
+  // Codes that are added to those of row r, as the first of the sum: other + r * other_pitch, from the first column on.
+  // Null: none. Of kernels that add only.
+  const uint8_t* other;
+  int64_t other_pitch;
+  const IntegerSum* sum;
+  // As many bytes of weights that are wanted next, to be fetched meanwhile. Null: none.
+  const int8_t* next;
+  int64_t next_bytes;
 };
 
 // Weights to one segment of a panel: weight (column, k) is at from[column * column_step + k * step], one of the steps being
@@ -97,6 +105,8 @@ struct Gemm {
   int panels;
   // The most rows that are computed together, of 1, 2, .. vectors.
   int rows[5];
+  // Takes codes to add.
+  bool adds;
   void (*multiply)(const GemmTile& tile);
   // One panel. Null: none that would be faster.
   void (*sparse)(const GemmTile& tile);

@@ -120,6 +120,7 @@ class BoundDepthwise final : public Bound {
         x_(inputs[0]),
         y_(y),
         r_(inputs.back()),
+        addition_(shared.epilogue.addition(r_.type, y.dims.count(), false)),
         blank_pixel_(shared.form.paired ? x_.pitch : 0),
         blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
                static_cast<unsigned char>(shared.all.x_zero)),
@@ -172,7 +173,7 @@ class BoundDepthwise final : public Bound {
       run_strips(run, {image, line + done, lines, begin, count, 1}, first, single);
     }
     if (single < last) run_strips(run, {image, line, left, begin, count, shared_.streams}, single, last);
-    if (!shared_.epilogue.unfinished()) return;
+    if (!shared_.epilogue.unfinished(addition_)) return;
     const std::int64_t channel = first * shared_.kernel->channels;
     const std::int64_t channels = std::min(last * shared_.kernel->channels, all.columns) - channel;
     for (std::int64_t row = 0; row < left; ++row) {
@@ -181,8 +182,8 @@ class BoundDepthwise final : public Bound {
         residual = static_cast<const unsigned char*>(run.inputs[1]) +
                    ((place + row * y_.dims[2]) * r_.pitch + channel) * size;
       }
-      shared_.epilogue.finish(y + (row * y_.dims[2] * y_.pitch + channel) * size, y_.pitch, residual, r_.type, r_.pitch,
-                              count, channels);
+      shared_.epilogue.finish(y + (row * y_.dims[2] * y_.pitch + channel) * size, y_.pitch, residual, r_.pitch,
+                              addition_, count, channels);
     }
   }
 
@@ -275,6 +276,7 @@ class BoundDepthwise final : public Bound {
   Layout x_;
   Layout y_;
   Layout r_;
+  Addition addition_;
   std::int64_t blank_pixel_;         // from one pixel to the next of a line of blanks
   std::vector<std::uint8_t> blank_;
   Aligned<std::int32_t> bias_;

@@ -74,6 +74,7 @@ class BoundWindows final : public Bound {
         y_(y),
         r_(inputs.back()),
         size_(static_cast<std::int64_t>(size_of(y.type))),
+        addition_(shared.epilogue.addition(r_.type, y.dims.count(), false)),
         bias_(columns() + kPadding),
         blocks_(Blocks::of(x_.dims.rows(), shared.panels.shape(),
                            std::min(kRowsOfBlock, kBytesOfBlock / (columns() * size_)))) {
@@ -139,12 +140,12 @@ class BoundWindows final : public Bound {
         copy_pieces(windows + (row * pieces + piece) * bytes, window, to + piece * y_.pitch * size_,
                     width * y_.pitch * size_, count, bytes);
       }
-      if (!shared_.epilogue.unfinished()) continue;
+      if (!shared_.epilogue.unfinished(addition_)) continue;
       const void* residual = nullptr;
       if (shared_.epilogue.residual()) {
         residual = static_cast<const unsigned char*>(run.inputs[1]) + pixel * r_.pitch * size_;
       }
-      shared_.epilogue.finish(to, y_.pitch, residual, r_.type, r_.pitch, count * width, all.columns);
+      shared_.epilogue.finish(to, y_.pitch, residual, r_.pitch, addition_, count * width, all.columns);
     }
   }
 
@@ -153,6 +154,7 @@ class BoundWindows final : public Bound {
   Layout y_;
   Layout r_;
   std::int64_t size_;
+  Addition addition_;
   Aligned<std::int32_t> bias_;
   Blocks blocks_;
 };

@@ -7,12 +7,14 @@
 
 #include "ops/codes.h"
 #include "ops/coding.h"
+#include "ops/integer_sum.h"
 
 namespace graphopt {
 
 namespace {
 
 constexpr std::int64_t kPadding = 64;
+constexpr std::int64_t kFewElements = 1 << 12;
 
 }  // namespace
 
@@ -29,7 +31,9 @@ Epilogue::Epilogue(const Attributes& attributes, const kernels::Table& kernels, 
     : lookup_(kernels.lookup),
       scale_(static_cast<std::int64_t>(scales.size()) * times + kPadding),
       type_(attributes.type("y_type")),
-      add_(kernels.add_codes) {
+      add_(kernels.add_codes),
+      add_integers_(kernels.add_integers),
+      tiles_add_(kernels.gemm.adds) {
   const bool codes = type_ != Type::kF32;
   tile_.type = codes ? code_type(attributes, "y_type") : type_;
   for (const char* name : {"y_scale", "y_zero", "y_low", "y_high", "table", "r_scale"}) {
@@ -101,8 +105,19 @@ void Epilogue::expect_residual(const Layout& r, const Dims& y) const {
   }
 }
 
-void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, Type residual_type,
-                      std::int64_t residual_pitch, std::int64_t rows, std::int64_t columns) const {
+Addition Epilogue::addition(Type residual_type, std::int64_t count, bool by_tiles) const {
+  Addition addition;
+  if (!residual_ || tile_.type == Type::kF32) return addition;
+  addition.pair = sum_;
+  // Zero points are part of the sum.
+  addition.pair.b = codes_in(residual_type, 0);
+  if (count >= kFewElements) addition.integers = integer_sum(addition.pair, add_, add_integers_);
+  addition.by_tiles = by_tiles && tiles_add_ && table_.empty() && addition.integers;
+  return addition;
+}
+
+void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, std::int64_t residual_pitch,
+                      const Addition& addition, std::int64_t rows, std::int64_t columns) const {
   if (pitch == columns && (!residual_ || residual_pitch == columns)) {
     columns *= rows;
     rows = 1;
@@ -124,13 +139,17 @@ void Epilogue::finish(void* to, std::int64_t pitch, const void* residual, Type r
   };
   look_up(table_);
   if (!residual_) return;
-  kernels::CodesPair sum = sum_;
-  sum.b = codes_in(residual_type, 0);
-  const auto step = static_cast<std::size_t>(pitch);
-  add_(codes, static_cast<const std::uint8_t*>(residual), codes,
-       {static_cast<std::size_t>(rows), static_cast<std::size_t>(columns), step,
-        static_cast<std::size_t>(residual_pitch), step, 1, 1},
-       sum);
+  if (!addition.by_tiles) {
+    const auto* other = static_cast<const std::uint8_t*>(residual);
+    const auto step = static_cast<std::size_t>(pitch);
+    const kernels::Grid grid{static_cast<std::size_t>(rows), static_cast<std::size_t>(columns), step,
+                             static_cast<std::size_t>(residual_pitch), step, 1, 1};
+    if (addition.integers) {
+      add_integers_(codes, other, codes, grid, *addition.integers);
+    } else {
+      add_(codes, other, codes, grid, addition.pair);
+    }
+  }
   look_up(sum_table_);
 }
 

@@ -14,11 +14,21 @@
 // the shape of y, is added.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "ops/aligned.h"
 
 namespace graphopt {
+
+// How codes of one type are added to those of a result.
+struct Addition {
+  kernels::CodesPair pair{};
+  // What gives the same; where there is such a thing.
+  std::optional<kernels::IntegerSum> integers;
+  // Tiles add them.
+  bool by_tiles = false;
+};
 
 class Epilogue {
  public:
@@ -37,14 +47,20 @@ class Epilogue {
   // Throws Invalid unless `r` may be added to a result of shape `y`.
   void expect_residual(const Layout& r, const Dims& y) const;
 
+  // Of the input to add, of that type, to `count` elements: few are not worth a search. `by_tiles`: what is added
+  // may be given to tiles.
+  Addition addition(Type residual_type, std::int64_t count, bool by_tiles) const;
+
   // For tiles. What they write is as large as the result; the arrays begin at column 0 and are padded.
   const kernels::Requantize& tile() const { return tile_; }
 
   // Whether `finish` has anything to do.
-  bool unfinished() const { return residual_ || !table_.empty(); }
-  // Makes rows just written by tiles those of the result, in place. `residual`: the rows to add, of `residual_type`;
-  // null if there is none. Pitches in elements.
-  void finish(void* to, std::int64_t pitch, const void* residual, Type residual_type, std::int64_t residual_pitch,
+  bool unfinished(const Addition& addition) const {
+    return (residual_ && !addition.by_tiles) || !table_.empty() || !sum_table_.empty();
+  }
+  // Makes rows just written by tiles those of the result, in place. `residual`: the rows to add; null if there is
+  // none. Pitches in elements.
+  void finish(void* to, std::int64_t pitch, const void* residual, std::int64_t residual_pitch, const Addition& addition,
               std::int64_t rows, std::int64_t columns) const;
 
  private:
@@ -58,6 +74,8 @@ class Epilogue {
   bool residual_ = false;
   std::vector<unsigned char> table_;
   kernels::BinaryCodes add_;
+  kernels::AddIntegers add_integers_;
+  bool tiles_add_;
   kernels::CodesPair sum_{};
   int other_zero_ = 0;  // of the input that is added
   std::vector<unsigned char> sum_table_;

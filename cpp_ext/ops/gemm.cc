@@ -27,9 +27,9 @@ class BoundGemm final : public Bound {
         x_pitch_(inputs[0].pitch),
         y_pitch_(y.pitch),
         r_pitch_(inputs.size() > 1 ? inputs[1].pitch : 0),
-        r_type_(inputs.back().type),
         size_(static_cast<std::int64_t>(size_of(y.type))),
         folded_(weights.fold(inputs[0].type)),
+        addition_(epilogue.addition(inputs.back().type, y.dims.count(), true)),
         blocks_(Blocks::of(rows_, weights.panels().shape(), kRowsOfBlock)) {}
 
   void run(const Run& run) const override {
@@ -46,7 +46,7 @@ class BoundGemm final : public Bound {
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + first_row * x_pitch_;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + first_row * y_pitch_ * size_;
     std::int32_t sums[kRowsOfBlock];
-    kernels::GemmTile tile;
+    kernels::GemmTile tile{};
     tile.rows = nullptr;
     tile.stride = 0;
     tile.x = x;
@@ -63,15 +63,18 @@ class BoundGemm final : public Bound {
     tile.out = epilogue_.tile();
     tile.to = y;
     tile.pitch = y_pitch_;
-    weights_.panels().multiply(tile, first, last, rows);
-    if (!epilogue_.unfinished()) return;
-    const std::int64_t column = shape.first_column(first);
-    const void* residual = nullptr;
-    if (epilogue_.residual()) {
-      residual = static_cast<const unsigned char*>(run.inputs[1]) + (first_row * r_pitch_ + column) * size_;
+    const unsigned char* residual = nullptr;
+    if (epilogue_.residual()) residual = static_cast<const unsigned char*>(run.inputs[1]) + first_row * r_pitch_ * size_;
+    if (addition_.by_tiles) {
+      tile.other = residual;
+      tile.other_pitch = r_pitch_;
+      tile.sum = &*addition_.integers;
     }
-    epilogue_.finish(y + column * size_, y_pitch_, residual, r_type_, r_pitch_, rows,
-                     std::min(shape.first_column(last), shape.columns()) - column);
+    weights_.panels().multiply(tile, first, last, rows);
+    if (!epilogue_.unfinished(addition_)) return;
+    const std::int64_t column = shape.first_column(first);
+    epilogue_.finish(y + column * size_, y_pitch_, residual == nullptr ? nullptr : residual + column * size_, r_pitch_,
+                     addition_, rows, std::min(shape.first_column(last), shape.columns()) - column);
   }
 
   const Weights& weights_;
@@ -81,9 +84,9 @@ class BoundGemm final : public Bound {
   std::int64_t x_pitch_;
   std::int64_t y_pitch_;
   std::int64_t r_pitch_;
-  Type r_type_;
   std::int64_t size_;
   Folded folded_;
+  Addition addition_;
   Blocks blocks_;
 };
 

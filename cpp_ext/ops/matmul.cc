@@ -140,7 +140,7 @@ class BoundMatmul final : public Bound {
     auto* y = static_cast<unsigned char*>(run.outputs[0]) +
               (matrix * sizes_.rows + first_row) * y_.pitch * static_cast<std::int64_t>(size_of(y_.type));
     std::int32_t sums[kRowsOfBlock];
-    kernels::GemmTile tile;
+    kernels::GemmTile tile{};
     tile.rows = nullptr;
     tile.stride = 0;
     tile.x = a;
@@ -158,9 +158,9 @@ class BoundMatmul final : public Bound {
     tile.to = y;
     tile.pitch = y_.pitch;
     shape_.multiply(tile, packed(run, b_matrix_[at]), first, last, rows);
-    if (!epilogue_.unfinished()) return;
+    if (!epilogue_.unfinished({})) return;
     const std::int64_t column = shape_.first_column(first);
-    epilogue_.finish(y + column, y_.pitch, nullptr, y_.type, 0, rows,
+    epilogue_.finish(y + column, y_.pitch, nullptr, 0, {}, rows,
                      std::min(shape_.first_column(last), shape_.columns()) - column);
   }
 

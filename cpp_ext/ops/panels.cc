@@ -32,24 +32,27 @@ PanelShape::PanelShape(const kernels::Gemm& kernel, std::int64_t columns, std::i
       segments_(segments),
       depth_(depth),
       vector_(kernel.vector),
-      width_(static_cast<std::int64_t>(kernel.vector) * kernel.vectors),
       vectors_(ceil_divide(columns, kernel.vector)),
-      panels_(ceil_divide(columns, width_)),
+      panels_(ceil_divide(vectors_, kernel.vectors)),
       group_(kernel.group),
       groups_(segments * ceil_divide(depth, kernel.group)) {
   if (columns < 1) throw Invalid("weights of no columns");
   static_cast<void>(Dims({vectors_ * vector_, segments, ceil_divide(depth, group_), group_}));
 }
 
+std::int64_t PanelShape::first_vector(std::int64_t panel) const {
+  const std::int64_t first = std::min(panel * kernel_->vectors, vectors_);
+  const bool single = kernel_->vectors > 2 && vectors_ % kernel_->vectors == 1;
+  return single && panel > 0 && panel == panels_ - 1 ? first - 1 : first;
+}
+
 int PanelShape::columns_of(std::int64_t panel) const {
-  return static_cast<int>(std::min(width_, columns_ - panel * width_));
+  return static_cast<int>(std::min(first_column(panel + 1), columns_) - first_column(panel));
 }
 
-std::int64_t PanelShape::offset(std::int64_t panel) const {
-  return std::min(panel * width_, vectors_ * vector_) * groups_ * group_;
-}
+std::int64_t PanelShape::offset(std::int64_t panel) const { return first_column(panel) * groups_ * group_; }
 
-int PanelShape::tile_rows() const { return kernel_->rows[std::min<std::int64_t>(vectors_, kernel_->vectors)]; }
+int PanelShape::tile_rows() const { return kernel_->rows[first_vector(1)]; }
 
 void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip,
                       std::int64_t first, std::int64_t last, std::int8_t* to, std::int32_t* sums) const {
@@ -85,15 +88,16 @@ SparsePanels PanelShape::without_zeros(const std::int8_t* packed) const {
   if (kSparseGroup * static_cast<double>(all - zeros) + ends >= static_cast<double>(all)) return found;
   found.weights = Aligned<std::int8_t>((all - zeros) * bytes);
   std::int8_t* to = found.weights.data();
-  for (std::int64_t v = 0; v < vectors_; ++v) {
-    const std::int64_t panel = v * vector_ / width_;
-    const std::int64_t vectors = ceil_divide(columns_of(panel), vector_);
-    const std::int8_t* from = packed + offset(panel) + v * vector_ % width_ * group_;
-    for (std::int64_t i = 0; i < groups_; ++i, from += vectors * bytes) {
-      if (i % groups == 0) found.begins.push_back(static_cast<std::int32_t>(found.places.size()));
-      if (is_zero(from)) continue;
-      found.places.push_back(static_cast<std::int32_t>(i % groups * group_));
-      to = std::copy(from, from + bytes, to);
+  for (std::int64_t panel = 0; panel < panels_; ++panel) {
+    const std::int64_t vectors = first_vector(panel + 1) - first_vector(panel);
+    for (std::int64_t v = 0; v < vectors; ++v) {
+      const std::int8_t* from = packed + offset(panel) + v * bytes;
+      for (std::int64_t i = 0; i < groups_; ++i, from += vectors * bytes) {
+        if (i % groups == 0) found.begins.push_back(static_cast<std::int32_t>(found.places.size()));
+        if (is_zero(from)) continue;
+        found.places.push_back(static_cast<std::int32_t>(i % groups * group_));
+        to = std::copy(from, from + bytes, to);
+      }
     }
   }
   found.begins.push_back(static_cast<std::int32_t>(found.places.size()));
@@ -104,6 +108,9 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
                           std::int64_t rows) const {
   each(tile, kernel_->panels, first, last, rows, [&](std::int64_t panel) {
     tile.weights = packed + offset(panel);
+    const std::int64_t next = std::min(panel + kernel_->panels, panels_);
+    tile.next = next < panels_ ? packed + offset(next) : nullptr;
+    tile.next_bytes = offset(std::min(next + kernel_->panels, panels_)) - offset(next);
     kernel_->multiply(tile);
   });
 }
@@ -125,6 +132,7 @@ void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int6
   const auto* all_zeros = tile.zeros;
   const auto* all_scales = tile.out.scale;
   const auto* all_shifts = tile.out.shift;
+  const auto* all_other = tile.other;
   auto* all_to = static_cast<unsigned char*>(tile.to);
   const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
   tile.segments = segments_;
@@ -138,6 +146,7 @@ void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int6
     tile.zeros = all_zeros == nullptr ? nullptr : all_zeros + column;
     tile.out.scale = all_scales + column;
     tile.out.shift = all_shifts == nullptr ? nullptr : all_shifts + column;
+    tile.other = all_other == nullptr ? nullptr : all_other + column;
     tile.to = all_to + column * size;
     multiply_from(panel);
   }

@@ -27,7 +27,7 @@ class PanelShape {
   std::int64_t segments() const { return segments_; }
   std::int64_t depth() const { return depth_; }
   std::int64_t panels() const { return panels_; }
-  std::int64_t first_column(std::int64_t panel) const { return panel * width_; }
+  std::int64_t first_column(std::int64_t panel) const { return first_vector(panel) * vector_; }
   int columns_of(std::int64_t panel) const;
   // Bytes from the beginning to that of a panel; of all, for `panels()`.
   std::int64_t offset(std::int64_t panel) const;
@@ -58,12 +58,15 @@ class PanelShape {
   void each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last, std::int64_t rows,
             const Each& multiply_from) const;
 
+  // Panels are as wide as may be, but the last one is no single vector if the one before can spare another: for each
+  // sum of such a panel, codes would have to be read.
+  std::int64_t first_vector(std::int64_t panel) const;
+
   const kernels::Gemm* kernel_;
   std::int64_t columns_;
   std::int64_t segments_;
   std::int64_t depth_;
   std::int64_t vector_;
-  std::int64_t width_;  // of whole panels
   std::int64_t vectors_;
   std::int64_t panels_;
   std::int64_t group_;   // weights of a column that lie together

@@ -16,6 +16,8 @@ namespace {
 constexpr std::int64_t kRowsOfBlock = 96;
 // Where segments are several pixels of few channels, rows take little room.
 constexpr std::int64_t kMostRowsOfBlock = 192;
+// Where rows are found without pointers to them.
+constexpr std::int64_t kRowsOfMatrix = 384;
 constexpr std::int64_t kBlocksWanted = 16;
 // On the stack of a block.
 constexpr std::int64_t kPointers = 4096;
@@ -156,6 +158,8 @@ class BoundTiles final : public Bound {
         y_(y),
         r_(inputs.back()),
         flip_(x_.type == Type::kS8),
+        matrix_(is_matrix()),
+        addition_(shared.epilogue.addition(r_.type, y.dims.count(), true)),
         blank_(static_cast<std::size_t>(std::max(shared.all.channels(), shared.form.read)),
                static_cast<unsigned char>(shared.all.x_zero)) {
     for (const Phase& phase : shared.phases) plan(phase);
@@ -199,7 +203,8 @@ class BoundTiles final : public Bound {
       const std::int64_t most = shared_.form.span > 1 ? kMostRowsOfBlock : kRowsOfBlock;
       std::int64_t limit = std::min(most, kPointers / taps);
       if (patched()) limit = std::min(limit, kPatchBytes / (taps * shared_.form.read));
-      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), most);
+      if (matrix_) limit = kRowsOfMatrix;
+      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), matrix_ ? kRowsOfMatrix : most);
       plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
       plan.split.row_blocks = ceil_divide(plan.rows, plan.split.rows);
       const std::int64_t row_blocks = plan.lines * plan.split.row_blocks;
@@ -208,6 +213,14 @@ class BoundTiles final : public Bound {
     }
     blocks_ += plan.blocks;
     plans_.push_back(std::move(plan));
+  }
+
+  // Windows are single pixels, each behind the one before: rows of a matrix.
+  bool is_matrix() const {
+    const Convolution& all = shared_.all;
+    const bool ones = all.kernel[0] * all.kernel[1] == 1 && all.strides[0] * all.strides[1] == 1;
+    const bool padded = all.pads[0] + all.pads[1] + all.pads[2] + all.pads[3] != 0;
+    return !all.transposed && ones && !padded && shared_.form.parts == 1 && !patched();
   }
 
   // Some segments are not read where they lie: their pixels do not follow each other, or tiles read beyond them.
@@ -227,31 +240,38 @@ class BoundTiles final : public Bound {
     const std::uint8_t* pointers[kPointers];
     std::uint8_t patches[kPatchBytes];
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
-    find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, patches);
+    if (!matrix_) find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, patches);
 
     const std::int64_t place = place_of(phase, plan, line * plan.rows + first);
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
+    const unsigned char* residual = nullptr;
+    if (shared_.epilogue.residual()) {
+      residual = static_cast<const unsigned char*>(run.inputs[1]) + place * r_.pitch * size;
+    }
     const auto taps = static_cast<std::int64_t>(phase.taps.size());
-    std::int32_t sums[kMostRowsOfBlock];
+    std::int32_t sums[kRowsOfMatrix];
     std::int64_t moved = 0;
     for (std::int64_t part = first_part; part < last_part; ++part) {
-      for (std::int64_t i = 0; i < taps * rows && part * form.depth != moved; ++i) {
+      for (std::int64_t i = 0; !matrix_ && i < taps * rows && part * form.depth != moved; ++i) {
         pointers[i] += part * form.depth - moved;
       }
       moved = part * form.depth;
       const Panels& panels = phase.panels[static_cast<std::size_t>(part)];
       const std::int64_t column = part * form.columns;
       kernels::GemmTile tile{};
-      tile.rows = pointers;
+      tile.rows = matrix_ ? nullptr : pointers;
       tile.stride = rows;
+      tile.x = x + first * x_.pitch;
+      tile.x_pitch = x_.pitch;
       tile.flip = flip_;
       tile.bias = plan.bias.data() + column;
       if (shared_.all.asymmetric) {
         for (std::int64_t row = 0; row < rows; ++row) {
           std::uint32_t sum = 0;
           for (std::int64_t tap = 0; tap < taps; ++tap) {
-            sum += static_cast<std::uint32_t>(shared_.row_sum(pointers[tap * rows + row], form.length, flip_));
+            const std::uint8_t* from = matrix_ ? tile.x + row * tile.x_pitch : pointers[tap * rows + row];
+            sum += static_cast<std::uint32_t>(shared_.row_sum(from, form.length, flip_));
           }
           sums[row] = static_cast<std::int32_t>(sum);
         }
@@ -263,10 +283,15 @@ class BoundTiles final : public Bound {
       if (tile.out.shift != nullptr) tile.out.shift += column;
       tile.to = y + column * size;
       tile.pitch = phase.step[1] * y_.pitch;
+      if (addition_.by_tiles) {
+        tile.other = residual + column;
+        tile.other_pitch = phase.step[1] * r_.pitch;
+        tile.sum = &*addition_.integers;
+      }
       const std::int64_t first_panel = panel_block * plan.split.panels;
       panels.multiply(tile, first_panel, std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
     }
-    if (!shared_.epilogue.unfinished()) return;
+    if (!shared_.epilogue.unfinished(addition_)) return;
     const PanelShape& shape = phase.panels[0].shape();
     std::int64_t begin = first_part * form.columns;
     std::int64_t end = last_part * form.columns;
@@ -274,11 +299,8 @@ class BoundTiles final : public Bound {
       begin = shape.first_column(panel_block * plan.split.panels);
       end = std::min(shape.first_column((panel_block + 1) * plan.split.panels), shape.columns());
     }
-    const void* residual = nullptr;
-    if (shared_.epilogue.residual()) {
-      residual = static_cast<const unsigned char*>(run.inputs[1]) + (place * r_.pitch + begin) * size;
-    }
-    shared_.epilogue.finish(y + begin * size, phase.step[1] * y_.pitch, residual, r_.type, phase.step[1] * r_.pitch,
+    if (residual != nullptr) residual += begin * size;
+    shared_.epilogue.finish(y + begin * size, phase.step[1] * y_.pitch, residual, phase.step[1] * r_.pitch, addition_,
                             rows, end - begin);
   }
 
@@ -370,6 +392,8 @@ class BoundTiles final : public Bound {
   Layout y_;
   Layout r_;
   bool flip_;
+  bool matrix_;
+  Addition addition_;
   std::vector<std::uint8_t> blank_;
   std::vector<Plan> plans_;
   std::int64_t blocks_ = 0;

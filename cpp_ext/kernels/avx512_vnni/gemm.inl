@@ -9,6 +9,81 @@ static inline __attribute__((always_inline)) void add_dots(__m512i& sum, __m512i
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
 
+// Read where it is used, and not kept in registers, which are for sums.
+template <typename T>
+static inline __attribute__((always_inline)) const T& in_memory(const T& given) {
+  const T* at = &given;
+  asm volatile("" : "+r"(at));
+  return *at;
+}
+
+// Kept in a register until it is used for the last time.
+static inline __attribute__((always_inline)) __m512i weights_at(const int8_t* from) {
+  __m512i weights;
+  asm("vmovdqa64 %1, %0" : "=v"(weights) : "m"(*reinterpret_cast<const __m512i*>(from)));
+  return weights;
+}
+
+// The columns of `mask` of one row, or of two rows of two vectors, or of four of one.
+template <int V>
+static inline __attribute__((always_inline)) void store_rows(uint8_t* to, int64_t pitch, int rows, __mmask64 mask,
+                                                             __m512i bytes) {
+  if (V >= 3) {
+    _mm512_mask_storeu_epi8(to, mask, bytes);
+  } else if (V == 2) {
+    _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(mask), _mm512_castsi512_si256(bytes));
+    if (rows > 1) {
+      _mm256_mask_storeu_epi8(to + pitch, static_cast<__mmask32>(mask), _mm512_extracti64x4_epi64(bytes, 1));
+    }
+  } else {
+    const auto few = static_cast<__mmask16>(mask);
+    _mm_mask_storeu_epi8(to, few, _mm512_castsi512_si128(bytes));
+    if (rows > 1) _mm_mask_storeu_epi8(to + pitch, few, _mm512_extracti32x4_epi32(bytes, 1));
+    if (rows > 2) _mm_mask_storeu_epi8(to + 2 * pitch, few, _mm512_extracti32x4_epi32(bytes, 2));
+    if (rows > 3) _mm_mask_storeu_epi8(to + 3 * pitch, few, _mm512_extracti32x4_epi32(bytes, 3));
+  }
+}
+
+template <int V>
+static inline __attribute__((always_inline)) __m512i load_rows(const uint8_t* from, int64_t pitch, int rows,
+                                                               __mmask64 mask) {
+  if (V >= 3) return _mm512_maskz_loadu_epi8(mask, from);
+  if (V == 2) {
+    const auto some = static_cast<__mmask32>(mask);
+    const __m512i first = _mm512_zextsi256_si512(_mm256_maskz_loadu_epi8(some, from));
+    return rows > 1 ? _mm512_inserti64x4(first, _mm256_maskz_loadu_epi8(some, from + pitch), 1) : first;
+  }
+  const auto few = static_cast<__mmask16>(mask);
+  __m512i all = _mm512_zextsi128_si512(_mm_maskz_loadu_epi8(few, from));
+  if (rows > 1) all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(few, from + pitch), 1);
+  if (rows > 2) all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(few, from + 2 * pitch), 2);
+  if (rows > 3) all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(few, from + 3 * pitch), 3);
+  return all;
+}
+
+// Weights of the next panel, fetched a little at a time while those of this one are used: no processor foresees as many,
+// and they may come from memory.
+struct Ahead {
+  const char* at;
+  const char* end;
+  int64_t lines;  // at a time
+
+  // By so many times.
+  Ahead(const GemmTile& tile, int64_t times)
+      : at(reinterpret_cast<const char*>(tile.next)), end(at), lines(0) {
+    if (tile.next == nullptr) return;
+    end += tile.next_bytes;
+    lines = (tile.next_bytes / 64 + times - 1) / times;
+  }
+
+  inline __attribute__((always_inline)) void go() {
+    for (int64_t left = at < end ? lines : 0; left > 0; --left, at += 64) _mm_prefetch(at, _MM_HINT_T1);
+  }
+};
+
+// From rows that are added to those that are fetched for later.
+constexpr int kRowsAhead = 12;
+
 // Of R rows and V vectors of columns.
 template <int R, int V, bool Flip>
 struct Sums {
@@ -19,7 +94,7 @@ struct Sums {
   inline __attribute__((always_inline)) void step(const int8_t* weights, const CodesOf& codes_of) {
     __m512i columns[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) columns[v] = _mm512_load_si512(weights + 64 * v);
+    for (int v = 0; v < V; ++v) columns[v] = weights_at(weights + 64 * v);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       __m512i codes = _mm512_set1_epi32(codes_of(r));
@@ -29,8 +104,11 @@ struct Sums {
     }
   }
 
-  // Of the rows from `row` on.
-  inline __attribute__((always_inline)) void add_up(const GemmTile& tile, int64_t row) {
+  // Of the rows from `row` on. What `between` does of its first `Parts` parts is strewn among the first products.
+  // A line from `next_line` on is fetched every other step, if `Fetches`.
+  template <int Parts, bool Fetches, typename Between>
+  inline __attribute__((always_inline)) void add_up(const GemmTile& tile, int64_t row, const char* next_line,
+                                                    const Between& between) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       const __m512i bias = _mm512_loadu_si512(tile.bias + 16 * v);
@@ -44,9 +122,34 @@ struct Sums {
       const uint8_t* from[R];
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) from[r] = part_of(tile, segment, row + r);
-      for (int64_t k = 0; k < whole; k += 4, weights += 64 * V) {
-        step(weights, [&](int r) __attribute__((always_inline)) { return four(from[r] + k); });
+      int64_t k = 0;
+      const auto up_to = [&](int64_t end) __attribute__((always_inline)) {
+        const auto next = [&]() __attribute__((always_inline)) {
+          step(weights, [&](int r) __attribute__((always_inline)) { return four(from[r] + k); });
+          k += 4;
+          weights += 64 * V;
+        };
+        if (Fetches) {
+          while (k < end - 4) {
+            next();
+            next();
+            _mm_prefetch(next_line, _MM_HINT_T1);
+            next_line += 64;
+          }
+          if (k < end) next();
+        } else {
+          while (k < end) next();
+        }
+      };
+      if (Parts > 0 && segment == 0) {
+        const int64_t some = whole / (4 * (Parts + 1)) * 4;
+#pragma GCC unroll 8
+        for (int part = 0; part < Parts; ++part) {
+          up_to(k + some);
+          between(part);
+        }
       }
+      up_to(whole);
       if (tail != 0) {
         step(weights, [&](int r) __attribute__((always_inline)) { return fewer(from[r] + whole, tail); });
         weights += 64 * V;
@@ -54,13 +157,57 @@ struct Sums {
     }
   }
 
+  // Rows whose codes are made and stored together: those of four vectors.
+  static constexpr int kTogether = V == 1 ? 4 : V == 2 ? 2 : 1;
+  static constexpr int kParts = (R + kTogether - 1) / kTogether;
+
+  // The codes of a part, as s8: of u8, less by 128. No scale is 1 or more.
+  template <typename ScaleOf>
+  inline __attribute__((always_inline)) __m512i codes_of(int part, const ScaleOf& scale_of, const Codes& codes) const {
+    __m512i whole[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const int row = part * kTogether + (kTogether > 1 ? i / V : 0);
+      const int v = kTogether > 1 ? i % V : i;
+      if (row < R && v < V) {
+        const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(of[row][v]), scale_of(v));
+        whole[i] = _mm512_cvtps_epi32(product);
+      } else {
+        whole[i] = _mm512_setzero_si512();
+      }
+    }
+    const __m512i words[2] = {_mm512_packs_epi32(whole[0], whole[1]), _mm512_packs_epi32(whole[2], whole[3])};
+    return in_order(packed_bytes(words[0], words[1], codes));
+  }
+
+  // Stores all codes.
   inline __attribute__((always_inline)) void store(const GemmTile& tile, uint8_t* to, const Codes& codes) const {
-    const __mmask64 mask = first_bytes(tile.columns);
     __m512 scale[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) scale[v] = _mm512_loadu_ps(tile.out.scale + 16 * v);
+    const auto scale_of = [&](int v) __attribute__((always_inline)) { return scale[v]; };
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) store_codes<V>(to + r * tile.pitch, of[r], scale, mask, codes);
+    for (int part = 0; part < kParts; ++part) {
+      store(tile, part, to, _mm512_xor_si512(codes_of(part, scale_of, codes), codes.flip));
+    }
+  }
+
+  static constexpr int rows_of(int part) { return R - part * kTogether < kTogether ? R - part * kTogether : kTogether; }
+
+  // Stores a part.
+  static inline __attribute__((always_inline)) void store(const GemmTile& tile, int part, uint8_t* to, __m512i codes) {
+    store_rows<V>(to + part * kTogether * tile.pitch, tile.pitch, rows_of(part), first_bytes(tile.columns), codes);
+  }
+
+  // The sums of the codes of a part and others.
+  static inline __attribute__((always_inline)) __m512i added(const GemmTile& tile, int part, const uint8_t* other,
+                                                             __m512i codes, const SumTerms& terms) {
+    const uint8_t* const from = other + part * kTogether * tile.other_pitch;
+    // A line of each row: no processor foresees which.
+    for (int row = 0; row < rows_of(part); ++row) {
+      _mm_prefetch(reinterpret_cast<const char*>(from + (kRowsAhead + row) * tile.other_pitch), _MM_HINT_T0);
+    }
+    return integer_sums(codes, load_rows<V>(from, tile.other_pitch, rows_of(part), first_bytes(tile.columns)), terms);
   }
 };
 
@@ -69,16 +216,11 @@ static inline bool plain(const GemmTile& tile) {
   return tile.zeros == nullptr && tile.out.type != Type::kF32 && !tile.out.large;
 }
 
-static inline Codes plain_codes(const GemmTile& tile) {
-  Codes codes(tile.out);
-  codes.large = false;
-  return codes;
-}
-
 // What few tiles need. Apart, so that the code of tiles stays short.
 template <int V>
 __attribute__((noinline)) static void gemm_store(const GemmTile& tile, const __m512i* acc) {
   const Codes codes(tile.out);
+  const __mmask64 mask = first_bytes(tile.columns);
   __m512 scale[V];
   for (int v = 0; v < V; ++v) scale[v] = _mm512_loadu_ps(tile.out.scale + 16 * v);
   for (int r = 0; r < tile.count; ++r) {
@@ -92,64 +234,104 @@ __attribute__((noinline)) static void gemm_store(const GemmTile& tile, const __m
     }
     if (tile.out.type == Type::kF32) {
       store_numbers<V>(static_cast<float*>(tile.to) + r * tile.pitch, row, scale, tile.out.shift, tile.columns);
-    } else {
-      store_codes<V>(static_cast<uint8_t*>(tile.to) + r * tile.pitch, row, scale, first_bytes(tile.columns), codes);
+      continue;
     }
+    auto* const to = static_cast<uint8_t*>(tile.to) + r * tile.pitch;
+    store_codes<V>(to, row, scale, mask, codes);
+    if (tile.other == nullptr) continue;
+    const auto columns = static_cast<size_t>(tile.columns);
+    add_integers(to, tile.other + r * tile.other_pitch, to, {1, columns, 0, 0, 0, 1, 1}, *tile.sum);
   }
 }
 
 template <int R, int V, bool Flip>
-static void gemm_tile(const GemmTile& tile) {
+static void gemm_tile(const GemmTile& tile, Ahead& ahead) {
   Sums<R, V, Flip> sums;
-  sums.add_up(tile, 0);
-  if (plain(tile)) {
-    sums.store(tile, static_cast<uint8_t*>(tile.to), plain_codes(tile));
+  if (ahead.at < ahead.end) {
+    sums.template add_up<0, true>(tile, 0, ahead.at, [](int) {});
+    ahead.at += tile.segments * (tile.depth / 8) * 64;
+  } else {
+    sums.template add_up<0, false>(tile, 0, nullptr, [](int) {});
+  }
+  if (plain(tile) && tile.other == nullptr) {
+    sums.store(tile, static_cast<uint8_t*>(tile.to), Codes(tile.out));
     return;
   }
   const Sums<R, V, Flip> copy = sums;
   gemm_store<V>(tile, &copy.of[0][0]);
 }
 
-// Any number of tiles of R rows. What becomes of the sums of one is done behind the products of the next: the
+// What becomes of the sums of a tile while those of the next are made.
+enum class Then { kStore, kStoreAmong, kAddAmong };
+
+// Any number of tiles of R rows. What becomes of the sums of one is done behind or among the products of the next: the
 // processor does both at a time, but would wait for the last sums if their use came right behind them.
-template <int R, int V, bool Flip>
-static void gemm_tiles(const GemmTile& given) {
+template <int R, int V, bool Flip, Then then>
+static void gemm_tiles(const GemmTile& given, Ahead& shared_ahead) {
+  using Tile = Sums<R, V, Flip>;
+  constexpr bool kAdds = then == Then::kAddAmong;
+  // Adding is a part by itself: what waits for results is not to fill the queues that products wait in.
+  constexpr int kPieces = kAdds ? 2 * Tile::kParts : Tile::kParts;
   const GemmTile tile = given;
-  const Codes codes = plain_codes(tile);
-  int64_t row = 0;
+  const Codes codes(tile.out);
+  const SumTerms terms(kAdds ? *tile.sum : IntegerSum{});
   auto* to = static_cast<uint8_t*>(tile.to);
-  Sums<R, V, Flip> even;
-  Sums<R, V, Flip> odd;
-  even.add_up(tile, row);
+  const auto* other = tile.other;
+  int64_t row = 0;
+  Ahead ahead = shared_ahead;
+  __m512i some;
+  const auto scale_of = [&](int v) __attribute__((always_inline)) { return _mm512_loadu_ps(tile.out.scale + 16 * v); };
+  const auto use = [&](const Tile& sums, int piece) __attribute__((always_inline)) {
+    const Codes& near = in_memory(codes);
+    if (!kAdds) {
+      sums.store(tile, piece, to, _mm512_xor_si512(sums.codes_of(piece, scale_of, near), near.flip));
+    } else if (piece % 2 == 0) {
+      some = sums.codes_of(piece / 2, scale_of, near);
+    } else {
+      sums.store(tile, piece / 2, to, sums.added(tile, piece / 2, other, some, in_memory(terms)));
+    }
+  };
+  const auto last = [&](const Tile& sums) __attribute__((always_inline)) {
+    if (!kAdds) return sums.store(tile, to, codes);
+#pragma GCC unroll 8
+    for (int piece = 0; piece < kPieces; ++piece) use(sums, piece);
+  };
+  const auto next = [&](Tile& sums, const Tile& before) __attribute__((always_inline)) {
+    sums.template add_up<then == Then::kStore ? 0 : kPieces, false>(
+        tile, row += R, nullptr, [&](int piece) __attribute__((always_inline)) {
+          if (piece % 2 == 0) ahead.go();
+          use(before, piece);
+        });
+    if (then == Then::kStore) last(before);
+    to += R * tile.pitch;
+    if (kAdds) other += R * tile.other_pitch;
+  };
+  Tile even;
+  Tile odd;
+  even.template add_up<0, false>(tile, row, nullptr, [](int) {});
   for (int left = tile.count - R;; left -= 2 * R) {
-    if (left <= 0) {
-      even.store(tile, to, codes);
-      return;
-    }
-    odd.add_up(tile, row += R);
-    even.store(tile, to, codes);
-    to += R * tile.pitch;
-    if (left <= R) {
-      odd.store(tile, to, codes);
-      return;
-    }
-    even.add_up(tile, row += R);
-    odd.store(tile, to, codes);
-    to += R * tile.pitch;
+    if (left <= 0) return last(even);
+    next(odd, even);
+    if (left <= R) return last(odd);
+    next(even, odd);
   }
 }
 
-using Tile = void (*)(const GemmTile&);
+using Tile = void (*)(const GemmTile&, Ahead&);
 
 // Rows of half a tile, by vectors: as many sums as keep a processor busy, and room for as many that are stored.
 constexpr int kGemmHalf[] = {0, 8, 6, 4, 3};
 constexpr int kGemmRows[] = {0, 8, 8, 8, 6};
 // Halves read weights twice as often: these must come from the first cache.
 constexpr int64_t kGemmBytes = 36 * 1024;
+// Parts in which they are fetched meanwhile.
+constexpr int64_t kFetches = 16;
+// Products of a sum that are too few for anything to be strewn among them.
+constexpr int64_t kGemmFew = 36;
 
 #define GRAPHOPT_ROWS(V, Flip) \
   { \
-    gemm_tiles<kGemmHalf[V], V, Flip>, gemm_tile<1, V, Flip>, gemm_tile<2, V, Flip>, gemm_tile<3, V, Flip>, \
+    gemm_tiles<kGemmHalf[V], V, Flip, Then::kStoreAmong>, gemm_tile<1, V, Flip>, gemm_tile<2, V, Flip>, gemm_tile<3, V, Flip>, \
         gemm_tile<4, V, Flip>, gemm_tile<5, V, Flip>, gemm_tile<6, V, Flip>, \
         V < 4 ? gemm_tile<7, V < 4 ? V : 1, Flip> : nullptr, V < 4 ? gemm_tile<8, V < 4 ? V : 1, Flip> : nullptr \
   }
@@ -160,14 +342,27 @@ static const Tile kGemmTiles[2][4][9] = {
 
 #undef GRAPHOPT_ROWS
 
+#define GRAPHOPT_ALL(Flip, then) \
+  { \
+    gemm_tiles<kGemmHalf[1], 1, Flip, then>, gemm_tiles<kGemmHalf[2], 2, Flip, then>, \
+        gemm_tiles<kGemmHalf[3], 3, Flip, then>, gemm_tiles<kGemmHalf[4], 4, Flip, then> \
+  }
+
+static const Tile kGemmAdding[2][4] = {GRAPHOPT_ALL(false, Then::kAddAmong), GRAPHOPT_ALL(true, Then::kAddAmong)};
+static const Tile kGemmShort[2][4] = {GRAPHOPT_ALL(false, Then::kStore), GRAPHOPT_ALL(true, Then::kStore)};
+
+#undef GRAPHOPT_ALL
+
 static void gemm_panels(const GemmTile& given) {
   const int vectors = (given.columns + 15) / 16;
   const Tile* tiles = kGemmTiles[given.flip][vectors - 1];
   const int most = kGemmRows[vectors];
-  const auto tile_of = [&](const GemmTile& tile) { tiles[tile.count](tile); };
-  const int half = kGemmHalf[vectors];
   const int64_t bytes = given.segments * ((given.depth + 3) / 4) * 64 * vectors;
-  if (given.count <= most || bytes > kGemmBytes || !plain(given)) {
+  const bool few_rows = given.count <= most || bytes > kGemmBytes || !plain(given);
+  Ahead ahead(given, kFetches);
+  const auto tile_of = [&](const GemmTile& tile) { tiles[tile.count](tile, ahead); };
+  const int half = kGemmHalf[vectors];
+  if (few_rows) {
     even_tiles(given, most, tile_of);
     return;
   }
@@ -176,7 +371,11 @@ static void gemm_panels(const GemmTile& given) {
   const int over = given.count % half;
   const int last = over == 0 ? 0 : over + half <= most ? over + half : over;
   tile.count = given.count - last;
-  tiles[0](tile);
+  const bool few = given.segments * given.depth <= kGemmFew;
+  const Tile all = tile.other != nullptr ? kGemmAdding[given.flip][vectors - 1]
+                   : few                 ? kGemmShort[given.flip][vectors - 1]
+                                         : tiles[0];
+  all(tile, ahead);
   next_rows(tile, tile.count);
   tile.count = last;
   if (last != 0) tile_of(tile);

@@ -64,11 +64,11 @@ struct SparseSums {
 
 template <int V>
 static void store_sums(const GemmTile& tile, const __m512i* sums) {
-  if (!plain(tile)) {
+  if (!plain(tile) || tile.other != nullptr) {
     gemm_store<V>(tile, sums);
     return;
   }
-  const Codes codes = plain_codes(tile);
+  const Codes codes(tile.out);
   const __mmask64 mask = first_bytes(tile.columns);
   __m512 scale[V];
 #pragma GCC unroll 4
@@ -100,15 +100,17 @@ static void sparse_tile(const GemmTile& tile) {
         sparse_tile<10, Flip>, sparse_tile<11, Flip>, sparse_tile<12, Flip> \
   }
 
-static const Tile kSparseTiles[2][kSparseRows] = {GRAPHOPT_ROWS(false), GRAPHOPT_ROWS(true)};
+using SparseTile = void (*)(const GemmTile&);
+
+static const SparseTile kSparseTiles[2][kSparseRows] = {GRAPHOPT_ROWS(false), GRAPHOPT_ROWS(true)};
 
 #undef GRAPHOPT_ROWS
 
 static void sparse_panel(const GemmTile& panel) {
-  const Tile* tiles = kSparseTiles[panel.flip];
+  const SparseTile* tiles = kSparseTiles[panel.flip];
   even_tiles(panel, kSparseRows, [&](const GemmTile& tile) { tiles[tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {16, 4, 4, 1, {0, 8, 8, 8, 6}, &gemm_panels, &sparse_panel, &pack_columns<4>};
+static const Gemm gemm = {16, 4, 4, 1, {0, 8, 8, 8, 6}, true, &gemm_panels, &sparse_panel, &pack_columns<4>};
 
 }  // namespace graphopt::kernels::avx512_vnni

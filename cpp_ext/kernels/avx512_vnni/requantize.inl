@@ -30,9 +30,13 @@ static inline __m512i rounded(__m512i acc, __m512 scale, const Codes& codes) {
 
 // To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. Words of four columns
 // of each of two vectors in each 16 bytes.
-static inline __m512i packed_words(__m512i left, __m512i right, const Codes& codes) {
+static inline __m512i packed_bytes(__m512i left, __m512i right, const Codes& codes) {
   const __m512i bytes = _mm512_packs_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
-  return _mm512_xor_si512(_mm512_min_epi8(_mm512_max_epi8(bytes, codes.low), codes.high), codes.flip);
+  return _mm512_min_epi8(_mm512_max_epi8(bytes, codes.low), codes.high);
+}
+
+static inline __m512i packed_words(__m512i left, __m512i right, const Codes& codes) {
+  return _mm512_xor_si512(packed_bytes(left, right, codes), codes.flip);
 }
 
 // In each 16 bytes, four of each vector.
@@ -40,9 +44,14 @@ static inline __m512i packed_codes(__m512i first, __m512i second, __m512i third,
   return packed_words(_mm512_packs_epi32(first, second), _mm512_packs_epi32(third, fourth), codes);
 }
 
-static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
+// Packed, with one vector behind the other.
+static inline __m512i in_order(__m512i packed) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(order, packed_codes(first, second, third, fourth, codes));
+  return _mm512_permutexvar_epi32(order, packed);
+}
+
+static inline __m512i to_codes(__m512i first, __m512i second, __m512i third, __m512i fourth, const Codes& codes) {
+  return in_order(packed_codes(first, second, third, fourth, codes));
 }
 
 static inline __mmask64 first_bytes(int count) { return ~__mmask64{0} >> (64 - count); }

@@ -1,15 +1,39 @@
 // Sums of codes in integers; written with the words of the tier that includes it.
 
+struct SumTerms {
+  Ints high;
+  Ints low;
+  Ints start;
+  Ints offset;
+  Bytes least;
+  Bytes greatest;
+  // From codes to those less 128, as s8, and of the sums.
+  Bytes b_flip;
+  Bytes y_flip;
+  int shift;
+
+  explicit SumTerms(const IntegerSum& sum)
+      : high(word_pairs(sum.a_high, sum.b_high)),
+        low(word_pairs(sum.a_low, sum.b_low)),
+        start(all_ints(sum.start)),
+        offset(all_words(sum.offset)),
+        least(all_bytes(sum.low)),
+        greatest(all_bytes(sum.high)),
+        b_flip(all_bytes(static_cast<uint8_t>(sum.b_flip ^ 0x80))),
+        y_flip(all_bytes(sum.y_flip)),
+        shift(sum.shift) {}
+};
+
 // Each code lies in the upper byte of a word, beside one of the other operand: the even ones of the operands in two
-// vectors, the odd ones in two more, so that the upper words of sums interleave to codes in order.
-static inline Bytes integer_sums(Bytes a, Bytes b, const IntegerSum& sum) {
-  const Ints high = word_pairs(sum.a_high, sum.b_high);
-  const Ints low = word_pairs(sum.a_low, sum.b_low);
-  const Ints start = all_ints(sum.start);
+// vectors, the odd ones in two more, so that the upper words of sums interleave to codes in order. `a` is less by 128.
+static inline Bytes integer_sums(Bytes a, Bytes given, const SumTerms& sum) {
+  const Bytes b = exclusive_or(given, sum.b_flip);
   const auto words = [&](Ints even, Ints odd) {
-    const auto product = [&](Ints codes) { return dot(shifted_right<15>(dot(start, codes, low)), codes, high); };
+    const auto product = [&](Ints codes) {
+      return dot(shifted_right<15>(dot(sum.start, codes, sum.low)), codes, sum.high);
+    };
     const Ints both = upper_words(product(even), product(odd));
-    return shifted_words(sum_saturated(both, all_words(sum.offset)), sum.shift);
+    return shifted_words(sum_saturated(both, sum.offset), sum.shift);
   };
   const Ints a_even = even_bytes_up(a);
   const Ints a_odd = odd_bytes(a);
@@ -17,18 +41,16 @@ static inline Bytes integer_sums(Bytes a, Bytes b, const IntegerSum& sum) {
   const Ints b_odd = odd_bytes(b);
   const Bytes codes = saturated(words(interleaved_low(a_even, b_even), interleaved_low(a_odd, b_odd)),
                                 words(interleaved_high(a_even, b_even), interleaved_high(a_odd, b_odd)));
-  return lesser_bytes(greater_bytes(codes, all_bytes(sum.low)), all_bytes(sum.high));
+  return exclusive_or(lesser_bytes(greater_bytes(codes, sum.least), sum.greatest), sum.y_flip);
 }
 
 static void add_integers(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum) {
-  // Codes less 128, as s8.
+  const SumTerms terms(sum);
   const auto a_flip = static_cast<uint8_t>(sum.a_flip ^ 0x80);
-  const auto b_flip = static_cast<uint8_t>(sum.b_flip ^ 0x80);
   for (size_t row = 0; row < grid.rows; ++row, a += grid.a_row, b += grid.b_row, y += grid.y_row) {
     const auto part = [&](size_t column, size_t count) {
-      const Bytes codes = integer_sums(flipped(load_bytes(a + column, count), a_flip),
-                                       flipped(load_bytes(b + column, count), b_flip), sum);
-      store_bytes(y + column, count, flipped(codes, sum.y_flip));
+      const Bytes codes = flipped(load_bytes(a + column, count), a_flip);
+      store_bytes(y + column, count, integer_sums(codes, load_bytes(b + column, count), terms));
     };
     size_t column = 0;
     for (; column + kBytes <= grid.columns; column += kBytes) part(column, kBytes);

@@ -24,6 +24,7 @@ static inline void next_rows(GemmTile& tile, int rows) {
     tile.x += rows * tile.x_pitch;
   }
   if (tile.sums != nullptr) tile.sums += rows;
+  if (tile.other != nullptr) tile.other += rows * tile.other_pitch;
   if (tile.out.type == Type::kF32) {
     tile.to = static_cast<float*>(tile.to) + rows * tile.pitch;
   } else {

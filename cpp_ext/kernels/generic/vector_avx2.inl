@@ -132,6 +132,7 @@ static inline void store_bytes(uint8_t* to, size_t count, Bytes bytes) {
 
 static inline Bytes all_bytes(uint8_t value) { return _mm256_set1_epi8(static_cast<char>(value)); }
 static inline Bytes flipped(Bytes bytes, uint8_t flip) { return _mm256_xor_si256(bytes, all_bytes(flip)); }
+static inline Bytes exclusive_or(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
 static inline Bytes greater_bytes(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
 
 static inline Bytes lesser_bytes(Bytes a, Bytes b) { return _mm256_min_epu8(a, b); }

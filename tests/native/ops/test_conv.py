@@ -168,6 +168,29 @@ def test_what_is_fused_behind_codes(agrees: Agrees, form: str) -> None:
     agrees(KIND, attributes | residual, [x, codes(rng, "u8", (2, 3, 3, 36))])
 
 
+@pytest.mark.parametrize("columns", [16, 24, 80, 112])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_sums_with_codes_of_many_pixels(agrees: Agrees, columns: int, kernel: int) -> None:
+    rng = np.random.default_rng(columns)
+    size = 1 + int((4096 / columns) ** 0.5)
+    residual = {"r_scale": 0.1131, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.2377, "sum_zero": 4}
+    for zero in (0, 1):
+        pad, channels = kernel // 2, 52 if kernel == 1 else 16
+        image = (1, size, size, channels)
+        attributes, x = case(image, columns, (kernel, kernel), pads=(pad, pad, pad, pad))
+        attributes["weight_zero"] = zero * np.arange(columns, dtype=np.int32)
+        other = codes(rng, "u8", (1, size, size, columns))
+        agrees(KIND, attributes | residual, [x, other], threads=(2,), gaps=(0, 3))
+
+
+def test_single_pixels_of_several_images(agrees: Agrees) -> None:
+    for zero in (0, 1):
+        for x_type in ("u8", "s8"):
+            attributes, x = case((3, 13, 14, 24), 20, (1, 1), x_type=x_type)
+            attributes["weight_zero"] = zero * np.arange(20, dtype=np.int32)
+            agrees(KIND, attributes, [x], threads=(1, 3), gaps=(0, 5))
+
+
 def test_what_is_fused_behind_numbers(agrees: Agrees) -> None:
     rng = np.random.default_rng(0)
     bias = rng.normal(size=18).astype(np.float32)

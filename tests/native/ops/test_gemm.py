@@ -62,6 +62,13 @@ def test_tails_of_rows(agrees: Agrees, rows: int, x_type: str) -> None:
         agrees("gemm", attributes, [x], gaps=(0, 3) if rows < 8 else (0,))
 
 
+@pytest.mark.parametrize("rows", [*range(7, 30), 97])
+def test_tails_of_rows_of_some_depth(agrees: Agrees, rows: int) -> None:
+    for columns in (8, 24, 40, 64, 80):
+        attributes, x = case(rows, columns, 51, "u8" if rows % 2 else "s8")
+        agrees("gemm", attributes, [x], threads=(1,), gaps=(0, 3))
+
+
 @pytest.mark.parametrize("columns", [*range(1, 130, 3), 128, 129])
 def test_tails_of_columns(agrees: Agrees, columns: int) -> None:
     for y_type in ("u8", "s8", "f32"):
@@ -170,6 +177,29 @@ def test_what_is_fused_behind_codes(agrees: Agrees, r_type: str, tables: tuple[s
             "sum_low": 4,
         }
         agrees("gemm", attributes | residual, [x, codes(rng, r_type, (rows, columns))])
+
+
+@pytest.mark.parametrize("columns", [5, 16, 24, 40, 64, 80, 112, 200])
+@pytest.mark.parametrize("depth", [20, 50, 650])
+def test_sums_with_codes_of_many_rows(agrees: Agrees, columns: int, depth: int) -> None:
+    rng = np.random.default_rng(columns * depth)
+    rows = 4096 // columns + columns % 7 + 1
+    for number, (y_type, r_type) in enumerate((("u8", "u8"), ("s8", "s8"), ("u8", "s8"))):
+        attributes, x = case(rows, columns, depth, r_type, y_type)
+        attributes |= {
+            "r_scale": 0.1131,
+            "r_zero": 9,
+            "sum_type": y_type,
+            "sum_scale": 0.2377,
+            "sum_zero": 4,
+        }
+        if number == 1:
+            attributes |= {"y_low": -3, "y_high": 100, "sum_low": -100, "sum_high": 90}
+        if number == 2:
+            attributes["weight_zero"] = np.arange(columns, dtype=np.int32)
+        agrees("gemm", attributes, [x, codes(rng, r_type, (rows, columns))], threads=(2,), gaps=(0, 3))
+        large = attributes | {"weight_scale": np.full(1, 40, np.float32)}
+        agrees("gemm", large, [x, codes(rng, r_type, (rows, columns))], threads=(1,), gaps=(0,))
 
 
 def test_what_is_fused_behind_numbers(agrees: Agrees) -> None:
