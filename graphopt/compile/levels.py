@@ -39,7 +39,7 @@ _END = "dedup-initializers,cse,dce"
 
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
 FULL = (
-    f"{_START},{{{_EXACT},dce}}*,drop-dead-channels,"
+    f"{_START},{{{_EXACT},dce}}*,drop-dead-channels{{align=4}},"
     f"{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 )
 """Exact passes come to rest first: attention is read from tidy graphs, and layout moves what shows it."""

@@ -7,6 +7,7 @@ are padded around it, it cannot: there one constant unit stands for all others.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from graphopt.pruning.site import Axis, Index, Sink
 
 PADDED = "its channels are constant and not zero, and zeros are padded around them"
 SHARED = "its channels are constant and not zero, and the weight that reads them is read by others too"
+UNEVEN = "without them a convolution has a number of channels for which kernels take far longer"
+FEW_CHANNELS = 16
+"""Of fewer channels kernels do not take several at once."""
 _BIASED = ("Conv", "Gemm", "MatMul")
 
 
@@ -58,8 +62,13 @@ class Dead:
     refusals: dict[str, int]
 
 
-def dead_units(groups: Groups) -> list[Dead]:
-    """Find the dead units of all groups; of each axis something is left."""
+def dead_units(groups: Groups, align: int = 1) -> list[Dead]:
+    """Find the dead units of all groups; of each axis something is left.
+
+    Args:
+        groups: All groups of a graph.
+        align: Of the channels of convolutions, where they are a multiple of it, a multiple is left.
+    """
     constants = ConstantChannels(groups)
     left = {
         axis: groups.site.size(axis.value, axis.axis) or 0 for group in groups.groups for axis in group.axes
@@ -67,13 +76,34 @@ def dead_units(groups: Groups) -> list[Dead]:
     found = []
     for group in groups.groups:
         dead = _of_group(groups, group, constants)
-        units = _leaving_some(group, dead.units, left)
+        most = _most(group, len(dead.units), left, align)
+        if most < len(dead.units):
+            dead.refusals[UNEVEN] = len(dead.units) - most
+        units = _leaving_some(group, dead.units[:most], left)
         if units != dead.units:  # folds would speak of channels that stay
             units = tuple(unit for unit in units if not _touched(group, unit, dead.folds))
             dead = dataclasses.replace(dead, units=units, folds=_only(group, units, dead.folds))
         if dead.units or dead.refusals:
             found.append(dead)
     return found
+
+
+def _is_convolved(axis: Axis) -> bool:
+    """Whether an axis is the channels that a convolution reads."""
+    readers = [use.node for use in axis.value.uses() if use.idx == 0]
+    return axis.axis == 1 and any(node.op_type == "Conv" for node in readers)
+
+
+def _most(group: Group, units: int, left: Mapping[Axis, int], align: int) -> int:
+    """How many of some units may go so that a multiple of channels of convolutions is left."""
+    sizes = [
+        (left[axis], len(place))
+        for axis, place in zip(group.axes, group.units[0], strict=True)
+        if _is_convolved(axis) and left[axis] >= FEW_CHANNELS and left[axis] % align == 0
+    ]
+    while units and any((size - units * each) % align for size, each in sizes):
+        units -= 1
+    return units
 
 
 def _leaving_some(group: Group, units: tuple[int, ...], left: dict[Axis, int]) -> tuple[int, ...]:

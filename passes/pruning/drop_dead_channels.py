@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
+from graphopt.errors import UsageError
 from graphopt.ir import (
     Changes,
     Names,
@@ -37,10 +38,20 @@ MOST_ROUNDS = 64
 
 @dataclass(frozen=True)
 class DropDeadChannels(Pass):
-    """Remove channels whose weights are zero or which are constant."""
+    """Remove channels whose weights are zero or which are constant.
+
+    Attributes:
+        align: Where a convolution reads many channels that are a multiple of it, a multiple is left, if
+            need be with some that are dead: as many as kernels work on at a time.
+    """
 
     name: ClassVar[str] = "drop-dead-channels"
     reshapes: ClassVar[bool] = True
+    align: int = 1
+
+    def __post_init__(self) -> None:
+        if self.align < 1:
+            raise UsageError(f"drop-dead-channels: align={self.align}; expected 1 or more")
 
     def roots(self) -> frozenset[Operator]:
         """Operators that sum over channels."""
@@ -52,7 +63,7 @@ class DropDeadChannels(Pass):
                 return
             refresh_shapes(model)
             groups = dependency_groups(model)
-            found = dead_units(groups)
+            found = dead_units(groups, self.align)
             gone = _at_once([dead for dead in found if dead.units])
             if not gone:
                 for dead in found:

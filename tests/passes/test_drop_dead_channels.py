@@ -6,7 +6,10 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphopt.errors import UsageError
 from graphopt.ir import static_shape
+from graphopt.passes.pruning.drop_dead_channels import DropDeadChannels
+from graphopt.pruning.dead import UNEVEN
 from graphopt.testing import PassRun, parse_model, run_pass
 
 NAME = "drop-dead-channels"
@@ -52,6 +55,35 @@ def test_channels_that_are_zero_go() -> None:
     run = run_pass(given, NAME)
     assert left(run, "w") == (3, 2, 1, 1) and left(run, "v") == (3, 3, 3, 3)
     assert run.hits == {"channels": 2}
+
+
+@pytest.mark.parametrize(("dead", "kept"), [(3, 24), (4, 20), (6, 20), (9, 16)])
+@pytest.mark.parametrize("between", ["Relu(a)", "Conv <group = 24> (a, d)"])
+def test_a_multiple_stays_where_convolutions_read_many_channels(between: str, dead: int, kept: int) -> None:
+    gone = range(2, 2 + dead)
+    given = model(
+        f"a = Conv(x, w, b) r = {between} y = Conv(r, v)", v=random(3, 24, 1, 1), d=random(24, 1, 3, 3),
+        w=without(random(24, 2, 1, 1), 0, *gone), b=without(random(24), 0, *gone),
+    )  # fmt: skip
+    run = run_pass(given.clone(), DropDeadChannels(align=4))
+    assert left(run, "w") == (kept, 2, 1, 1)
+    assert run.refusals == ({UNEVEN: dead % 4} if dead % 4 else {})
+    assert run_pass(run.model, DropDeadChannels(align=4)).hits == {}
+    assert left(run_pass(given, NAME), "w") == (24 - dead, 2, 1, 1)
+
+
+@pytest.mark.parametrize("channels", [12, 23])
+def test_few_channels_and_uneven_ones_all_go(channels: int) -> None:
+    given = model(
+        CHAIN.format(""), w=without(random(channels, 2, 1, 1), 0, 3), b=without(random(channels), 0, 3),
+        v=random(3, channels, 1, 1),
+    )  # fmt: skip
+    assert left(run_pass(given, DropDeadChannels(align=4)), "w") == (channels - 1, 2, 1, 1)
+
+
+def test_an_alignment_below_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="align=0"):
+        DropDeadChannels(align=0)
 
 
 def test_channels_that_nothing_reads_go() -> None:
