@@ -27,7 +27,7 @@ MOST_ATTEMPTS = 6
 """Rates tried where a bound is set."""
 CLOSE = 0.03
 """By so much of a rate of MACs or parameters, or of what stays, it may be missed."""
-MOST_CORRECTIONS = 2
+MOST_CORRECTIONS = 3
 """Times that a model is pruned anew for it."""
 NAMES = {"macs": "MACs", "params": "parameters"}
 NEAR = 0.02
@@ -164,18 +164,21 @@ class _Attempts:
         """
         close = CLOSE * min(rate, 1.0 - rate)
         asked, best = rate, self._pruned(rate, goal)
+        gone = self._gone(best, goal)
+        nearest, low, high = abs(gone - rate), 0.0, 1.0
         for _ in range(MOST_CORRECTIONS):
-            gone = self._gone(best, goal)
-            asked *= rate / max(gone, rate / 2)
-            if abs(gone - rate) <= close or asked >= 1.0:
+            if nearest <= close:
                 break
+            low, high = (asked, high) if gone < rate else (low, asked)
+            guess = asked * rate / max(gone, rate / 2)
+            asked = guess if low < guess < high else (low + high) / 2
             try:
                 made = self._pruned(asked, goal)
             except UsageError:
                 break
-            if abs(self._gone(made, goal) - rate) >= abs(gone - rate):
-                break
-            best = made
+            gone = self._gone(made, goal)
+            if abs(gone - rate) < nearest:
+                best, nearest = made, abs(gone - rate)
         return best
 
     def _gone(self, made: Made, goal: str) -> float:
