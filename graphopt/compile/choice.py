@@ -32,7 +32,6 @@ class Choice:
         candidates: All that were measured, the original first.
         notes: Why it was chosen, where that needs saying.
         quantization: How it was quantized; None where it was not.
-        unmet: What was asked for by name and changed nothing; "" where nothing is missing.
     """
 
     made: Made
@@ -40,7 +39,6 @@ class Choice:
     candidates: list[Candidate] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
     quantization: Quantization | None = None
-    unmet: str = ""
 
 
 def fastest(

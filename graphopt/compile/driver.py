@@ -256,9 +256,9 @@ def optimize(
                 request = request.with_less_drop(pruned.drop)
         in_float = choice
         if request is not None:
-            converted = quantized(workshop, base, choice.made, request, conditions, samples, stages)
-            unmet = unmet or converted.unmet
-            choice = _followed(choice, converted)
+            choice = _followed(
+                choice, quantized(workshop, base, choice.made, request, conditions, samples, stages)
+            )
         choice = with_programs(workshop, choice, in_float, conditions, samples, stages)
         made = choice.made
         if choice.quantization is not None:

@@ -49,14 +49,6 @@ def test_nothing_is_said_of_quantizing_where_nothing_is_quantized(tmp_path: Path
     assert "quantize" not in idle.stdout and "pipeline changed nothing" in idle.stdout
 
 
-def test_that_nothing_was_done_of_what_was_asked_for_is_an_unmet_goal(tmp_path: Path) -> None:
-    idle = run(tmp_path, "prune-weights{rate=0.5,importance=magnitude,least=1000000}", "--json")
-    told = json.loads(idle.stdout)
-    assert idle.exit_code == 1 and (tmp_path / "out.onnx").exists()
-    assert told["unmet"].startswith("pipeline changed nothing: ") and "its weights are fewer" in told["unmet"]
-    assert run(tmp_path, "dce").exit_code == 0
-
-
 def test_quantizing_is_called_by_its_name(tmp_path: Path) -> None:
     assert "quantized: pipeline" in run(tmp_path, "quantize-dynamic,quantize-weights").stdout
 

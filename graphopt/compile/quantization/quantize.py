@@ -52,7 +52,6 @@ def quantize(
 
     attempts = Attempts(workshop, request, conditions, samples, base, stages)
     usable = []
-    unmet = ""
     for scheme in request.schemes:
         try:
             attempt = _attempt(attempts, scheme, base, measure=conditions.measure)
@@ -63,13 +62,12 @@ def quantize(
             continue
         if attempt is None:
             attempts.notes.append(attempts.idle[scheme.name])
-            unmet = attempts.idle[scheme.name] if scheme.as_asked else unmet
         elif attempts.is_usable(attempt):
             usable.append(attempt)
         else:
             attempts.notes.append(_refusal(attempt))
     if not usable:
-        return Choice(rival, notes=attempts.notes, unmet=unmet)
+        return Choice(rival, notes=attempts.notes)
     if not conditions.measure:
         best = usable[0]
         return Choice(best.made, notes=attempts.notes, quantization=accounted(best))
