@@ -11,7 +11,7 @@ from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.errors import ExecutionError
 from graphopt.execute import BenchResult, InputSet, bench
 from graphopt.ir import count_nodes
-from graphopt.pipeline import Pipeline
+from graphopt.pipeline import Pipeline, format_item
 from graphopt.report import Candidate, Quantization
 from graphopt.targets import TIE
 
@@ -143,9 +143,9 @@ def _unbeaten(workshop: Workshop, tried: Sequence[Made], measured: BenchResult) 
 
 
 def _differs(made: Made, pipeline: Pipeline) -> bool:
-    """Whether a pipeline lacks a pass that changed something in a candidate."""
+    """Whether a pipeline lacks a pass, with its options, that changed something in a candidate."""
     changed = {record.name for record in made.records if record.changes}
-    return any(pipeline.without(name) == pipeline for name in changed)
+    return not changed <= {format_item(each) for each in pipeline.passes()}
 
 
 def listed(workshop: Workshop, tried: Sequence[Made], measured: BenchResult, winner: Made) -> list[Candidate]:

@@ -21,10 +21,13 @@ from graphopt.compile.emit import stamp, summarize
 from graphopt.compile.given import is_traced, open_given, read_inputs, shapes_run_at
 from graphopt.compile.levels import (
     FOR_RUNTIMES,
+    goes_in_fours,
+    in_fours,
     last_pipeline,
     lower_levels,
     pipeline_for,
     require_data,
+    rivals,
     split_lossy,
     standard_forms,
 )
@@ -233,11 +236,14 @@ def optimize(
         elif measure:
             choice = fastest(
                 workshop, made, fallbacks,
-                rivals=standard_forms(level, left, target) if passes is None else {},
+                rivals=rivals(level, left, target) if passes is None else {},
                 inputs=data.measure, shapes=shapes, threads=threads, stages=stages,
             )  # fmt: skip
         conditions = Conditions(target, data.measure, shapes, threads, measure, last)
         standard = standard_forms(level, left, target) if passes is None else {}
+        if passes is None and goes_in_fours(choice.made.pipeline):
+            made, pipeline = choice.made, choice.made.pipeline
+            standard = {name: in_fours(each) for name, each in standard.items()}
         told: list[Step] = []
         unmet = ""
         if request is not None or pruning is not None:

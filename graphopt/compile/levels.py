@@ -37,9 +37,12 @@ _LAST = "slices-to-split,lift-convs,fuse-norm,merge-reshapes,spell-out{most=3},j
 """What other passes would no longer recognise."""
 _END = "dedup-initializers,cse,dce"
 
+_DEAD, _IN_FOURS = "drop-dead-channels", "drop-dead-channels{align=4}"
+"""All that are dead go; where a convolution is slower without some of them, a multiple of 4 is left."""
+
 EXACT = f"{_START},{{{_EXACT},dce}}*,{_END}"
 FULL = (
-    f"{_START},{{{_EXACT},dce}}*,drop-dead-channels{{align=4}},"
+    f"{_START},{{{_EXACT},dce}}*,{_DEAD},"
     f"{{{_EXACT},{_ATTENTION},{_LAYOUT},{_ALGEBRA},{_IDIOMS},{_FUSION},dce}}*,{_LAST},{_END}"
 )
 """Exact passes come to rest first: attention is read from tidy graphs, and layout moves what shows it."""
@@ -126,7 +129,24 @@ def lower_levels(level: int, skip: Sequence[str], target: str = "portable") -> d
     if whole.without(*skip) != whole.without(*skip, RAISE_OPSET):
         less = {f"-O{level} --opset keep": whole.without(RAISE_OPSET), **less}
     made = {name: aimed(pipeline, target).without(*skip) for name, pipeline in less.items()}
-    return {**standard_forms(level, skip, target), **made}
+    return {**rivals(level, skip, target), **made}
+
+
+def rivals(level: int, skip: Sequence[str], target: str) -> dict[str, Pipeline]:
+    """Pipelines, by name, that may turn out faster than a level though they do less."""
+    whole = aimed(Pipeline.parse(_levels_of(Target.load(target))[level]), target).without(*skip)
+    even = {f"-O{level} with channels in fours": in_fours(whole)} if in_fours(whole) != whole else {}
+    return {**standard_forms(level, skip, target), **even}
+
+
+def in_fours(pipeline: Pipeline) -> Pipeline:
+    """The pipeline leaving multiples of 4 channels where dead ones go before convolutions."""
+    return Pipeline.parse(re.sub(rf"{_DEAD}(?!{{)", _IN_FOURS, str(pipeline)))
+
+
+def goes_in_fours(pipeline: Pipeline) -> bool:
+    """Whether it is one of those."""
+    return _IN_FOURS in str(pipeline)
 
 
 def standard_forms(level: int, skip: Sequence[str], target: str) -> dict[str, Pipeline]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import onnx_ir as ir
 import pytest
 
 from graphopt.compile import choice, optimize, pipeline_for
@@ -76,3 +78,40 @@ def test_forms_of_a_target_that_measure_slower_give_way(
     assert any("in standard operators, which is taken" in note for note in result.report.notes) == (
         emitted != "QuickGelu"
     )
+
+
+DEAD_CHANNELS = """g (float[1,8,6,6] x, float[24,8,3,3] w, float[8,24,3,3] v) => (float[1,8,2,2] y) {
+    h = Conv(x, w) a = Relu(h) y = Conv(a, v) }"""
+
+
+def with_dead_channels(count: int) -> ir.Model:
+    """Of 24 channels between two convolutions so many are zero."""
+    model = parse_model(DEAD_CHANNELS)
+    random = np.random.default_rng(0)
+    for value in list(model.graph.inputs)[1:]:
+        assert value.shape is not None
+        array = random.normal(size=value.shape.numpy()).astype(np.float32)
+        if value.name == "w":
+            array[:count] = 0.0
+        model.graph.inputs.remove(value)
+        value.const_value = ir.tensor(array, name=value.name)
+        model.graph.initializers.add(value)
+    return model
+
+
+@pytest.mark.parametrize(("time", "left"), [(1.2, 24), (1.02, 21), (0.9, 21)])
+def test_dead_channels_stay_only_where_that_measures_faster(
+    monkeypatch: pytest.MonkeyPatch, time: float, left: int
+) -> None:
+    def timed(models: Sequence[object], **_: object) -> BenchResult:
+        times = [2.0, time, 1.0][: len(models)]
+        return BenchResult([[each] * 40 for each in times], InputSet({}))
+
+    monkeypatch.setattr(choice, "bench", timed)
+    result = optimize(with_dead_channels(3))
+    assert result.model.graph.initializers["w"].shape == (left, 8, 3, 3)
+
+
+def test_all_dead_channels_go_where_nothing_is_measured() -> None:
+    result = optimize(with_dead_channels(3), measure=False)
+    assert result.model.graph.initializers["w"].shape == (21, 8, 3, 3)
