@@ -62,6 +62,7 @@ class Dead:
     refusals: dict[str, int]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # weights may be infinite
 def dead_units(groups: Groups, align: int = 1) -> list[Dead]:
     """Find the dead units of all groups; of each axis something is left.
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphopt.compile.levels import LEVELS, pipeline_for
+from graphopt.errors import UsageError
 from graphopt.pipeline import Group, Pass, Pipeline, default_catalog
 from graphopt.pipeline.spec import Catalog
 from graphopt.targets import known_targets
@@ -62,4 +63,7 @@ def _pass(choices: Choices, classes: Sequence[type[ir.passes.PassBase]]) -> ir.p
             options[field.name] = choices.choose(_INTEGERS)
         elif field.name == "target":
             options[field.name] = choices.choose(known_targets())
-    return taken(**options)
+    try:
+        return taken(**options)
+    except UsageError:  # not every number is an option of every pass
+        return taken()
