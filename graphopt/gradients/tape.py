@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.ir import Names, rank, same_shape, static_shape
+from graphopt.ir import Names, constant_value, rank, same_shape, static_shape
 
 Number = float | int
 
@@ -55,10 +55,7 @@ class Tape:
         found = self._constants.get(key)
         if found is None:
             name = self._names.fresh("gradient/constant")
-            tensor = ir.Tensor(array, name=name)
-            found = ir.Value(
-                name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-            )
+            found = constant_value(name, array)
             self._graph.initializers.add(found)
             self._constants[key] = found
         return found

@@ -131,6 +131,22 @@ def attribute_tensor(attribute: ir.Attr) -> ir.TensorProtocol:
     return tensor
 
 
+def constant_value(
+    name: str | None, array: np.ndarray[Any, Any], dtype: ir.DataType | None = None
+) -> ir.Value:
+    """A value of these elements, to be put among a graph's initializers.
+
+    Args:
+        name: A free one.
+        array: Its elements; shared, not copied.
+        dtype: Of the tensor, where the array's does not tell (as for 4-bit integers).
+    """
+    tensor = ir.Tensor(array, dtype=dtype, name=name)
+    return ir.Value(
+        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
+    )
+
+
 def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
     """The array of a constant value (see `constant_tensor`), in its own dtype; None if it is not one."""
     tensor = constant_tensor(value)

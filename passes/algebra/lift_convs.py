@@ -26,6 +26,7 @@ from graphopt.ir import (
     attribute_ints,
     constant,
     constant_tensor,
+    constant_value,
     facts,
     graph_and_bodies,
     opset,
@@ -250,10 +251,7 @@ class _Lifting:
         return node
 
     def _constant(self, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], hint: str) -> ir.Value:
-        name = self._names.fresh(hint)
-        tensor = ir.Tensor(np.ascontiguousarray(array), name=name)
-        kind = ir.TensorType(tensor.dtype)
-        value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
+        value = constant_value(self._names.fresh(hint), np.ascontiguousarray(array))
         self._graph.initializers.add(value)
         return value
 

@@ -30,6 +30,7 @@ from graphopt.ir import (
     Reject,
     constant,
     constant_tensor,
+    constant_value,
     graph_and_bodies,
     opset,
     remove_node,
@@ -162,9 +163,6 @@ def _node(
 def _constant(
     graph: ir.Graph, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], hint: str, names: Names
 ) -> ir.Value:
-    name = names.fresh(hint)
-    tensor = ir.Tensor(array, name=name)
-    kind = ir.TensorType(tensor.dtype)
-    value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
+    value = constant_value(names.fresh(hint), array)
     graph.initializers.add(value)
     return value

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import constant, graph_and_bodies, opset, scalar, symbolic_value
+from graphopt.ir import constant, constant_value, graph_and_bodies, opset, scalar, symbolic_value
 from graphopt.ir.edit import splice, substitute_outputs
 from graphopt.ir.graphs import Names
 
@@ -160,10 +160,7 @@ def _without(node: ir.Node, index: int) -> ir.Node:
 def _constant(
     node: ir.Node, names: Names, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 ) -> ir.Value:
-    tensor = ir.Tensor(array, name=names.fresh(f"{node.outputs[0].name}/iteration"))
-    value = ir.Value(
-        name=tensor.name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape)
-    )
+    value = constant_value(names.fresh(f"{node.outputs[0].name}/iteration"), array)
     assert node.graph is not None
     node.graph.initializers.add(value)
     return value

@@ -23,6 +23,7 @@ from graphopt.ir import (
     Reject,
     attribute_int,
     constant_tensor,
+    constant_value,
     facts,
     graphs,
     infer_node,
@@ -198,13 +199,7 @@ def _make_target_constant(model: ir.Model, node: ir.Node, names: Names, changes:
     if isinstance(dims, str):
         changes.refuse(f"{node.op_type}: {dims}", node.name)
         return
-    tensor = ir.Tensor(np.array(dims, dtype=np.int64), name=names.fresh(f"{output.name}/shape"))
-    value = ir.Value(
-        name=tensor.name,
-        type=ir.TensorType(ir.DataType.INT64),
-        shape=ir.Shape(tensor.shape.numpy()),
-        const_value=tensor,
-    )
+    value = constant_value(names.fresh(f"{output.name}/shape"), np.array(dims, dtype=np.int64))
     node.graph.initializers.add(value)
     node.replace_input_with(1, value)
     node.attributes.pop("allowzero", None)

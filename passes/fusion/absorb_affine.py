@@ -19,6 +19,7 @@ from graphopt.ir import (
     Names,
     Reject,
     constant_tensor,
+    constant_value,
     graph_and_bodies,
     opset,
     remove_node,
@@ -104,10 +105,7 @@ def _carry_out(node: ir.Node, data: ir.Value, plan: Plan, names: Names) -> None:
 
 def _set_constant(node: ir.Node, index: int, array: npt.NDArray[Any], names: Names) -> None:
     old = node.inputs[index] if index < len(node.inputs) else None
-    name = names.fresh((old and old.name) or f"{node.name}/bias")
-    tensor = ir.Tensor(array, name=name)
-    kind = ir.TensorType(tensor.dtype)
-    value = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape), const_value=tensor)
+    value = constant_value(names.fresh((old and old.name) or f"{node.name}/bias"), array)
     assert node.graph is not None
     node.graph.initializers.add(value)
     if index >= len(node.inputs):

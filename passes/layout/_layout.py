@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Names, Reject, constant, constant_tensor, infer_node, rank
+from graphopt.ir import (
+    PROVENANCE_KEY,
+    Names,
+    Reject,
+    constant,
+    constant_tensor,
+    constant_value,
+    infer_node,
+    rank,
+)
 from graphopt.passes.layout._perms import Perm, Segment, across, reverse
 from graphopt.passes.operands import an
 
@@ -34,10 +43,7 @@ class Builder:
         name = self.names.fresh((like and like.name) or "constant")
         contiguous = np.ascontiguousarray(array).reshape(array.shape)
         dtype = None if like is None else like.dtype
-        tensor = ir.Tensor(contiguous, dtype=dtype, name=name)
-        value = ir.Value(
-            name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-        )
+        value = constant_value(name, contiguous, dtype)
         self.graph.initializers.add(value)
         self._constants[like, repr(key)] = value
         return value

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.ir import Names, attribute_float, attribute_int, constant, constant_tensor
+from graphopt.ir import Names, attribute_float, attribute_int, constant, constant_tensor, constant_value
 from graphopt.passes.pruning._walk import Walk
 from graphopt.pruning.compensation import MOST_INPUTS, Fit, Windows, conv_groups
 
@@ -253,11 +253,7 @@ def _update(model: ir.Model, names: Names, layer: Layer, change: Array, shift: A
     owner, place = layer.bias
     before = constant(owner.inputs[place]) if place < len(owner.inputs) else None
     vector = (shift.reshape(-1) + (0.0 if before is None else before)).astype(tensor.dtype.numpy())
-    name = names.fresh(f"{layer.weight.name}/bias")
-    value = ir.Value(
-        name=name, const_value=ir.Tensor(vector, dtype=tensor.dtype, name=name),
-        type=ir.TensorType(tensor.dtype), shape=ir.Shape(vector.shape),
-    )  # fmt: skip
+    value = constant_value(names.fresh(f"{layer.weight.name}/bias"), vector, tensor.dtype)
     model.graph.initializers.add(value)
     if place >= len(owner.inputs):
         owner.resize_inputs(place + 1)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.ir import Names, attribute_int, constant, constant_tensor, ints, opset
+from graphopt.ir import Names, attribute_int, constant, constant_tensor, constant_value, ints, opset
 from graphopt.pruning import Axis, Group
 from graphopt.pruning.groups import Groups
 from graphopt.pruning.rules.movement import slice_bounds
@@ -104,9 +104,7 @@ class Removal:
 
     def constant(self, array: npt.NDArray[Any], hint: str) -> ir.Value:
         """A new initializer."""
-        name = self._names.fresh(hint)
-        tensor = ir.Tensor(array, name=name)
-        value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=tensor.shape)
+        value = constant_value(self._names.fresh(hint), array)
         self._model.graph.initializers.add(value)
         return value
 

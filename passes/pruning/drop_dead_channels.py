@@ -23,6 +23,7 @@ from graphopt.ir import (
     attribute_int,
     constant,
     constant_tensor,
+    constant_value,
     refresh_shapes,
     replace_value,
 )
@@ -175,9 +176,7 @@ def _fold_into_bias(model: ir.Model, fold: Fold) -> None:
 def _initializer(
     model: ir.Model, array: np.ndarray[tuple[int, ...], np.dtype[np.float64]], dtype: ir.DataType, hint: str
 ) -> ir.Value:
-    name = Names(model).fresh(hint)
-    tensor = ir.Tensor(array.astype(dtype.numpy()), dtype=dtype, name=name)
-    value = ir.Value(name=name, const_value=tensor, type=ir.TensorType(dtype), shape=tensor.shape)
+    value = constant_value(Names(model).fresh(hint), array.astype(dtype.numpy()), dtype)
     model.graph.initializers.add(value)
     return value
 

@@ -21,6 +21,7 @@ from graphopt.ir import (
     attribute_int,
     constant,
     constant_tensor,
+    constant_value,
     rank,
 )
 from graphopt.passes.operands import an
@@ -160,10 +161,7 @@ def _replace(model: ir.Model, names: Names, node: ir.Node, index: int, array: Fl
 
 
 def _initializer(model: ir.Model, name: str, array: Floats) -> ir.Value:
-    tensor = ir.Tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-    )
+    value = constant_value(name, np.ascontiguousarray(array))
     model.graph.initializers.add(value)
     return value
 

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import PROVENANCE_KEY, Names, constant, constant_tensor, rank, remove_node, static_shape
+from graphopt.ir import (
+    PROVENANCE_KEY,
+    Names,
+    constant,
+    constant_tensor,
+    constant_value,
+    rank,
+    remove_node,
+    static_shape,
+)
 from graphopt.passes.quantization._decode import drop
 from graphopt.passes.quantization._forms import Form
 from graphopt.passes.quantization._rounded import noted_for
@@ -233,11 +242,7 @@ class _Emitter:
         key = (str(array.dtype), array.tobytes(), array.shape)
         if array.size == 1 and key in self._constants:
             return self._constants[key]
-        fresh = self._names.fresh(name)
-        tensor = ir.Tensor(array, name=fresh)
-        value = ir.Value(
-            name=fresh, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-        )
+        value = constant_value(self._names.fresh(name), array)
         self._graph.initializers.add(value)
         self._constants[key] = value
         return value

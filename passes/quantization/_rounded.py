@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import Names, constant_tensor
+from graphopt.ir import Names, constant_tensor, constant_value
 from graphopt.ir.edit import named_tensor
 from graphopt.quant import Affine, Scheme
 
@@ -36,10 +36,8 @@ def replace_for_codes(model: ir.Model, names: Names, node: ir.Node, index: int, 
     """Let a node read another constant for as long as its weights are on a grid; zeros where it had none."""
     old = node.inputs[index] if index < len(node.inputs) else None
     before = constant_tensor(old)
-    name = names.fresh(f"{node.outputs[0].name if old is None else old.name}/corrected")
-    tensor = ir.Tensor(array, name=name)
-    value = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
+    value = constant_value(
+        names.fresh(f"{node.outputs[0].name if old is None else old.name}/corrected"), array
     )
     value.meta[BEFORE_KEY] = ir.Tensor(np.zeros_like(array)) if before is None else before
     model.graph.initializers.add(value)

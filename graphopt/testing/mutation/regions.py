@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.ir import constant_tensor, remove_node
+from graphopt.ir import constant_tensor, constant_value, remove_node
 from graphopt.testing.generate.choices import Choices
 from graphopt.testing.generate.recipe import Unfit
 from graphopt.testing.mutation.region import Region, copy_nodes
@@ -181,11 +181,7 @@ def _squeeze(subject: Subject, value: ir.Value) -> ir.Node:
 
 
 def _constant(subject: Subject, stem: str, array: Array) -> ir.Value:
-    name = subject.name(stem)
-    tensor = ir.Tensor(array, name=name)
-    value = ir.Value(
-        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-    )
+    value = constant_value(subject.name(stem), array)
     subject.model.graph.initializers.add(value)
     return value
 

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.io.weights import Slot, slots
-from graphopt.ir import graphs, is_constant_node, symbolic_value
+from graphopt.ir import constant_value, graphs, is_constant_node, symbolic_value
 from graphopt.ir.edit import function_graphs
 from graphopt.testing.reduce.case import Case, Take, use_instead
 
@@ -143,10 +143,7 @@ def _rounded(array: Array) -> Array | None:
 
 
 def _make_initializer(graph: ir.Graph, old: ir.Value, array: Array) -> None:
-    tensor = ir.Tensor(array, name=old.name)
-    value = ir.Value(
-        name=old.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
-    )
+    value = constant_value(old.name, array)
     old.name = f"{old.name}/replaced"
     use_instead(old, value)
     graph.initializers.add(value)
