@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 import onnx.parser
@@ -14,16 +16,36 @@ from graphopt.io import to_proto
 from graphopt.io.names import bodies, nested_nodes
 
 
-def parse_model(text: str, *, opset: int = 18, ir_version: int = 9) -> ir.Model:
+def parse_model(
+    text: str,
+    *,
+    opset: int = 18,
+    ir_version: int = 9,
+    weights: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> ir.Model:
     """The model of an ONNX text, which may leave out the header `<ir_version: ..., opset_import: ...>`.
+
+    Args:
+        text: A model, or its graph alone.
+        opset: Of the standard operators, where the text does not say.
+        ir_version: Likewise.
+        weights: Inputs of the graph, by name, that become initializers of these elements.
 
     Raises:
         onnx.parser.ParseError: The text is no model.
+        KeyError: Weights of no input.
     """
     text = text.strip()
     if not text.startswith("<"):
         text = f'<ir_version: {ir_version}, opset_import: ["" : {opset}]>\n{text}'
-    return ir.from_proto(onnx.parser.parse_model(text))
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    declared = {value.name: value for value in model.graph.inputs}
+    for name, array in (weights or {}).items():
+        value = declared[name]
+        value.const_value = ir.tensor(array, name=name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+    return model
 
 
 def format_model(model: ir.Model | onnx.ModelProto) -> tuple[str, bool]:

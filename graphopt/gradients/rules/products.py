@@ -91,10 +91,8 @@ def _einsum(tape: Tape, node: ir.Node, index: int, gradients: Grads) -> ir.Value
 
 def _conv(tape: Tape, node: ir.Node, index: int, gradients: Grads) -> ir.Value | None:
     x, weight, gradient = _parts(node, gradients)
-    if index == 2:
-        return _bias(tape, x, gradient)
     if index != 0:
-        raise NoGradient("the weights of the convolution are computed")
+        return _beside_data(tape, index, x, gradient)
     return Windows.of(node, weight, x).spread(
         tape, gradient, weight, tape.space(x), attribute_int(node, "group", 1)
     )
@@ -103,10 +101,8 @@ def _conv(tape: Tape, node: ir.Node, index: int, gradients: Grads) -> ir.Value |
 def _conv_transpose(tape: Tape, node: ir.Node, index: int, gradients: Grads) -> ir.Value | None:
     """A convolution of the output's gradient by the same weights."""
     x, weight, gradient = _parts(node, gradients)
-    if index == 2:
-        return _bias(tape, x, gradient)
     if index != 0:
-        raise NoGradient("the weights of the convolution are computed")
+        return _beside_data(tape, index, x, gradient)
     if attribute_string(node, "auto_pad", "NOTSET") != "NOTSET" or "output_shape" in node.attributes:
         raise NoGradient("what ConvTranspose cuts off follows from an output shape")
     kept = ("strides", "pads", "dilations", "group", "kernel_shape")
@@ -114,7 +110,10 @@ def _conv_transpose(tape: Tape, node: ir.Node, index: int, gradients: Grads) -> 
     return tape.op("Conv", gradient, weight, **attributes)
 
 
-def _bias(tape: Tape, x: ir.Value, gradient: ir.Value) -> ir.Value:
+def _beside_data(tape: Tape, index: int, x: ir.Value, gradient: ir.Value) -> ir.Value:
+    """Of the bias of a convolution; that of its weights is not written."""
+    if index != 2:
+        raise NoGradient("the weights of the convolution are computed")
     axes = rank(x)
     if axes is None:
         raise NoGradient("how many axes the data have is not known")

@@ -25,19 +25,16 @@ SIZES = {"w1": (24, 4, 3, 3), "b1": (24,), "w2": (32, 24, 3, 3), "b2": (32,), "w
 def network() -> ir.Model:
     """Two Convs and a classifier."""
     declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in SIZES.items())
-    model = parse_model(
+    rng = np.random.default_rng(7)
+    arrays = {
+        name: rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1) for name, shape in SIZES.items()
+    }
+    return parse_model(
         f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y) {{
             a = Conv <pads = [1,1,1,1]> (x, w1, b1) ar = Relu(a) c = Conv(ar, w2, b2) cr = Relu(c)
-            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}"""
+            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}""",
+        weights={name: array.astype(np.float32) for name, array in arrays.items()},
     )
-    rng = np.random.default_rng(7)
-    for value in [value for value in model.graph.inputs if value.name in SIZES]:
-        shape = SIZES[value.name or ""]
-        array = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1)
-        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
-    return model
 
 
 def optimized(**options: Any) -> graphopt.Result:

@@ -24,14 +24,11 @@ BLOCKED = "a = Conv(x, w) p = GlobalAveragePool(a) f = Flatten(p) m = MatMul(f, 
 def network(body: str) -> ir.Model:
     sizes = {name: shape for name, shape in SIZES.items() if f"{name})" in body}
     declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in sizes.items())
-    model = parse_model(f"agraph (float[2,3,6,6] x, {declared}) => (float[2,4] y) {{ {body} }}")
     rng = np.random.default_rng(7)
-    for value in [value for value in model.graph.inputs if value.name in sizes]:
-        array = rng.normal(size=SIZES[value.name or ""]).astype(np.float32)
-        value.const_value = ir.tensor(array, name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
-    return model
+    return parse_model(
+        f"agraph (float[2,3,6,6] x, {declared}) => (float[2,4] y) {{ {body} }}",
+        weights={name: rng.normal(size=shape).astype(np.float32) for name, shape in sizes.items()},
+    )
 
 
 def test_effects_on_a_linear_model_are_what_its_outputs_move() -> None:

@@ -41,15 +41,13 @@ NETWORK = """
 def network(body: str = NETWORK, weak: str = "a2", scale: float = 0.02) -> ir.Model:
     """Two residual blocks, one of which adds little."""
     declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in SIZES.items())
-    model = parse_model(f"agraph (float[1,8,6,6] x, {declared}) => (float[1,5] y) {{ {body} }}")
     random = np.random.default_rng(7)
-    for value in [value for value in model.graph.inputs if value.name in SIZES]:
-        shape = SIZES[value.name or ""]
-        array = random.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
-        array = array * scale if value.name == weak else array
-        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
+    weights = {name: random.normal(size=shape) / np.sqrt(np.prod(shape[1:])) for name, shape in SIZES.items()}
+    weights[weak] = weights[weak] * scale
+    model = parse_model(
+        f"agraph (float[1,8,6,6] x, {declared}) => (float[1,5] y) {{ {body} }}",
+        weights={name: array.astype(np.float32) for name, array in weights.items()},
+    )
     infer_shapes(model)
     return model
 

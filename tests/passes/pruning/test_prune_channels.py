@@ -29,22 +29,18 @@ def network(sizes: dict[str, tuple[int, ...]] | None = None) -> ir.Model:
     """Two Convs and a classifier; channels of the second one depend on each other."""
     given = sizes or SIZES
     declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in given.items())
+    rng = np.random.default_rng(7)
+    weights = {
+        name: rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1) for name, shape in given.items()
+    }
+    first = weights["w1"]
+    weights["w1"] = np.concatenate([first[:16], first[:16] + 0.1 * first[16:]])  # half is nearly the other
     model = parse_model(
         f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y) {{
             a = Conv <pads = [1,1,1,1]> (x, w1, b1) ar = Relu(a) c = Conv(ar, w2, b2) cr = Relu(c)
-            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}"""
+            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}""",
+        weights={name: array.astype(np.float32) for name, array in weights.items()},
     )
-    rng = np.random.default_rng(7)
-    for value in [value for value in model.graph.inputs if value.name in given]:
-        shape = given[value.name or ""]
-        array = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]) or 1)
-        if value.name == "w1":
-            array = np.concatenate(
-                [array[:16], array[:16] + 0.1 * array[16:]]
-            )  # half of it is nearly the other
-        value.const_value = ir.tensor(array.astype(np.float32), name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
     infer_shapes(model)
     return model
 

@@ -20,17 +20,12 @@ SIZES = {"w1": (8, 4, 3, 3), "w2": (12, 8, 1, 1), "w3": (8, 12, 1, 1), "w4": (8,
 def network() -> ir.Model:
     """A residual block and a classifier: three groups, one behind the other."""
     declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in SIZES.items())
-    model = parse_model(
+    return parse_model(
         f"""agraph (float[1,4,6,6] x, {declared}) => (float[1,5] y) {{
             a = Conv(x, w1) ar = Relu(a) b = Conv(ar, w2) br = Relu(b) c = Conv(br, w3) s = Add(ar, c)
-            p = GlobalAveragePool(s) f = Flatten(p) y = MatMul(f, w4) }}"""
+            p = GlobalAveragePool(s) f = Flatten(p) y = MatMul(f, w4) }}""",
+        weights={name: RNG.normal(size=shape).astype(np.float32) for name, shape in SIZES.items()},
     )
-    for value in [value for value in model.graph.inputs if value.name in SIZES]:
-        array = RNG.normal(size=SIZES[value.name or ""]).astype(np.float32)
-        value.const_value = ir.tensor(array, name=value.name)
-        model.graph.inputs.remove(value)
-        model.graph.register_initializer(value)
-    return model
 
 
 def test_noise_is_that_of_whole_runs_in_any_order() -> None:
