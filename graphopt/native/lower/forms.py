@@ -137,7 +137,7 @@ class Mapped:
     Attributes:
         source: The codes, u8 or s8.
         table: The result for each of their bytes, float32.
-        floats: Computes the result in memory.
+        floats: Computes the result in memory, of these codes wherever they have been moved to.
         coded: Codes that stand for just these numbers, if there are any ...
         grid: ... and how.
         rounded: Codes of a grid for each byte, as the operator on codes rounds them; by default `table` is.
@@ -145,7 +145,7 @@ class Mapped:
 
     source: Stored
     table: Array
-    floats: Callable[[], Stored] = field(repr=False)
+    floats: Callable[[Stored], Stored] = field(repr=False)
     coded: Coded | None = None
     grid: Grid | None = None
     rounded: Callable[[Grid], Array] | None = field(default=None, repr=False)

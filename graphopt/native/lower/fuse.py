@@ -12,6 +12,7 @@ from graphopt.native.lower.steps import Step, Steps, Value
 _PRODUCTS = ("conv", "conv_transpose", "gemm")
 _TABLED = (*_PRODUCTS, "matmul", "add", "affine", "mul")
 _SUMMED = _PRODUCTS
+_VIEWS = ("reshape", "transpose")
 
 _LAST = {rank: [0, *range(2, rank), 1] for rank in range(3, 9)}
 _FIRST = {rank: [0, rank - 1, *range(1, rank - 1)] for rank in range(3, 9)}
@@ -20,8 +21,9 @@ _FIRST = {rank: [0, rank - 1, *range(1, rank - 1)] for rank in range(3, 9)}
 def fuse(steps: Steps) -> None:
     """Fuse what can be, in place."""
     steps.drop_dead()
-    for rule in (_table_behind, _sum_behind, _table_behind, _quantize_last, _dequantize_first):
+    for rule in (_table_first, _table_behind, _sum_behind, _table_behind, _quantize_last, _dequantize_first):
         _apply(steps, rule)
+    _apply(steps, _decode_last)
     steps.drop_dead()
 
 
@@ -72,9 +74,50 @@ class _Readers:
         steps.remove(step)
         steps.insert(steps.index(other), step)
 
+    def exchange(self, first: Step, second: Step, between: Value) -> None:
+        """Let `second`, the only reader of `first`, run before it, with `between` in between."""
+        source = first.inputs[0]
+        self._uses[source] = [second if reader is first else reader for reader in self._uses[source]]
+        self._uses[between] = [first]
+        first.output, second.output = second.output, between
+        first.inputs[0], second.inputs[0] = between, source
+        self._makers |= {first.output: first, between: second}
+        steps = self._steps.steps
+        steps.remove(first)
+        steps.insert(steps.index(second) + 1, first)
+
     def forget(self, step: Step) -> None:
         """Drop a step."""
         self._steps.steps.remove(step)
+
+
+def _table_first(step: Step, readers: _Readers) -> Step | None:
+    """Codes are looked up before they are moved where what computes them can do it."""
+    view = readers.maker(step.inputs[0]) if step.kind == "lookup" else None
+    while view is not None and view.kind in _VIEWS and readers.only(view.output) is step:
+        maker = readers.maker(view.inputs[0])
+        if maker is None or maker.kind not in (*_TABLED, *_VIEWS) or readers.only(maker.output) is not view:
+            break
+        readers.exchange(view, step, Value(step.output.type, view.inputs[0].dims))
+        view = maker
+    return None
+
+
+def _decode_last(step: Step, readers: _Readers) -> Step | None:
+    """Codes are moved before they are decoded: they are a quarter of what they stand for."""
+    if step.kind not in (*_VIEWS, "slice"):
+        return None
+    decoder = readers.maker(step.inputs[0])
+    if (
+        decoder is None
+        or decoder.kind not in ("decode", "dequantize")
+        or readers.only(decoder.output) is not step
+    ):
+        return None
+    codes = decoder.inputs[0]
+    if codes.type in ("u8", "s8") and decoder.attributes.get("layout", "same") == "same":
+        readers.exchange(decoder, step, Value(codes.type, step.output.dims))
+    return None
 
 
 def _table_behind(step: Step, readers: _Readers) -> Step | None:

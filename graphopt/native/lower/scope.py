@@ -7,6 +7,7 @@ orders of axes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,7 +144,7 @@ class Scope:
         if isinstance(form, Known) and form.array.dtype == np.float32:
             return self.constant(form.array)
         if isinstance(form, Mapped):
-            return form.floats()
+            return form.floats(form.source)
         if isinstance(form, Pending):
             result = form.to_floats()
             return self.clipped(result, form.low, form.high)
@@ -197,16 +198,55 @@ class Scope:
         """The numbers that codes stand for."""
         coded = form if isinstance(form, Coded) else self.as_coded(self.codes(form))
 
-        def floats() -> Stored:
-            stored = self.codes(coded)
+        def floats(source: Stored) -> Stored:
+            stored = self.codes(replace(coded, source=source))
             attributes = {"scale": grid.scale, "zero": grid.zero, "layout": "same"}
             value = self.step("dequantize", [stored.value], attributes, "f32", stored.value.dims)
             return Stored(value, stored.order)
 
         return Mapped(coded.source, grid.dequantize(coded.table), floats, coded, grid)
 
+    def tabled(self, source: Stored, table: Array) -> Mapped:
+        """Numbers that are a function of codes."""
+        attributes = {"table": np.ascontiguousarray(table, np.float32)}
+        name = self.node.name or ""
+
+        def floats(source: Stored) -> Stored:
+            dims = source.value.dims
+            return Stored(
+                self.steps.add("decode", [source.value], attributes, "f32", dims, name), source.order
+            )
+
+        return Mapped(source, attributes["table"], floats)
+
+    def floats_in(self, form: Form, order: tuple[int, ...]) -> Stored:
+        """Floats in memory, in an order of axes into which their codes are brought, if they have some."""
+        if isinstance(form, Mapped):
+            return form.floats(self.in_order(form.source, order))
+        return self.in_order(self.floats(form), order)
+
+    def moved(self, form: Form, move: Callable[[Stored], Stored], dims: Dims) -> Form:
+        """What an operator gives that moves elements and does nothing else to them.
+
+        Numbers that are a function of codes still are it, and what is yet to be computed is moved in the form
+        in which it is wanted: if nobody else reads it, who may want another one.
+        """
+        if isinstance(form, Mapped) and form.coded is None:
+            return replace(form, source=move(form.source))
+        if isinstance(form, Pending) and self._reads_alone():
+            codes, floats = form.to_codes, form.to_floats
+            return Pending(
+                dims, lambda *given: move(codes(*given)), lambda: move(floats()), form.low, form.high
+            )
+        return self.same_grid(form, move)
+
+    def _reads_alone(self) -> bool:
+        value = self.node.inputs[0]
+        alone = value is not None and len(value.uses()) == 1 and not value.is_graph_output()
+        return alone and len(self.node.outputs) == 1
+
     def same_grid(self, form: Form, move: Callable[[Stored], Stored]) -> Form:
-        """What an operator gives that moves elements: on codes where there are codes."""
+        """What an operator gives that keeps to the grid of what it reads: on codes where there are codes."""
         if isinstance(form, Mapped) and form.coded is not None and form.grid is not None:
             return self.dequantized(self.as_coded(move(self.codes(form.coded))), form.grid)
         if isinstance(form, Coded):

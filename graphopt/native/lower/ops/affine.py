@@ -81,13 +81,13 @@ def _normalized_groups(scope: Scope, groups: int, scale: Array, shift: Array) ->
         "beta": np.zeros(columns, np.float32),
         "epsilon": epsilon,
     }
+    order = identity(len(dims))
     if is_coded(x) and not isinstance(x, Known):
         data, grid = scope.coded(x)
         attributes |= {"x_scale": grid.scale, "x_zero": grid.zero}
+        value = scope.in_order(data, order).value
     else:
-        data = scope.floats(x)
-    order = identity(len(dims))
-    value = scope.in_order(data, order).value
+        value = scope.floats_in(x, order).value
     rows = (dims[0], groups, columns)
     value = scope.step("reshape", [value], {"dims": [0, groups, columns]}, value.type, rows)
     value = scope.step("layer_norm", [value], attributes, "f32", rows)

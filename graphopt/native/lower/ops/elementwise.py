@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,18 +42,12 @@ def mapped(scope: Scope, x: Form, name: str, parameters: dict[str, float]) -> Fo
 
     if isinstance(x, Mapped):
         table = apply(name, parameters, x.table)
-        return Mapped(x.source, table, lambda: decoded(scope, x.source, table))
+        return scope.tabled(x.source, table)
     if isinstance(x, Known):
         return Known(apply(name, parameters, x.array))
     stored = scope.floats(x)
     value = scope.step("unary", [stored.value], attributes_of(name, parameters), "f32", stored.value.dims)
     return Stored(value, stored.order)
-
-
-def decoded(scope: Scope, source: Stored, table: Array) -> Stored:
-    """Numbers that are a function of codes."""
-    attributes = {"table": np.ascontiguousarray(table, np.float32)}
-    return Stored(scope.step("decode", [source.value], attributes, "f32", source.value.dims), source.order)
 
 
 def selu(scope: Scope) -> Form:
@@ -95,7 +90,7 @@ def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
         return Pending(x.dims, x.to_codes, x.to_floats, ends[0], ends[1])
     if isinstance(x, Mapped):
         table = np.minimum(np.maximum(x.table, np.float32(low)), np.float32(high)).astype(np.float32)
-        return Mapped(x.source, table, lambda: decoded(scope, x.source, table))
+        return scope.tabled(x.source, table)
     return scope.clipped(scope.floats(x), low, high)
 
 
@@ -127,7 +122,7 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
     table = _table(op, a, b)
     if table is not None:
         source, results = table
-        return Mapped(source, results, lambda: decoded(scope, source, results), rounded=_rounded(op, a, b))
+        return replace(scope.tabled(source, results), rounded=_rounded(op, a, b))
     if op in ("add", "mul") and is_coded(a) and is_coded(b):
         return Pending(
             dims, lambda grid, low, high: _on_codes(scope, op, (a, b), grid, (low, high), dims), floats

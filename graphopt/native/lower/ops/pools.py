@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
-from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known, reshape_dims
 from graphopt.native.lower.steps import Dims, Value
 
@@ -25,6 +27,10 @@ def max_pool(scope: Scope) -> Form:
         value = _image(scope, stored)
         return _pooled(scope, scope.step("max_pool", [value], what, value.type, _image_dims(dims)), dims)
 
+    kernel, pads = attributes["kernel"], attributes["pads"]
+    whole = not attributes["ceil"] and all(size == 1 for size in dilations)
+    if whole and all(pad < size for pad, size in zip(pads, kernel * 2, strict=True)):
+        return _greatest(scope, move)
     return scope.same_grid(scope.form(0), move)
 
 
@@ -55,7 +61,30 @@ def global_max_pool(scope: Scope) -> Form:
             value = scope.step(kind, [value], what, value.type, dims)
         return Stored(value, identity(rank))
 
-    return scope.same_grid(scope.form(0), move)
+    return _greatest(scope, move)
+
+
+def _greatest(scope: Scope, pool: Callable[[Stored], Stored]) -> Form:
+    """The greatest numbers of windows that are not empty: of codes where they are a function of these."""
+    form = scope.form(0)
+    if not isinstance(form, Mapped) or form.coded is not None:
+        return scope.same_grid(form, pool)
+    ranked = _ranked(scope, form)
+    return pool(scope.floats(form)) if ranked is None else replace(ranked, source=pool(ranked.source))
+
+
+def _ranked(scope: Scope, form: Mapped) -> Mapped | None:
+    """The same numbers as a function of codes that are in their order; None where one is no number."""
+    stored = form.source
+    values = form.table[np.argsort(Grid(stored.value.type, 1.0, 0).all_codes())]
+    if (values[:-1] <= values[1:]).all():
+        return form
+    if np.isnan(values).any() or form.rounded is not None:
+        return None
+    numbers, ranks = np.unique(form.table, return_inverse=True)
+    codes = scope.codes(Coded(stored, ranks.astype(np.int32), "u8"))
+    table = np.concatenate([numbers, np.repeat(numbers[-1:], len(values) - len(numbers))])
+    return scope.tabled(codes, table)
 
 
 def average_pool(scope: Scope) -> Form:
@@ -131,14 +160,17 @@ def _means(
     memory = _image_dims(dims) if order is None else dims
     name = scope.node.name or ""
 
+    lies = channels_last(len(scope.dims(0))) if order is None else order
+
     def source(stored: Stored) -> Value:
-        return _image(scope, stored) if order is None else scope.in_order(stored, order).value
+        stored = scope.in_order(stored, lies)
+        return _image(scope, stored) if order is None else stored.value
 
     def made(value: Value) -> Stored:
         return _pooled(scope, value, dims) if order is None else Stored(value, identity(len(dims)))
 
     def floats() -> Stored:
-        value = source(scope.floats(x))
+        value = source(scope.floats_in(x, lies))
         return made(scope.steps.add(kind, [value], attributes, "f32", memory, name))
 
     if not isinstance(x, Mapped) or x.coded is None:

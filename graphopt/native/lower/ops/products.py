@@ -169,9 +169,8 @@ def matmul_nbits(scope: Scope) -> Form:
         if array.dtype != dtype or array.size != np.prod(shape):
             raise Unsupported(f"{name} of type {array.dtype} and shape {list(array.shape)}")
         attributes[name] = np.ascontiguousarray(array).reshape(shape)
-    data = scope.floats(scope.form(0))
-    order = identity(len(data.dims))
-    data = scope.in_order(data, order)
+    order = identity(len(scope.dims(0)))
+    data = scope.floats_in(scope.form(0), order)
     return Stored(
         scope.step("matmul_nbits", [data.value], attributes, "f32", (*data.dims[:-1], columns)), order
     )

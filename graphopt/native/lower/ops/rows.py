@@ -52,7 +52,7 @@ def _by_rows(scope: Scope, kind: str, x: Form, attributes: dict[str, Any], order
         if isinstance(x, Mapped) and x.coded is not None:
             stored, grid = scope.coded(x)
             return scope.in_order(stored, order), {**attributes, "x_scale": grid.scale, "x_zero": grid.zero}
-        return scope.in_order(scope.floats(x), order), attributes
+        return scope.floats_in(x, order), attributes
 
     def floats() -> Stored:
         stored, what = data()

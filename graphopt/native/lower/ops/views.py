@@ -6,6 +6,7 @@ A Transpose is no step: it changes the order in which the axes of the same eleme
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,11 +38,10 @@ def transpose(scope: Scope) -> Form:
         return Stored(stored.value, tuple(place[axis] for axis in stored.order))
 
     if isinstance(form, Coded):
-        return Coded(renamed(form.source), form.table, form.type)
+        return replace(form, source=renamed(form.source))
     if isinstance(form, Mapped):
-        coded = form.coded and Coded(renamed(form.coded.source), form.coded.table, form.coded.type)
-        floats = form.floats
-        return Mapped(renamed(form.source), form.table, lambda: renamed(floats()), coded, form.grid)
+        coded = form.coded and replace(form.coded, source=renamed(form.coded.source))
+        return replace(form, source=renamed(form.source), coded=coded)
     if isinstance(form, Pending):
         dims = tuple(form.dims[axis] for axis in perm)
         codes, floats = form.to_codes, form.to_floats
@@ -57,16 +57,52 @@ def transpose(scope: Scope) -> Form:
 
 
 def reshape(scope: Scope) -> Form:
-    """Reshape, Flatten, Squeeze and Unsqueeze: elements stay where they are, in the graph's order of axes."""
+    """Reshape, Flatten, Squeeze and Unsqueeze: elements stay where they are, in the graph's order of axes.
+
+    And in any other, where only axes of 1 come or go.
+    """
     before, after = scope.dims(0), scope.output_dims()
     shape = _shape(scope, before, after)
 
     def move(stored: Stored) -> Stored:
-        stored = scope.in_order(stored, identity(len(stored.order)))
+        order = _same_order(stored.order, before, after)
+        if order is not None and stored.order != identity(len(before)):
+            memory = tuple(after[axis] for axis in order)
+            kept = reshape_dims(stored.value.dims, memory)
+            if kept is not None:
+                what = {"dims": kept}
+                return Stored(scope.step("reshape", [stored.value], what, stored.value.type, memory), order)
+        stored = scope.in_order(stored, identity(len(before)))
         value = scope.step("reshape", [stored.value], {"dims": shape}, stored.value.type, after)
         return Stored(value, identity(len(after)))
 
-    return scope.same_grid(scope.form(0), move)
+    return scope.moved(scope.form(0), move, after)
+
+
+def _same_order(order: tuple[int, ...], before: Dims, after: Dims) -> tuple[int, ...] | None:
+    """The order in which elements stay where they are as axes of 1 come and go; None where others do."""
+    old = [axis for axis, size in enumerate(before) if size != 1]
+    new = [axis for axis, size in enumerate(after) if size != 1]
+    if len(old) != len(new):
+        return None
+    unknown = 0
+    for axis, other in zip(old, new, strict=True):
+        mine, theirs = before[axis], after[other]
+        if not isinstance(mine, int) or not isinstance(theirs, int):
+            unknown += 1  # one that is not known is the same in both, if all others are
+        elif mine != theirs:
+            return None
+    if unknown > 1:
+        return None
+    target = dict(zip(old, new, strict=True))
+    result: list[int] = []
+    for axis in order:
+        if axis in target:
+            first = target[axis]
+            while first and after[first - 1] == 1:
+                first -= 1
+            result += range(first, target[axis] + 1)
+    return (*result, *(axis for axis in range(len(after)) if axis not in result))
 
 
 def _shape(scope: Scope, before: Dims, after: Dims) -> list[int]:
@@ -117,7 +153,7 @@ def _blocks(scope: Scope, count: Dim, sizes: list[int], perm: list[int]) -> Form
             value = scope.step(kind, [value], what, value.type, made)
         return Stored(value, order)
 
-    return scope.same_grid(scope.form(0), move)
+    return scope.moved(scope.form(0), move, after)
 
 
 def slice_(scope: Scope) -> Form:
@@ -129,7 +165,8 @@ def slice_(scope: Scope) -> Form:
         starts, ends = _integers(scope, 1), _integers(scope, 2)
         axes = _integers(scope, 3) if scope.has(3) else list(range(len(starts)))
         steps = _integers(scope, 4) if scope.has(4) else [1] * len(starts)
-    return scope.same_grid(scope.form(0), lambda stored: _cut(scope, stored, starts, ends, axes, steps, 0))
+    form, dims = scope.form(0), scope.output_dims()
+    return scope.moved(form, lambda stored: _cut(scope, stored, starts, ends, axes, steps, 0), dims)
 
 
 def split(scope: Scope) -> list[Form]:
@@ -144,7 +181,7 @@ def split(scope: Scope) -> list[Form]:
         def move(stored: Stored, start: int = start, size: int = size, index: int = index) -> Stored:
             return _cut(scope, stored, [start], [start + size], [axis], [1], index)
 
-        parts.append(scope.same_grid(scope.form(0), move))
+        parts.append(scope.moved(scope.form(0), move, scope.output_dims(index)))
     return parts
 
 
@@ -192,23 +229,40 @@ def joined(scope: Scope, forms: list[Form]) -> Form:
     def floats() -> Stored:
         return put([scope.floats(form) for form in forms], {}, "f32")
 
+    first = forms[0]
+    if isinstance(first, Mapped) and not is_coded(first):
+        alike = [form for form in forms if isinstance(form, Mapped) and _is_alike(first, form)]
+        if len(alike) == len(forms):
+            source = put([form.source for form in alike], {}, first.source.value.type)
+            return replace(first, source=source)
     if all(is_coded(form) for form in forms):
+        parts = [scope.coded(form) for form in forms]
+        grid = parts[0][1]
+        if all(own == grid for _, own in parts):
+            joint = put([part for part, _ in parts], {}, grid.type)
+            return scope.dequantized(scope.as_coded(joint), grid)
 
         def codes(grid: Grid, low: int, high: int) -> Stored:
-            parts, grids = zip(*(scope.coded(form) for form in forms), strict=True)
             attributes = {
-                "scales": [part.scale for part in grids],
-                "zeros": [part.zero for part in grids],
+                "scales": [own.scale for _, own in parts],
+                "zeros": [own.zero for _, own in parts],
                 "y_type": grid.type,
                 "y_scale": grid.scale,
                 "y_zero": grid.zero,
             }
-            return bounded(scope, put(list(parts), attributes, grid.type), grid, low, high)
+            return bounded(scope, put([part for part, _ in parts], attributes, grid.type), grid, low, high)
 
         return Pending(dims, codes, floats)
     if any(isinstance(form, Coded) for form in forms):
         raise Unsupported("a Concat of codes that are not behind DequantizeLinear")
     return floats()
+
+
+def _is_alike(a: Mapped, b: Mapped) -> bool:
+    """Whether two are the same function of codes."""
+    if a.source.value.type != b.source.value.type or a.table.tobytes() != b.table.tobytes():
+        return False
+    return b.coded is None and a.rounded is None and b.rounded is None
 
 
 def pad(scope: Scope) -> Form:
@@ -266,7 +320,7 @@ def gather(scope: Scope) -> Form:
         if codes.array.dtype in (np.uint8, np.int8):
             stored, grid = scope.coded(form)
             return scope.dequantized(scope.as_coded(move(stored)), grid)
-    return scope.same_grid(form, move)
+    return scope.moved(form, move, dims)
 
 
 def same(scope: Scope) -> Form:
