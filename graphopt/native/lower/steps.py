@@ -113,7 +113,7 @@ class Steps:
         """A constant of these elements."""
         key = ("constant", _key(array))
         if key not in self._known:
-            self._known[key] = Value(NAMES[array.dtype], array.shape, array=np.ascontiguousarray(array))
+            self._known[key] = Value(NAMES[array.dtype], array.shape, array=np.asarray(array, order="C"))
         return self._known[key]
 
     def uses(self) -> dict[Value, list[Step]]:

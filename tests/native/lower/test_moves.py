@@ -58,6 +58,14 @@ def test_codes_are_moved_before_they_are_decoded(
         assert found == ["transpose", "decode", "softmax"]
 
 
+@pytest.mark.parametrize("index", [0, 2, -1])
+@pytest.mark.parametrize("function", ["Identity", "Tanh"])
+def test_an_index_without_axes_takes_its_axis_away(function: str, index: int, lower: Lower) -> None:
+    body = in_float(f"f = {function}(xd) y = Gather<axis = 1>(f, j)", "1,7,2")
+    kinds = lower(body.replace(MORE, MORE + f", int64 j = {{{index}}}"), step=1e-6)
+    assert "gather" in kinds
+
+
 def test_the_numbers_are_the_same_to_the_bit() -> None:
     program = compile(parse_model(in_float("f = Gelu(xd) t1 = Reshape(f, w) y = Transpose(t1)", "2,21")))
     x = np.random.default_rng(0).integers(0, 256, (1, 3, 7, 2)).astype(np.uint8)
