@@ -1,6 +1,8 @@
 // The kernel sums over four lines at once: four of the window's, some with weights of 0 where several lines of outputs
 // are made of them, or, for windows of one line, four neighbouring pixels of it. Where the last channels fill at most
 // half a block, it takes them of several lines of outputs at once.
+//
+// A weight less its zero point that s8 has no room for is the sum of several that it has: lines are read once for each.
 
 #include "ops/depthwise.h"
 
@@ -23,6 +25,31 @@ constexpr std::int64_t kWorthwhile = 1 << 15;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
+std::int64_t without_zero(const Convolution& all, std::int64_t channel, std::int64_t product) {
+  return std::int64_t{all.weights[static_cast<std::size_t>(channel * all.products() + product)]} -
+         all.zeros[static_cast<std::size_t>(channel)];
+}
+
+// Numbers of s8 that add up to any of the weights without their zero points.
+std::int64_t terms_of(const Convolution& all) {
+  std::int64_t most = 1;
+  if (!all.asymmetric) return most;
+  for (std::int64_t channel = 0; channel < all.columns; ++channel) {
+    for (std::int64_t i = 0; i < all.products(); ++i) {
+      const std::int64_t weight = without_zero(all, channel, i);
+      most = std::max({most, ceil_divide(weight, 127), ceil_divide(-weight, 128)});
+    }
+  }
+  return most;
+}
+
+// One of them.
+std::int8_t term_of(std::int64_t weight, std::int64_t term) {
+  std::int64_t part = 0;
+  for (std::int64_t i = 0; i <= term; ++i, weight -= part) part = std::clamp<std::int64_t>(weight, -128, 127);
+  return static_cast<std::int8_t>(part);
+}
+
 // Line and column of the window that each weight of a pair of outputs goes with; none if -1.
 struct Tap {
   std::int64_t line;
@@ -37,6 +64,7 @@ constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {0, 1}},
 struct Form {
   explicit Form(const Convolution& all) {
     groups = ceil_divide(all.kernel[0], 4);
+    terms = terms_of(all);
     width = all.kernel[1];
     stride = all.strides[1];
     dilation = all.dilations[1];
@@ -59,14 +87,16 @@ struct Form {
   }
 
   // Fours of weights of a channel.
-  std::int64_t fours() const { return paired ? 4 : lines * phases * groups * width; }
+  std::int64_t fours() const { return paired ? 4 : lines * phases * terms * groups * width; }
+
+  std::int64_t term(std::int64_t i) const { return i / 4 / width / groups % terms; }
 
   // Line and column of the window that weight i of a channel goes with; outside of it for none.
   Tap tap(std::int64_t i, const Convolution& all) const {
     const std::int64_t four = i / 4;
     if (paired) return kPaired[four][i % 4];
     const std::int64_t column = four % width;
-    const std::int64_t row = four / width / groups;
+    const std::int64_t row = four / width / groups / terms;
     if (flat) return {0, 4 * column + i % 4 - row * all.strides[1]};
     return {four / width % groups * 4 + i % 4 - row * all.strides[0], column};
   }
@@ -74,6 +104,8 @@ struct Form {
   bool flat = false;  // the window is one line
   bool paired = false;
   std::int64_t groups;
+  // What each weight is the sum of; for each all lines once more.
+  std::int64_t terms;
   // In places of `advance` pixels.
   std::int64_t width;
   std::int64_t stride;
@@ -131,11 +163,9 @@ class BoundDepthwise final : public Bound {
     for (std::int64_t place = 0; place < shared.blocks * shared.kernel->channels; ++place) {
       const std::int64_t channel = channel_at(shared, place);
       if (channel < 0) continue;
-      std::int32_t sum = 0;
-      for (std::int64_t i = 0; i < all.products(); ++i) {
-        sum += all.weights[static_cast<std::size_t>(channel * all.products() + i)];
-      }
-      bias_[place] = all.folded_bias(channel, x_.type, sum, all.products());
+      std::int64_t sum = 0;
+      for (std::int64_t i = 0; i < all.products(); ++i) sum += without_zero(all, channel, i);
+      bias_[place] = all.folded_bias(channel, x_.type, static_cast<std::int32_t>(sum), 0);
     }
     const std::int64_t units = y.dims[0] * lines_ * strips_;
     const std::int64_t work = all.products() * shared.kernel->channels * shared.form.lines *
@@ -214,9 +244,10 @@ class BoundDepthwise final : public Bound {
     for (std::int64_t stream = 0; stream < part.streams; ++stream) {
       // Where lines are left for less than all streams, some are computed twice.
       outputs[stream] = std::min(stream * lines_of_outputs, part.lines - lines_of_outputs);
-      for (std::int64_t i = 0; i < 4 * form.groups; ++i, ++count_of_lines) {
+      for (std::int64_t i = 0; i < 4 * form.groups * form.terms; ++i, ++count_of_lines) {
+        const std::int64_t line = i % (4 * form.groups);
         const std::int64_t input =
-            (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : i * all.dilations[0]);
+            (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : line * all.dilations[0]);
         const bool inside = input >= 0 && input < x_.dims[1];
         lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
         pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
@@ -233,7 +264,7 @@ class BoundDepthwise final : public Bound {
     strip.flip = x_.type == Type::kS8;
     strip.streams = static_cast<int>(part.streams);
     strip.paired = form.paired;
-    strip.groups = static_cast<int>(form.groups);
+    strip.groups = static_cast<int>(form.groups * form.terms);
     strip.kernel_width = static_cast<int>(form.width);
     strip.stride = form.stride;
     strip.dilation = form.dilation;
@@ -304,7 +335,8 @@ class DepthwiseConvolution final : public Op {
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
     shared_.form.paired = shared_.kernel->pairs && all.kernel[0] == 3 && all.kernel[1] == 3 && all.strides[1] == 2 &&
-                          all.dilations[1] == 1 && form.lines == 1 && tile.type != Type::kF32 && !tile.large;
+                          all.dilations[1] == 1 && form.lines == 1 && form.terms == 1 &&
+                          tile.type != Type::kF32 && !tile.large;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
     const std::int64_t last = all.columns - (shared_.blocks - 1) * width;
@@ -321,8 +353,8 @@ class DepthwiseConvolution final : public Op {
       for (std::int64_t i = 0; i < 4 * form.fours(); ++i) {
         const Tap tap = form.tap(i, all);
         if (tap.line < 0 || tap.line >= all.kernel[0] || tap.column < 0 || tap.column >= all.kernel[1]) continue;
-        to[i / 4 * width * 4 + i % 4] =
-            all.weights[static_cast<std::size_t>(channel * all.products() + tap.line * all.kernel[1] + tap.column)];
+        const std::int64_t weight = without_zero(all, channel, tap.line * all.kernel[1] + tap.column);
+        to[i / 4 * width * 4 + i % 4] = term_of(weight, form.term(i));
       }
     }
   }
@@ -347,10 +379,11 @@ class DepthwiseConvolution final : public Op {
 }  // namespace
 
 bool is_depthwise(const Convolution& all, const kernels::Depthwise& kernel) {
-  if (all.transposed || all.depth != 1 || all.columns != all.groups || all.asymmetric) return false;
+  if (all.transposed || all.depth != 1 || all.columns != all.groups) return false;
   const Form form(all);
   const std::int64_t places = (form.width - 1) * form.dilation + 1;
-  return 4 * form.groups <= kMaxLines && places <= kernel.places / form.groups;
+  const std::int64_t groups = form.groups * form.terms;
+  return 4 * groups <= kMaxLines && places <= kernel.places / groups;
 }
 
 std::unique_ptr<Op> make_depthwise(const Attributes& attributes, const kernels::Table& kernels,

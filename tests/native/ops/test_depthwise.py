@@ -141,6 +141,18 @@ def test_zero_points_of_weights(agrees: Agrees) -> None:
         agrees("conv", attributes | {"weight_zero": np.full(1, zero, np.int32)}, [x])
 
 
+@pytest.mark.parametrize("zero", [-128, -5, 1, 127, 1000])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_weights_that_have_no_room_without_their_zero_points(agrees: Agrees, zero: int, stride: int) -> None:
+    for kernel, channels in (((3, 3), 20), ((5, 5), 64), ((7, 7), 96), ((1, 5), 33), ((9, 2), 3)):
+        pads = (kernel[0] // 2, kernel[1] // 2) * 2
+        attributes, x = case((2, 8, 9, channels), kernel, (stride, stride), pads)
+        attributes["weights"][0], attributes["weights"][-1] = -128, 127
+        zeros = np.full(channels, zero, np.int32)
+        zeros[::3] = 0
+        agrees("conv", attributes | {"weight_zero": zeros}, [x], threads=(2,))
+
+
 def test_lines_in_strips(agrees: Agrees) -> None:
     attributes, x = case((1, 2, 1100, 3))
     agrees("conv", attributes, [x], threads=(1, 3))
