@@ -201,7 +201,7 @@ def moves(tier: str | None) -> Iterator[Row]:
 
 
 def rows_of_floats(tier: str | None) -> Iterator[Row]:
-    """softmax, layer_norm and means."""
+    """softmax, layer_norm, lrn and means."""
     for shape in ((128, 128), (12, 384, 384), (40, 6625)):
         x = floats(shape)
         yield Row(
@@ -234,6 +234,15 @@ def rows_of_floats(tier: str | None) -> Iterator[Row]:
                     [node("LayerNormalization", ["x", "c", "c"], epsilon=1e-5)], {"x": x}, {"c": factors}
                 )
             },
+        )
+    for shape in ((56, 56, 64), (56, 56, 192)):
+        x, planes = floats(shape), floats((1, shape[-1], *shape[:-1]))
+        lrn = {"size": 5, "alpha": 1e-4, "bias": 1.0}
+        yield Row(
+            f"lrn f32 {by(shape)}",
+            0,
+            ours("lrn", lrn | {"quarters": 3}, [x], tier),
+            {"onnxruntime": in_onnxruntime([node("LRN", ["x"], beta=0.75, **lrn)], {"x": planes}, {})},
         )
     for axes in ([1], [2]):
         x = floats((8, 128, 384))

@@ -53,6 +53,14 @@ constexpr size_t kLanes = 16;
 // And those of squares.
 constexpr size_t kSquareLanes = 8;
 
+// Of a number to those around it.
+struct Response {
+  size_t size;  // of the window
+  float bias;
+  float factor;
+  int quarters;  // 1 to 4
+};
+
 // Parts of rows; each but the last of a row has a multiple of kLanes numbers. `to` may be `from`.
 struct Rows {
   // The greatest number, or `least` if that is greater; what is no number is passed over.
@@ -68,6 +76,10 @@ struct Rows {
   // to[i] = (from[i] - mean) * factor * gamma[i] + beta[i], the last product and the sum rounded once.
   void (*normalize)(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
                     const float* beta);
+  // to[i] = from[i] * from[i].
+  void (*square)(const float* from, float* to, size_t count);
+  // to[i] = from[i] / (bias + factor * sum)^(quarters / 4), where the sum is of squares[i], .. in order.
+  void (*respond)(const float* from, const float* squares, float* to, size_t count, const Response& response);
 };
 
 }  // namespace graphopt::kernels

@@ -17,8 +17,17 @@ PRODUCTS = frozenset({"gemm", "matmul", "conv", "conv_transpose", "matmul_nbits"
 IN_FLOAT = frozenset({"matmul_nbits"})
 """Those of them that multiply floats."""
 _TRANSCENDENTAL = frozenset({"softmax", "unary"})
-_FLOATS = frozenset({"binary", "layer_norm", "reduce_mean"})
-_FLOPS = {"softmax": 5, "layer_norm": 8, "add": 5, "mul": 5, "quantize": 5, "dequantize": 2, "unary": 8}
+_FLOATS = frozenset({"binary", "layer_norm", "lrn", "reduce_mean"})
+_FLOPS = {
+    "add": 5,
+    "dequantize": 2,
+    "layer_norm": 8,
+    "lrn": 10,
+    "mul": 5,
+    "quantize": 5,
+    "softmax": 5,
+    "unary": 8,
+}
 """For each element of the output, where it is not one."""
 
 

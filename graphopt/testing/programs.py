@@ -476,6 +476,16 @@ def _layer_norm(maker: Maker) -> bool:
     return True
 
 
+def _lrn(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    attributes = _row_coding(maker, value)
+    attributes |= {"size": 1 + maker.below(9), "quarters": 1 + maker.below(4), "alpha": 1e-2, "bias": 1.0}
+    maker.step("lrn", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
 def _reduce_mean(maker: Maker) -> bool:
     value = maker.pick(lambda each: _codes(each) and len(each.shape) > 1 and 0 not in each.shape)
     if value is None:
@@ -513,6 +523,7 @@ RECIPES: dict[str, Recipe] = {
     "global_average_pool": _global_average_pool,
     "layer_norm": _layer_norm,
     "lookup": _lookup,
+    "lrn": _lrn,
     "matmul_nbits": _matmul_nbits,
     "max_pool": _max_pool,
     "mul": _combine("mul"),

@@ -77,4 +77,26 @@ static void normalize(const float* from, float* to, size_t count, float mean, fl
   }
 }
 
-static const Rows rows = {greatest, raise, scale, add_up, add_up_doubles, add_squares, normalize};
+static void square(const float* from, float* to, size_t count) {
+  each_float(from, to, count, [](Floats x) { return x * x; });
+}
+
+// x^(quarters / 4)
+static inline Floats power_of(Floats x, int quarters) {
+  if (quarters == 4) return x;
+  const Floats root = square_root(x);
+  if (quarters == 2) return root;
+  return quarters == 1 ? square_root(root) : root * square_root(root);
+}
+
+static void respond(const float* from, const float* squares, float* to, size_t count, const Response& response) {
+  for (size_t i = 0; i < count; i += kFloats) {
+    const size_t left = count - i < kFloats ? count - i : kFloats;
+    Floats sum = load(squares + i, left);
+    for (size_t place = 1; place < response.size; ++place) sum = sum + load(squares + i + place, left);
+    const Floats base = all(response.bias) + all(response.factor) * sum;
+    store(to + i, left, load(from + i, left) / power_of(base, response.quarters));
+  }
+}
+
+static const Rows rows = {greatest, raise, scale, add_up, add_up_doubles, add_squares, normalize, square, respond};

@@ -30,6 +30,8 @@ def model(body: str, x: str, y: str, opset: int = 17) -> str:
         ("k = InstanceNormalization(xd, g, b)", "2,4,3,5", "2,4,3,5", "layer_norm"),
         ("k = InstanceNormalization<epsilon = 0.1>(xd, g, b)", "2,4,7", "2,4,7", "layer_norm"),
         ("k = InstanceNormalization(x, g, b)", "rows,4,3,5", "rows,4,3,5", "layer_norm"),
+        ("k = LRN<size = 3, alpha = 0.5>(xd)", "2,4,3,5", "2,4,3,5", "lrn"),
+        ("k = LRN<size = 5, alpha = 0.5, beta = 0.5, bias = 2.0>(x)", "rows,7,3,5", "rows,7,3,5", "lrn"),
         ("k = PRelu(xd, p)", "2,4,3,5", "2,4,3,5", "binary"),
         ("k = PRelu(xd, p1)", "2,4,3,5", "2,4,3,5", "lookup"),
         ("k = PRelu(x, p)", "2,4,3,5", "2,4,3,5", "binary"),
@@ -60,6 +62,8 @@ def test_group_normalization_with_factors_of_groups_or_channels(
     [
         ("k = InstanceNormalization(xd, g2, b2)", "2,4,3,5", "factors of a normalization"),
         ("k = InstanceNormalization(xd, g, b)", "2,4,height,5", "not known before the program runs"),
+        ("k = LRN<size = 3, beta = 0.6>(xd)", "2,4,3,5", "none of 0.25, 0.5, 0.75 and 1"),
+        ("k = LRN<size = 65>(xd)", "2,4,3,5", "more than 64 channels"),
         ("k = PRelu(xd, x)", "2,4,3,5", "input 1 is computed"),
         ("k = GlobalMaxPool(xd)", "2,4,height,5", "not known before the program runs"),
         ("k = GlobalMaxPool(xd)", "2,4,3,3,3", "one or two spatial axes"),

@@ -1,4 +1,4 @@
-"""softmax, layer_norm and reduce_mean: rows of floats and of codes."""
+"""softmax, layer_norm, lrn and reduce_mean: rows of floats and of codes."""
 
 from __future__ import annotations
 
@@ -67,6 +67,33 @@ def test_layer_norm(agrees: Agrees, columns: int) -> None:
     agrees("layer_norm", factors | IN | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [codes((4, columns))])
 
 
+@pytest.mark.parametrize("columns", [*COLUMNS, 447, 448, 449, 900])
+@pytest.mark.parametrize("size", [1, 2, 5, 64])
+def test_lrn(agrees: Agrees, columns: int, size: int) -> None:
+    x = floats((3, 2, columns))
+    for quarters in (1, 2, 3, 4):
+        attributes = {"size": size, "alpha": 0.5, "bias": 2.0, "quarters": quarters}
+        (found,) = agrees("lrn", attributes, [x])
+        around = np.pad(x.astype(np.float64) ** 2, [(0, 0), (0, 0), ((size - 1) // 2, size // 2)])
+        sums = np.lib.stride_tricks.sliding_window_view(around, size, axis=-1).sum(-1)
+        expected = x / (2 + 0.5 / size * sums) ** (quarters / 4)
+        np.testing.assert_allclose(found, expected, rtol=5e-6)
+    agrees("lrn", attributes | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [x])
+    agrees("lrn", attributes | IN | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [codes((4, columns))])
+
+
+def test_lrn_of_infinities_and_of_what_has_no_root(agrees: Agrees) -> None:
+    x = np.zeros((2, 40), np.float32)
+    x[0, 3], x[0, 20] = np.inf, np.nan
+    x[1, 7] = 100
+    attributes = {"size": 3, "alpha": -1.0, "bias": 1.0, "quarters": 3}
+    (found,) = agrees("lrn", attributes, [x])
+    assert np.isnan(found[0, [2, 3, 4, 19, 20, 21]]).sum() == 6 and np.isnan(found[1, 6:9]).all()
+    assert np.isfinite(found[0, 5:19]).all() and np.isfinite(found[1, 9:]).all()
+    agrees("lrn", attributes, [np.zeros((3, 0), np.float32)])
+    agrees("lrn", attributes, [np.zeros((0, 3), np.float32)])
+
+
 @pytest.mark.parametrize("axes", [[0], [1], [2], [-1], [0, 1], [1, 2], [0, 2], [0, 1, 2], []])
 @pytest.mark.parametrize("keepdims", [0, 1])
 def test_reduce_mean(agrees: Agrees, axes: list[int], keepdims: int) -> None:
@@ -99,6 +126,18 @@ def test_means_of_many_rows_and_of_none(agrees: Agrees) -> None:
             {"gamma": np.ones(2, np.float32), "beta": np.ones(2, np.float32), "epsilon": 0.0},
             np.zeros((2, 3), np.float32),
             "not for rows",
+        ),
+        (
+            "lrn",
+            {"size": 65, "alpha": 1.0, "bias": 1.0, "quarters": 3},
+            np.zeros((2, 3), np.float32),
+            "not from 1 to 64",
+        ),
+        (
+            "lrn",
+            {"size": 3, "alpha": 1.0, "bias": 1.0, "quarters": 5},
+            np.zeros((2, 3), np.float32),
+            "not from 1 to 4",
         ),
         ("reduce_mean", {"axes": [2], "keepdims": 1}, np.zeros((2, 3), np.float32), "'axes'"),
         ("reduce_mean", {"axes": [1], "keepdims": 1}, np.zeros((2, 0), np.float32), "no elements"),

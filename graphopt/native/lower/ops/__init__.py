@@ -31,6 +31,7 @@ _STANDARD: Mapping[str, Lower] = {
     "ReduceMean": pools.reduce_mean,
     "Resize": pools.resize,
     "Upsample": pools.resize,
+    "LRN": rows.local_response_normalization,
     "Softmax": rows.softmax,
     "LayerNormalization": rows.layer_normalization,
     "Transpose": views.transpose,

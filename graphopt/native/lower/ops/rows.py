@@ -1,4 +1,4 @@
-"""What looks at whole rows: Softmax and LayerNormalization."""
+"""What looks at whole rows: Softmax, LayerNormalization and LRN."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Form, Grid, Mapped, Pending, Stored
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import Scope, Unsupported, identity
+
+MOST_NEIGHBOURS = 64
+"""Channels that the kernel looks at around each."""
 
 
 def softmax(scope: Scope) -> Form:
@@ -24,7 +27,7 @@ def softmaxed(scope: Scope, x: Form, axis: int) -> Form:
     axis %= rank
     if scope.opset < 13 and axis != rank - 1:
         raise Unsupported("a Softmax over several axes")
-    return _by_rows(scope, "softmax", x, {}, (*(place for place in range(rank) if place != axis), axis))
+    return _by_rows(scope, "softmax", x, {}, _last(rank, axis))
 
 
 def layer_normalization(scope: Scope) -> Form:
@@ -42,6 +45,28 @@ def layer_normalization(scope: Scope) -> Form:
     return _by_rows(
         scope, "layer_norm", scope.form(0), {"gamma": gamma, "beta": beta, "epsilon": epsilon}, identity(rank)
     )
+
+
+def local_response_normalization(scope: Scope) -> Form:
+    """LRN by a power that square roots give, which is 0.75 nearly everywhere."""
+    node, rank = scope.node, len(scope.output_dims())
+    quarters, size = 4 * attribute_float(node, "beta", 0.75), attribute_int(node, "size", 0)
+    if quarters not in (1, 2, 3, 4):
+        raise Unsupported("an LRN by a power that is none of 0.25, 0.5, 0.75 and 1")
+    if not 1 <= size <= MOST_NEIGHBOURS:
+        raise Unsupported(f"an LRN of more than {MOST_NEIGHBOURS} channels")
+    attributes = {
+        "size": size,
+        "alpha": attribute_float(node, "alpha", 1e-4),
+        "bias": attribute_float(node, "bias", 1.0),
+        "quarters": int(quarters),
+    }
+    return _by_rows(scope, "lrn", scope.form(0), attributes, _last(rank, 1))
+
+
+def _last(rank: int, axis: int) -> tuple[int, ...]:
+    """All axes in order, but one of them last."""
+    return (*(place for place in range(rank) if place != axis), axis)
 
 
 def _by_rows(scope: Scope, kind: str, x: Form, attributes: dict[str, Any], order: tuple[int, ...]) -> Form:
