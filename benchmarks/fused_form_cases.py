@@ -321,6 +321,18 @@ def planes() -> Iterator[Case]:
             weights,
             repeat=2,
         )
+        yield Case(
+            "LRN",
+            size,
+            {"x": shape},
+            "y = LRN <size = 5, alpha = 1e-4, beta = 0.75> (x)",
+            (
+                "q = Mul(x, x) v = Reshape(q, rows) p = AveragePool <kernel_shape = [5, 1],"
+                " pads = [2, 0, 2, 0], count_include_pad = 1> (v) a = Reshape(p, full)"
+                " m = Mul(a, eps) b = Add(m, one) s = Sqrt(b) r = Sqrt(s) d = Mul(s, r) y = Div(x, d)",
+            ),
+            {**weights, "rows": np.array([1, 1, channels, -1])},
+        )
 
 
 ACTIVATIONS = {

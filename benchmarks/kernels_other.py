@@ -237,7 +237,7 @@ def rows_of_floats(tier: str | None) -> Iterator[Row]:
         )
     for shape in ((56, 56, 64), (56, 56, 192)):
         x, planes = floats(shape), floats((1, shape[-1], *shape[:-1]))
-        lrn = {"size": 5, "alpha": 1e-4, "bias": 1.0}
+        lrn: dict[str, Any] = {"size": 5, "alpha": 1e-4, "bias": 1.0}
         yield Row(
             f"lrn f32 {by(shape)}",
             0,

@@ -8,6 +8,7 @@ Runs last: it makes more nodes of few, and other passes would put them together 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -40,6 +41,8 @@ MISH_CEILING = 20.0
 BROADCASTING_OPSET = 8
 CHANNEL_SCALES_OPSET = 21
 """Before, GroupNormalization had a scale and a bias for each group."""
+COUNTED_PADS_OPSET = 7
+"""Before, an AveragePool did not count the pads."""
 LAYER_NORM_OPSET, RMS_NORM_OPSET = 17, 23
 SKIP_EPSILON = 1e-12
 """What onnxruntime's operators take where a model says nothing."""
@@ -94,6 +97,39 @@ def group_normalization(tape: Tape, x: ir.Value, scale: ir.Value, bias: ir.Value
     column = tape.ints([shape[1], *([1] * (len(shape) - 2))])
     factors, shifts = (tape.op("Reshape", [value, column]) for value in (scale, bias))
     return tape.op("Add", [tape.op("Mul", [normed, factors]), shifts])
+
+
+@rule(op("LRN", var("x"), name="node"))
+def local_response_normalization(tape: Tape, x: ir.Value, node: ir.Node) -> ir.Value:
+    """LRN(x)  ->  x / (bias + alpha * mean of the squares around it)^beta, by a pool and by roots."""
+    _require_float32(x)
+    dims = [*x.shape.dims] if x.shape is not None else []
+    fixed = [dim for dim in dims[1:] if isinstance(dim, int)]
+    if len(dims) < 3 or len(fixed) < len(dims) - 1:
+        raise Reject("the channels or the sizes of what is normalized are not known")
+    size, quarters = attribute_int(node, "size", 1), 4 * attribute_float(node, "beta", 0.75)
+    if quarters not in (1, 2, 3, 4):
+        raise Reject("its power is none of 0.25, 0.5, 0.75 and 1, which square roots give")
+    tape.require_opset(COUNTED_PADS_OPSET)
+    channels, *spatial = fixed
+    squares = tape.op("Reshape", [tape.op("Mul", [x, x]), tape.ints([0, 1, channels, math.prod(spatial)])])
+    window = {"kernel_shape": [size, 1], "pads": [(size - 1) // 2, 0, size // 2, 0], "count_include_pad": 1}
+    pooled = tape.op("AveragePool", [squares], window)
+    means = tape.op("Reshape", [pooled, tape.ints([0, channels, *spatial])])
+    scaled = tape.op("Mul", [means, _number(tape, attribute_float(node, "alpha", 1e-4))])
+    base = tape.op("Add", [scaled, _number(tape, attribute_float(node, "bias", 1.0))])
+    return tape.op("Div", [x, _power(tape, base, int(quarters))])
+
+
+def _power(tape: Tape, x: ir.Value, quarters: int) -> ir.Value:
+    """x^(quarters / 4)."""
+    if quarters == 4:
+        return x
+    root = tape.op("Sqrt", [x])
+    if quarters == 2:
+        return root
+    fourth = tape.op("Sqrt", [root])
+    return fourth if quarters == 1 else tape.op("Mul", [root, fourth])
 
 
 @rule(op("SkipLayerNormalization", rest("inputs"), name="node", domain=CONTRIB))
@@ -155,6 +191,7 @@ def _require_broadcasting(tape: Tape) -> None:
 RULES: Mapping[str, tuple[Rule, int]] = {
     "Elu": (elu, 6),
     "GroupNormalization": (group_normalization, 7),
+    "LRN": (local_response_normalization, 10),
     "Mish": (mish, 7),
     "Swish": (swish, 3),
     "com.microsoft.SkipLayerNormalization": (skip_layer_normalization, 2),
@@ -175,7 +212,7 @@ class SpellOut(Pass):
     name: ClassVar[str] = "spell-out"
     comes_last: ClassVar[bool] = True
     target: str = "portable"
-    most: int = 7
+    most: int = 10
 
     def roots(self) -> frozenset[Operator]:
         """The roots of the patterns of all rules."""

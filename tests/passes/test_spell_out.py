@@ -49,6 +49,44 @@ def test_groups_of_unknown_shape_stay(weights: Weights) -> None:
     assert run_pass(text, "spell-out", opset=21).changes == 0
 
 
+@pytest.mark.parametrize(
+    ("attributes", "roots"),
+    [
+        ("size = 5", ["Sqrt", "Sqrt", "Mul"]),
+        ("size = 3, alpha = 0.7, bias = 2.0, beta = 0.25", ["Sqrt", "Sqrt"]),
+        ("size = 1, alpha = 0.7, beta = 0.5", ["Sqrt"]),
+        ("size = 7, alpha = 3.0, beta = 1.0, bias = 0.5", []),
+    ],
+)
+@pytest.mark.parametrize("shape", ["N,6,4,5", "2,3,7", "1,8,2,3,2", "0,6,2,2"])
+def test_responses_are_divided_by_roots_of_pooled_squares(
+    slow_lrn: SpellOut, attributes: str, roots: list[str], shape: str
+) -> None:
+    text = f"g (float[{shape}] x) => (float[{shape}] y) {{ y = LRN <{attributes}> (x) }}"
+    run = run_pass(text, slow_lrn)
+    assert run.ops == ["Mul", "Reshape", "AveragePool", "Reshape", "Mul", "Add", *roots, "Div"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("g (float[1,6,H,5] x) => (float[1,6,H,5] y) { y = LRN <size = 5> (x) }", "the sizes of what is"),
+        ("g (float[1,6,4,5] x) => (float[1,6,4,5] y) { y = LRN <size = 5, beta = 0.6> (x) }", "its power is"),
+    ],
+)
+def test_responses_stay_with_a_reason(slow_lrn: SpellOut, text: str, reason: str) -> None:
+    (found,) = run_pass(text, slow_lrn).refusals
+    assert reason in found
+
+
+@pytest.fixture
+def slow_lrn(tmp_path: Path) -> SpellOut:
+    """Of a target where LRN takes longer than its spelling."""
+    target = tmp_path / "slow.toml"
+    target.write_text('name = "o"\ndescription = "o"\ndomains = [""]\n[times]\nLRN = 4.0\n')
+    return SpellOut(target=str(target))
+
+
 SKIP = '<ir_version: 10, opset_import: ["": {opset}, "com.microsoft": 1]> g '
 PORTS = "(float[N,S,4] x, float[N,S,4] r) => (float[N,S,4] y"
 
