@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from graphopt.errors import UsageError
 from graphopt.ir import constant
+from graphopt.pruning.compensation import conv_groups
 from graphopt.pruning.groups import Group, Groups
 from graphopt.pruning.site import Axis, Sink
 
@@ -195,18 +196,20 @@ def _rank(axis: Axis) -> int:
     return 0 if array is None else array.ndim
 
 
-def weight_rows(sink: Sink) -> Floats:
-    """The weight of a sink as a row for each channel that it sums over."""
+def _weight_rows(sink: Sink) -> Floats:
+    """The weight of a sink as a row for each channel that it sums over: for all outputs, or its group's."""
     array = constant(sink.weight.value)
     assert array is not None
-    return (
-        np.moveaxis(array, sink.weight.axis, 0).reshape(array.shape[sink.weight.axis], -1).astype(np.float64)
-    )
+    groups, channels = conv_groups(sink.node), array.shape[sink.weight.axis]
+    if groups == 1:
+        return np.moveaxis(array, sink.weight.axis, 0).reshape(channels, -1).astype(np.float64)
+    parts = array.reshape(groups, len(array) // groups, channels, -1).astype(np.float64)
+    return np.asarray(parts.transpose(0, 2, 1, 3).reshape(groups * channels, -1))
 
 
 def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats:
     """Share of what a sink computes."""
-    products = np.diag(moments.products) * (weight_rows(sink) ** 2).sum(axis=1)
+    products = np.diag(moments.products) * (_weight_rows(sink) ** 2).sum(axis=1)
     each = moments.sizes if measure == "activation" else products
     found = np.asarray([each[place].sum() for place in group.positions(sink.data)])
     return found / (each.sum() or 1.0)
@@ -243,14 +246,24 @@ class _Reconstruction:
     """
 
     def __init__(self, group: Group, sink: Sink, moments: Moments, curvature: Floats | None) -> None:
-        rows = weight_rows(sink)
+        rows = _weight_rows(sink)
+        groups = conv_groups(sink.node)
         if curvature is not None:
-            parts = rows.reshape(len(rows), len(curvature), -1)
-            root = np.linalg.cholesky(curvature)
-            rows = np.einsum("cmk,mr->crk", parts, root, optimize=True).reshape(rows.shape)
-        total = float(np.sum((moments.products @ rows) * rows)) or 1.0
+            count = len(curvature) // groups
+            parts = rows.reshape(groups, len(rows) // groups, count, -1)
+            roots = [
+                np.linalg.cholesky(curvature[first : first + count, first : first + count])
+                for first in range(0, len(curvature), count)
+            ]
+            rows = np.einsum("gcmk,gmr->gcrk", parts, np.stack(roots), optimize=True).reshape(rows.shape)
+        products, damped = moments.products, moments.damped
+        if groups > 1:  # no output has channels of two of them to be made of
+            of = np.arange(len(rows)) // (len(rows) // groups)
+            within = of[:, None] == of
+            products, damped = products * within, damped * within
+        total = float(np.sum((products @ rows) * rows)) or 1.0
         self._rows = (rows / np.sqrt(total)).astype(np.float32)
-        self._inverse = np.linalg.inv(moments.damped).astype(np.float32)
+        self._inverse = np.linalg.inv(damped).astype(np.float32)
         self._units = np.full(len(rows), -1)
         for unit, place in enumerate(group.positions(sink.data)):
             self._units[place] = unit

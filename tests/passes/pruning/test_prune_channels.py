@@ -91,6 +91,36 @@ def test_every_importance_leads_to_the_goal(importance: str, scope: str, pruned:
     assert estimate(model).macs / before == pytest.approx(0.7, abs=0.03)
 
 
+def shuffled() -> ir.Model:
+    """Two grouped Convs, the second of which reads channels of all groups of the first."""
+    rng = np.random.default_rng(5)
+    shapes = {"w1": (24, 2, 3, 3), "w2": (32, 12, 1, 1), "w3": (32, 10)}
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in shapes.items())
+    weights = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    model = parse_model(
+        f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y)
+            <int64[5] to = {{1, 2, 12, 10, 10}}, int64[4] back = {{1, 24, 10, 10}}> {{
+            a = Conv <group = 2, pads = [1,1,1,1]> (x, w1) ar = Relu(a)
+            r = Reshape(ar, to) t = Transpose <perm = [0,2,1,3,4]> (r) s = Reshape(t, back)
+            c = Conv <group = 2> (s, w2) cr = Relu(c)
+            p = GlobalAveragePool(cr) f = Flatten(p) y = MatMul(f, w3) }}""",
+        weights=weights,
+    )
+    infer_shapes(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    "importance",
+    ["reconstruction", "curvature", "taylor", "hessian", "activation", "l1", "l2", "bn-scale", "random"],
+)
+def test_channels_that_grouped_convolutions_share_out_can_go(importance: str, pruned: Prune) -> None:
+    model = shuffled()
+    before = estimate(model).macs
+    pruned(model, rate=0.3, importance=importance, align=1)
+    assert estimate(model).macs / before == pytest.approx(0.7, abs=0.06)
+
+
 def test_channels_of_large_layers_are_aligned(pruned: Prune) -> None:
     model = network({"w1": (32, 4, 3, 3), "b1": (32,), "w2": (128, 32, 3, 3), "b2": (128,), "w3": (128, 10)})
     pruned(model, rate=0.5, data=False, align=16)
