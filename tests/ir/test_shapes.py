@@ -55,6 +55,20 @@ def test_elements_of_shape_vectors_are_known() -> None:
     assert [str(element) for element in symbolic_value(model.graph.outputs[0]) or []] == ["N", "3"]
 
 
+def test_elements_of_a_matrix_are_known_where_it_is_turned_and_sliced() -> None:
+    model = parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> g (float[2,3] x) => (float[a,b] y)
+            <int64[4] given = {0,3,1,0}, int64[2] rows = {2,2}, int64[1] flat = {-1}, int64[1] last = {-1},
+            int64[1] least = {-9223372036854775807}, int64[1] first = {0}> {
+            pairs = Reshape(given, rows) back = Slice(pairs, last, least, first, last)
+            turned = Transpose<perm = [1,0]>(back) pads = Reshape(turned, flat) y = Pad(x, pads) }"""
+    )
+    infer_shapes(model)
+    assert symbolic_value(values(model)["back"]) == [1, 0, 0, 3]
+    assert symbolic_value(values(model)["pads"]) == [1, 0, 0, 3]
+    assert static_shape(values(model)["y"]) == (3, 6)
+
+
 def test_a_default_is_no_fact_about_shapes() -> None:
     text = "g (float[N,3] x, int64[1] s) => (y) <int64[1] s = {6}> { y = Reshape(x, s) }"
     model = parse_model(text)

@@ -46,6 +46,7 @@ from graphopt.ir.inference.views import (
     infer_expand,
     infer_reshape,
     infer_slice_by_attributes,
+    remember_transposed,
 )
 from graphopt.ir.ops import KNOWN_DOMAINS, REDUCTIONS
 
@@ -99,6 +100,7 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
         correct_window,
     ),
     "Split": correct_split,
+    "Transpose": remember_transposed,
     "Compress": correct_compress,
     "NonZero": correct_non_zero,
     "Unique": correct_unique,

@@ -5,10 +5,14 @@ An operand whose value is unknown, or an end that only looks far away, gives a d
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import re
+from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 from onnx_shape_inference import SYM_DATA_KEY
 
@@ -20,6 +24,8 @@ from graphopt.ir.inference.elements import remember_filling
 from graphopt.ir.inference.unknown import new_dims, unknown
 from graphopt.ir.ops import FIRST_OPSET_COUNTING_BACK
 from graphopt.ir.slices import slice_range
+
+Elements = npt.NDArray[np.object_]
 
 _PRODUCT = re.compile(r"\w+(\*\w+)*")
 _INNERMOST = re.compile(r"\([^()]*\)")
@@ -184,6 +190,35 @@ def correct_slice(context: Context, node: ir.Node) -> None:
             dims.append(old if new >= WHOLE and in_full else context.new_symbolic_dim())
     if dims != list(output.shape.dims):
         output.shape = ir.Shape(dims)
+    if bounds or len(data.shape) > 1:
+        _remember_moved(context, node, functools.partial(_sliced, bounds))
+
+
+def _sliced(bounds: dict[int, tuple[int, int, int]], array: Elements) -> Elements | None:
+    for axis, bound in bounds.items():
+        array = array.take(list(slice_range(*bound, array.shape[axis])), axis)
+    return array if bounds else None
+
+
+def remember_transposed(context: Context, node: ir.Node) -> None:
+    """Elements of a Transpose."""
+    perm = attribute_ints(node, "perm")
+    _remember_moved(context, node, lambda array: array.transpose(perm or None))
+
+
+def _remember_moved(context: Context, node: ir.Node, move: Callable[[Elements], Elements | None]) -> None:
+    """Known elements of the first input, moved, are those of the output; none where it is not known how."""
+    data, output = node.inputs[0], node.outputs[0]
+    output.metadata_props.pop(SYM_DATA_KEY, None)
+    shape = None if data is None else static_shape(data)
+    elements = None if data is None else context.get_symbolic_value(data)
+    if shape is None or elements is None or static_shape(output) is None:
+        return
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    moved = move(array.reshape(shape))
+    if moved is not None:
+        context.set_symbolic_value(output, moved.reshape(-1).tolist())
 
 
 def _bounds(node: ir.Node, rank: int) -> dict[int, tuple[int, int, int]]:
