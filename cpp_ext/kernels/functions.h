@@ -13,6 +13,7 @@ namespace graphopt::kernels {
 // The functions that have kernels. FUNCTION(name)
 #define GRAPHOPT_FLOAT_FUNCTIONS(FUNCTION) \
   FUNCTION(exp) \
+  FUNCTION(log) \
   FUNCTION(sigmoid) \
   FUNCTION(tanh) \
   FUNCTION(erf) \
@@ -52,6 +53,7 @@ struct Functions {
 constexpr size_t kLanes = 16;
 // And those of squares.
 constexpr size_t kSquareLanes = 8;
+constexpr size_t kRowsAtOnce = 4;
 
 // Of a number to those around it.
 struct Response {
@@ -69,10 +71,14 @@ struct Rows {
   void (*raise)(const float* from, float* to, size_t count, float most, float* lanes);
   // to[i] = from[i] * factor.
   void (*scale)(const float* from, float* to, size_t count, float factor);
-  void (*add_up)(const float* from, size_t count, float* lanes);
-  void (*add_up_doubles)(const float* from, size_t count, double* lanes);
+  // Of each of so many rows, that lie `pitch` apart: the lanes' sum, each of the first half of them and the one so far
+  // behind it added up until one is left.
+  void (*sums)(const float* from, size_t pitch, size_t rows, size_t count, float* to);
+  // The next two take up to kRowsAtOnce rows, each with lanes of its own: one waits at each step for the step before.
+  void (*add_up_doubles)(const float* const* from, size_t rows, size_t count, double (*lanes)[kLanes]);
   // Adds (from[i] - mean) squared to lane i % kSquareLanes, rounded once; of the last count % kSquareLanes nothing.
-  void (*add_squares)(const float* from, size_t count, float mean, float* lanes);
+  void (*add_squares)(const float* const* from, size_t rows, size_t count, const float* means,
+                      float (*lanes)[kSquareLanes]);
   // to[i] = (from[i] - mean) * factor * gamma[i] + beta[i], the last product and the sum rounded once.
   void (*normalize)(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
                     const float* beta);

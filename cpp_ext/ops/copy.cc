@@ -38,6 +38,11 @@ StridedCopy::StridedCopy(const kernels::Table& kernels, const std::vector<Loop>&
     for (std::int64_t part = kSide; part >= kSide / 2 && !cut(column_, part, outer_);) --part;
   } else if (column_.strides[0] == 1 && column_.strides[1] == 1) {
     for (std::int64_t part = kBlockBytes; part >= kBlockBytes / 2 && !cut(column_, part, outer_);) --part;
+    if (!outer_.empty()) {
+      row_ = outer_.back();
+      outer_.pop_back();
+      for (std::int64_t part = kSide; part >= kSide / 2 && !cut(row_, part, outer_);) --part;
+    }
   }
   for (const Loop& loop : outer_) units_ *= loop.size;
   const std::int64_t bytes = row_.size * column_.size * static_cast<std::int64_t>(size_);
@@ -66,11 +71,16 @@ void StridedCopy::run(ThreadPool& pool, const void* from, void* to, const unsign
 
 void StridedCopy::copy(const unsigned char* from, unsigned char* to, const unsigned char* table) const {
   const auto columns = static_cast<std::size_t>(column_.size);
-  if (row_.size == 1 && column_.strides[0] == 1 && column_.strides[1] == 1) {
-    if (table != nullptr) {
-      kernels_.lookup(from, to, columns, table);
-    } else {
-      std::memcpy(to, from, columns * size_);
+  if (column_.strides[0] == 1 && column_.strides[1] == 1) {
+    const auto size = static_cast<std::int64_t>(size_);
+    for (std::int64_t row = 0; row < row_.size; ++row) {
+      const unsigned char* at = from + row * row_.strides[0] * size;
+      unsigned char* into = to + row * row_.strides[1] * size;
+      if (table != nullptr) {
+        kernels_.lookup(at, into, columns, table);
+      } else {
+        std::memcpy(into, at, columns * size_);
+      }
     }
     return;
   }

@@ -19,7 +19,8 @@ class StridedCopy {
   const kernels::Table& kernels_;
   std::size_t size_;
   std::vector<Loop> outer_;
-  // The innermost: one after the other in both, or a plane that is transposed, or a line with gaps.
+  // The innermost: lines whose elements are one after the other in both, or a plane that is transposed, or a line with
+  // gaps.
   Loop row_;
   Loop column_;
   std::int64_t units_ = 1;

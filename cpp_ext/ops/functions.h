@@ -20,7 +20,6 @@ struct Parameters {
 // UNARY(name, value): `x` is the number, `p` the parameters; clip's ends are alpha and beta.
 #define GRAPHOPT_UNARY(UNARY) \
   UNARY(relu, x < 0 ? 0 : x) \
-  UNARY(log, std::log(x)) \
   UNARY(sqrt, std::sqrt(x)) \
   UNARY(neg, -x) \
   UNARY(abs, std::fabs(x)) \

@@ -18,35 +18,62 @@ class BoundLayerNorm final : public Bound {
       : kernels_(kernels), coding_(coding), gamma_(gamma), beta_(beta), epsilon_(epsilon), x_(x), y_(y) {}
 
   void run(const Run& run) const override {
-    const std::int64_t columns = x_.dims.columns();
-    RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
-      const void* data = run.inputs[0];
-      LaneSum<double, kernels::kLanes> sum;
-      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        kernels_.rows.add_up_doubles(x, static_cast<std::size_t>(count), sum.lanes);
-      });
-      const auto mean = static_cast<float>(sum.total() / static_cast<double>(columns));
-      LaneSum<float, kernels::kSquareLanes> squares;
-      float last[kernels::kSquareLanes];
-      std::size_t left = 0;
-      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        kernels_.rows.add_squares(x, static_cast<std::size_t>(count), mean, squares.lanes);
-        left = static_cast<std::size_t>(count) % kernels::kSquareLanes;
-        std::copy_n(x + static_cast<std::size_t>(count) - left, left, last);
-      });
-      float total = squares.total();
-      for (std::size_t i = 0; i < left; ++i) total = std::fma(last[i] - mean, last[i] - mean, total);
-      RowCoding::Piece result;
-      const float factor = 1 / std::sqrt(total / static_cast<float>(columns) + epsilon_);
-      coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
-        float* to = coding_.target(y_, run.outputs[0], row, begin, result);
-        kernels_.rows.normalize(x, to, static_cast<std::size_t>(count), mean, factor, gamma_ + begin, beta_ + begin);
-        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
-      });
+    RowCoding::each_rows(run.pool, x_, kernels::kRowsAtOnce, [&](std::int64_t row, std::size_t rows) {
+      normalize(run.inputs[0], run.outputs[0], row, rows);
     });
   }
 
  private:
+  static constexpr std::size_t kRows = kernels::kRowsAtOnce;
+
+  void normalize(const void* data, void* results, std::int64_t row, std::size_t rows) const {
+    const std::int64_t columns = x_.dims.columns();
+    RowCoding::Piece pieces[kRows];
+    const float* x[kRows] = {};
+    bool kept = false;
+    // Calls each(begin, count) for the pieces of the rows, whose numbers are at `x`: converted once if they are one.
+    const auto each_piece = [&](const auto& each) {
+      for (std::int64_t begin = 0; begin < columns; begin += RowCoding::kPiece) {
+        const std::int64_t count = std::min(RowCoding::kPiece, columns - begin);
+        for (std::size_t i = 0; i < rows && !kept; ++i) {
+          x[i] = coding_.read(kernels_, x_, data, row + static_cast<std::int64_t>(i), begin, count, pieces[i]);
+        }
+        kept = columns <= RowCoding::kPiece;
+        each(begin, static_cast<std::size_t>(count));
+      }
+    };
+    LaneSum<double> sums[kRows];
+    each_piece([&](std::int64_t, std::size_t count) {
+      kernels_.rows.add_up_doubles(x, rows, count, &sums[0].lanes);
+    });
+    float means[kRows];
+    for (std::size_t i = 0; i < rows; ++i) {
+      means[i] = static_cast<float>(sums[i].total() / static_cast<double>(columns));
+    }
+    LaneSum<float, kernels::kSquareLanes> squares[kRows];
+    float last[kRows][kernels::kSquareLanes];
+    std::size_t left = 0;
+    each_piece([&](std::int64_t, std::size_t count) {
+      kernels_.rows.add_squares(x, rows, count, means, &squares[0].lanes);
+      left = count % kernels::kSquareLanes;
+      for (std::size_t i = 0; i < rows; ++i) std::copy_n(x[i] + count - left, left, last[i]);
+    });
+    float factors[kRows];
+    for (std::size_t i = 0; i < rows; ++i) {
+      float total = squares[i].total();
+      for (std::size_t at = 0; at < left; ++at) total = std::fma(last[i][at] - means[i], last[i][at] - means[i], total);
+      factors[i] = 1 / std::sqrt(total / static_cast<float>(columns) + epsilon_);
+    }
+    each_piece([&](std::int64_t begin, std::size_t count) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        const std::int64_t at = row + static_cast<std::int64_t>(i);
+        float* to = coding_.target(y_, results, at, begin, pieces[i]);
+        kernels_.rows.normalize(x[i], to, count, means[i], factors[i], gamma_ + begin, beta_ + begin);
+        coding_.write(kernels_, y_, results, at, begin, static_cast<std::int64_t>(count), pieces[i]);
+      }
+    });
+  }
+
   const kernels::Table& kernels_;
   RowCoding coding_;
   const float* gamma_;

@@ -35,6 +35,10 @@ class BoundReduceMean final : public Bound {
   void run(const Run& run) const override {
     run.pool.run((units_ + block_ - 1) / block_, [&](std::int64_t block) {
       const std::int64_t end = std::min((block + 1) * block_, units_);
+      if (is_row_ && type_ == Type::kF32 && outer_.size() <= 1) {
+        means_of_rows(run, block * block_, end);
+        return;
+      }
       for (std::int64_t unit = block * block_; unit < end; ++unit) mean_of(run, unit);
     });
   }
@@ -63,12 +67,27 @@ class BoundReduceMean final : public Bound {
     }
   }
 
+  // Of rows that are evenly apart.
+  void means_of_rows(const Run& run, std::int64_t begin, std::int64_t end) const {
+    const Loop loop = outer_.empty() ? Loop{1, {0, 0}} : outer_.front();
+    const auto* from = static_cast<const float*>(run.inputs[0]);
+    auto* to = static_cast<float*>(run.outputs[0]);
+    const auto pitch = static_cast<std::size_t>(loop.strides[0]);
+    constexpr auto kStep = static_cast<std::int64_t>(kernels::kRowsAtOnce);
+    float sums[kStep];
+    for (std::int64_t row = begin; row < end; row += kStep) {
+      const std::int64_t rows = std::min(kStep, end - row);
+      kernels_.rows.sums(from + row * loop.strides[0], pitch, static_cast<std::size_t>(rows), window_.taps, sums);
+      for (std::int64_t i = 0; i < rows; ++i) to[(row + i) * loop.strides[1]] = sums[i] / static_cast<float>(count_);
+    }
+  }
+
   void mean_of_row(const void* from, std::int64_t at, void* to, std::int64_t into) const {
     const std::size_t count = window_.taps;
     if (type_ == Type::kF32) {
-      LaneSum<> sum;
-      kernels_.rows.add_up(static_cast<const float*>(from) + at, count, sum.lanes);
-      static_cast<float*>(to)[into] = sum.total() / static_cast<float>(count_);
+      float sum;
+      kernels_.rows.sums(static_cast<const float*>(from) + at, 0, 1, count, &sum);
+      static_cast<float*>(to)[into] = sum / static_cast<float>(count_);
       return;
     }
     const auto* codes = static_cast<const unsigned char*>(from) + at;

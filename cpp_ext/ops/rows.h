@@ -71,11 +71,21 @@ class RowCoding {
   // Calls row(index) for all rows, some of them at a time.
   template <typename Row>
   static void each_row(ThreadPool& pool, const Layout& x, const Row& row) {
+    each_rows(pool, x, 1, [&](std::int64_t first, std::size_t) { row(first); });
+  }
+
+  // Calls group(first, count) for groups of `most` rows, the last ones of a block fewer.
+  template <typename Group>
+  static void each_rows(ThreadPool& pool, const Layout& x, std::size_t most, const Group& group) {
     const std::int64_t rows = x.dims.columns() == 0 ? 0 : x.dims.rows();
-    const std::int64_t block = std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, x.dims.columns()));
+    const auto step = static_cast<std::int64_t>(most);
+    std::int64_t block = std::max<std::int64_t>(1, (1 << 12) / std::max<std::int64_t>(1, x.dims.columns()));
+    block = (block + step - 1) / step * step;
     pool.run((rows + block - 1) / block, [&](std::int64_t index) {
       const std::int64_t end = std::min((index + 1) * block, rows);
-      for (std::int64_t at = index * block; at < end; ++at) row(at);
+      for (std::int64_t at = index * block; at < end; at += step) {
+        group(at, static_cast<std::size_t>(std::min(step, end - at)));
+      }
     });
   }
 

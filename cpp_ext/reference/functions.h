@@ -29,6 +29,9 @@ inline constexpr float kFar[] = {2.83029422e-09F, -1.76015647e-07F, 4.83068425e-
 // (log(1 + x) / x - 1) / x, for x up to 1.
 inline constexpr float kLog[] = {-0.00331825833F, 0.0202036202F, -0.057662636F, 0.10680373F, -0.15355289F,
     0.196953639F, -0.249585807F, 0.33330512F, -0.499999315F};
+// (log(1 + r) - r) / r^2, for 1 + r from sqrt(1/2) to sqrt(2).
+inline constexpr float kNatural[] = {-0.0763449669F, 0.127615765F, -0.131601825F, 0.142017573F, -0.166233569F,
+    0.200012267F, -0.250008196F, 0.333333313F, -0.5F};
 
 template <std::size_t kCount>
 float polynomial(const float (&factors)[kCount], float x) {
@@ -46,6 +49,21 @@ inline float exp(float x) {
   const float r = std::fma(n, -1.42860677e-06F, std::fma(n, -0.693145752F, x));
   const float value = std::fma(std::fma(polynomial(kExp, r), r, 1.0F), r, 1.0F);
   return std::ldexp(value, static_cast<int>(n));
+}
+
+inline float log(float x) {
+  if (std::isnan(x) || x < 0) return std::numeric_limits<float>::quiet_NaN();
+  if (x == 0 || std::isinf(x)) return x == 0 ? -INFINITY : x;
+  int exponent = 0;
+  float rest = std::frexp(x, &exponent);
+  if (rest < 0.707106769F) {
+    rest *= 2;
+    --exponent;
+  }
+  const auto power = static_cast<float>(exponent);
+  const float r = rest - 1;
+  const float bend = std::fma(r * r, polynomial(kNatural, r), power * 1.42860677e-06F);
+  return std::fma(power, 0.693145752F, r + bend);
 }
 
 inline float sigmoid(float x) {

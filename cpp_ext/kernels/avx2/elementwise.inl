@@ -4,6 +4,8 @@ namespace graphopt::kernels::avx2 {
 
 #include "kernels/generic/vector_avx2.inl"
 
+#include "kernels/generic/wide.inl"
+
 #include "kernels/generic/codes.inl"
 #include "kernels/generic/integer_sum.inl"
 #include "kernels/generic/nbits.inl"

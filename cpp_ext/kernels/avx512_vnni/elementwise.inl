@@ -4,6 +4,8 @@ namespace graphopt::kernels::avx512_vnni {
 
 #include "kernels/generic/vector_avx512.inl"
 
+#include "kernels/generic/wide.inl"
+
 #include "kernels/generic/codes.inl"
 #include "kernels/generic/integer_sum.inl"
 #include "kernels/generic/nbits.inl"

@@ -10,6 +10,18 @@ static inline void each_part(const Window& window, const Part& part) {
   }
 }
 
+// Likewise of floats: wide(pixel, channel) for several vectors of channels, part(pixel, channel, count) for the rest.
+template <typename Several, typename Part>
+static inline void each_floats(const Window& window, const Several& wide, const Part& part) {
+  for (size_t pixel = 0; pixel < window.pixels; ++pixel) {
+    size_t channel = 0;
+    for (; channel + kWideFloats <= window.channels; channel += kWideFloats) wide(pixel, channel);
+    for (; channel < window.channels; channel += kFloats) {
+      part(pixel, channel, window.channels - channel < kFloats ? window.channels - channel : kFloats);
+    }
+  }
+}
+
 // Calls tap(from) for all taps of a window that begins there.
 template <typename From, typename Tap>
 static inline void each_tap(const From* from, const Window& window, const Tap& tap) {
@@ -30,12 +42,19 @@ static void max_pool(const uint8_t* from, uint8_t* to, const Window& window, uin
 }
 
 static void max_pool_f32(const float* from, float* to, const Window& window) {
-  each_part<kFloats>(window, [&](size_t pixel, size_t channel, size_t count) {
+  const auto wide = [&](size_t pixel, size_t channel) {
+    Wide most = all(-3.402823466e+38F);
+    each_tap(from + pixel * window.step + channel, window,
+             [&](const float* at) { most = greater(load_wide(at), most); });
+    store_wide(to + pixel * window.to_step + channel, most);
+  };
+  const auto one = [&](size_t pixel, size_t channel, size_t count) {
     Floats most = all(-3.402823466e+38F);
     each_tap(from + pixel * window.step + channel, window,
              [&](const float* at) { most = greater(load(at, count), most); });
     store(to + pixel * window.to_step + channel, count, most);
-  });
+  };
+  each_floats(window, wide, one);
 }
 
 static void average_pool(const uint8_t* from, uint8_t* to, const Window& window, const Average& average) {
@@ -71,10 +90,17 @@ static void average_codes(const uint8_t* from, uint8_t* to, const Window& window
 }
 
 static void average_pool_f32(const float* from, float* to, const Window& window, float divisor) {
-  each_part<kFloats>(window, [&](size_t pixel, size_t channel, size_t count) {
+  const auto wide = [&](size_t pixel, size_t channel) {
+    Wide total = all(0);
+    each_tap(from + pixel * window.step + channel, window,
+             [&](const float* at) { total = total + load_wide(at); });
+    store_wide(to + pixel * window.to_step + channel, total / all(divisor));
+  };
+  const auto one = [&](size_t pixel, size_t channel, size_t count) {
     Floats total = all(0);
     each_tap(from + pixel * window.step + channel, window,
              [&](const float* at) { total = total + load(at, count); });
     store(to + pixel * window.to_step + channel, count, total / all(divisor));
-  });
+  };
+  each_floats(window, wide, one);
 }

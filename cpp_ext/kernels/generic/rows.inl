@@ -35,9 +35,23 @@ static float greatest(const float* from, size_t count, float least) {
 }
 
 static void raise(const float* from, float* to, size_t count, float most, float* lanes) {
-  add_to(lanes, count, [&](size_t at, size_t left) {
-    const Floats value = exp_of_low(load(from + at, left) - all(most));
-    store(to + at, left, value);
+  size_t at = 0;
+  if (kWideFloats % kLanes == 0) {
+    Lanes sums;
+    for (size_t i = 0; i < kLanes / kFloats; ++i) sums.at[i] = load(lanes + i * kFloats, kFloats);
+    for (; at + kWideFloats <= count; at += kWideFloats) {
+      const Wide values = exp_of_low<Wide>(load_wide(from + at) - all(most));
+      store_wide(to + at, values);
+      for (size_t i = 0; i < kWide; ++i) {
+        Floats& lane = sums.at[i % (kLanes / kFloats)];
+        lane = lane + values.at[i];
+      }
+    }
+    for (size_t i = 0; i < kLanes / kFloats; ++i) store(lanes + i * kFloats, kFloats, sums.at[i]);
+  }
+  add_to(lanes, count - at, [&](size_t place, size_t left) {
+    const Floats value = exp_of_low(load(from + at + place, left) - all(most));
+    store(to + at + place, left, value);
     return value;
   });
 }
@@ -46,26 +60,88 @@ static void scale(const float* from, float* to, size_t count, float factor) {
   each_float(from, to, count, [&](Floats x) { return x * all(factor); });
 }
 
-static void add_up(const float* from, size_t count, float* lanes) {
-  add_to(lanes, count, [&](size_t at, size_t left) { return load(from + at, left); });
-}
+// Rows whose sums are added up side by side.
+constexpr size_t kRowsOfDoubles = kFloats == 16 ? 4 : 2;
 
-static void add_up_doubles(const float* from, size_t count, double* lanes) {
-  DoubleLanes sums = load_doubles(lanes);
+template <size_t kRows>
+static inline void sums_of(const float* from, size_t pitch, size_t count, float* to) {
+  Lanes sums[kRows];
+  for (Lanes& each : sums) {
+    for (Floats& lanes : each.at) lanes = all(0);
+  }
   size_t at = 0;
   for (; at + kLanes <= count; at += kLanes) {
-    for (size_t i = 0; i < kLanes / kFloats; ++i) add_doubles(sums, i, load(from + at + i * kFloats, kFloats));
+    for (size_t row = 0; row < kRows; ++row) {
+      for (size_t i = 0; i < kLanes / kFloats; ++i) {
+        sums[row].at[i] = sums[row].at[i] + load(from + row * pitch + at + i * kFloats, kFloats);
+      }
+    }
   }
-  store_doubles(lanes, sums);
-  for (; at < count; ++at) lanes[at % kLanes] += static_cast<double>(from[at]);
+  for (size_t row = 0; row < kRows; ++row) {
+    if (at < count) {
+      float lanes[kLanes];
+      for (size_t i = 0; i < kLanes / kFloats; ++i) store(lanes + i * kFloats, kFloats, sums[row].at[i]);
+      for (size_t i = at; i < count; ++i) lanes[i - at] += from[row * pitch + i];
+      for (size_t i = 0; i < kLanes / kFloats; ++i) sums[row].at[i] = load(lanes + i * kFloats, kFloats);
+    }
+    to[row] = total_of(sums[row].at);
+  }
 }
 
-static void add_squares(const float* from, size_t count, float mean, float* lanes) {
-  Eight sums = load_eight(lanes);
-  for (size_t at = 0; at + kSquareLanes <= count; at += kSquareLanes) {
-    sums = with_squares(sums, load_eight(from + at), mean);
+static void sums(const float* from, size_t pitch, size_t rows, size_t count, float* to) {
+  size_t row = 0;
+  for (; row + kRowsAtOnce <= rows; row += kRowsAtOnce) {
+    sums_of<kRowsAtOnce>(from + row * pitch, pitch, count, to + row);
   }
-  store_eight(lanes, sums);
+  for (; row < rows; ++row) sums_of<1>(from + row * pitch, pitch, count, to + row);
+}
+
+template <size_t kRows>
+static inline void doubles_of(const float* const* from, size_t count, double (*lanes)[kLanes]) {
+  DoubleLanes sums[kRows];
+  for (size_t row = 0; row < kRows; ++row) sums[row] = load_doubles(lanes[row]);
+  size_t at = 0;
+  for (; at + kLanes <= count; at += kLanes) {
+    for (size_t row = 0; row < kRows; ++row) {
+      for (size_t i = 0; i < kLanes / kFloats; ++i) {
+        add_doubles(sums[row], i, load(from[row] + at + i * kFloats, kFloats));
+      }
+    }
+  }
+  for (size_t row = 0; row < kRows; ++row) {
+    store_doubles(lanes[row], sums[row]);
+    for (size_t i = at; i < count; ++i) lanes[row][i - at] += static_cast<double>(from[row][i]);
+  }
+}
+
+static void add_up_doubles(const float* const* from, size_t rows, size_t count, double (*lanes)[kLanes]) {
+  size_t row = 0;
+  for (; row + kRowsOfDoubles <= rows; row += kRowsOfDoubles) {
+    doubles_of<kRowsOfDoubles>(from + row, count, lanes + row);
+  }
+  for (; row < rows; ++row) doubles_of<1>(from + row, count, lanes + row);
+}
+
+template <size_t kRows>
+static inline void squares_of(const float* const* from, size_t count, const float* means,
+                              float (*lanes)[kSquareLanes]) {
+  Eight sums[kRows];
+  for (size_t row = 0; row < kRows; ++row) sums[row] = load_eight(lanes[row]);
+  for (size_t at = 0; at + kSquareLanes <= count; at += kSquareLanes) {
+    for (size_t row = 0; row < kRows; ++row) {
+      sums[row] = with_squares(sums[row], load_eight(from[row] + at), means[row]);
+    }
+  }
+  for (size_t row = 0; row < kRows; ++row) store_eight(lanes[row], sums[row]);
+}
+
+static void add_squares(const float* const* from, size_t rows, size_t count, const float* means,
+                        float (*lanes)[kSquareLanes]) {
+  if (rows == kRowsAtOnce) {
+    squares_of<kRowsAtOnce>(from, count, means, lanes);
+  } else {
+    for (size_t row = 0; row < rows; ++row) squares_of<1>(from + row, count, means + row, lanes + row);
+  }
 }
 
 static void normalize(const float* from, float* to, size_t count, float mean, float factor, const float* gamma,
@@ -99,4 +175,4 @@ static void respond(const float* from, const float* squares, float* to, size_t c
   }
 }
 
-static const Rows rows = {greatest, raise, scale, add_up, add_up_doubles, add_squares, normalize, square, respond};
+static const Rows rows = {greatest, raise, scale, sums, add_up_doubles, add_squares, normalize, square, respond};

@@ -76,6 +76,18 @@ static inline Floats times_power(Floats value, Floats, Ints exponent) {
   const Ints first = _mm256_srai_epi32(exponent, 1);
   return value * power_of_two(first) * power_of_two(difference(exponent, first));
 }
+// 2^power * rest is a positive number that is not too small for an exponent of its own; `rest` is from sqrt(1/2) up to
+// below sqrt(2).
+struct Parts {
+  Floats power;
+  Floats rest;
+};
+static inline Parts parts_of(Floats x) {
+  const Ints least = all_ints(0x3F3504F3);
+  const Ints above = difference(bits_of(x), least);
+  return {to_floats(_mm256_srai_epi32(above, 23)),
+          _mm256_castsi256_ps(sum(_mm256_and_si256(above, all_ints(0x7FFFFF)), least))};
+}
 // All are numbers.
 static inline float greatest_of(Floats values) {
   const __m128 half = _mm_max_ps(_mm256_castps256_ps128(values), _mm256_extractf128_ps(values, 1));
@@ -86,6 +98,14 @@ static inline Floats square_root(Floats x) { return _mm256_sqrt_ps(x); }
 static inline Floats rounded_down(Floats x) { return _mm256_floor_ps(x); }
 static inline Floats rounded_up(Floats x) { return _mm256_ceil_ps(x); }
 static inline Floats rounded_even(Floats x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+// The sum of kLanes floats: of each of the first half and the one so far behind it, until one is left.
+static inline float total_of(const Floats (&lanes)[2]) {
+  const __m256 eight = lanes[0] + lanes[1];
+  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
 
 // kSquareLanes floats.
 using Eight = __m256;

@@ -73,6 +73,18 @@ static inline Floats signed_as(Floats values, Floats signs) {
 static inline Ints difference(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
 // value * 2^n, rounded once; `exponent` is n as an integer, -160 to 160 (else anything, if value is no number).
 static inline Floats times_power(Floats value, Floats n, Ints) { return _mm512_scalef_ps(value, n); }
+// 2^power * rest is a positive number that is not too small for an exponent of its own; `rest` is from sqrt(1/2) up to
+// below sqrt(2).
+struct Parts {
+  Floats power;
+  Floats rest;
+};
+static inline Parts parts_of(Floats x) {
+  const Ints least = all_ints(0x3F3504F3);
+  const Ints above = difference(bits_of(x), least);
+  return {to_floats(_mm512_srai_epi32(above, 23)),
+          _mm512_castsi512_ps(sum(_mm512_and_si512(above, all_ints(0x7FFFFF)), least))};
+}
 // All are numbers.
 static inline float greatest_of(Floats values) { return _mm512_reduce_max_ps(values); }
 static inline Floats square_root(Floats x) { return _mm512_sqrt_ps(x); }
@@ -80,6 +92,14 @@ static inline Floats rounded_down(Floats x) { return _mm512_roundscale_ps(x, _MM
 static inline Floats rounded_up(Floats x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC); }
 static inline Floats rounded_even(Floats x) {
   return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+// The sum of kLanes floats: of each of the first half and the one so far behind it, until one is left.
+static inline float total_of(const Floats (&lanes)[1]) {
+  const __m256 eight = _mm512_castps512_ps256(lanes[0]) + _mm512_extractf32x8_ps(lanes[0], 1);
+  const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
 // kSquareLanes floats.

@@ -66,12 +66,33 @@ static inline Floats times_power(Floats value, Floats, Ints exponent) {
   const Ints first = exponent >> 1;
   return value * power_of_two(first) * power_of_two(difference(exponent, first));
 }
+// 2^power * rest is a positive number that is not too small for an exponent of its own; `rest` is from sqrt(1/2) up to
+// below sqrt(2).
+struct Parts {
+  Floats power;
+  Floats rest;
+};
+static inline Parts parts_of(Floats x) {
+  constexpr Ints kLeast = 0x3F3504F3;
+  const Ints above = difference(bits_of(x), kLeast);
+  return {to_floats(above >> 23), float_of(static_cast<uint32_t>((above & 0x7FFFFF) + kLeast))};
+}
 // All are numbers.
 static inline float greatest_of(Floats values) { return values; }
 static inline Floats square_root(Floats x) { return __builtin_sqrtf(x); }
 static inline Floats rounded_down(Floats x) { return __builtin_floorf(x); }
 static inline Floats rounded_up(Floats x) { return __builtin_ceilf(x); }
 static inline Floats rounded_even(Floats x) { return __builtin_nearbyintf(x); }
+
+// The sum of kLanes floats: of each of the first half and the one so far behind it, until one is left.
+static inline float total_of(const Floats (&lanes)[kLanes]) {
+  float sums[kLanes];
+  for (size_t i = 0; i < kLanes; ++i) sums[i] = lanes[i];
+  for (size_t half = kLanes / 2; half != 0; half /= 2) {
+    for (size_t i = 0; i < half; ++i) sums[i] = sums[i] + sums[i + half];
+  }
+  return sums[0];
+}
 
 // kSquareLanes floats.
 struct Eight {

@@ -4,6 +4,8 @@ namespace graphopt::kernels::scalar {
 
 #include "kernels/generic/vector_scalar.inl"
 
+#include "kernels/generic/wide.inl"
+
 #include "kernels/generic/codes.inl"
 #include "kernels/generic/nbits.inl"
 #include "kernels/generic/pool.inl"
