@@ -57,8 +57,8 @@ class Maker:
         return str(self.rng.choice(_CODES))
 
     def pick(self, fits: Callable[[Value], bool]) -> Value | None:
-        """A value that fits, one of the newest more often."""
-        fitting = [value for value in self.values if fits(value)]
+        """A value of codes or floats that fits, one of the newest more often."""
+        fitting = [value for value in self.values if value.type in (*_CODES, "f32") and fits(value)]
         if not fitting:
             return None
         return fitting[-1 - min(int(self.rng.geometric(0.4)) - 1, len(fitting) - 1)]
@@ -307,6 +307,15 @@ def _reshape(maker: Maker) -> bool:
     return True
 
 
+def _shape(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0)
+    if value is None:
+        return False
+    axes = [maker.below(len(value.shape)) for _ in range(1 + maker.below(4))]
+    maker.step("shape", [value], {"axes": axes}, "s64", (len(axes),))
+    return True
+
+
 def _slice(maker: Maker) -> bool:
     value = maker.pick(lambda each: len(each.shape) > 1 and each.shape[-1] > 1)
     if value is None:
@@ -532,6 +541,7 @@ RECIPES: dict[str, Recipe] = {
     "reduce_mean": _reduce_mean,
     "reshape": _reshape,
     "resize": _resize,
+    "shape": _shape,
     "slice": _slice,
     "softmax": _softmax,
     "transpose": _transpose,

@@ -135,6 +135,30 @@ def test_sizes_that_are_known_when_it_runs(lower: Lower) -> None:
     assert kinds == ["quantize", "conv", "global_average_pool", "lookup", "mul", "dequantize"]
 
 
+@pytest.mark.parametrize(
+    ("node", "y", "kinds"),
+    [
+        ("Shape(kd)", 4, ["quantize", "max_pool", "shape", "dequantize"]),
+        ("Shape<start = 1, end = -1>(kd)", 2, ["quantize", "max_pool", "shape", "dequantize"]),
+        ("Shape<start = 1, end = 2>(kd)", 1, ["quantize", "max_pool", "dequantize"]),
+    ],
+)
+def test_a_shape_is_that_of_the_codes(node: str, y: int, kinds: list[str], lower: Lower) -> None:
+    text = f"""{HEAD}(float[n,3,h,w] x) => (int64[{y}] o, float[n,3,hh,ww] kd) <{CODES}> {{ {IN}
+        k = MaxPool<kernel_shape = [2,2]>(xd) kq = QuantizeLinear(k, s, z) kd = DequantizeLinear(kq, s, z)
+        o = {node} }}"""
+    assert sorted(lower(text, n=2, h=5, w=9)) == sorted(kinds)
+
+
+def test_the_shape_of_what_is_not_computed_yet_is_refused() -> None:
+    text = f"""{HEAD}(float[n,3,h,w] x) => (int64[4] y) <{CODES}> {{ {IN}
+        k = AveragePool<kernel_shape = [2,2]>(xd) y = Shape(k) }}"""
+    graph = parse_model(text)
+    infer_shapes(graph)
+    (reason,) = reasons(graph).values()
+    assert "before it is known in what form" in reason
+
+
 def test_each_node_that_no_program_can_run_has_a_reason() -> None:
     body = "l = LSTM<hidden_size = 1>(xd, w, w) k = Add(xd, x) o = NonZero(x)"
     text = f"{HEAD}(float[1,3,6] x) => (int64[3,n] o) <{CODES}, float[1,4,1] w> {{ {IN} {body} }}"

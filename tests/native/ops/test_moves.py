@@ -1,4 +1,4 @@
-"""transpose, slice, pad and gather: elements that are moved as they are."""
+"""transpose, slice, pad and gather: elements that are moved as they are; and shape, which reads none."""
 
 from __future__ import annotations
 
@@ -123,3 +123,17 @@ def test_an_index_outside_is_an_error_of_the_run() -> None:
 def test_what_does_not_fit_is_refused(kind: str, attributes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Operator(kind, attributes).bind([np.zeros((2, 4, 5), np.uint8)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("axes", [[], [2], [0, 1, 2], [2, 0, 2, 1]])
+def test_sizes(agrees: Agrees, dtype: Any, axes: list[int]) -> None:
+    for shape in ((2, 3, 5), (0, 7, 1)):
+        (found,) = agrees("shape", {"axes": axes}, [values(shape, dtype)])
+        np.testing.assert_array_equal(found, np.array(shape)[axes])
+
+
+@pytest.mark.parametrize("axis", [-1, 3])
+def test_axes_that_there_are_not_have_no_size(axis: int) -> None:
+    with pytest.raises(ValueError, match="'axes' has one that"):
+        Operator("shape", {"axes": [axis]}).bind([np.zeros((2, 3, 4), np.uint8)])

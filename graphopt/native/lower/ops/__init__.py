@@ -38,6 +38,7 @@ _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), views.reshape),
     "DepthToSpace": views.depth_to_space,
     "SpaceToDepth": views.space_to_depth,
+    "Shape": views.shape,
     "Slice": views.slice_,
     "Split": views.split,
     "Concat": views.concat,

@@ -323,6 +323,22 @@ def gather(scope: Scope) -> Form:
     return scope.moved(form, move, dims)
 
 
+def shape(scope: Scope) -> Form:
+    """Shape of what lies in memory, whatever is made of it there; all that is known is a constant."""
+    dims, form = scope.dims(0), scope.form(0)
+    end = attribute_int(scope.node, "end", len(dims))
+    axes = list(range(len(dims)))[attribute_int(scope.node, "start", 0) : end]
+    sizes = [size for axis in axes if isinstance(size := dims[axis], int)]
+    if len(sizes) == len(axes):
+        return Known(np.array(sizes, np.int64))
+    if isinstance(form, Coded | Mapped):
+        form = form.source
+    if not isinstance(form, Stored):
+        raise Unsupported("the shape of what is not computed before it is known in what form")
+    what = {"axes": [form.order.index(axis) for axis in axes]}
+    return Stored(scope.step("shape", [form.value], what, "s64", (len(axes),)), identity(1))
+
+
 def same(scope: Scope) -> Form:
     """Identity, and Dropout where nothing is trained."""
     if len(scope.node.outputs) > 1 and scope.node.outputs[1].uses():
