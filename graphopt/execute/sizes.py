@@ -100,7 +100,7 @@ def make_space(
     if unknown := [name for name in fixed if name not in {value.name for value in inputs}]:
         raise UsageError(
             f"a shape is given for {unknown[0]!r}, which is not an input of the model",
-            hint=f"the inputs are {', '.join(value.name or '' for value in inputs) or 'none'}",
+            hint=f"the inputs are {', '.join(map(_described, inputs)) or 'none'}",
         )
     granularity = downsampling(model)
     hints = size_hints(model)
@@ -153,6 +153,14 @@ def _pinned_symbols(inputs: Sequence[ir.Value], fixed: Mapping[str, Sequence[int
             if pinned.setdefault(symbol, size) != size:
                 raise UsageError(f"dimension {symbol!r} is given two sizes, {pinned[symbol]} and {size}")
     return pinned
+
+
+def _described(value: ir.Value) -> str:
+    """The name of an input and its sizes."""
+    if value.shape is None:
+        return value.name or ""
+    sizes = (str(dim) if isinstance(dim, int) else dim.value or "?" for dim in value.shape)
+    return f"{value.name} [{', '.join(sizes)}]"
 
 
 def _static(dim: int | ir.SymbolicDim | None) -> int | None:

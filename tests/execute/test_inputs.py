@@ -100,6 +100,13 @@ def test_shapes_that_do_not_fit_are_refused(shapes: dict[str, list[int]], messag
         make_inputs(made, shapes=shapes)
 
 
+def test_a_shape_for_a_size_is_told_which_input_has_it() -> None:
+    made = model("g (float[batch,3] x, float y) => (float[batch,3] z) { z = Add(x, y) }")
+    with pytest.raises(UsageError) as error:
+        make_inputs(made, shapes={"batch": [2]})
+    assert error.value.hint == "the inputs are x [batch, 3], y []"
+
+
 def test_indices_stay_inside_the_table_and_reach_its_rows() -> None:
     made = model("g (int64[N, T] x, float[7, 4] table) => (float[N, T, 4] y) { y = Gather(table, x) }")
     ids = np.concatenate([one.values["x"].ravel() for one in make_inputs(made)])
