@@ -6,7 +6,7 @@ Such a branch may go as a whole: what is left is the value itself. Found from th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -21,7 +21,7 @@ class Block:
     """A branch and what it is added to.
 
     Attributes:
-        add: The node that adds them.
+        add: The node that adds them: an Add, or a Sum of several branches and constants.
         skip: The value that the branch starts from, and that is left without it.
         branch: The nodes that go, in the order of the graph.
     """
@@ -41,12 +41,13 @@ def residual_blocks(model: ir.Model) -> list[Block]:
     places = {node: index for index, node in enumerate(model.graph)}
     found = []
     for node in places:
-        if node.op_type != "Add" or node.domain not in ("", "ai.onnx") or len(node.inputs) != 2:
+        if node.op_type not in ("Add", "Sum") or node.domain not in ("", "ai.onnx") or None in node.inputs:
             continue
-        for skip, end in (tuple(node.inputs), tuple(reversed(node.inputs))):
-            if skip is None or end is None or skip is end or constant_tensor(skip) is not None:
+        for index, skip in enumerate(node.inputs):
+            ends = [*node.inputs[:index], *node.inputs[index + 1 :]]
+            if skip is None or skip in ends or constant_tensor(skip) is not None:
                 continue
-            branch = _branch(places, node, skip, end)
+            branch = _branch(places, node, skip, ends)
             if branch is not None and _same_shape(skip, node.outputs[0]):
                 found.append(Block(node, skip, branch))
                 break
@@ -54,12 +55,12 @@ def residual_blocks(model: ir.Model) -> list[Block]:
 
 
 def _branch(
-    places: Mapping[ir.Node, int], add: ir.Node, skip: ir.Value, end: ir.Value
+    places: Mapping[ir.Node, int], add: ir.Node, skip: ir.Value, ends: Sequence[ir.Value | None]
 ) -> tuple[ir.Node, ...] | None:
-    """The nodes from a value to another, if these read nothing else that is not constant, and nobody else
+    """The nodes from a value to others, if these read nothing else that is not constant, and nobody else
     reads what they make."""
     nodes: set[ir.Node] = set()
-    ahead = [end]
+    ahead = [end for end in ends if end is not None]
     first = -1 if skip.producer() is None else places.get(skip.producer(), -1)  # type: ignore[arg-type]
     while ahead:
         value = ahead.pop()

@@ -87,6 +87,7 @@ class PruneBlocks(Pass):
         refresh_shapes(model)
         blocks = residual_blocks(model)
         if not blocks:
+            changes.refuse("no branch with weights starts from the value that it is added to")
             return
         samples = samples_to_fit(model, self.data)
         if not samples:
@@ -144,7 +145,7 @@ class PruneBlocks(Pass):
 
 
 def skip_over(model: ir.Model, block: Block) -> ir.Node:
-    """Put an Identity in the place of the sum, whose value keeps its name, and leave the branch out.
+    """Put an Identity in the place of the sum, whose value keeps its name; branch and weights go.
 
     Of several blocks the last comes first: one may start from what another makes.
     """
@@ -153,7 +154,11 @@ def skip_over(model: ir.Model, block: Block) -> ir.Node:
     same = ir.Node("", "Identity", [block.skip], outputs=[made], name=block.add.name)
     graph.insert_before(block.add, same)
     y.replace_all_uses_with(made, replace_graph_outputs=True)
+    read = dict.fromkeys(value for node in (block.add, *block.branch) for value in node.inputs if value)
     graph.remove([block.add, *reversed(block.branch)], safe=True)
+    for value in read:
+        if value.is_initializer() and not (value.uses() or value.is_graph_input() or value.is_graph_output()):
+            graph.initializers.pop(value.name or "")
     return same
 
 

@@ -83,6 +83,20 @@ def test_both_go_where_the_rate_allows(pruned: Prune) -> None:
     model = network()
     assert pruned(model, rate=0.9, most=10.0).changes.count == 2
     assert [node.op_type for node in model.graph] == ["Conv", "GlobalAveragePool", "Flatten", "MatMul"]
+    assert set(model.graph.initializers) & {"a1", "a2", "b1", "b2"} == set()
+
+
+def test_a_branch_may_be_one_of_several_terms_of_a_sum(pruned: Prune) -> None:
+    text = NETWORK.replace("t = Add(s, q)", "t = Sum(last_bias, s, q)")
+    model = network("last_bias = Constant<value = float[8,1,1] {0.1,0,0,0,0,0,0,0}>() " + text)
+    assert pruned(model, rate=0.3).changes.count == 1
+    assert "Sum" not in [node.op_type for node in model.graph]
+
+
+def test_why_nothing_goes_is_told(pruned: Prune) -> None:
+    model = network("m = GlobalAveragePool(x) f = Flatten(m) y = MatMul(f, last)")
+    refusals = pruned(model).changes.refusals
+    assert refusals == {"no branch with weights starts from the value that it is added to": 1}
 
 
 def test_a_block_without_which_outputs_move_far_stays(pruned: Prune) -> None:
