@@ -18,7 +18,14 @@ import onnx_ir as ir
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.choice import Choice, fastest
 from graphopt.compile.emit import stamp, summarize
-from graphopt.compile.given import is_traced, open_given, read_inputs, shapes_run_at
+from graphopt.compile.given import (
+    example_in,
+    is_module,
+    is_traced,
+    open_given,
+    read_inputs,
+    shapes_run_at,
+)
 from graphopt.compile.levels import (
     FOR_RUNTIMES,
     goes_in_fours,
@@ -102,7 +109,8 @@ def optimize(
             "script.py:make_model" that names a function which returns a module and its example inputs. It is
             not changed.
         example_inputs: What to trace a module with, as `graphopt.trace` takes it. It is also checked and
-            measured with them, and checked at other sizes where those may vary.
+            measured with them, and checked at other sizes where those may vary. By default the first sample
+            of a list of calibration data, or of a DataLoader.
         dynamic_shapes: Which dimensions of a module's inputs may vary, likewise.
         emit: "onnx", or "fx" for a trainable `torch.fx.GraphModule`; see `graphopt.to_fx`. It is compared and
             measured in PyTorch. Weights are constants to the passes all the same: those that contribute
@@ -185,6 +193,8 @@ def optimize(
     stages = Stages(progress)
     with paused_collector():
         with stages("trace" if is_traced(model) else "load"):
+            if example_inputs is None and is_module(model):
+                example_inputs = example_in(calibration, model)
             given = open_given(model, example_inputs, dynamic_shapes)
             original, notes = given.model, given.notes
             if output is not None and os.path.realpath(output) in map(os.path.realpath, data_files(original)):

@@ -7,6 +7,7 @@ thing. torch is imported for the latter two only.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     )
 
 IN_MEMORY = "in memory"
+
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +142,32 @@ def is_module(source: object) -> bool:
     exported = getattr(sys.modules.get("torch.export"), "ExportedProgram", ())
     kinds = (torch.nn.Module, exported) if exported else (torch.nn.Module,)
     return isinstance(source, kinds) or (isinstance(source, type) and issubclass(source, kinds))
+
+
+def example_in(calibration: Any, module: Any) -> Any:
+    """What to trace a module with: the first of its calibration samples, if these can be gone through again.
+
+    Of a tuple as a DataLoader gives, labels behind the arguments that the module needs are left out.
+    """
+    import torch
+
+    if calibration is None or isinstance(calibration, (str, os.PathLike, Mapping)):
+        return None
+    if not callable(calibration) and (
+        not hasattr(calibration, "__iter__") or iter(calibration) is calibration
+    ):
+        return None
+    first = next(iter(calibration() if callable(calibration) else calibration), None)
+    if isinstance(first, InputSet):
+        first = first.values
+    if first is None or not isinstance(module, torch.nn.Module):
+        return None
+    if isinstance(first, Mapping):
+        return {name: torch.as_tensor(value) for name, value in first.items()}
+    parameters = inspect.signature(module.forward).parameters.values()
+    needed = sum(each.default is each.empty and each.kind in _BY_PLACE for each in parameters)
+    arguments = first[: max(needed, 1)] if isinstance(first, (tuple, list)) else (first,)
+    return tuple(torch.as_tensor(value) for value in arguments)
 
 
 def is_traced(source: object) -> bool:

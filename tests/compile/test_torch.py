@@ -51,6 +51,27 @@ def image() -> Any:
     return torch.randn(2, 3, 6, 6)
 
 
+@pytest.mark.parametrize("form", ["mappings", "tensors", "loader", "function"])
+def test_calibration_samples_are_example_inputs(module: Any, form: str) -> None:
+    images = torch.randn(6, 1, 3, 6, 6)
+    dataset = torch.utils.data.TensorDataset(images[:, 0], torch.zeros(6))
+    calibration: Any = {
+        "mappings": [{"image": each.numpy()} for each in images],
+        "tensors": list(images),
+        "loader": torch.utils.data.DataLoader(dataset, batch_size=1),
+        "function": lambda: iter([{"image": each} for each in images]),
+    }[form]
+    result = optimize(module, quantize="fp16", calibration=calibration, measure=False)
+    assert result.report.source == "Net"
+    assert result.model.graph.inputs[0].shape == (1, 3, 6, 6)
+
+
+def test_what_is_no_list_of_samples_is_no_example(module: Any) -> None:
+    for calibration in ({"image": np.zeros((2, 1, 3, 6, 6), np.float32)}, iter([np.zeros(1)]), "synthetic"):
+        with pytest.raises(UsageError, match="needs example inputs"):
+            optimize(module, quantize="fp16", calibration=calibration)
+
+
 def test_a_module_becomes_an_optimized_model(module: Any, image: Any) -> None:
     result = optimize(module, (image,), dynamic_shapes=DYNAMIC, measure=False)
     assert [node.op_type for node in result.model.graph][:2] == ["Conv", "HardSwish"]
