@@ -16,6 +16,8 @@ from graphopt.quant.judge import integer_kind
 from graphopt.quant.pairs import is_dq, is_q
 from graphopt.quant.predict import HEAVY
 
+BYTES = frozenset({ir.DataType.UINT8, ir.DataType.INT8})
+
 
 @dataclass(frozen=True)
 class Region:
@@ -199,7 +201,7 @@ def _is_peel(flow: _Flow, left: set[int], index: int) -> bool:
     if not first and not last:
         return False
     to_codes = any(is_q(reader) for output in node.outputs for reader in output.consumers())
-    return not (is_dq(node) or is_work(node) or reads_codes(node) or to_codes)
+    return not (_decodes(node) or is_work(node) or any(map(_is_of_codes, node.inputs)) or to_codes)
 
 
 def _connected(flow: _Flow, members: set[int]) -> Iterator[set[int]]:
@@ -265,6 +267,18 @@ def _fuses(node: ir.Node) -> bool:
     return node.op_type in HEAVY or any(
         is_q(reader) for output in node.outputs for reader in output.consumers()
     )
+
+
+def _decodes(node: ir.Node) -> bool:
+    """Whether a node makes numbers of codes: by a scale, or as they are, as of an image in bytes."""
+    read = node.inputs[0] if node.inputs else None
+    is_cast = node.op_type == "Cast" and not node.domain
+    return is_dq(node) or (is_cast and read is not None and read.dtype in BYTES)
+
+
+def _is_of_codes(value: ir.Value | None) -> bool:
+    maker = None if value is None else value.producer()
+    return _is_decoded(value) or (maker is not None and not is_dq(maker) and _decodes(maker))
 
 
 def _is_decoded(value: ir.Value | None) -> bool:

@@ -86,6 +86,16 @@ def test_floats_around_the_codes_stay_in_the_runtime() -> None:
     assert names(region.outputs) == ["e"]
 
 
+@pytest.mark.parametrize(("taken", "given"), [("uint8", "b"), ("int8", "b"), ("int32", "d")])
+def test_what_is_made_of_bytes_is_a_function_of_codes(taken: str, given: str) -> None:
+    body = "c = Cast<to = 1>(b) n = Mul(c, s) d = Sub(n, s) k = Mul(d, s) kq = QuantizeLinear(k, s, z) "
+    body += f"kd = DequantizeLinear(kq, s, z) {layer('a', 'kd')} y = Identity(a)"
+    ports = f"g ({taken}[1,4,4,4] b) => (float[1,4,4,4] y)"
+    model = parse_model(f'<ir_version: 9, opset_import: ["" : 17]> {ports} {PARTS} {{ {body} }}')
+    (region,) = find_regions(model.graph, lambda node: None)
+    assert names(region.inputs) == [given]
+
+
 def test_codes_are_handed_over_where_a_runtime_computes_on_them() -> None:
     body = layer("a", "i") + layer("b", "a") + layer("c", "b") + "y = Identity(c)"
     first, second = found(body, "b")

@@ -150,6 +150,22 @@ def test_a_shape_is_that_of_the_codes(node: str, y: int, kinds: list[str], lower
     assert sorted(lower(text, n=2, h=5, w=9)) == sorted(kinds)
 
 
+@pytest.mark.parametrize("taken", ["uint8", "int8"])
+def test_bytes_become_codes_by_a_table(taken: str, lower: Lower) -> None:
+    text = f"""{HEAD}({taken}[2,5,9,3] x) => (float[2,3,5,9] y) <{CODES}, float m = {{117.0}}> {{
+        f = Cast<to = 1>(x) d = Sub(f, m) e = Mul(d, t) o = Transpose<perm = [0,3,1,2]>(e)
+        q = QuantizeLinear(o, s, z) y = DequantizeLinear(q, s, z) }}"""
+    assert lower(text)[0] == "lookup"
+
+
+@pytest.mark.parametrize("to", [7, 10, 11])
+def test_other_casts_have_a_reason(to: int) -> None:
+    text = f"{HEAD}(uint8[4] x) => (y) {{ y = Cast<to = {to}>(x) }}"
+    graph = parse_model(text)
+    (reason,) = reasons(graph).values()
+    assert "from codes of 8 bits to float32" in reason
+
+
 def test_the_shape_of_what_is_not_computed_yet_is_refused() -> None:
     text = f"""{HEAD}(float[n,3,h,w] x) => (int64[4] y) <{CODES}> {{ {IN}
         k = AveragePool<kernel_shape = [2,2]>(xd) y = Shape(k) }}"""

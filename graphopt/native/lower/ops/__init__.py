@@ -14,6 +14,7 @@ Lower = Callable[[Scope], "Form | list[Form]"]
 _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(UNARY, elementwise.unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Sum"), elementwise.binary),
+    "Cast": elementwise.cast,
     "Clip": elementwise.clip,
     "BatchNormalization": affine.batch_normalization,
     "InstanceNormalization": affine.instance_normalization,

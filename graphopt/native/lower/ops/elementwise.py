@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 
-from graphopt.ir import attribute_float
-from graphopt.native.lower.forms import Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.ir import attribute_float, attribute_int
+from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.ops.affine import by_channel
 from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of, fused
 from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
 from graphopt.native.lower.steps import Array, Dims
 
+_SINGLE = int(ir.DataType.FLOAT)
 _LARGEST = float(np.finfo(np.float32).max)
 _OPS = {
     "Add": "add",
@@ -92,6 +94,16 @@ def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
         table = np.minimum(np.maximum(x.table, np.float32(low)), np.float32(high)).astype(np.float32)
         return scope.tabled(x.source, table)
     return scope.clipped(scope.floats(x), low, high)
+
+
+def cast(scope: Scope) -> Form:
+    """Cast of codes to the numbers that they are, as of an image in bytes."""
+    read, to, form = scope.node.inputs[0], attribute_int(scope.node, "to", _SINGLE), scope.form(0)
+    if isinstance(form, Coded) and to == _SINGLE:
+        return scope.dequantized(form, Grid(form.type, 1.0, 0))
+    if read is None or read.dtype != to:
+        raise Unsupported("a Cast of other types than from codes of 8 bits to float32")
+    return form
 
 
 def binary(scope: Scope) -> Form:
