@@ -124,7 +124,7 @@ using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
 // lines and `kernel_width` places in each. Where channels are few, a block has room for them more than once: for
 // several streams, whose lines are computed side by side.
 struct DepthwiseStrip {
-  // [streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
+  // [height][streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
   const uint8_t* const* lines;
   const int64_t* pixels;
   // Of the block's first channel in a pixel.
@@ -143,6 +143,8 @@ struct DepthwiseStrip {
   // Windows of 3 x 3 with a stride of 2 and weights for pairs of outputs; groups and rows are 1, and pixels lie equally
   // far from each other in all lines.
   bool paired;
+  // Lines of outputs of each stream that are made one after the other, of lines of their own: 1 but for pairs.
+  int64_t height;
   int groups;
   int kernel_width;
   // In places.
@@ -155,13 +157,13 @@ struct DepthwiseStrip {
   // Lines of outputs of each stream, or parts of one, over the same places with weights of their own.
   int rows;
   // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes. Of
-  // pairs [4][Depthwise::channels][4]; by line and column of the window: (0, 0), (1, 0), (2, 0) and (0, 1); (0, 2),
-  // (1, 2), (2, 2) and 0; (1, 1), (2, 1), 0 and 0; 0, 0, (1, 1) and (2, 1).
+  // pairs [4][Depthwise::channels][4]; by line and column of the window: (0, 0), (1, 0), (2, 0) and 0; (0, 2), (1, 2),
+  // (2, 2) and (0, 1); (1, 1), (2, 1), 0 and 0; 0, 0, (1, 1) and (2, 1).
   const int8_t* weights;
   // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
   const int32_t* bias;
   Requantize out;
-  // [streams][rows]: of each line of outputs.
+  // [height][streams][rows]: of each line of outputs.
   void* const* to;
   // From one output to the next, in elements.
   int64_t pitch;

@@ -20,6 +20,9 @@ constexpr int kMaxStreams = 4;
 constexpr std::int64_t kMaxLines = 256;
 constexpr std::int64_t kOutputsOfStrip = 512;
 constexpr std::int64_t kBlocksWanted = 16;
+// Lines of pairs of outputs that are made one after the other: each is too short to be worth its beginning.
+constexpr std::int64_t kLinesOfPairs = 8;
+constexpr std::int64_t kMaxTall = std::max<std::int64_t>(kMaxStreams, kLinesOfPairs);
 // Products that are worth a block of their own.
 constexpr std::int64_t kWorthwhile = 1 << 15;
 
@@ -55,8 +58,8 @@ struct Tap {
   std::int64_t line;
   std::int64_t column;
 };
-constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {0, 1}},
-                               {{0, 2}, {1, 2}, {2, 2}, {-1, -1}},
+constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {-1, -1}},
+                               {{0, 2}, {1, 2}, {2, 2}, {0, 1}},
                                {{1, 1}, {2, 1}, {-1, -1}, {-1, -1}},
                                {{-1, -1}, {-1, -1}, {1, 1}, {2, 1}}};
 
@@ -157,7 +160,8 @@ class BoundDepthwise final : public Bound {
         blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
                static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
-        lines_(ceil_divide(y.dims[1], shared.form.lines * shared.streams)),
+        tall_(shared.form.paired ? kLinesOfPairs : shared.form.lines * shared.streams),
+        lines_(ceil_divide(y.dims[1], tall_)),
         strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
     const Convolution& all = shared.all;
     for (std::int64_t place = 0; place < shared.blocks * shared.kernel->channels; ++place) {
@@ -168,8 +172,9 @@ class BoundDepthwise final : public Bound {
       bias_[place] = all.folded_bias(channel, x_.type, static_cast<std::int32_t>(sum), 0);
     }
     const std::int64_t units = y.dims[0] * lines_ * strips_;
-    const std::int64_t work = all.products() * shared.kernel->channels * shared.form.lines *
-                              std::min(y.dims[2], kOutputsOfStrip);
+    // A block of channels with several streams is as much work as one without them, for all of its lines.
+    const std::int64_t work = all.products() * shared.kernel->channels * std::min(y.dims[2], kOutputsOfStrip) *
+                              std::min(tall_, y.dims[1]) / shared.streams;
     const std::int64_t most = ceil_divide(work * ((shared.blocks - 1) * shared.streams + 1), kWorthwhile);
     const std::int64_t wanted = std::min(most, ceil_divide(kBlocksWanted, std::max<std::int64_t>(1, units)));
     channel_blocks_ = ceil_divide(shared.blocks, std::max<std::int64_t>(1, wanted));
@@ -191,16 +196,16 @@ class BoundDepthwise final : public Bound {
     const std::int64_t begin = block % strips_ * kOutputsOfStrip;
     const std::int64_t count = std::min(kOutputsOfStrip, y_.dims[2] - begin);
     block /= strips_;
-    const std::int64_t line = block % lines_ * form.lines * shared_.streams;
+    const std::int64_t line = block % lines_ * tall_;
     const std::int64_t image = block / lines_;
-    const std::int64_t left = std::min(form.lines * shared_.streams, y_.dims[1] - line);
+    const std::int64_t left = std::min(tall_, y_.dims[1] - line);
     const std::int64_t place = (image * y_.dims[1] + line) * y_.dims[2] + begin;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::int64_t single = std::min(last, shared_.streams == 1 ? shared_.blocks : shared_.blocks - 1);
-    for (std::int64_t done = 0; done < left && first < single; done += form.lines) {
-      const std::int64_t lines = std::min<std::int64_t>(form.lines, left - done);
-      run_strips(run, {image, line + done, lines, begin, count, 1}, first, single);
+    const std::int64_t step = form.paired ? left : form.lines;
+    for (std::int64_t done = 0; done < left && first < single; done += step) {
+      run_strips(run, {image, line + done, std::min(step, left - done), begin, count, 1}, first, single);
     }
     if (single < last) run_strips(run, {image, line, left, begin, count, shared_.streams}, single, last);
     if (!shared_.epilogue.unfinished(addition_)) return;
@@ -232,22 +237,23 @@ class BoundDepthwise final : public Bound {
     const Convolution& all = shared_.all;
     const Form& form = shared_.form;
     const std::int64_t lines_of_outputs = std::min<std::int64_t>(form.lines, part.lines);
-
+    // Of a stream.
+    const std::int64_t height = form.paired ? ceil_divide(part.lines, part.streams) : 1;
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + part.image * x_.dims[1] * x_.dims[2] * x_.pitch;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     const std::int64_t place = (part.image * y_.dims[1] + part.line) * y_.dims[2] + part.begin;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::uint8_t* lines[kMaxStreams * kMaxLines];
     std::int64_t pixels[kMaxStreams * kMaxLines];
-    std::int64_t outputs[kMaxStreams];
+    std::int64_t outputs[kMaxTall];
     std::int64_t count_of_lines = 0;
-    for (std::int64_t stream = 0; stream < part.streams; ++stream) {
+    for (std::int64_t each = 0; each < height * part.streams; ++each) {
       // Where lines are left for less than all streams, some are computed twice.
-      outputs[stream] = std::min(stream * lines_of_outputs, part.lines - lines_of_outputs);
+      outputs[each] = std::min(each * lines_of_outputs, part.lines - lines_of_outputs);
       for (std::int64_t i = 0; i < 4 * form.groups * form.terms; ++i, ++count_of_lines) {
         const std::int64_t line = i % (4 * form.groups);
         const std::int64_t input =
-            (part.line + outputs[stream]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : line * all.dilations[0]);
+            (part.line + outputs[each]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : line * all.dilations[0]);
         const bool inside = input >= 0 && input < x_.dims[1];
         lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
         pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
@@ -264,6 +270,7 @@ class BoundDepthwise final : public Bound {
     strip.flip = x_.type == Type::kS8;
     strip.streams = static_cast<int>(part.streams);
     strip.paired = form.paired;
+    strip.height = height;
     strip.groups = static_cast<int>(form.groups * form.terms);
     strip.kernel_width = static_cast<int>(form.width);
     strip.stride = form.stride;
@@ -286,7 +293,7 @@ class BoundDepthwise final : public Bound {
         strip.first = (part.begin + from) * all.strides[1] - all.pads[1];
         strip.count = count;
         strip.rows = static_cast<int>(rows);
-        for (std::int64_t i = 0; i < part.streams * rows; ++i) {
+        for (std::int64_t i = 0; i < height * part.streams * rows; ++i) {
           const std::int64_t output = outputs[i / rows] * y_.dims[2] + from + i % rows * step;
           to[i] = y + (output * y_.pitch + channel) * size;
         }
@@ -311,7 +318,8 @@ class BoundDepthwise final : public Bound {
   std::int64_t blank_pixel_;         // from one pixel to the next of a line of blanks
   std::vector<std::uint8_t> blank_;
   Aligned<std::int32_t> bias_;
-  std::int64_t lines_;   // of outputs, times those made at once
+  std::int64_t tall_;    // lines of outputs of a block of work
+  std::int64_t lines_;   // of outputs, times those of a block
   std::int64_t strips_;  // of a line
   std::int64_t channel_blocks_ = 0;  // of a block of work
   std::int64_t parts_ = 0;           // of the channels
@@ -335,8 +343,8 @@ class DepthwiseConvolution final : public Op {
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
     shared_.form.paired = shared_.kernel->pairs && all.kernel[0] == 3 && all.kernel[1] == 3 && all.strides[1] == 2 &&
-                          all.dilations[1] == 1 && form.lines == 1 && form.terms == 1 &&
-                          tile.type != Type::kF32 && !tile.large;
+                          all.dilations[1] == 1 && form.terms == 1 && tile.type != Type::kF32 && !tile.large;
+    if (form.paired) shared_.form.lines = 1;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
     const std::int64_t last = all.columns - (shared_.blocks - 1) * width;

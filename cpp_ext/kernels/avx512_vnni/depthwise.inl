@@ -7,42 +7,12 @@ namespace graphopt::kernels::avx512_vnni {
 constexpr int kDepthwiseReady = 64;
 constexpr int kDepthwiseMost = 256;
 
-// The channels of `Streams` lines, side by side.
-template <int Streams>
-static inline __m512i channels_of(const uint8_t* const* from, __mmask64 mask) {
-  if (Streams == 1) return _mm512_maskz_loadu_epi8(mask, from[0]);
-  if (Streams == 2) {
-    const auto half = static_cast<__mmask32>(mask);
-    return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_maskz_loadu_epi8(half, from[0])),
-                              _mm256_maskz_loadu_epi8(half, from[1]), 1);
-  }
-  const auto quarter = static_cast<__mmask16>(mask);
-  __m512i all = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(quarter, from[0]));
-  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[1]), 1);
-  all = _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[2]), 2);
-  return _mm512_inserti32x4(all, _mm_maskz_loadu_epi8(quarter, from[3]), 3);
-}
-
 // Four lines, of each stream, at places of their own.
 template <int Streams>
 struct Lines {
   const uint8_t* from[4][Streams];
   int64_t pixels[4][Streams];
 };
-
-struct Fours {
-  __m512i of[4];
-};
-
-// The bytes of four vectors side by side: four of each fourth of the channels.
-static inline Fours interleaved(__m512i first, __m512i second, __m512i third, __m512i fourth) {
-  const __m512i left_low = _mm512_unpacklo_epi8(first, second);
-  const __m512i left_high = _mm512_unpackhi_epi8(first, second);
-  const __m512i right_low = _mm512_unpacklo_epi8(third, fourth);
-  const __m512i right_high = _mm512_unpackhi_epi8(third, fourth);
-  return {{_mm512_unpacklo_epi16(left_low, right_low), _mm512_unpackhi_epi16(left_low, right_low),
-           _mm512_unpacklo_epi16(left_high, right_high), _mm512_unpackhi_epi16(left_high, right_high)}};
-}
 
 // `count` places from pixel `at` on, to every `step`th four vectors of `to`. `Same`: pixels lie equally far from each other
 // in all lines.
@@ -210,24 +180,6 @@ __attribute__((noinline)) static void depthwise_numbers(const DepthwiseStrip& st
   }
 }
 
-// The channels of each stream to its line, from `at` on.
-template <int Streams>
-static inline void store_channels(uint8_t* const* to, int64_t at, __m512i bytes, __mmask64 mask) {
-  if (Streams == 1) {
-    _mm512_mask_storeu_epi8(to[0] + at, mask, bytes);
-  } else if (Streams == 2) {
-    const auto half = static_cast<__mmask32>(mask);
-    _mm256_mask_storeu_epi8(to[0] + at, half, _mm512_castsi512_si256(bytes));
-    _mm256_mask_storeu_epi8(to[1] + at, half, _mm512_extracti64x4_epi64(bytes, 1));
-  } else {
-    const auto quarter = static_cast<__mmask16>(mask);
-    _mm_mask_storeu_epi8(to[0] + at, quarter, _mm512_castsi512_si128(bytes));
-    _mm_mask_storeu_epi8(to[1] + at, quarter, _mm512_extracti32x4_epi32(bytes, 1));
-    _mm_mask_storeu_epi8(to[2] + at, quarter, _mm512_extracti32x4_epi32(bytes, 2));
-    _mm_mask_storeu_epi8(to[3] + at, quarter, _mm512_extracti32x4_epi32(bytes, 3));
-  }
-}
-
 template <int W, int S, int G, int Streams, int X>
 static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
                                    __mmask64 mask, const Codes& codes, uint8_t* const* to, int64_t output) {
@@ -314,164 +266,8 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   return depthwise_lines<W, S, G, 4>(strip);
 }
 
-// Windows of 3 x 3, two pixels from one to the next: two outputs a step, of five columns of three lines. Fours are made
-// of a column and a code of the next one, or of what is left of two columns, and need not lie ready, for hardly one
-// is used more than once.
-
-// Three lines, from some place on, of each stream.
-template <int Streams>
-struct ThreeLines {
-  const uint8_t* from[3][Streams];
-  int64_t pixel;
-  __mmask64 mask;
-
-  inline __attribute__((always_inline)) __m512i at(int line, int64_t place) const {
-    const uint8_t* all[Streams];
-#pragma GCC unroll 4
-    for (int stream = 0; stream < Streams; ++stream) all[stream] = from[line][stream] + place * pixel;
-    return channels_of<Streams>(all, mask);
-  }
-
-  inline __attribute__((always_inline)) void move(int64_t places) {
-#pragma GCC unroll 3
-    for (int line = 0; line < 3; ++line) {
-#pragma GCC unroll 4
-      for (int stream = 0; stream < Streams; ++stream) from[line][stream] += places * pixel;
-    }
-  }
-};
-
-// The same where not all places are inside.
-template <int Streams>
-struct EdgeLines {
-  ThreeLines<Streams> lines;
-  const uint8_t* blank;
-  int64_t first;
-  int64_t width;
-
-  inline __attribute__((always_inline)) __m512i at(int line, int64_t place) const {
-    const int64_t all = first + place;
-    const bool inside = all >= 0 && all < width;
-    const uint8_t* from[Streams];
-#pragma GCC unroll 4
-    for (int stream = 0; stream < Streams; ++stream) {
-      from[stream] = inside ? lines.from[line][stream] + all * lines.pixel : blank;
-    }
-    return channels_of<Streams>(from, lines.mask);
-  }
-
-  inline __attribute__((always_inline)) void move(int64_t places) { first += places; }
-};
-
-// A vector that is read once, into a register: reading is what these steps do most.
-static inline __attribute__((always_inline)) __m512i kept(const void* from) {
-  __m512i value = _mm512_loadu_si512(from);
-  asm("" : "+v"(value));
-  return value;
-}
-
-// `count` outputs, an even number or 1.
-template <int Streams, bool Flip, typename Lines>
-static inline __attribute__((always_inline)) void pairs_of_outputs(const DepthwiseStrip& strip, Lines lines,
-                                                                   int64_t count, __mmask64 mask, const Codes& codes,
-                                                                   uint8_t* const* to, int64_t output) {
-  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
-  const int8_t* weights = strip.weights;
-  const float* scale = strip.out.scale;
-  const int32_t* bias = strip.bias;
-  const int64_t pitch = strip.pitch;
-  const auto at = [&](int line, int64_t place) __attribute__((always_inline)) {
-    const __m512i codes = lines.at(line, place);
-    return Flip ? _mm512_xor_si512(codes, flip) : codes;
-  };
-  const auto column = [&](int64_t place, int64_t next) __attribute__((always_inline)) {
-    return interleaved(at(0, place), at(1, place), at(2, place), at(0, next));
-  };
-  Fours first = column(0, 1);
-  for (;; count -= 2, output += 2) {
-    const Fours rest = interleaved(at(1, 1), at(2, 1), at(1, 3), at(2, 3));
-    const Fours second = column(2, 3);
-    lines.move(4);
-    // The last step needs nothing of a sixth column, which may not exist.
-    const Fours third = column(0, count <= 2 ? 0 : 1);
-    __m512i whole[2][4];
-#pragma GCC unroll 4
-    for (int quarter = 0; quarter < 4; ++quarter) {
-      const auto taps = [&](int kind) __attribute__((always_inline)) {
-        return kept(weights + (kind * 4 + quarter) * 64);
-      };
-      const __m512i start = kept(bias + 16 * quarter);
-      const __m512i column_of_two = taps(0);
-      __m512i left = _mm512_dpbusd_epi32(start, first.of[quarter], column_of_two);
-      __m512i right = _mm512_dpbusd_epi32(start, second.of[quarter], column_of_two);
-      const __m512i third_column = taps(1);
-      left = _mm512_dpbusd_epi32(left, second.of[quarter], third_column);
-      right = _mm512_dpbusd_epi32(right, third.of[quarter], third_column);
-      left = _mm512_dpbusd_epi32(left, rest.of[quarter], taps(2));
-      right = _mm512_dpbusd_epi32(right, rest.of[quarter], taps(3));
-      const auto by = _mm512_castsi512_ps(kept(scale + 16 * quarter));
-      whole[0][quarter] = rounded(left, by, codes);
-      whole[1][quarter] = rounded(right, by, codes);
-    }
-#pragma GCC unroll 2
-    for (int which = 0; which < 2; ++which) {
-      if (which >= count) return;
-      const __m512i* all = whole[which];
-      store_channels<Streams>(to, (output + which) * pitch, packed_codes(all[0], all[1], all[2], all[3], codes), mask);
-    }
-    if (count <= 2) return;
-    first = third;
-  }
-}
-
-template <int Streams, bool Flip>
-static void stride_two_lines(const DepthwiseStrip& strip) {
-  constexpr int kPlaces = 5;
-  const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
-  Codes codes(strip.out);
-  codes.large = false;
-  EdgeLines<Streams> edge;
-  ThreeLines<Streams>& lines = edge.lines;
-  edge.width = strip.width;
-  edge.blank = strip.blank + strip.channel;
-  lines.pixel = strip.pixels[0];
-  lines.mask = mask;
-  uint8_t* to[Streams];
-  for (int stream = 0; stream < Streams; ++stream) {
-    for (int line = 0; line < 3; ++line) lines.from[line][stream] = strip.lines[4 * stream + line] + strip.channel;
-    to[stream] = static_cast<uint8_t*>(strip.to[stream]);
-  }
-  for (int64_t output = 0; output < strip.count;) {
-    // A last one without a partner takes the one before it once more.
-    if (output == strip.count - 1 && output > 0) --output;
-    edge.first = strip.first + 2 * output;
-    const int64_t left = strip.count - output;
-    // Outputs whose steps stay inside.
-    const int64_t room = strip.width - edge.first - kPlaces;
-    const int64_t inside = edge.first < 0 || room < 0 || left < 2 ? 0 : (room / 4 + 1) * 2;
-    if (inside == 0) {
-      const int64_t count = left < 2 ? left : 2;
-      pairs_of_outputs<Streams, Flip>(strip, edge, count, mask, codes, to, output);
-      output += count;
-    } else {
-      const int64_t count = left < inside ? left & ~int64_t{1} : inside;
-      ThreeLines<Streams> moved = lines;
-      moved.move(edge.first);
-      pairs_of_outputs<Streams, Flip>(strip, moved, count, mask, codes, to, output);
-      output += count;
-    }
-  }
-}
-
-template <bool Flip>
-static void stride_two_lines(const DepthwiseStrip& strip) {
-  if (strip.streams == 1) return stride_two_lines<1, Flip>(strip);
-  if (strip.streams == 2) return stride_two_lines<2, Flip>(strip);
-  return stride_two_lines<4, Flip>(strip);
-}
-
 static void depthwise_strip(const DepthwiseStrip& strip) {
-  if (strip.paired) return strip.flip ? stride_two_lines<true>(strip) : stride_two_lines<false>(strip);
+  if (strip.paired) return pairs_of_lines(strip);
   const bool near = strip.dilation == 1;
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 1) return depthwise_lines<3, 1, 1>(strip);
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 2) return depthwise_lines<3, 2, 1>(strip);

@@ -124,6 +124,25 @@ def test_pairs_of_outputs(agrees: Agrees, channels: int, pads: tuple[int, int, i
         agrees("conv", attributes, [x], threads=(1,))
 
 
+@pytest.mark.parametrize("channels", [8, 32, 48, 144])
+@pytest.mark.parametrize("height", [15, 18, 35])
+def test_pairs_of_outputs_in_many_lines(agrees: Agrees, channels: int, height: int) -> None:
+    for x_type in ("u8", "s8"):
+        attributes, x = case(
+            (1, height, 12, channels), (3, 3), (2, 2), (1, 1, 1, 1), x_type=x_type, y_type=x_type
+        )
+        agrees("conv", attributes, [x], threads=(1, 3))
+
+
+@pytest.mark.parametrize("zero", [0, 255])
+@pytest.mark.parametrize("weight", [-128, 127])
+def test_pairs_of_outputs_far_outside_the_codes(agrees: Agrees, zero: int, weight: int) -> None:
+    attributes, x = case((1, 9, 9, 70), (3, 3), (2, 2), y_zero=zero, y_scale=0.001, x_zero=128)
+    attributes["weights"] = np.full_like(attributes["weights"], weight)
+    x[:, ::2] = 255
+    agrees("conv", attributes, [x], threads=(1,))
+
+
 @pytest.mark.parametrize("x", [0, 255, -128, 127])
 @pytest.mark.parametrize("weight", [-128, 127])
 def test_extreme_codes(agrees: Agrees, x: int, weight: int) -> None:
