@@ -6,6 +6,7 @@ Files are read when their turn comes, so that memory does not grow with their nu
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import weakref
@@ -32,6 +33,10 @@ PROGRESS_KEY = "graphopt.progress"
 """Under it a model's `meta` may hold a function that is told how many runs are done, of how many."""
 
 
+_BATCH = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+"""What exporters call the axis along which a model takes any number of samples."""
+
+
 class Sample(dict[str, Any]):
     """A set of inputs, an array by input name, of the user's.
 
@@ -52,7 +57,8 @@ class Samples:
             where the model has one input, like a DataLoader), or a function that returns one. What can be
             gone through only once, as a generator, is written to a temporary folder on the way.
         model: Its inputs must take each set. One file may hold many samples: arrays with a leading dimension
-            more than the input has, or a longer one than it takes, are cut along it.
+            more than the input has, or a longer one than it takes, or one that is called a batch, are cut
+            along it.
 
     Raises:
         DataError: There is no sample, or one does not fit or holds NaN; also while they are gone through.
@@ -64,6 +70,7 @@ class Samples:
         self._names = [value.name or "" for value in required_inputs(model)]
         self._model = model
         self._renamed: dict[str, str] = {}
+        self._from_file = isinstance(source, (str, os.PathLike)) and Path(source).is_file()
         self._parts = self._opened(source)
         self._length: int | None = None
         if next(iter(self), None) is None:
@@ -175,7 +182,8 @@ class Samples:
         counts = {len(values[name]) for name in stacked}
         if isinstance(part, InputSet) and counts == {0}:
             return  # a file without samples; of a program, a set without elements is one
-        if self._fits(values):
+        batched = self._from_file and len(counts) == 1 and self._is_batch(stacked)
+        if self._fits(values) and not batched:
             yield values
             return
         for kept in (False, True):  # a batch of one is a sample, too
@@ -187,6 +195,13 @@ class Samples:
                 yield from (first, *rows)
                 return
         yield values  # who fits it to the model says what is wrong
+
+    def _is_batch(self, names: set[str]) -> bool:
+        """Whether the first axis of inputs is called a batch of any size: a file holds samples then."""
+        shapes = [value.shape for value in self._model.graph.inputs if value.name in names]
+        dims = {shape[0] if shape is not None and len(shape) else 1 for shape in shapes}
+        (dim,) = dims if len(dims) == 1 and len(shapes) == len(names) else (1,)
+        return not isinstance(dim, int) and bool(_BATCH.fullmatch(dim.value or ""))
 
     def _fits(self, values: Mapping[str, Any]) -> bool:
         try:

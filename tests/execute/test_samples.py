@@ -61,6 +61,18 @@ def test_files_and_folders(tmp_path: Path) -> None:
     assert len(taken(tmp_path / "0.npz")) == 5 and len(taken(tmp_path)) == 9
 
 
+@pytest.mark.parametrize(
+    ("dim", "count"), [("batch", 6), ("batch_size", 6), ("N", 6), ("length", 1), ("time", 1)]
+)
+def test_a_file_for_any_batch_holds_samples(dim: str, count: int, tmp_path: Path) -> None:
+    text = TWO.replace("N", dim)
+    x, rate = np.ones((6, 2), np.float32), np.array(2)
+    np.savez(tmp_path / "all.npz", x=x, rate=rate)
+    found = taken(tmp_path / "all.npz", text)
+    assert len(found) == count and {each["x"].shape for each in found} == {(6 // count, 2)}
+    assert len(taken([{"x": x, "rate": rate}], text)) == len(taken(tmp_path, text)) == 1  # each is a sample
+
+
 def test_arrays_of_a_folder_are_samples_unless_they_are_named_as_the_inputs(tmp_path: Path) -> None:
     for index, row in enumerate(STACK):
         np.save(tmp_path / f"{index}.npy", row[None])
