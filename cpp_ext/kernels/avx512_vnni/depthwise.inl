@@ -43,9 +43,75 @@ static inline void interleave(const Lines<Streams>& lines, int64_t at, int64_t a
   }
 }
 
+// `count` places from pixel `first` on of `Groups` groups, where no line is shifted. `Same` as above.
+template <int Streams, bool Flip, int Groups, bool Same>
+static inline void make_places(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
+  Lines<Streams> lines[Groups];
+  for (int group = 0; group < Groups; ++group) {
+    for (int i = 0; i < 4; ++i) {
+      for (int stream = 0; stream < Streams; ++stream) {
+        const int line = (stream * Groups + group) * 4 + i;
+        lines[group].pixels[i][stream] = strip.pixels[line];
+        lines[group].from[i][stream] = strip.lines[line] + strip.channel;
+      }
+    }
+  }
+  const int64_t left = first >= 0 ? 0 : -first < count ? -first : count;
+  const int64_t right = strip.width - first < left ? left : strip.width - first < count ? strip.width - first : count;
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(0x80));
+  Fours blank;
+  if (left > 0 || right < count) {
+    const uint8_t* from[Streams];
+    for (int stream = 0; stream < Streams; ++stream) from[stream] = strip.blank + strip.channel;
+    __m512i codes = channels_of<Streams>(from, mask);
+    if (Flip) codes = _mm512_xor_si512(codes, flip);
+    blank = interleaved(codes, codes, codes, codes);
+  }
+  const auto blanks = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin * Groups; i < end * Groups; ++i) {
+      for (int quarter = 0; quarter < 4; ++quarter) _mm512_store_si512(to + i * 4 + quarter, blank.of[quarter]);
+    }
+  };
+  blanks(0, left);
+  const int64_t pixel = lines[0].pixels[0][0];
+  int64_t offset = (first + left) * pixel;
+  __m512i* at = to + left * Groups * 4;
+  for (int64_t place = left; place < right; ++place, offset += pixel) {
+#pragma GCC unroll 2
+    for (int group = 0; group < Groups; ++group, at += 4) {
+      __m512i codes[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const uint8_t* from[Streams];
+#pragma GCC unroll 4
+        for (int stream = 0; stream < Streams; ++stream) {
+          const int64_t further = Same ? offset : (first + place) * lines[group].pixels[i][stream];
+          from[stream] = lines[group].from[i][stream] + further;
+        }
+        codes[i] = channels_of<Streams>(from, mask);
+        if (Flip) codes[i] = _mm512_xor_si512(codes[i], flip);
+      }
+      const Fours four = interleaved(codes[0], codes[1], codes[2], codes[3]);
+#pragma GCC unroll 4
+      for (int quarter = 0; quarter < 4; ++quarter) _mm512_store_si512(at + quarter, four.of[quarter]);
+    }
+  }
+  blanks(right, count);
+}
+
+template <int Streams, bool Flip, int Groups>
+static inline void make_places(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
+  bool same = true;
+  for (int line = 1; line < 4 * Groups * Streams; ++line) same = same && strip.pixels[line] == strip.pixels[0];
+  if (same) return make_places<Streams, Flip, Groups, true>(strip, first, count, mask, to);
+  return make_places<Streams, Flip, Groups, false>(strip, first, count, mask, to);
+}
+
 // `count` places from pixel `first` on: of each place, four vectors for each group of four lines.
 template <int Streams, bool Flip>
 static inline void make_ready(const DepthwiseStrip& strip, int64_t first, int64_t count, __mmask64 mask, __m512i* to) {
+  if (strip.shift == 0 && strip.groups == 1) return make_places<Streams, Flip, 1>(strip, first, count, mask, to);
+  if (strip.shift == 0 && strip.groups == 2) return make_places<Streams, Flip, 2>(strip, first, count, mask, to);
   const int64_t inside = strip.width - 3 * strip.shift;
   const int64_t step = strip.groups;
   for (int group = 0; group < strip.groups; ++group, to += 4) {
@@ -182,7 +248,8 @@ __attribute__((noinline)) static void depthwise_numbers(const DepthwiseStrip& st
 
 template <int W, int S, int G, int Streams, int X>
 static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* ready, const int8_t* weights,
-                                   __mmask64 mask, const Codes& codes, uint8_t* const* to, int64_t output) {
+                                   __mmask64 mask, const Codes& codes, const UnsignedCodes& bytes,
+                                   uint8_t* const* to, int64_t output) {
   __m512i words[2][X];
 #pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
@@ -197,7 +264,7 @@ static inline void depthwise_codes(const DepthwiseStrip& strip, const __m512i* r
   }
 #pragma GCC unroll 4
   for (int x = 0; x < X; ++x) {
-    store_channels<Streams>(to, (output + x) * strip.pitch, packed_words(words[0][x], words[1][x], codes), mask);
+    store_channels<Streams>(to, (output + x) * strip.pitch, unsigned_codes(words[0][x], words[1][x], bytes), mask);
   }
 }
 
@@ -214,6 +281,7 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
   const __mmask64 mask = ~__mmask64{0} >> (64 - strip.channels);
   Codes codes(strip.out);
   codes.large = Large;
+  const UnsignedCodes bytes(strip.out);
   const int64_t size = groups * strip.kernel_width * 256;
   for (int64_t begin = 0; begin < strip.count; begin += step) {
     const int64_t count = strip.count - begin < step ? strip.count - begin : step;
@@ -237,16 +305,16 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
       }
       if (count < 4) {
         for (int64_t output = 0; output < count; ++output) {
-          depthwise_codes<W, S, G, Streams, 1>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
-                                               begin + output);
+          depthwise_codes<W, S, G, Streams, 1>(strip, ready + output * stride * groups * 4, weights, mask, codes, bytes,
+                                               to, begin + output);
         }
         continue;
       }
       for (int64_t next = 0; next < count; next += 4) {
         // The last four may overlap with those before.
         const int64_t output = next < count - 4 ? next : count - 4;
-        depthwise_codes<W, S, G, Streams, 4>(strip, ready + output * stride * groups * 4, weights, mask, codes, to,
-                                             begin + output);
+        depthwise_codes<W, S, G, Streams, 4>(strip, ready + output * stride * groups * 4, weights, mask, codes, bytes,
+                                             to, begin + output);
       }
     }
   }

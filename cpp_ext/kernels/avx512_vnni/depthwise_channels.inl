@@ -1,4 +1,5 @@
-// Blocks of 64 channels, or of fewer of several streams: read, put side by side with those of other lines, and written.
+// Blocks of 64 channels, or of fewer of several streams: read, put side by side with those of other lines, made codes
+// and written.
 
 namespace graphopt::kernels::avx512_vnni {
 
@@ -48,6 +49,33 @@ static inline Fours interleaved(__m512i first, __m512i second, __m512i third, __
   const __m512i right_high = _mm512_unpackhi_epi8(third, fourth);
   return {{_mm512_unpacklo_epi16(left_low, right_low), _mm512_unpackhi_epi16(left_low, right_low),
            _mm512_unpacklo_epi16(left_high, right_high), _mm512_unpackhi_epi16(left_high, right_high)}};
+}
+
+// Codes are made as u8 and, for s8, moved down by 128 at the end. Assembler knows where these lie.
+struct UnsignedCodes {
+  __m512i low;  // bytes
+  __m512i high;
+  __m512i flip;
+  __m512i zero;  // words
+  int64_t clamped;  // whether there is more to do than to saturate
+
+  explicit UnsignedCodes(const Requantize& out) {
+    const int up = out.type == Type::kU8 ? 0 : 128;
+    low = _mm512_set1_epi8(static_cast<char>(out.low + up));
+    high = _mm512_set1_epi8(static_cast<char>(out.high + up));
+    flip = _mm512_set1_epi8(static_cast<char>(up));
+    zero = _mm512_set1_epi16(static_cast<short>(out.zero + up));
+    clamped = out.low + up != 0 || out.high + up != 255 || up != 0;
+  }
+};
+
+// Of one output: words of each half of the channels, as packing leaves them.
+static inline __attribute__((always_inline)) __m512i unsigned_codes(__m512i left, __m512i right,
+                                                                    const UnsignedCodes& codes) {
+  const __m512i bytes =
+      _mm512_packus_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
+  if (codes.clamped == 0) return bytes;
+  return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, codes.low), codes.high), codes.flip);
 }
 
 }  // namespace graphopt::kernels::avx512_vnni

@@ -1,37 +1,11 @@
-// Depthwise windows of 3 x 3, two pixels from one to the next: two outputs a step, of five columns of three lines. Fours
-// are made of a column and a code of the one before it, or of what is left of two columns, and need not lie ready, for
-// hardly one is used more than once. The first column is the last one of the step before.
+// Depthwise windows of 3 x 3, two pixels from one to the next: two outputs a step, of five columns of three lines.
+// Fours are made of a column and a code of the one before it, or of what is left of two columns, and need not lie
+// ready, for hardly one is used more than once. The first column is the last one of the step before.
 
 namespace graphopt::kernels::avx512_vnni {
 
-// Codes are made as u8 and, for s8, moved down by 128 at the end. Assembler below knows where these lie.
-struct PairCodes {
-  __m512i low;  // bytes
-  __m512i high;
-  __m512i flip;
-  __m512i zero;  // words
-  int64_t clamped;  // whether there is more to do than to saturate
-
-  explicit PairCodes(const Requantize& out) {
-    const int up = out.type == Type::kU8 ? 0 : 128;
-    low = _mm512_set1_epi8(static_cast<char>(out.low + up));
-    high = _mm512_set1_epi8(static_cast<char>(out.high + up));
-    flip = _mm512_set1_epi8(static_cast<char>(up));
-    zero = _mm512_set1_epi16(static_cast<short>(out.zero + up));
-    clamped = out.low + up != 0 || out.high + up != 255 || up != 0;
-  }
-};
-
 static inline __attribute__((always_inline)) __m512i nearest(__m512i sum, __m512 scale) {
   return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale));
-}
-
-// Of one output: words of each half of the channels, as packing leaves them.
-static inline __attribute__((always_inline)) __m512i pair_codes(__m512i left, __m512i right, const PairCodes& codes) {
-  const __m512i bytes =
-      _mm512_packus_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
-  if (codes.clamped == 0) return bytes;
-  return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, codes.low), codes.high), codes.flip);
 }
 
 // Three lines, from some place on, of each stream.
@@ -97,8 +71,9 @@ static inline __attribute__((always_inline)) __m512i kept(const void* from) {
 // One step: two outputs, or the first of them. `first` is the first column, and becomes that of the next step.
 template <int Streams, bool Flip, int Outputs, typename Lines>
 static inline __attribute__((always_inline)) void outputs_of_step(const DepthwiseStrip& strip, const Lines& lines,
-                                                                  Fours& first, __mmask64 mask, const PairCodes& codes,
-                                                                  uint8_t* const* to, int64_t output) {
+                                                                  Fours& first, __mmask64 mask,
+                                                                  const UnsignedCodes& codes, uint8_t* const* to,
+                                                                  int64_t output) {
   const auto at = [&](int line, int64_t place) __attribute__((always_inline)) {
     return flipped<Flip>(lines.at(line, place));
   };
@@ -133,7 +108,7 @@ static inline __attribute__((always_inline)) void outputs_of_step(const Depthwis
   for (int which = 0; which < Outputs; ++which) {
     const __m512i* all = whole[which];
     const __m512i bytes =
-        pair_codes(_mm512_packs_epi32(all[0], all[1]), _mm512_packs_epi32(all[2], all[3]), codes);
+        unsigned_codes(_mm512_packs_epi32(all[0], all[1]), _mm512_packs_epi32(all[2], all[3]), codes);
     store_channels<Streams>(to, (output + which) * strip.pitch, bytes, mask);
   }
 }
@@ -175,8 +150,8 @@ static inline __attribute__((always_inline)) void outputs_of_step(const Depthwis
   "vpxord 128(%[codes]), %%zmm" codes ", %%zmm" codes "\n\t"
 
 static inline __attribute__((always_inline)) void pairs_inside(const DepthwiseStrip& strip, const ThreeLines<1>& lines,
-                                                               Fours& first, const PairCodes& codes, uint8_t* to,
-                                                               int64_t pairs) {
+                                                               Fours& first, const UnsignedCodes& codes,
+                                                               uint8_t* to, int64_t pairs) {
   const uint8_t* line0 = lines.from[0][0];
   const uint8_t* line1 = lines.from[1][0];
   const uint8_t* line2 = lines.from[2][0];
@@ -243,7 +218,7 @@ static inline __attribute__((always_inline)) void pairs_inside(const DepthwiseSt
 
 template <int Streams, bool Flip>
 static inline __attribute__((always_inline)) void pairs_of_line(const DepthwiseStrip& strip, EdgeLines<Streams>& edge,
-                                                                const PairCodes& codes, uint8_t* const* to) {
+                                                                const UnsignedCodes& codes, uint8_t* const* to) {
   const __mmask64 mask = edge.lines.mask;
   edge.first = strip.first;
   Fours first;
@@ -285,7 +260,7 @@ static inline __attribute__((always_inline)) void pairs_of_line(const DepthwiseS
 
 template <int Streams, bool Flip>
 static void pairs_of_lines(const DepthwiseStrip& strip) {
-  const PairCodes codes(strip.out);
+  const UnsignedCodes codes(strip.out);
   EdgeLines<Streams> edge;
   edge.width = strip.width;
   edge.blank = strip.blank + strip.channel;
