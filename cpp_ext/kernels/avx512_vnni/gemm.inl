@@ -161,8 +161,9 @@ struct Sums {
   static constexpr int kTogether = V == 1 ? 4 : V == 2 ? 2 : 1;
   static constexpr int kParts = (R + kTogether - 1) / kTogether;
 
-  // The codes of a part, as s8: of u8, less by 128. No scale is 1 or more.
-  template <typename ScaleOf>
+  // The codes of a part, as s8: of u8, less by 128; or, if `to_u8`, as u8. All codes of the type are within bounds, if
+  // `whole_range`. No scale is 1 or more.
+  template <bool whole_range, bool to_u8, typename ScaleOf>
   inline __attribute__((always_inline)) __m512i codes_of(int part, const ScaleOf& scale_of, const Codes& codes) const {
     __m512i whole[4];
 #pragma GCC unroll 4
@@ -177,6 +178,11 @@ struct Sums {
       }
     }
     const __m512i words[2] = {_mm512_packs_epi32(whole[0], whole[1]), _mm512_packs_epi32(whole[2], whole[3])};
+    if (to_u8) {
+      return in_order(_mm512_packus_epi16(_mm512_adds_epi16(words[0], codes.zero_of_u8),
+                                          _mm512_adds_epi16(words[1], codes.zero_of_u8)));
+    }
+    if (whole_range) return in_order(saturated_bytes(words[0], words[1], codes));
     return in_order(packed_bytes(words[0], words[1], codes));
   }
 
@@ -188,7 +194,7 @@ struct Sums {
     const auto scale_of = [&](int v) __attribute__((always_inline)) { return scale[v]; };
 #pragma GCC unroll 8
     for (int part = 0; part < kParts; ++part) {
-      store(tile, part, to, _mm512_xor_si512(codes_of(part, scale_of, codes), codes.flip));
+      store(tile, part, to, _mm512_xor_si512(codes_of<false, false>(part, scale_of, codes), codes.flip));
     }
   }
 
@@ -199,7 +205,8 @@ struct Sums {
     store_rows<V>(to + part * kTogether * tile.pitch, tile.pitch, rows_of(part), first_bytes(tile.columns), codes);
   }
 
-  // The sums of the codes of a part and others.
+  // The sums of the codes of a part and others; u8, all of which are within bounds, if `whole_range`.
+  template <bool whole_range>
   static inline __attribute__((always_inline)) __m512i added(const GemmTile& tile, int part, const uint8_t* other,
                                                              __m512i codes, const SumTerms& terms) {
     const uint8_t* const from = other + part * kTogether * tile.other_pitch;
@@ -207,7 +214,8 @@ struct Sums {
     for (int row = 0; row < rows_of(part); ++row) {
       _mm_prefetch(reinterpret_cast<const char*>(from + (kRowsAhead + row) * tile.other_pitch), _MM_HINT_T0);
     }
-    return integer_sums(codes, load_rows<V>(from, tile.other_pitch, rows_of(part), first_bytes(tile.columns)), terms);
+    const __m512i others = load_rows<V>(from, tile.other_pitch, rows_of(part), first_bytes(tile.columns));
+    return whole_range ? saturated_sums(codes, others, terms) : integer_sums(codes, others, terms);
   }
 };
 
@@ -266,7 +274,8 @@ enum class Then { kStore, kStoreAmong, kAddAmong };
 
 // Any number of tiles of R rows. What becomes of the sums of one is done behind or among the products of the next: the
 // processor does both at a time, but would wait for the last sums if their use came right behind them.
-template <int R, int V, bool Flip, Then then>
+// `whole_range`: all codes are within bounds, and results are u8.
+template <int R, int V, bool Flip, Then then, bool whole_range>
 static void gemm_tiles(const GemmTile& given, Ahead& shared_ahead) {
   using Tile = Sums<R, V, Flip>;
   constexpr bool kAdds = then == Then::kAddAmong;
@@ -283,12 +292,16 @@ static void gemm_tiles(const GemmTile& given, Ahead& shared_ahead) {
   const auto scale_of = [&](int v) __attribute__((always_inline)) { return _mm512_loadu_ps(tile.out.scale + 16 * v); };
   const auto use = [&](const Tile& sums, int piece) __attribute__((always_inline)) {
     const Codes& near = in_memory(codes);
-    if (!kAdds) {
-      sums.store(tile, piece, to, _mm512_xor_si512(sums.codes_of(piece, scale_of, near), near.flip));
+    if (!kAdds && whole_range) {
+      sums.store(tile, piece, to, sums.template codes_of<true, true>(piece, scale_of, near));
+    } else if (!kAdds) {
+      const __m512i made = sums.template codes_of<false, false>(piece, scale_of, near);
+      sums.store(tile, piece, to, _mm512_xor_si512(made, near.flip));
     } else if (piece % 2 == 0) {
-      some = sums.codes_of(piece / 2, scale_of, near);
+      some = sums.template codes_of<whole_range, false>(piece / 2, scale_of, near);
     } else {
-      sums.store(tile, piece / 2, to, sums.added(tile, piece / 2, other, some, in_memory(terms)));
+      sums.store(tile, piece / 2, to,
+                 sums.template added<whole_range>(tile, piece / 2, other, some, in_memory(terms)));
     }
   };
   const auto last = [&](const Tile& sums) __attribute__((always_inline)) {
@@ -331,7 +344,7 @@ constexpr int64_t kGemmFew = 36;
 
 #define GRAPHOPT_ROWS(V, Flip) \
   { \
-    gemm_tiles<kGemmHalf[V], V, Flip, Then::kStoreAmong>, gemm_tile<1, V, Flip>, gemm_tile<2, V, Flip>, gemm_tile<3, V, Flip>, \
+    gemm_tiles<kGemmHalf[V], V, Flip, Then::kStoreAmong, false>, gemm_tile<1, V, Flip>, gemm_tile<2, V, Flip>, gemm_tile<3, V, Flip>, \
         gemm_tile<4, V, Flip>, gemm_tile<5, V, Flip>, gemm_tile<6, V, Flip>, \
         V < 4 ? gemm_tile<7, V < 4 ? V : 1, Flip> : nullptr, V < 4 ? gemm_tile<8, V < 4 ? V : 1, Flip> : nullptr \
   }
@@ -342,16 +355,29 @@ static const Tile kGemmTiles[2][4][9] = {
 
 #undef GRAPHOPT_ROWS
 
-#define GRAPHOPT_ALL(Flip, then) \
+#define GRAPHOPT_ALL(Flip, then, whole_range) \
   { \
-    gemm_tiles<kGemmHalf[1], 1, Flip, then>, gemm_tiles<kGemmHalf[2], 2, Flip, then>, \
-        gemm_tiles<kGemmHalf[3], 3, Flip, then>, gemm_tiles<kGemmHalf[4], 4, Flip, then> \
+    gemm_tiles<kGemmHalf[1], 1, Flip, then, whole_range>, gemm_tiles<kGemmHalf[2], 2, Flip, then, whole_range>, \
+        gemm_tiles<kGemmHalf[3], 3, Flip, then, whole_range>, gemm_tiles<kGemmHalf[4], 4, Flip, then, whole_range> \
   }
 
-static const Tile kGemmAdding[2][4] = {GRAPHOPT_ALL(false, Then::kAddAmong), GRAPHOPT_ALL(true, Then::kAddAmong)};
-static const Tile kGemmShort[2][4] = {GRAPHOPT_ALL(false, Then::kStore), GRAPHOPT_ALL(true, Then::kStore)};
+static const Tile kGemmAdding[2][4] = {GRAPHOPT_ALL(false, Then::kAddAmong, false),
+                                       GRAPHOPT_ALL(true, Then::kAddAmong, false)};
+static const Tile kGemmShort[2][4] = {GRAPHOPT_ALL(false, Then::kStore, false), GRAPHOPT_ALL(true, Then::kStore, false)};
+// Of codes that are u8 and lead to u8, as nearly all do.
+static const Tile kWholeAdding[4] = GRAPHOPT_ALL(false, Then::kAddAmong, true);
+static const Tile kWholeStoring[4] = GRAPHOPT_ALL(false, Then::kStoreAmong, true);
 
 #undef GRAPHOPT_ALL
+
+// Whether no bounds and no signs are to be seen to.
+static bool is_whole(const GemmTile& tile) {
+  const bool is_u8 = tile.out.type == Type::kU8;
+  const int least = is_u8 ? 0 : -128;
+  if (tile.flip || tile.out.low > least || tile.out.high < least + 255) return false;
+  if (tile.other == nullptr) return is_u8;
+  return tile.sum->low == 0 && tile.sum->high == 255 && tile.sum->y_flip == 0;
+}
 
 static void gemm_panels(const GemmTile& given) {
   const int vectors = (given.columns + 15) / 16;
@@ -372,9 +398,11 @@ static void gemm_panels(const GemmTile& given) {
   const int last = over == 0 ? 0 : over + half <= most ? over + half : over;
   tile.count = given.count - last;
   const bool few = given.segments * given.depth <= kGemmFew;
-  const Tile all = tile.other != nullptr ? kGemmAdding[given.flip][vectors - 1]
-                   : few                 ? kGemmShort[given.flip][vectors - 1]
-                                         : tiles[0];
+  const bool whole = is_whole(given);
+  const int v = vectors - 1;
+  const Tile adding = whole ? kWholeAdding[v] : kGemmAdding[given.flip][v];
+  const Tile storing = few ? kGemmShort[given.flip][v] : whole ? kWholeStoring[v] : tiles[0];
+  const Tile all = tile.other != nullptr ? adding : storing;
   all(tile, ahead);
   next_rows(tile, tile.count);
   tile.count = last;

@@ -7,6 +7,7 @@ struct Codes {
   bool large;
   __m512 limit;
   __m512i zero;  // words
+  __m512i zero_of_u8;
   __m512i low;   // bytes
   __m512i high;
   __m512i flip;
@@ -14,6 +15,7 @@ struct Codes {
   explicit Codes(const Requantize& out) : large(out.large), limit(_mm512_set1_ps(1048576.0f)) {
     const int up = out.type == Type::kU8 ? 128 : 0;
     zero = _mm512_set1_epi16(static_cast<short>(out.zero - up));
+    zero_of_u8 = _mm512_set1_epi16(static_cast<short>(out.zero));
     low = _mm512_set1_epi8(static_cast<char>(out.low - up));
     high = _mm512_set1_epi8(static_cast<char>(out.high - up));
     flip = _mm512_set1_epi8(static_cast<char>(up));
@@ -28,11 +30,14 @@ static inline __m512i rounded(__m512i acc, __m512 scale, const Codes& codes) {
   return _mm512_cvtps_epi32(product);
 }
 
+static inline __m512i saturated_bytes(__m512i left, __m512i right, const Codes& codes) {
+  return _mm512_packs_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
+}
+
 // To bytes, by packing with saturation: what saturates lies outside `low`..`high` in any case. Words of four columns
 // of each of two vectors in each 16 bytes.
 static inline __m512i packed_bytes(__m512i left, __m512i right, const Codes& codes) {
-  const __m512i bytes = _mm512_packs_epi16(_mm512_adds_epi16(left, codes.zero), _mm512_adds_epi16(right, codes.zero));
-  return _mm512_min_epi8(_mm512_max_epi8(bytes, codes.low), codes.high);
+  return _mm512_min_epi8(_mm512_max_epi8(saturated_bytes(left, right, codes), codes.low), codes.high);
 }
 
 static inline __m512i packed_words(__m512i left, __m512i right, const Codes& codes) {

@@ -26,7 +26,7 @@ struct SumTerms {
 
 // Each code lies in the upper byte of a word, beside one of the other operand: the even ones of the operands in two
 // vectors, the odd ones in two more, so that the upper words of sums interleave to codes in order. `a` is less by 128.
-static inline Bytes integer_sums(Bytes a, Bytes given, const SumTerms& sum) {
+static inline Bytes saturated_sums(Bytes a, Bytes given, const SumTerms& sum) {
   const Bytes b = exclusive_or(given, sum.b_flip);
   const auto words = [&](Ints even, Ints odd) {
     const auto product = [&](Ints codes) {
@@ -39,8 +39,12 @@ static inline Bytes integer_sums(Bytes a, Bytes given, const SumTerms& sum) {
   const Ints a_odd = odd_bytes(a);
   const Ints b_even = even_bytes_up(b);
   const Ints b_odd = odd_bytes(b);
-  const Bytes codes = saturated(words(interleaved_low(a_even, b_even), interleaved_low(a_odd, b_odd)),
-                                words(interleaved_high(a_even, b_even), interleaved_high(a_odd, b_odd)));
+  return saturated(words(interleaved_low(a_even, b_even), interleaved_low(a_odd, b_odd)),
+                   words(interleaved_high(a_even, b_even), interleaved_high(a_odd, b_odd)));
+}
+
+static inline Bytes integer_sums(Bytes a, Bytes given, const SumTerms& sum) {
+  const Bytes codes = saturated_sums(a, given, sum);
   return exclusive_or(lesser_bytes(greater_bytes(codes, sum.least), sum.greatest), sum.y_flip);
 }
 
