@@ -186,7 +186,8 @@ struct Sums {
     return in_order(packed_bytes(words[0], words[1], codes));
   }
 
-  // Stores all codes.
+  // Stores all codes; u8, all of which are within bounds, if `whole_range`.
+  template <bool whole_range>
   inline __attribute__((always_inline)) void store(const GemmTile& tile, uint8_t* to, const Codes& codes) const {
     __m512 scale[V];
 #pragma GCC unroll 4
@@ -194,7 +195,8 @@ struct Sums {
     const auto scale_of = [&](int v) __attribute__((always_inline)) { return scale[v]; };
 #pragma GCC unroll 8
     for (int part = 0; part < kParts; ++part) {
-      store(tile, part, to, _mm512_xor_si512(codes_of<false, false>(part, scale_of, codes), codes.flip));
+      const __m512i made = codes_of<whole_range, whole_range>(part, scale_of, codes);
+      store(tile, part, to, whole_range ? made : _mm512_xor_si512(made, codes.flip));
     }
   }
 
@@ -262,7 +264,7 @@ static void gemm_tile(const GemmTile& tile, Ahead& ahead) {
     sums.template add_up<0, false>(tile, 0, nullptr, [](int) {});
   }
   if (plain(tile) && tile.other == nullptr) {
-    sums.store(tile, static_cast<uint8_t*>(tile.to), Codes(tile.out));
+    sums.template store<false>(tile, static_cast<uint8_t*>(tile.to), Codes(tile.out));
     return;
   }
   const Sums<R, V, Flip> copy = sums;
@@ -305,7 +307,7 @@ static void gemm_tiles(const GemmTile& given, Ahead& shared_ahead) {
     }
   };
   const auto last = [&](const Tile& sums) __attribute__((always_inline)) {
-    if (!kAdds) return sums.store(tile, to, codes);
+    if (!kAdds) return sums.template store<whole_range>(tile, to, codes);
 #pragma GCC unroll 8
     for (int piece = 0; piece < kPieces; ++piece) use(sums, piece);
   };
@@ -363,10 +365,12 @@ static const Tile kGemmTiles[2][4][9] = {
 
 static const Tile kGemmAdding[2][4] = {GRAPHOPT_ALL(false, Then::kAddAmong, false),
                                        GRAPHOPT_ALL(true, Then::kAddAmong, false)};
-static const Tile kGemmShort[2][4] = {GRAPHOPT_ALL(false, Then::kStore, false), GRAPHOPT_ALL(true, Then::kStore, false)};
+static const Tile kGemmShort[2][4] = {GRAPHOPT_ALL(false, Then::kStore, false),
+                                      GRAPHOPT_ALL(true, Then::kStore, false)};
 // Of codes that are u8 and lead to u8, as nearly all do.
 static const Tile kWholeAdding[4] = GRAPHOPT_ALL(false, Then::kAddAmong, true);
 static const Tile kWholeStoring[4] = GRAPHOPT_ALL(false, Then::kStoreAmong, true);
+static const Tile kWholeShort[4] = GRAPHOPT_ALL(false, Then::kStore, true);
 
 #undef GRAPHOPT_ALL
 
@@ -401,7 +405,9 @@ static void gemm_panels(const GemmTile& given) {
   const bool whole = is_whole(given);
   const int v = vectors - 1;
   const Tile adding = whole ? kWholeAdding[v] : kGemmAdding[given.flip][v];
-  const Tile storing = few ? kGemmShort[given.flip][v] : whole ? kWholeStoring[v] : tiles[0];
+  const Tile among = whole ? kWholeStoring[v] : tiles[0];
+  const Tile behind = whole ? kWholeShort[v] : kGemmShort[given.flip][v];
+  const Tile storing = few ? behind : among;
   const Tile all = tile.other != nullptr ? adding : storing;
   all(tile, ahead);
   next_rows(tile, tile.count);
