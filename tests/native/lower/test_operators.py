@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from graphopt.errors import GraphoptError
 from graphopt.ir import infer_shapes
 from graphopt.native import reasons
 from graphopt.testing import parse_model
@@ -82,6 +83,20 @@ def test_resize(mode: str, lower: Lower) -> None:
     more = ", float[4] k = {1,1,2,2}"
     kinds = lower(model(f"c = Resize<{mode}>(xd, , k)", "1,3,4,5", "1,3,8,10", more))
     assert kinds == ["quantize", "resize", "dequantize"]
+
+
+@pytest.mark.parametrize("coordinates", ["half_pixel", "asymmetric"])
+def test_fractions_are_cut_off_where_integers_themselves_are_resized(coordinates: str, lower: Lower) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : 17]> g (uint8[1,2,5,6] x) => (uint8[1,2,10,12] y)
+        <float[4] k = {{1,1,2,2}}, int8[2,2,1,1] w = {{1,2,3,-1}}, float u = {{0.5}}, int8 o = {{0}},
+        float s = {{0.1}}, uint8 z = {{100}}> {{
+            c = QLinearConv(x, s, z, w, u, o, s, z)
+            y = Resize<mode = "linear", coordinate_transformation_mode = "{coordinates}">(c, , k) }}"""
+    lower(text, step=0)
+    direct = text.replace("c = QLinearConv(x, s, z, w, u, o, s, z)", "").replace("(c, , k)", "(x, , k)")
+    lower(direct, step=0)
+    with pytest.raises(GraphoptError, match="a linear Resize of signed integers"):
+        lower(direct.replace("(uint8[1,2,5,6] x) => (uint8[", "(int8[1,2,5,6] x) => (int8["))
 
 
 def test_products_with_a_constant_matrix(lower: Lower) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.pointwise import attributes_of
 from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known, reshape_dims
 from graphopt.native.lower.steps import Dims, Value
 
@@ -259,7 +260,16 @@ def resize(scope: Scope) -> Form:
         memory = tuple(dims[axis] for axis in order)
         return Stored(scope.step("resize", [stored.value], attributes, stored.value.type, memory), order)
 
-    return scope.same_grid(scope.form(0), move)
+    form = scope.form(0)
+    if mode == "linear" and isinstance(form, Coded):
+        # Of integers themselves fractions are cut off: numbers between two codes, not the nearest code.
+        if form.type != "u8":
+            raise Unsupported("a linear Resize of signed integers")
+        plain = Grid(form.type, 1.0, 0)
+        between = move(scope.floats(scope.dequantized(form, plain)))
+        whole = scope.step("unary", [between.value], attributes_of("floor", {}), "f32", between.value.dims)
+        return scope.quantized(Stored(whole, between.order), plain)
+    return scope.same_grid(form, move)
 
 
 def _window(scope: Scope) -> dict[str, Any]:
