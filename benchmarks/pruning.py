@@ -18,10 +18,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import zoo
 from tasks.catalog import TASKS
+from tasks.photographs import MorePhotographs
 from tasks.task import Task, open_run
 
 import graphopt
@@ -44,10 +45,28 @@ SPEED = (
     "minilm",
     *(each.name for each in zoo.LIGHT),
 )
-ACCURACY: Mapping[str, float] = {"digits": 0.3, "ppocr-rec": 0.15, "effnet-lite0": 0.1}
-"""Shares of the MACs to take out."""
-BOUNDS = {"digits": 1.0, "ppocr-rec": 3.0, "effnet-lite0": 10.0}
-"""How far the headline figure may fall below the float model's."""
+
+
+class Case(NamedTuple):
+    """A task's model to prune.
+
+    Attributes:
+        task: That calibrates and judges it.
+        rate: Share of the MACs to take out.
+        bound: How far the headline figure may fall below the float model's.
+    """
+
+    task: type[Task[Any, Any]]
+    rate: float
+    bound: float
+
+
+ACCURACY: Mapping[str, Case] = {
+    "digits": Case(TASKS["digits"], 0.3, 1.0),
+    "ppocr-rec": Case(TASKS["ppocr-rec"], 0.15, 3.0),
+    "effnet-lite0": Case(TASKS["effnet-lite0"], 0.1, 10.0),
+    "effnet-lite0, 33 photographs": Case(MorePhotographs, 0.1, 10.0),
+}
 CALIBRATION = 160
 """Samples; a quarter of them is held out by the driver."""
 MAGNITUDE: Mapping[str, Any] = {
@@ -115,10 +134,10 @@ def _macs(path: Path, shapes: Mapping[str, Sequence[int]]) -> float:
 
 def accuracy(name: str, folder: Path) -> Record:
     """A task's model pruned with compensation and by magnitude, judged on what neither has seen."""
-    task: Task[Any, Any] = TASKS[name]()
-    rate = ACCURACY[name]
+    case = ACCURACY[name]
+    task, rate = case.task(), case.rate
     samples = list(task.calibration(CALIBRATION))
-    record: Record = {"rate": rate, "headline": task.headline, "bound": BOUNDS[name]}
+    record: Record = {"rate": rate, "headline": task.headline, "bound": case.bound}
     record["float"] = task.score(task.float_run)
     runs: Mapping[str, Mapping[str, Any]] = {"compensated": {}, "magnitude": MAGNITUDE}
     for kind, options in runs.items():
@@ -162,6 +181,11 @@ def render(results: Mapping[str, Mapping[str, Record]]) -> str:
             f"| {name} | {row['rate']:.0%} | {row['headline']} | {told} | {values[0] - row['bound']:.1f} "
             f"| {row['compensated']['seconds']:.0f} |"
         )
+    lines += [
+        "",
+        "effnet-lite0 is calibrated on crops of 11 photographs, six of them textures, the moon and a page, and",
+        "on crops of these and 22 more, of objects, animals and streets; both are judged on crops of 12 others.",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -44,6 +44,18 @@ QUOKKA = Wheel(
     "ce61e65b4eb7405fc62c1b0a79d2fa92fd47f763aaecb65152d29243592111f9",
     "imgaug-0.4.0-py2.py3-none-any.whl",
 )
+OBJECTS = Wheel(
+    "foolbox",
+    "3.3.4",
+    "11049d515d38e765e206a73ace9cc648b81a0d6d1da9ad9057e149ee117989cb",
+    "foolbox-3.3.4-py3-none-any.whl",
+)
+STREETS = Wheel(
+    "ultralytics",
+    "8.4.190",
+    "bd309728efa168af64d39040136828edd2dbcb4aeceb4510bdff4f3ca0ea01b8",
+    "ultralytics-8.4.190-py3-none-any.whl",
+)
 SPEECH = Wheel(
     "espeakng-loader",
     "0.2.4",

@@ -39,10 +39,10 @@ def command(
         typer.Option(
             "--importance",
             metavar="I",
-            help="What orders units: reconstruction, curvature, taylor, hessian, activation, l2, l1, "
+            help="What orders units: curvature, reconstruction, taylor, hessian, activation, l2, l1, "
             "bn-scale, random.",
         ),
-    ] = "reconstruction",
+    ] = "curvature",
     plot: Annotated[
         Path | None,
         typer.Option("--plot", metavar="FILE.svg", help="Draw a line for each group.", show_default=False),

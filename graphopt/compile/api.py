@@ -110,7 +110,7 @@ def sensitivity(
     calibration: Any = None,
     metric: str | TaskMetric | None = None,
     rates: Sequence[float] = RATES,
-    importance: str = "reconstruction",
+    importance: str = "curvature",
     dynamic_shapes: Any = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     threads: int = 1,

@@ -40,6 +40,8 @@ MEASURES = (*FREE, *WITH_DATA)
 
 DAMPING = 0.01
 """Added to the diagonal of mean products, as a share of its mean."""
+CAUTION = 0.1
+"""The same where units are ordered: a few inputs leave channels idle that others need."""
 _ROUNDS = 32
 """Times that losses are told anew while a group is emptied."""
 
@@ -76,17 +78,19 @@ class Moments:
         """Mean of x x^T."""
         return self._products / max(self.rows, 1)
 
-    @property
-    def damped(self) -> Floats:
+    def damped(self, damping: float = DAMPING) -> Floats:
         """Mean products, shrunk to their diagonal the more, the fewer rows there are for so many channels.
 
         Of few rows every channel seems to be made of the others.
+
+        Args:
+            damping: Added to the diagonal, as a share of its mean.
         """
         made = self.products
         share = len(made) / (len(made) + self.rows)
         diagonal = np.diag(made).copy()
         made *= 1.0 - share
-        made[np.diag_indices(len(made))] = diagonal + (DAMPING * diagonal.mean() or 1.0)
+        made[np.diag_indices(len(made))] = diagonal + (damping * diagonal.mean() or 1.0)
         return made
 
     @property
@@ -256,7 +260,7 @@ class _Reconstruction:
                 for first in range(0, len(curvature), count)
             ]
             rows = np.einsum("gcmk,gmr->gcrk", parts, np.stack(roots), optimize=True).reshape(rows.shape)
-        products, damped = moments.products, moments.damped
+        products, damped = moments.products, moments.damped(CAUTION)
         if groups > 1:  # no output has channels of two of them to be made of
             of = np.arange(len(rows)) // (len(rows) // groups)
             within = of[:, None] == of

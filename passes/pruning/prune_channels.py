@@ -59,7 +59,7 @@ class PruneChannels(Pass):
     Attributes:
         rate: Share that goes: of the goal, over the whole model.
         goal: What `rate` is of: macs, params, or latency as the cost model tells it.
-        importance: reconstruction, curvature, taylor, hessian, activation, l2, l1, bn-scale or random; by
+        importance: curvature, reconstruction, taylor, hessian, activation, l2, l1, bn-scale or random; by
             default the first with calibration data, and l2 without.
         align: Channels that are left are a multiple of it in large layers, as far as the goal lets them: as
             many as kernels work on at a time.
@@ -168,7 +168,7 @@ class PruneChannels(Pass):
         changes: Changes,
     ) -> tuple[list[tuple[Group, list[int]]], dict[Axis, Moments]]:
         """Which units of which groups go, and moments of channels; samples are parted in two halves."""
-        measure = self.importance or ("reconstruction" if samples else "l2")
+        measure = self.importance or ("curvature" if samples else "l2")
         parts: list[dict[Axis, Moments]] = [{}, {}]
         if samples and (measure in WITH_DATA or self.sensitivity or self.compensate):
             parts = [

@@ -158,8 +158,10 @@ def test_calibration_and_evaluation_share_nothing() -> None:
     texts = [sentences.texts_of(half) for half in (words.CALIBRATION, words.EVALUATION)]
     assert not set(texts[0]) & set(texts[1])
     assert all(len(set(half)) == len(half) for half in texts)
-    photos = [set(half.values()) for half in (photographs.CALIBRATION_PHOTOS, photographs.EVALUATION_PHOTOS)]
-    assert not photos[0] & photos[1]
+    judged = set(photographs.EVALUATION_PHOTOS.values())
+    for photos in (photographs.CALIBRATION_PHOTOS, photographs.MORE_PHOTOS):
+        assert not set(photos.values()) & judged
+    assert set(photographs.CALIBRATION_PHOTOS.items()) < set(photographs.MORE_PHOTOS.items())
     found = [module("filetypes").found_files(half) for half in (0, 1)]
     assert {"python", "pythonbytecode"} <= set(found[0])
     assert not any(set(found[0][label]) & set(found[1][label]) for label in found[0])
