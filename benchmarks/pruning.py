@@ -183,8 +183,9 @@ def render(results: Mapping[str, Mapping[str, Record]]) -> str:
         )
     lines += [
         "",
-        "effnet-lite0 is calibrated on crops of 11 photographs, six of them textures, the moon and a page, and",
-        "on crops of these and 22 more, of objects, animals and streets; both are judged on crops of 12 others.",
+        "effnet-lite0 is calibrated on crops of 11 photographs, six of them textures, the moon and a page,",
+        "and on crops of these and 22 more, of objects, animals and streets; it is judged on crops of 12",
+        "others.",
     ]
     return "\n".join(lines) + "\n"
 
