@@ -20,14 +20,16 @@ from graphopt.ir import attribute_int, attribute_ints, attribute_string
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 
-RIDGES = (1e-2, 1e-1, 1.0)
+RIDGES = (1e-2, 1e-1, 1.0, 10.0)
 """How much a change of weights costs, as a share of the mean square of inputs; the best of them is taken."""
+PARTS = 4
+"""Of the samples; a fit to all but one of them is tried on that one."""
 FEW_ROWS = 0.05
 """How much more it costs for each input to an output that there is for a row."""
 MOST_INPUTS = 2400
 """Of more inputs to an output a fit takes too long."""
 MANY_INPUTS = 1024
-"""Of more inputs only one half of the samples is tried on the other."""
+"""Of more inputs only half of the parts are tried."""
 _WAITING = 2048
 """Rows that are multiplied together: few large products take less time than many small ones."""
 
@@ -35,8 +37,8 @@ _WAITING = 2048
 class Fit:
     """A least-squares fit of changes to a layer's weights, group by group.
 
-    How much changes cost is decided by what holds of samples that a change was not fitted to: they come in
-    two halves, each of which is tried on the other.
+    How much changes cost, and how large a share of them is made, is decided by what holds of samples that a
+    change was not fitted to: they come in parts, and a fit to all but one is tried on that one.
 
     Args:
         groups: Of a convolution; 1 of everything else.
@@ -45,41 +47,41 @@ class Fit:
     """
 
     def __init__(self, groups: int, inputs: int, outputs: int) -> None:
-        self._products = np.zeros((2, groups, inputs + 1, inputs + 1))
-        self._errors = np.zeros((2, groups, inputs + 1, outputs))
-        self._rows = [0, 0]
-        self._waiting: tuple[list[tuple[Array, Array]], list[tuple[Array, Array]]] = ([], [])
+        self._products = np.zeros((PARTS, groups, inputs + 1, inputs + 1))
+        self._errors = np.zeros((PARTS, groups, inputs + 1, outputs))
+        self._rows = [0] * PARTS
+        self._waiting: list[list[tuple[Array, Array]]] = [[] for _ in range(PARTS)]
 
     @property
     def rows(self) -> int:
         """Rows seen."""
         return sum(self._rows)
 
-    def observe(self, x: Array, error: Array, half: int) -> None:
+    def observe(self, x: Array, error: Array, part: int) -> None:
         """Take in rows of a sample.
 
         Args:
             x: Inputs [rows, groups, inputs].
             error: What is missing in outputs [rows, groups, outputs].
-            half: Of the samples, 0 or 1.
+            part: Of the samples, below `PARTS`.
         """
         fine = np.isfinite(x).all(axis=(1, 2)) & np.isfinite(error).all(axis=(1, 2))
         ones = np.ones((*x.shape[:2], 1), np.float32)
         x = np.concatenate([x, ones], axis=2)[fine].astype(np.float32)
-        waiting = self._waiting[half]
+        waiting = self._waiting[part]
         waiting.append((x, error[fine].astype(np.float32)))
-        self._rows[half] += len(x)
+        self._rows[part] += len(x)
         if sum(len(each) for each, _ in waiting) >= _WAITING:
-            self._multiply(half)
+            self._multiply(part)
 
-    def _multiply(self, half: int) -> None:
+    def _multiply(self, part: int) -> None:
         """Take in what waits."""
-        waiting = self._waiting[half]
+        waiting = self._waiting[part]
         if waiting:
             x = np.concatenate([each for each, _ in waiting]).transpose(1, 2, 0)
             error = np.concatenate([each for _, each in waiting]).transpose(1, 0, 2)
-            self._products[half] += x @ x.transpose(0, 2, 1)
-            self._errors[half] += x @ error
+            self._products[part] += x @ x.transpose(0, 2, 1)
+            self._errors[part] += x @ error
             waiting.clear()
 
     def solve(self, *, bias: bool) -> tuple[Floats, Floats] | None:
@@ -87,32 +89,43 @@ class Fit:
 
         None where no change helps samples that it was not fitted to.
         """
-        for half in (0, 1):
-            self._multiply(half)
+        for part in range(PARTS):
+            self._multiply(part)
         inputs = self._products.shape[2] - 1
         end = inputs + 1 if bias else inputs
         products, errors = self._products[..., :end, :end], self._errors[..., :end, :]
-        ridge: float | None = RIDGES[0]
-        if min(self._rows):
-            ridge = self._best(products, errors, inputs)
-        if ridge is None:
+        ridge, share = self._best(products, errors, inputs)
+        if share <= 0.0:
             return None
-        solved = _solved(products.sum(axis=0), errors.sum(axis=0), self.rows, inputs, ridge)
+        solved = share * _solved(products.sum(axis=0), errors.sum(axis=0), self.rows, inputs, ridge)
         change = solved[:, :inputs].transpose(0, 2, 1)
         shift = solved[:, inputs] if bias else np.zeros(solved.shape[::2])
         return np.asarray(change, np.float64), np.asarray(shift, np.float64)
 
-    def _best(self, products: Floats, errors: Floats, inputs: int) -> float | None:
-        """The ridge that leaves least on the other half; None where each leaves more than there was."""
-        left = dict.fromkeys(RIDGES, 0.0)
-        for half in (0, 1) if inputs <= MANY_INPUTS else (0,):
-            other = 1 - half
-            for ridge in RIDGES:
-                change = _solved(products[half], errors[half], self._rows[half], inputs, ridge)
-                quadratic = float(np.sum(change * (products[other] @ change)))
-                left[ridge] += (quadratic - 2 * float(np.sum(change * errors[other]))) / self._rows[other]
-        best = min(RIDGES, key=lambda ridge: left[ridge])
-        return best if left[best] < 0 else None
+    def _best(self, products: Floats, errors: Floats, inputs: int) -> tuple[float, float]:
+        """The ridge that leaves least on parts that nothing was fitted to, and the share of changes to make.
+
+        The share is 0 where each ridge leaves more than there was.
+        """
+        seen = [part for part, rows in enumerate(self._rows) if rows]
+        if len(seen) < 2:
+            return RIDGES[0], 1.0
+        # per ridge: what changes add up to in squares, and what they take of the errors
+        told = np.zeros((len(RIDGES), 2))
+        every, missing = products.sum(axis=0), errors.sum(axis=0)
+        for part in seen if inputs <= MANY_INPUTS else seen[::2]:
+            rows = self._rows[part]
+            others = every - products[part], missing - errors[part], self.rows - rows
+            for index, ridge in enumerate(RIDGES):
+                change = _solved(*others, inputs, ridge)
+                told[index] += (
+                    float(np.sum(change * (products[part] @ change))) / rows,
+                    float(np.sum(change * errors[part])) / rows,
+                )
+        shares = np.clip(told[:, 1] / np.maximum(told[:, 0], 1e-300), 0.0, 1.0)
+        left = shares**2 * told[:, 0] - 2 * shares * told[:, 1]
+        best = int(np.argmin(left))
+        return RIDGES[best], float(shares[best])
 
 
 def _solved(products: Floats, errors: Floats, rows: int, inputs: int, ridge: float) -> Floats:

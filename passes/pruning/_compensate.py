@@ -55,7 +55,7 @@ def compensate(
     whole: ir.Model,
     gone: Mapping[tuple[str, int], npt.NDArray[np.int64]],
     samples: Sequence[Mapping[str, Any]],
-    halves: Sequence[int],
+    parts: Sequence[int],
     *,
     rows: int,
     threads: int,
@@ -68,8 +68,8 @@ def compensate(
         whole: As it was before; values have the same names.
         gone: Positions that went, by value and axis.
         samples: Sets of inputs.
-        halves: For each sample the half that it belongs to, 0 or 1: what is fitted to one is tried on the
-            other.
+        parts: For each sample the part that it belongs to, below `PARTS`: what is fitted to the others is
+            tried on it.
         rows: Outputs of a layer to look at, of all samples together; as many as it has weights, if more.
         threads: Threads of the runtime.
         tell: Is told how many layers are done, of how many.
@@ -92,7 +92,7 @@ def compensate(
             taken = _taken(layer, now, before, gone, rows, len(samples), count)
             if taken is not None:
                 fit = fit or Fit(taken[0].shape[1], taken[0].shape[2], taken[1].shape[2])
-                fit.observe(*taken, halves[count])
+                fit.observe(*taken, parts[count])
         solved = fit.solve(bias=layer.bias is not None) if fit is not None and fit.rows else None
         fitted += solved is not None and _update(model, names, layer, *solved)
         if number + 1 < len(layers):

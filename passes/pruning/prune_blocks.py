@@ -21,11 +21,12 @@ from graphopt.errors import UsageError
 from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
-from graphopt.passes.pruning._halves import halves
+from graphopt.passes.pruning._parts import parts
 from graphopt.passes.pruning._samples import samples_to_fit
 from graphopt.passes.pruning._sensitivity import Outputs
 from graphopt.pipeline import Pass
 from graphopt.pruning.blocks import WEIGHING, Block, residual_blocks
+from graphopt.pruning.compensation import PARTS
 
 PRUNED_KEY = "graphopt.blocks"
 """Under it a model's `meta` holds what took blocks out, so that a second run changes nothing."""
@@ -101,7 +102,7 @@ class PruneBlocks(Pass):
         if whole is not None and chosen:
             gone = {(block.name, -1): np.zeros(0, np.int64) for block in chosen}
             compensate(
-                model, whole, gone, samples, halves(whole, samples, self.threads), rows=self.rows,
+                model, whole, gone, samples, parts(whole, samples, self.threads, PARTS), rows=self.rows,
                 threads=self.threads, tell=model.meta.get(PROGRESS_KEY, lambda done, total: None),
             )  # fmt: skip
         for node in left_out:

@@ -23,7 +23,7 @@ from graphopt.execute import PROGRESS_KEY
 from graphopt.ir import Changes, Operator, outdate_shapes, refresh_shapes
 from graphopt.passes.pruning._compensate import compensate
 from graphopt.passes.pruning._effects import Effects, curvatures, effects
-from graphopt.passes.pruning._halves import halves
+from graphopt.passes.pruning._parts import parts
 from graphopt.passes.pruning._remove import Removal
 from graphopt.passes.pruning._samples import samples_to_fit
 from graphopt.passes.pruning._sensitivity import Trials, mute
@@ -31,6 +31,7 @@ from graphopt.passes.pruning._values import values_of
 from graphopt.pipeline import Pass
 from graphopt.pruning import Axis, Group, Groups, Sink, dependency_groups
 from graphopt.pruning.allocation import Amount, Work, allocate, node_works, parameter_works, uniformly
+from graphopt.pruning.compensation import PARTS
 from graphopt.pruning.importance import MEASURES, WITH_DATA, Moments, Ranking, rank, weighed_sinks
 
 Floats = npt.NDArray[np.float64]
@@ -141,7 +142,8 @@ class PruneChannels(Pass):
                 f"the importance {self.importance!r} needs calibration data",
                 hint=f"name a folder or an .npz file: {self.name}{{data=PATH}}",
             )
-        parted = halves(model, samples, self.threads) if samples else []
+        told = parts(model, samples, self.threads, PARTS) if samples else []
+        parted = [2 * part // PARTS for part in told]
         chosen, moments = self._chosen(model, groups, samples, parted, changes)
         whole = model.clone() if samples and self.compensate else None
         if whole is not None:
@@ -154,7 +156,7 @@ class PruneChannels(Pass):
             changes.add(f"units of {group.name}", len(units))
         if whole is not None:
             compensate(
-                model, whole, removal.gone_by_name(), samples, parted, rows=self.rows, threads=self.threads,
+                model, whole, removal.gone_by_name(), samples, told, rows=self.rows, threads=self.threads,
                 tell=model.meta.get(PROGRESS_KEY, lambda done, total: None),
             )  # fmt: skip
         model.meta[PRUNED_KEY] = self.name
@@ -169,12 +171,12 @@ class PruneChannels(Pass):
     ) -> tuple[list[tuple[Group, list[int]]], dict[Axis, Moments]]:
         """Which units of which groups go, and moments of channels; samples are parted in two halves."""
         measure = self.importance or ("curvature" if samples else "l2")
-        parts: list[dict[Axis, Moments]] = [{}, {}]
+        found: list[dict[Axis, Moments]] = [{}, {}]
         if samples and (measure in WITH_DATA or self.sensitivity or self.compensate):
-            parts = [
+            found = [
                 gather_moments(model, groups, _half(samples, parted, half), self.threads) for half in (0, 1)
             ]
-        moments = {axis: one + parts[1][axis] if axis in parts[1] else one for axis, one in parts[0].items()}
+        moments = {axis: one + found[1][axis] if axis in found[1] else one for axis, one in found[0].items()}
         known = effects(model, groups, samples, self.threads, self.seed) if measure == "taylor" else None
         for each in known.missing if known is not None else ():
             changes.refuse(f"no gradients of what comes before: {each.reason}", each.node)
@@ -211,8 +213,8 @@ class PruneChannels(Pass):
                 curves = model.meta.get(CURVES_KEY, [])
                 if not curves:
                     tried = _half(samples, parted, 1)[:FEW_SAMPLES] or samples[:FEW_SAMPLES]
-                    trials = Trials(model, groups, parts[0], tried, self.threads)
-                    tried_order = self._rankings(groups, measure, parts[0], known, curved)
+                    trials = Trials(model, groups, found[0], tried, self.threads)
+                    tried_order = self._rankings(groups, measure, found[0], known, curved)
                     curves += loss_curves(trials, open_groups, [tried_order[index] for index in free])
             taken = allocate(
                 open_groups, left, amount, self.rate, align=self.align, curves=curves, beside=time

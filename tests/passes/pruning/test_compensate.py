@@ -1,8 +1,9 @@
-"""Fitting a pruned model: one walk through both models, halves of unlike samples, and what holds for both."""
+"""Fitting a pruned model: one walk through both models, parts of unlike samples, and what holds for all."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 import pytest
 
@@ -10,9 +11,9 @@ from graphopt.execute import Session
 from graphopt.ir import infer_shapes
 from graphopt.passes.pruning import _walk
 from graphopt.passes.pruning._compensate import compensate
-from graphopt.passes.pruning._halves import halves
+from graphopt.passes.pruning._parts import parts
 from graphopt.passes.pruning._walk import Walk
-from graphopt.pruning.compensation import Fit
+from graphopt.pruning.compensation import PARTS, Fit
 from graphopt.testing import parse_model
 
 RNG = np.random.default_rng(2)
@@ -97,28 +98,51 @@ def test_samples_of_two_kinds_are_parted_by_kind() -> None:
     far = np.zeros(6, np.float32)
     far[0] = 9.0
     samples = [{"x": each["x"] + far * (index % 3 == 0)} for index, each in enumerate(SAMPLES[:18])]
-    found = halves(model_of(), samples, 1)
+    found = parts(model_of(), samples, 1, 2)
     assert sum(found) == 9
     kinds = {tuple(found[0::3])}
     assert kinds in ({(0,) * 6}, {(1,) * 6})
 
 
 def test_few_samples_take_turns() -> None:
-    assert halves(model_of(), SAMPLES[:3], 1) == [0, 1, 0]
+    assert parts(model_of(), SAMPLES[:3], 1, 2) == [0, 1, 0]
+    assert parts(model_of(), SAMPLES[:6], 1, 4) == [0, 1, 2, 3, 0, 1]
 
 
 def test_samples_that_nothing_tells_apart_take_turns() -> None:
-    assert halves(model_of(), [SAMPLES[0]] * 6, 1) == [0, 1, 0, 1, 0, 1]
+    assert parts(model_of(), [SAMPLES[0]] * 6, 1, 2) == [0, 1, 0, 1, 0, 1]
 
 
-def test_a_change_that_helps_one_half_only_is_not_made() -> None:
-    x = np.random.default_rng(1).normal(size=(64, 1, 3))
-    agreeing, disagreeing = Fit(1, 3, 2), Fit(1, 3, 2)
+def test_quarters_make_halves() -> None:
+    halves = parts(model_of(), SAMPLES, 1, 2)
+    assert [part // 2 for part in parts(model_of(), SAMPLES, 1, 4)] == halves
+
+
+def fit_to(scales: list[float]) -> npt.NDArray[np.float64] | None:
+    """The change of a weight that is off by as much as a scale says for each part, as a multiple of it."""
+    x = np.random.default_rng(1).normal(size=(256, 1, 3))
     weight = np.array([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.2]])
-    for half in (0, 1):
-        agreeing.observe(x, x @ weight, half)
-        disagreeing.observe(x, x @ weight * (1 - 2 * half), half)
-    solved = agreeing.solve(bias=True)
-    assert solved is not None
-    np.testing.assert_allclose(solved[0][0], weight.T, atol=0.05)
-    assert disagreeing.solve(bias=True) is None
+    fit = Fit(1, 3, 2)
+    for part, scale in enumerate(scales):
+        fit.observe(x, x @ weight * scale, part)
+    solved = fit.solve(bias=True)
+    return None if solved is None else solved[0][0].T @ np.linalg.pinv(weight)
+
+
+def test_a_change_that_helps_all_parts_is_made() -> None:
+    made = fit_to([1.0] * PARTS)
+    assert made is not None
+    weight = np.array([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.2]])
+    np.testing.assert_allclose(made @ weight, weight, atol=0.05)
+
+
+def test_a_change_that_helps_some_parts_only_is_not_made() -> None:
+    assert fit_to([1.0, -1.0] * (PARTS // 2)) is None
+
+
+def test_of_a_change_that_helps_parts_unevenly_a_share_is_made() -> None:
+    """Of parts that need a change twice and not at all, three tell of the fourth: the best share is 0.6."""
+    made = fit_to([2.0, 0.0, 2.0, 0.0])
+    assert made is not None
+    weight = np.array([[1.0, 0.5], [0.0, 1.0], [-1.0, 0.2]])
+    np.testing.assert_allclose(made @ weight, 0.6 * weight, atol=0.04)

@@ -1,7 +1,7 @@
-"""Part samples in two halves that are as unlike each other as may be.
+"""Part samples so that the parts are as unlike each other as may be.
 
-What is fitted to one half is tried on the other. Were both alike, as crops of the same pictures are, what
-is learned by heart would hold there too, and nothing be said of data that nobody has seen.
+What is fitted to some is tried on another. Were they alike, as crops of the same pictures are, what is
+learned by heart would hold there too, and nothing be said of data that nobody has seen.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from graphopt.passes.pruning._values import float_arrays
 Array = npt.NDArray[Any]
 
 
-def halves(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) -> list[int]:
-    """For each sample its half, 0 or 1: by the first principal component of the model's outputs.
+def parts(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int, count: int) -> list[int]:
+    """For each sample its part, below `count`: by the first principal component of the model's outputs.
 
     Outputs of axes that differ in size count as means over them. Samples take turns where no output tells
     them apart.
     """
-    turns = [index % 2 for index in range(len(samples))]
-    if len(samples) < 4:
+    turns = [index % count for index in range(len(samples))]
+    if len(samples) < 2 * count:
         return turns
     session = Session(model, optimize=True, threads=threads)
     results = []
@@ -45,7 +45,7 @@ def halves(model: ir.Model, samples: Sequence[Mapping[str, Any]], threads: int) 
         return turns
     first = first * np.sign(first[np.argmax(np.abs(first))])
     places = np.argsort(np.argsort(first, kind="stable"))
-    return [int(place >= len(samples) // 2) for place in places]
+    return [int(count * place) // len(samples) for place in places]
 
 
 def _features(arrays: Sequence[Array]) -> Array | None:
