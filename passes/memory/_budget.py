@@ -14,8 +14,10 @@ from typing import Protocol
 
 import onnx_ir as ir
 
+from graphopt.cost.dims import Dims
 from graphopt.errors import ModelError
 from graphopt.ir import Changes, adopt_shapes, refresh_shapes
+from graphopt.memory.graph_plan import Options, plan_graph
 from graphopt.passes.memory._load import Load
 
 Whole = tuple[str, str]
@@ -105,15 +107,21 @@ def lower_within(model: ir.Model, changes: Changes, goal: int, ways: Sequence[Wa
     """
     refresh_shapes(model)
     try:
-        if Load.of(model).peak <= goal:
+        peak = before = _planned(model)
+        if before <= goal:
             return
-        done = lower(model, goal, ways)
-        peak = Load.of(model).peak
+        lowered = _copy(model)
+        done = lower(lowered, goal, ways)
+        if done and _planned(lowered) < before:
+            for change in done:
+                change.write(model, Load.of(model))
+                changes.add(change.done)
+            peak = _planned(model)
+        else:
+            done = []
     except ModelError as error:
         changes.refuse("a value has no known size" if "memory" in error.message else error.message)
         return
-    for what in done:
-        changes.add(what)
     if peak > goal and (goal or not done):
         free = any(
             not isinstance(dim, int)
@@ -123,11 +131,16 @@ def lower_within(model: ir.Model, changes: Changes, goal: int, ways: Sequence[Wa
         changes.refuse(FREE_SIZES if free else NOTHING_LEFT)
 
 
+def _planned(model: ir.Model) -> int:
+    """The peak that is planned in the order nodes stand in; parts of values count for themselves."""
+    return plan_graph(model.graph, Dims(model).known_shape, Options(reorder=False)).peak
+
+
 FREE_SIZES = "sizes of inputs are free: parts have fixed sizes, so the shapes of inputs must be fixed first"
 NOTHING_LEFT = "no further change of the nodes at the peak needs less"
 
 
-def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[str]:
+def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[Change]:
     """Change a model in place until it needs at most so many bytes, or as few as are found.
 
     Args:
@@ -136,16 +149,16 @@ def lower(model: ir.Model, goal: int, ways: Sequence[Way]) -> list[str]:
         ways: Kinds of changes.
 
     Returns:
-        What was done, in words.
+        What was done, in this order.
 
     Raises:
         ModelError: Memory cannot be planned for a value; the message names it.
     """
-    done = []
+    done: list[Change] = []
     while (found := _Search(ways).best(model, Load.of(model), goal)) is not None:
         for change in found.changes:
             change.write(model, Load.of(model))
-            done.append(change.done)
+            done.append(change)
     return done
 
 

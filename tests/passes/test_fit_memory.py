@@ -16,6 +16,7 @@ from graphopt.errors import ModelError
 from graphopt.execute import Session
 from graphopt.ir import infer_shapes, is_deterministic, nodes
 from graphopt.memory.graph_plan import Options, plan_graph
+from graphopt.passes.memory._budget import NOTHING_LEFT
 from graphopt.passes.memory.fit_memory import FitMemory
 from graphopt.testing import model_inputs, run_pass
 from graphopt.testing.arena import run_in_arena
@@ -79,3 +80,16 @@ def test_generated_models(model: ir.Model) -> None:
         hypothesis.reject()
     run = run_pass(model, "fit-memory", rtol=1e-4)
     assert peak(run.model) <= before and (not run.changes or peak(run.model) < before)
+
+
+def test_nothing_is_done_that_only_lowers_the_peak_of_whole_values() -> None:
+    """Slices lie in what they are taken from, and parts that nobody reads any more count no longer."""
+    run = run_pass(
+        """g (float[15, 6, 3] x) => (float[15, 6, 3] sum, float[8, 6, 3] last, float[7, 1, 3] product)
+        <int64[1] none = {0}, int64[1] one = {1}, int64[1] seven = {7}, int64[1] end = {15},
+         float[1, 6] row = {1, 2, 3, 4, 5, 6}> {
+            sum = Add(x, x) a = Slice(x, none, seven, none) b = Slice(x, seven, end, none)
+            c = Relu(a) last = Relu(b) product = MatMul(row, c) }""",
+        "fit-memory",
+    )
+    assert not run.changes and run.refusals == {NOTHING_LEFT: 1}
