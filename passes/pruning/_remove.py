@@ -246,6 +246,15 @@ def _attention(removal: Removal, node: ir.Node) -> None:
             node.attributes[name] = ir.AttrInt64(name, removal.kept(value, 2) // (size // heads))
 
 
+def _rotary_embedding(removal: Removal, node: ir.Node) -> None:
+    """Heads of the last of three axes are counted."""
+    x = node.inputs[0]
+    heads, size = attribute_int(node, "num_heads", 0), removal._site.size(x, 2)
+    if heads and size and len(removal._site.dims(x) or ()) == 3:
+        left = removal.kept(x, 2) // (size // heads)
+        node.attributes["num_heads"] = ir.AttrInt64("num_heads", left)
+
+
 def _like(value: ir.Value | None, numbers: Sequence[int]) -> npt.NDArray[Any]:
     tensor = constant_tensor(value)
     return np.asarray(numbers, np.int64 if tensor is None else tensor.dtype.numpy())
@@ -261,4 +270,5 @@ FIXES: Mapping[str, Callable[[Removal, ir.Node], None]] = {
     **dict.fromkeys(("RNN", "GRU", "LSTM"), _recurrent),
     "GroupNormalization": _group_normalization,
     "Attention": _attention,
+    "RotaryEmbedding": _rotary_embedding,
 }

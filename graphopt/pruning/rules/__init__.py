@@ -7,7 +7,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from graphopt.ir import facts
-from graphopt.pruning.rules import mixing, movement, norms, pointwise, products, recurrent, views
+from graphopt.pruning.rules import attention, mixing, movement, norms, pointwise, products, recurrent, views
 from graphopt.pruning.site import Site
 
 Rule = Callable[[Site, ir.Node], None]
@@ -18,6 +18,7 @@ RULES: dict[str, Rule] = {
     **views.RULES,
     **movement.RULES,
     **mixing.RULES,
+    **attention.RULES,
     **recurrent.RULES,
 }
 
