@@ -62,7 +62,13 @@ class Budget:
         self._left = seconds
         self._what = what
         self._hint = hint
-        self._most_resident = _resident_bytes() + int(_OVERHEAD * peak_bytes)
+        self._most_resident = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a session: what the process holds by now is not the session's."""
+        allowed = _resident_bytes() + int(_OVERHEAD * self.peak_bytes)
+        self._most_resident = max(self._most_resident, allowed)
 
     @property
     def seconds_left(self) -> float:

@@ -132,6 +132,8 @@ class Session:
             )
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             raise ExecutionError(f"the model cannot be handed to a runtime: {error}") from error
+        if budget is not None:
+            budget.begin()
         self.backend = "onnxruntime"
         self._nodes = light.nodes
         self._shape_outputs = light.shape_outputs

@@ -103,6 +103,15 @@ def test_an_array_beyond_the_limit() -> None:
     assert raised.value.out_of_memory
 
 
+def test_what_the_process_holds_before_a_session_begins_does_not_count() -> None:
+    limits = budget()
+    held = np.ones(200 << 20, np.uint8)
+    session = Session(ir.from_onnx_text(FILLED), budget=limits)
+    assert session.run({"n": np.array([1000])})["y"].shape == (1000,)
+    limits.run(lambda: time.sleep(0.05))
+    assert held[-1] == 1
+
+
 def test_a_session_without_a_budget_is_not_limited() -> None:
     session = Session(ir.from_onnx_text(FILLED))
     assert session.run({"n": np.array([30 << 20])})["y"].size == 30 << 20
