@@ -34,7 +34,8 @@ struct Parameters {
   UNARY(round, std::nearbyint(x)) \
   UNARY(sin, std::sin(x)) \
   UNARY(cos, std::cos(x)) \
-  UNARY(softsign, x / (1 + std::fabs(x)))
+  UNARY(softsign, x / (1 + std::fabs(x))) \
+  UNARY(replace_nan, x != x ? p.alpha : x)
 
 // BINARY(name, value) of `a` and `b`. No number is neither the lesser nor the greater of two: it is the result.
 #define GRAPHOPT_BINARY(BINARY) \
@@ -63,8 +64,8 @@ GRAPHOPT_UNARY(UNARY)
 GRAPHOPT_BINARY(BINARY)
 #undef BINARY
 
-// The parameters of a unary function: clip's `low` and `high`, or `alpha` and `beta` where it has them. Throws Invalid
-// for others.
+// The parameters of a unary function: clip's `low` and `high`, the `value` of replace_nan, or `alpha` and `beta` where it
+// has them. Throws Invalid for others.
 inline Parameters parameters_of(const Attributes& attributes) {
   const std::string op = attributes.text("op");
   if (op == "clip") {
@@ -74,6 +75,10 @@ inline Parameters parameters_of(const Attributes& attributes) {
   if (op == "hard_sigmoid") {
     attributes.only({"op", "alpha", "beta"});
     return {attributes.number("alpha"), attributes.number("beta")};
+  }
+  if (op == "replace_nan") {
+    attributes.only({"op", "value"});
+    return {attributes.number("value"), 0};
   }
   if (op == "leaky_relu" || op == "elu") {
     attributes.only({"op", "alpha"});

@@ -17,7 +17,7 @@ PRODUCTS = frozenset({"gemm", "matmul", "conv", "conv_transpose", "matmul_nbits"
 IN_FLOAT = frozenset({"matmul_nbits"})
 """Those of them that multiply floats."""
 _TRANSCENDENTAL = frozenset({"softmax", "unary"})
-_FLOATS = frozenset({"binary", "layer_norm", "lrn", "reduce_mean"})
+_FLOATS = frozenset({"binary", "compare", "layer_norm", "lrn", "reduce", "reduce_mean", "where"})
 _FLOPS = {
     "add": 5,
     "dequantize": 2,

@@ -517,16 +517,65 @@ def _pad(maker: Maker) -> bool:
     return True
 
 
+def _expand(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) < 4 and 0 not in each.shape)
+    if value is None or 3 * np.prod(value.shape) > _MOST_ELEMENTS:
+        return False
+    count = 1 + maker.below(3)
+    shape = (count, *value.shape)
+    maker.step("expand", [value], {"dims": [count, *[-1] * len(value.shape)]}, value.type, shape)
+    return True
+
+
+def _compare(maker: Maker) -> bool:
+    value = maker.pick(lambda _: True)
+    if value is None:
+        return False
+    op = str(maker.rng.choice(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")))
+    maker.step("compare", [value, maker.operand(value)], {"op": op}, "bool", value.shape)
+    return True
+
+
+def _where(maker: Maker) -> bool:
+    value = maker.pick(lambda _: True)
+    if value is None:
+        return False
+    shape = value.shape if maker.chance(0.5) else value.shape[-1:]
+    fitting = [each for each in maker.values if each.type == "bool" and each.shape == value.shape]
+    if fitting:
+        condition = fitting[-1]
+    else:
+        condition = Value(maker.builder.constant(maker.rng.random(shape) < 0.5), "bool", shape)
+    parts = [value, maker.operand(value)]
+    if maker.chance(0.5):
+        parts.reverse()
+    maker.step("where", [condition, *parts], {}, value.type, value.shape)
+    return True
+
+
+def _reduce(maker: Maker) -> bool:
+    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    axes = [axis for axis in range(len(value.shape)) if maker.chance(0.5)]
+    op = str(maker.rng.choice(("sum", "sum_squares", "max", "min")))
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
+    maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, "f32", shape)
+    return True
+
+
 RECIPES: dict[str, Recipe] = {
     "add": _combine("add"),
     "affine": _affine,
     "average_pool": _average_pool,
     "binary": _binary,
+    "compare": _compare,
     "concat": _concat,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
     "decode": _decode,
     "dequantize": _dequantize,
+    "expand": _expand,
     "gather": _gather,
     "gemm": _gemm,
     "global_average_pool": _global_average_pool,
@@ -538,6 +587,7 @@ RECIPES: dict[str, Recipe] = {
     "mul": _combine("mul"),
     "pad": _pad,
     "quantize": _quantize,
+    "reduce": _reduce,
     "reduce_mean": _reduce_mean,
     "reshape": _reshape,
     "resize": _resize,
@@ -546,6 +596,7 @@ RECIPES: dict[str, Recipe] = {
     "softmax": _softmax,
     "transpose": _transpose,
     "unary": _unary,
+    "where": _where,
 }
 
 

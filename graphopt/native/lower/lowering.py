@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import onnx_ir as ir
 
 from graphopt.execute.evaluate import evaluate
-from graphopt.ir import constant_tensor, opset
+from graphopt.ir import constant_tensor, is_deterministic, opset
 from graphopt.native.lower.forms import Form, Known, Stored
 from graphopt.native.lower.ops import RULES
 from graphopt.native.lower.scope import Scope, Unsupported, dims_of, identity
@@ -129,7 +129,7 @@ def _constants(model: ir.Model, nodes: Sequence[ir.Node], scope: Scope) -> None:
             own
             and all(value in fixed for value in own)
             and node.op_type != "DequantizeLinear"
-            and _plain(node)
+            and is_deterministic(node)
         ):
             foldable.append(node)
             fixed.update(node.outputs)
@@ -137,14 +137,3 @@ def _constants(model: ir.Model, nodes: Sequence[ir.Node], scope: Scope) -> None:
     for value, tensor in evaluate(foldable, wanted, model.opset_imports).tensors.items():
         if tensor.dtype in TYPES:
             scope.forms[value] = Known(tensor.numpy())
-
-
-def _plain(node: ir.Node) -> bool:
-    """Whether a node of constant inputs always gives the same."""
-    return (node.domain, node.op_type) in RULES or node.op_type in (
-        "Cast",
-        "Shape",
-        "Expand",
-        "Tile",
-        "Range",
-    )

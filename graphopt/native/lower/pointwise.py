@@ -57,6 +57,7 @@ FUNCTIONS: Mapping[str, Callable[[Array, Mapping[str, float]], Array]] = {
     "cos": lambda x, _: np.cos(x),
     "mish": lambda x, _: x * np.tanh(np.logaddexp(0, x)),
     "softsign": lambda x, _: x / (1 + np.abs(x)),
+    "replace_nan": lambda x, a: np.where(np.isnan(x), np.float32(a["value"]), x),
 }
 """What programs call `unary`, on arrays of float32."""
 

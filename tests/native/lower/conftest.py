@@ -44,5 +44,7 @@ def _array(value: ir.Value, rng: np.random.Generator, dims: dict[str, int]) -> A
     shape = [dim if isinstance(dim, int) else dims[str(dim.value)] for dim in value.shape]
     if value.dtype == ir.DataType.FLOAT:
         return rng.normal(0, 2, shape).astype(np.float32)
+    if value.dtype == ir.DataType.BOOL:
+        return rng.random(shape) < 0.5
     info = np.iinfo(value.dtype.numpy())
     return rng.integers(info.min, info.max, shape, endpoint=True).astype(value.dtype.numpy())

@@ -1,4 +1,4 @@
-"""transpose, slice, pad and gather: elements that are moved as they are; and shape, which reads none."""
+"""What moves elements as they are: transpose, slice, pad, gather, expand; and shape, which reads none."""
 
 from __future__ import annotations
 
@@ -137,3 +137,32 @@ def test_sizes(agrees: Agrees, dtype: Any, axes: list[int]) -> None:
 def test_axes_that_there_are_not_have_no_size(axis: int) -> None:
     with pytest.raises(ValueError, match="'axes' has one that"):
         Operator("shape", {"axes": [axis]}).bind([np.zeros((2, 3, 4), np.uint8)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [
+        ((), []),
+        ((), [3, 2]),
+        ((3, 1, 17), [3, 5, 17]),
+        ((3, 1, 17), [-1, 5, -1]),
+        ((3, 17, 1), [2, 3, 17, 70]),
+        ((1, 4, 1, 5), [1, 4, 3, 5]),
+        ((1, 1), [40, 1000]),
+        ((1, 5), [0, 5]),
+        ((0, 1), [0, 4]),
+    ],
+)
+def test_expand(agrees: Agrees, dtype: Any, shape: tuple[int, ...], dims: list[int]) -> None:
+    x = values(shape, dtype)
+    (found,) = agrees("expand", {"dims": dims}, [x])
+    own = (*[1] * (len(dims) - len(shape)), *shape)
+    wanted = [size if size >= 0 else mine for size, mine in zip(dims, own, strict=True)]
+    np.testing.assert_array_equal(found, np.broadcast_to(x, wanted))
+
+
+@pytest.mark.parametrize("dims", [[3], [2, 3], [5, 3, 4], [2, -2], [1] * 9])
+def test_what_a_value_cannot_be_expanded_to(dims: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"'dims'|negative"):
+        Operator("expand", {"dims": dims}).bind([np.zeros((2, 4), np.uint8)])

@@ -1,4 +1,4 @@
-"""softmax, layer_norm, lrn and reduce_mean: rows of floats and of codes."""
+"""softmax, layer_norm, lrn, reduce and reduce_mean: rows of floats and of codes."""
 
 from __future__ import annotations
 
@@ -152,3 +152,50 @@ def test_means_of_many_rows_and_of_none(agrees: Agrees) -> None:
 def test_what_does_not_fit_is_refused(kind: str, attributes: dict[str, Any], x: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Operator(kind, attributes).bind([x])
+
+
+REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "sum": np.sum,
+    "sum_squares": lambda x, axes, keepdims: np.sum(x * x, axes, keepdims=keepdims),
+    "max": np.max,
+    "min": np.min,
+}
+
+
+@pytest.mark.parametrize("op", REDUCTIONS)
+@pytest.mark.parametrize("axes", [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)])
+def test_reduce(agrees: Agrees, op: str, axes: tuple[int, ...]) -> None:
+    for shape in ((3, 5, 1), (1, 7, 33), (2, 3, 600), (4, 70, 16), (3, 1, 9)):
+        for keep in (0, 1):
+            x = floats(shape)
+            (found,) = agrees("reduce", {"op": op, "axes": list(axes), "keepdims": keep}, [x])
+            expected = REDUCTIONS[op](x.astype(np.float64), axes, keepdims=bool(keep))
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("op", REDUCTIONS)
+def test_reduce_of_what_is_no_number_and_of_nothing(agrees: Agrees, op: str) -> None:
+    x = floats((4, 40))
+    x[0, 3], x[1, 17], x[2], x[3, 39] = np.nan, np.inf, -np.inf, np.nan
+    for axes in ([0], [1]):
+        (found,) = agrees("reduce", {"op": op, "axes": axes, "keepdims": 0}, [x])
+        with np.errstate(all="ignore"):
+            expected = REDUCTIONS[op](x, tuple(axes), keepdims=False)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
+    agrees("reduce", {"op": op, "axes": [1], "keepdims": 0}, [floats((0, 5))])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"op": "middle", "axes": [0], "keepdims": 0}, "no reduction"),
+        ({"op": "sum", "axes": [2], "keepdims": 0}, "'axes' does not fit"),
+        ({"op": "sum", "axes": [-1], "keepdims": 0}, "'axes' does not fit"),
+        ({"op": "sum", "axes": [1, 1], "keepdims": 0}, "'axes' does not fit"),
+        ({"op": "sum", "axes": [1], "keepdims": 0}, "of no elements"),
+    ],
+)
+def test_what_reduce_does_not_take(attributes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Operator("reduce", attributes).bind([np.zeros((2, 0), np.float32)])

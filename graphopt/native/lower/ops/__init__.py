@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphopt.native.lower.forms import Form
-from graphopt.native.lower.ops import affine, elementwise, pools, products, quantized, rows, views
+from graphopt.native.lower.ops import affine, choices, elementwise, pools, products, quantized, rows, views
 from graphopt.native.lower.pointwise import UNARY
 from graphopt.native.lower.scope import Scope
 
@@ -14,8 +14,14 @@ Lower = Callable[[Scope], "Form | list[Form]"]
 _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(UNARY, elementwise.unary),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Sum"), elementwise.binary),
-    "Cast": elementwise.cast,
+    "Cast": choices.cast,
     "Clip": elementwise.clip,
+    **dict.fromkeys(choices.RELATIONS, choices.relation),
+    "IsNaN": choices.is_nan,
+    "Where": choices.where,
+    "Not": choices.not_,
+    "And": choices.and_,
+    "Or": choices.or_,
     "BatchNormalization": affine.batch_normalization,
     "InstanceNormalization": affine.instance_normalization,
     "GroupNormalization": affine.group_normalization,
@@ -30,6 +36,7 @@ _STANDARD: Mapping[str, Lower] = {
     "GlobalAveragePool": pools.global_average_pool,
     "GlobalMaxPool": pools.global_max_pool,
     "ReduceMean": pools.reduce_mean,
+    **dict.fromkeys(pools.REDUCTIONS, pools.reduce),
     "Resize": pools.resize,
     "Upsample": pools.resize,
     "LRN": rows.local_response_normalization,
@@ -39,6 +46,7 @@ _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), views.reshape),
     "DepthToSpace": views.depth_to_space,
     "SpaceToDepth": views.space_to_depth,
+    "Expand": views.expand,
     "Shape": views.shape,
     "Slice": views.slice_,
     "Split": views.split,

@@ -122,7 +122,7 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
 
     def floats() -> Stored:
         left, right = scope.floats(a), scope.floats(b)
-        left, right, order = _aligned(scope, left, right)
+        left, right, order = aligned(scope, left, right)
         memory = tuple(dims[axis] for axis in order)
         return Stored(scope.step("binary", [left.value, right.value], {"op": op}, "f32", memory), order)
 
@@ -209,7 +209,7 @@ def _on_codes(
     if op == "add" and _is_value_of_rows(left.dims, right.dims):
         # As onnxruntime does: then the sum of both is rounded in the other order.
         left, a, right, b = right, b, left, a
-    left, right, order = _aligned(scope, left, right)
+    left, right, order = aligned(scope, left, right)
     attributes = {
         "a_scale": a.scale,
         "a_zero": a.zero,
@@ -235,15 +235,15 @@ def _is_value_of_rows(a: Dims, b: Dims) -> bool:
     return False
 
 
-def _aligned(scope: Scope, a: Stored, b: Stored) -> tuple[Stored, Stored, tuple[int, ...]]:
+def aligned(scope: Scope, a: Stored, b: Stored) -> tuple[Stored, Stored, tuple[int, ...]]:
     """Both with as many axes, in one order: that of the larger."""
     rank = max(len(a.order), len(b.order))
-    a, b = _raised(scope, a, rank), _raised(scope, b, rank)
+    a, b = raised(scope, a, rank), raised(scope, b, rank)
     lead = b if _ones(b) < _ones(a) or (_ones(a) == _ones(b) and a.order == identity(rank)) else a
     return scope.in_order(a, lead.order), scope.in_order(b, lead.order), lead.order
 
 
-def _raised(scope: Scope, stored: Stored, rank: int) -> Stored:
+def raised(scope: Scope, stored: Stored, rank: int) -> Stored:
     """With axes of 1 in front."""
     missing = rank - len(stored.order)
     if not missing:

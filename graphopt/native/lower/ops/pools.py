@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +10,23 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.ops.elementwise import mapped
 from graphopt.native.lower.pointwise import attributes_of
 from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known, reshape_dims
 from graphopt.native.lower.steps import Dims, Value
+
+_REDUCTIONS: Mapping[str, tuple[str, str | None, str | None]] = {
+    "ReduceSum": ("sum", None, None),
+    "ReduceSumSquare": ("sum_squares", None, None),
+    "ReduceL1": ("sum", "abs", None),
+    "ReduceL2": ("sum_squares", None, "sqrt"),
+    "ReduceLogSum": ("sum", None, "log"),
+    "ReduceMax": ("max", None, None),
+    "ReduceMin": ("min", None, None),
+}
+"""What the kernel computes, and the functions of its operand and its result."""
+REDUCTIONS = frozenset(_REDUCTIONS)
+"""What `reduce` lowers."""
 
 
 def max_pool(scope: Scope) -> Form:
@@ -137,16 +151,39 @@ def flattened(scope: Scope, form: Form, dims: Dims) -> Form:
 
 def reduce_mean(scope: Scope) -> Form:
     """ReduceMean over constant axes."""
-    rank = len(scope.dims(0))
-    given = scope.array(1).tolist() if scope.has(1) else attribute_ints(scope.node, "axes")
-    if not given and attribute_int(scope.node, "noop_with_empty_axes", 0):
+    rank, axes = len(scope.dims(0)), _reduced_axes(scope)
+    if axes is None:
         return scope.form(0)
-    axes = sorted(axis % rank for axis in given or range(rank))
     keep = attribute_int(scope.node, "keepdims", 1)
     if rank in (3, 4) and axes == list(range(2, rank)):
         return pooled_whole(scope, scope.form(0))
     attributes = {"axes": axes, "keepdims": keep}
     return _means(scope, "reduce_mean", scope.form(0), attributes, scope.output_dims(), identity(rank))
+
+
+def reduce(scope: Scope) -> Form:
+    """ReduceSum and its like over constant axes, of floats."""
+    (name, before, behind), axes = _REDUCTIONS[scope.node.op_type], _reduced_axes(scope)
+    if axes is None:
+        raise Unsupported("a reduction over no axes")
+    form, keep, dims = scope.form(0), attribute_int(scope.node, "keepdims", 1), scope.output_dims()
+    stored = scope.floats(form if before is None else mapped(scope, form, before, {}))
+    kept = [axis for axis in stored.order if keep or axis not in axes]
+    order = tuple(sorted(kept).index(axis) for axis in kept)
+    memory = tuple(dims[axis] for axis in order)
+    places = sorted(stored.order.index(axis) for axis in axes)
+    what = {"op": name, "axes": places, "keepdims": keep}
+    result = Stored(scope.step("reduce", [stored.value], what, "f32", memory), order)
+    return result if behind is None else mapped(scope, result, behind, {})
+
+
+def _reduced_axes(scope: Scope) -> list[int] | None:
+    """The axes that a reduction takes; None where it does nothing."""
+    rank = len(scope.dims(0))
+    given = scope.array(1).tolist() if scope.has(1) else attribute_ints(scope.node, "axes")
+    if not given and attribute_int(scope.node, "noop_with_empty_axes", 0):
+        return None
+    return sorted(axis % rank for axis in given or range(rank))
 
 
 def _means(

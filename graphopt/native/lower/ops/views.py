@@ -323,6 +323,33 @@ def gather(scope: Scope) -> Form:
     return scope.moved(form, move, dims)
 
 
+def expand(scope: Scope) -> Form:
+    """Expand."""
+    return expanded(scope, scope.form(0), scope.output_dims())
+
+
+def expanded(scope: Scope, form: Form, dims: Dims) -> Form:
+    """Elements repeated along axes where there is one, until they are of a shape."""
+    before = form.array.shape if isinstance(form, Known) else form.dims
+    if before == dims and None not in dims:
+        return form
+    missing = len(dims) - len(before)
+    sizes = []
+    for size, own in zip(dims, (*[1] * missing, *before), strict=True):
+        if size is None or (not isinstance(size, int) and size != own):
+            raise Unsupported("a size to expand to that is known only when the program runs")
+        sizes.append(size if isinstance(size, int) else -1)
+
+    def move(stored: Stored) -> Stored:
+        # Axes that are new come first, in memory too.
+        order = (*range(missing), *(axis + missing for axis in stored.order))
+        memory = tuple(dims[axis] for axis in order)
+        what = {"dims": [sizes[axis] for axis in order]}
+        return Stored(scope.step("expand", [stored.value], what, stored.value.type, memory), order)
+
+    return scope.moved(form, move, dims)
+
+
 def shape(scope: Scope) -> Form:
     """Shape of what lies in memory, whatever is made of it there; all that is known is a constant."""
     dims, form = scope.dims(0), scope.form(0)
