@@ -63,6 +63,8 @@ def with_programs(
         model = choice.made.model.clone()
         infer_shapes(model)
         regions = compile_regions(model).compiled
+    if not regions and choice is not in_float and choice.made is in_float.made:
+        return choice  # what was quantized was not chosen, as its notes say
     doubts = {each.region.name: doubt(each.region) for each in regions if not conditions.measure}
     keep = {name: reason for name, reason in doubts.items() if reason}
     inputs = _inputs(workshop, model, conditions)

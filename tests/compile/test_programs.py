@@ -94,6 +94,14 @@ def test_a_float_model_stays_as_it_is_and_the_report_says_so() -> None:
     assert any("nothing is run by programs: no node is quantized" in note for note in result.report.notes)
 
 
+def test_who_asked_for_int8_in_vain_is_not_told_to_ask_for_it() -> None:
+    model = parse_model("g (float[N,3] x) => (float[N,3] y) { a = Relu(x) y = Tanh(a) }")
+    result = optimize(model, target="native", quantize="int8", calibration="synthetic", measure=False)
+    assert kinds(result.model) == ["Relu", "Tanh"]
+    assert result.report.notes
+    assert not any("nothing is run by programs" in note for note in result.report.notes)
+
+
 def test_a_model_of_programs_stays_one() -> None:
     made = optimize(network("a1"), target="native", measure=False).model
     again = optimize(made, target="native", measure=False)
