@@ -13,8 +13,9 @@ import onnx_ir as ir
 
 from graphopt.cost import CodeRates
 from graphopt.ir import Changes, Reject, constant, constant_tensor, opset, static_shape
-from graphopt.passes.operands import MASKED, an
+from graphopt.passes.operands import an
 from graphopt.passes.quantization._forms import Form, clamps_around_zero, form_of
+from graphopt.passes.quantization._masked import is_masked
 from graphopt.passes.quantization._ranges import range_of
 from graphopt.quant.rules import OpRule, QuantizationRules
 
@@ -247,7 +248,7 @@ def _check(unit: Unit, version: int, limits: Limits) -> None:
         ends = _ends(value)
         if ends is None:
             raise Reject("no range was observed of a value that it reads or writes")
-        if max(map(abs, ends)) >= -MASKED:
+        if is_masked(value, *ends):
             raise Reject("it reads or writes a mask, beside which codes tell nothing apart")
     if all(constant_tensor(value) is not None for value in unit.reads) and node.op_type != "Gather":
         raise Reject("it reads constants alone")

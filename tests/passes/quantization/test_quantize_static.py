@@ -388,6 +388,36 @@ def test_masks_are_refused(quantized: Quantize, masked: str) -> None:
     assert "it reads or writes a mask, beside which codes tell nothing apart" in run.changes.refusals
 
 
+@pytest.mark.parametrize("scale", [1e4, 1e9])
+def test_large_numbers_are_no_mask(weights: Weights, quantized: Quantize, scale: float) -> None:
+    rng = np.random.default_rng(5)
+    run = quantized(
+        f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1), v=(4, 4, 1, 1))} {{
+            c = Conv(x, w)
+            r = Relu(c)
+            d = Conv(r, v)
+            y = GlobalAveragePool(d)
+        }}""",
+        [{"x": (scale * rng.normal(size=(1, 4, 6, 6))).astype(np.float32)} for _ in range(4)],
+    )
+    assert run.on_codes == ["Conv", "Conv"]
+    assert run.sqnr() > GOOD
+
+
+def test_a_mask_that_is_computed_is_told_by_the_constant_that_makes_it(quantized: Quantize) -> None:
+    """Of 1 and 0 it makes 0 and a large number, on either side of zero."""
+    run = quantized(
+        """agraph (float[2,2] x, float[2,2] keep) => (float[2,2] y) <float large = {1e9}> {
+            m = Mul(keep, large)
+            a = Add(x, m)
+            y = Softmax(a)
+        }""",
+        [{"x": np.eye(2, dtype=np.float32), "keep": np.eye(2, dtype=np.float32)}] * 2,
+    )
+    assert not run.on_codes
+    assert "it reads or writes a mask, beside which codes tell nothing apart" in run.changes.refusals
+
+
 def test_a_quantized_model_stays_as_it_is(weights: Weights, quantized: Quantize) -> None:
     run = quantized(
         f"""agraph (float[1,4,6,6] x) => (float[1,4,1,1] y) {weights(w=(4, 4, 1, 1))} {{
