@@ -24,7 +24,7 @@ else:
 _FOLDER = Path(__file__).parent
 _KEYS = frozenset(
     {"name", "description", "domains", "fused_forms", "passes", "last_passes"}
-    | {"quantization", "codes", "rates", "times"}
+    | {"fused_in_float", "quantization", "codes", "rates", "times"}
 )
 TIE = 1.03
 """Times closer than this are alike; the form of fewer nodes then stands."""
@@ -42,6 +42,8 @@ class Target:
             `Operator`.
         passes: Text of the passes that rewrite into this target's own forms; empty where it has none.
         last_passes: Text of those that come after all others, behind quantizing too; empty where it has none.
+        fused_in_float: Names of passes that fuse what runs on codes only in parts: left out where activations
+            are to be codes.
         times: Time of a fused form over that of its cheapest spelling, measured in this runtime, by form.
         rates: Rates assumed where the machine was not measured.
         quantization: Which operators run on integer codes there, and when; None where the target says
@@ -59,6 +61,7 @@ class Target:
     rates: MachineRates
     quantization: QuantizationRules | None = None
     codes: CodeRates | None = None
+    fused_in_float: tuple[str, ...] = ()
 
     def pays(self, form: str) -> bool:
         """Whether a fused form takes no longer than its spelling; one that was not measured does not count
@@ -115,6 +118,7 @@ def _parse(path: Path) -> Target:
             rates=MachineRates.from_dict(plain["rates"]) if "rates" in plain else GENERIC,
             quantization=_quantization(plain.get("quantization")),
             codes=_codes(plain.get("codes")),
+            fused_in_float=tuple(_text(item) for item in plain.get("fused_in_float", ())),
         )
     except OSError as error:
         raise UsageError(f"target file {path} cannot be read: {error.strerror}") from error

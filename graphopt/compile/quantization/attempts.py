@@ -25,6 +25,7 @@ from graphopt.errors import PassError
 from graphopt.execute import DATA_KEY, PROGRESS_KEY, BenchResult, Samples, bench
 from graphopt.ir import infer_shapes
 from graphopt.pipeline import FailedPassError, Pass, Pipeline, Record
+from graphopt.targets import Target
 
 AIMED_SQNR = 20.0
 """Decibels to reach with layers in float, where nobody says how much accuracy may be lost: cosine 0.995."""
@@ -112,6 +113,14 @@ class Attempts:
         self._emitted: list[tuple[ir.Model, ir.Model]] = []
         self._budget = SEARCH_SECONDS if request.time_budget is None else request.time_budget
         self._begun = time.perf_counter()
+
+    def in_parts(self, scheme: QuantizationScheme, base: Made) -> Made:
+        """The float candidate without what is fused of parts that alone run on codes."""
+        fusing = Target.load(self._conditions.target).fused_in_float
+        fused = any(each.changes and each.name.partition("{")[0] in fusing for each in base.records)
+        if not (fused and scheme.on_codes):
+            return base
+        return self._workshop.make(f"{base.name} in parts", base.pipeline.without(*fusing))
 
     def prepare(self, scheme: QuantizationScheme, base: Made) -> Made:
         """The float candidate in the form that a scheme starts from, with the ranges it needs."""

@@ -93,7 +93,7 @@ def quantize(
 
 
 def _attempt(attempts: Attempts, scheme: QuantizationScheme, base: Made, *, measure: bool) -> Attempt | None:
-    attempt = attempts.convert(scheme, attempts.prepare(scheme, base))
+    attempt = attempts.convert(scheme, attempts.prepare(scheme, attempts.in_parts(scheme, base)))
     if attempt is None:
         return None
     if scheme.as_asked:

@@ -21,6 +21,7 @@ class QuantizationScheme(abc.ABC):
     Attributes:
         name: Its name on the command line.
         needs_data: It takes ranges of activations, so calibration data.
+        on_codes: Activations are codes all the way, not floats between products.
         for_size: What it is for is a smaller model: it is emitted where it is no faster.
         as_asked: Somebody said which passes: the outcome is emitted however far outputs move, unless a bound
             is set.
@@ -28,6 +29,7 @@ class QuantizationScheme(abc.ABC):
 
     name: ClassVar[str]
     needs_data: ClassVar[bool] = False
+    on_codes: ClassVar[bool] = False
     for_size: ClassVar[bool] = False
     as_asked: ClassVar[bool] = False
 
@@ -59,6 +61,7 @@ class Int8(QuantizationScheme):
 
     name: ClassVar[str] = "int8"
     needs_data: ClassVar[bool] = True
+    on_codes: ClassVar[bool] = True
     observer: str = "mse"
     smooth: bool = True
     round: bool = True

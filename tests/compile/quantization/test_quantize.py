@@ -16,6 +16,7 @@ from graphopt.compile.quantization.account import _stored
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.execute import Session
 from graphopt.passes.quantization.round_weights import RoundWeights
+from graphopt.testing import parse_model
 
 RNG = np.random.default_rng(5)
 SAMPLES = [{"x": RNG.normal(size=(1, 16, 28, 28)).astype(np.float32)} for _ in range(16)]
@@ -240,3 +241,27 @@ def test_what_does_not_run_is_not_called_inaccurate(monkeypatch: pytest.MonkeyPa
         "what weight-int8 makes of the model cannot be used: it does not run: no kernel"
         in result.report.notes
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "skip", "left"), [("native", ["compile-programs"], 0), ("portable", [], 1)]
+)
+def test_attention_stays_in_parts_where_only_these_run_on_codes(
+    target: str, skip: list[str], left: int
+) -> None:
+    rng = np.random.default_rng(0)
+    numbers = ", ".join(f"{number:.4f}" for number in rng.standard_normal(128 * 128) / 8)
+    model = parse_model(f"""<ir_version: 10, opset_import: ["" : 23]> g
+        (float[1,128,128] x) => (float[1,128,128] y)
+        <float[128,128] w = {{{numbers}}}, int64[4] heads = {{1,128,4,32}}, int64[3] rows = {{1,128,128}},
+         float r = {{0.1767767}}> {{
+        p = MatMul(x, w) h = Reshape(p, heads) q = Transpose<perm = [0,2,1,3]>(h)
+        k = Transpose<perm = [0,2,3,1]>(h) s = MatMul(q, k) t = Mul(s, r) u = Softmax(t)
+        v = MatMul(u, q) m = Transpose<perm = [0,2,1,3]>(v) n = Reshape(m, rows) y = MatMul(n, w) }}""")
+    data = [{"x": rng.standard_normal((1, 128, 128)).astype(np.float32)} for _ in range(8)]
+    result = graphopt.optimize(
+        model, quantize="int8", calibration=data, target=target, measure=False, skip=skip
+    )
+    made = [node.op_type for node in result.model.graph]
+    assert made.count("Attention") == left
+    assert "QuantizeLinear" in made
