@@ -23,6 +23,8 @@ class Kind(enum.Enum):
     GEMM = "gemm"
     CONV = "conv"
     DEPTHWISE = "depthwise"
+    GROUPED = "grouped"
+    """Convolutions in groups of fewer channels than kernels take at once, but more than one."""
     INT8 = "int8"
     ELEMENTWISE = "elementwise"
     TRANSCENDENTAL = "transcendental"

@@ -151,6 +151,7 @@ _ARITHMETIC = {
     ),
     Kind.CONV: _convolutions(64, 28, 1),
     Kind.DEPTHWISE: _convolutions(96, 28, 96),
+    Kind.GROUPED: _convolutions(96, 28, 12),
     Kind.INT8: _model(
         "uint8[128,512] a",
         "int32[128,512] y",

@@ -13,6 +13,9 @@ import onnx_ir as ir
 from graphopt.cost.arithmetic import LAYER_NORM, SIGMOID, SIMPLE, SOFTMAX, TRANSCENDENTAL
 from graphopt.cost.call import Call, Kind, Rule, Shape, UnknownShapeError, Work
 
+CHANNELS_AT_ONCE = 16
+"""Kernels of convolutions take so many; groups of others are computed one after the other, and slowly."""
+
 
 def _product(call: Call, macs: int, *, extra: int = 0, operand: int = 0) -> Work:
     kind = Kind.INT8 if _is_int8(call, operand) else Kind.GEMM
@@ -107,11 +110,20 @@ def conv(weight: int = 1, bias: int | None = 2, *, activation: int = 0) -> Rule:
         if _is_int8(call, 0):
             kind = Kind.INT8
         else:
-            kind = Kind.DEPTHWISE if call.integer("group", 1) > 1 and taps[0] == 1 else Kind.CONV
+            kind = _convolution_kind(call.shape(weight)[0], taps[0], call.integer("group", 1))
         biased = bias is not None and call.has(bias)
         return Work(kind, 2 * macs + (SIMPLE * biased + activation) * size, macs)
 
     return rule
+
+
+def _convolution_kind(outputs: int, of_group: int, groups: int) -> Kind:
+    if groups == 1:
+        return Kind.CONV
+    if of_group == 1:
+        return Kind.DEPTHWISE
+    whole = of_group % CHANNELS_AT_ONCE == 0 and outputs // groups % CHANNELS_AT_ONCE == 0
+    return Kind.CONV if whole else Kind.GROUPED
 
 
 def conv_transpose(call: Call) -> Work:

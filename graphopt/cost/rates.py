@@ -122,6 +122,7 @@ GENERIC = MachineRates(
         Kind.GEMM.value: 60e9,
         Kind.CONV.value: 50e9,
         Kind.DEPTHWISE.value: 10e9,
+        Kind.GROUPED.value: 10e9,
         Kind.INT8.value: 150e9,
         Kind.ELEMENTWISE.value: 5e9,
         Kind.TRANSCENDENTAL.value: 10e9,

@@ -12,6 +12,7 @@ import pytest
 
 from graphopt.cost import NodeCost, estimate
 from graphopt.cost.arithmetic import DIVIDE, FFT, SIMPLE, TRANSCENDENTAL
+from graphopt.cost.call import Kind
 from graphopt.cost.rules import CONTROL_FLOW, UNCOUNTED, rule_for
 from graphopt.ir import infer_shapes
 
@@ -123,6 +124,25 @@ def test_lstm_counts_four_gates_of_every_step_and_direction() -> None:
     )
     assert cost.macs == 7 * 2 * 2 * 4 * 5 * (3 + 5)
     assert cost.bytes_read == 4 * (7 * 2 * 3 + 2 * 20 * 3 + 7 * 2 * 20 * 5)
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "group", "kind"),
+    [
+        (32, 32, 1, Kind.CONV),
+        (32, 32, 32, Kind.DEPTHWISE),
+        (32, 32, 4, Kind.GROUPED),
+        (32, 64, 2, Kind.CONV),
+        (48, 48, 2, Kind.GROUPED),
+    ],
+)
+def test_groups_that_kernels_cannot_take_at_once_have_a_rate_of_their_own(
+    channels: int, outputs: int, group: int, kind: Kind
+) -> None:
+    weight = f"float[{outputs},{channels // group},3,3] w"
+    given, made = f"float[1,{channels},8,8] x, {weight}", f"float[1,{outputs},6,6] y"
+    cost = node_cost(given, made, f"y = Conv<group={group}>(x, w)")
+    assert cost.kind is kind
 
 
 def test_attention_counts_both_products_and_grouped_heads() -> None:
