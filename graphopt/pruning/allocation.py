@@ -221,7 +221,7 @@ def allocate(
         rate: By which share of it.
         align: Channels that are left of a group are a multiple of it, as far as the goal lets them.
         curves: What is lost by so many units of each group, from none to all; by default sums of the losses,
-            which say little, so that `beside` may be worth more.
+            which say little, so that `beside` may be worth more, and losses may count by layers.
         beside: Another amount, as of time, of which about as large a share should go.
 
     Raises:
@@ -231,15 +231,17 @@ def allocate(
     sums = curves or [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in ranked]
     steps = [aligned(group, align) for group in groups]
     gone, left = [0] * len(groups), math.inf
-    for worth in BESIDE if beside is not None and not curves else BESIDE[:1]:
-        other = None if beside is None else beside.copy()
-        counts = _allocated(groups, sums, amount.copy(), other, steps, rate, worth)
-        present = other.present / (other.whole or 1.0) if other is not None else 0.0
-        if present > left - GAIN:
-            break
-        gone, left = counts, present
-        if left <= 1.0 - EVEN * rate:
-            break
+    free = beside is not None and not curves
+    for each in (sums, _by_layers(groups, sums)) if free else (sums,):
+        for worth in BESIDE if free else BESIDE[:1]:
+            if left <= 1.0 - EVEN * rate:
+                break
+            other = None if beside is None else beside.copy()
+            counts = _allocated(groups, each, amount.copy(), other, steps, rate, worth)
+            present = other.present / (other.whole or 1.0) if other is not None else 0.0
+            if present > left - GAIN:
+                break
+            gone, left = counts, present
     for group, units in zip(groups, gone, strict=True):
         if units:
             amount.remove(group, units)
@@ -252,6 +254,19 @@ def allocate(
             hint="channels that must stay, and what blocks them, are listed as refusals",
         )
     return gone
+
+
+def _by_layers(groups: Sequence[Group], sums: Sequence[Floats]) -> list[Floats]:
+    """Losses of groups, which count alike, by the layers that lose something: many of a residual stream."""
+    return [
+        losses * sum(axis.axis < 2 and _is_matrix(axis) for axis in group.axes)
+        for group, losses in zip(groups, sums, strict=True)
+    ]
+
+
+def _is_matrix(axis: Axis) -> bool:
+    tensor = constant_tensor(axis.value)
+    return tensor is not None and len(tensor.shape) > 1
 
 
 def _allocated(

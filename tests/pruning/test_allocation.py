@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -19,15 +19,18 @@ from graphopt.testing import parse_model
 def chain(*channels: int) -> Groups:
     """The groups of convolutions one after the other, each with so many channels and all read by the next."""
     counts = [3, *channels, 5]
-    shapes = {
-        f"w{place}": (made, read, 1, 1) for place, (read, made) in enumerate(itertools.pairwise(counts))
-    }
-    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in shapes.items())
+    sizes = {f"w{place}": (made, read) for place, (read, made) in enumerate(itertools.pairwise(counts))}
     values = ["x", *(f"c{place}" for place in range(len(channels))), "y"]
-    body = " ".join(f"{values[place + 1]} = Conv({values[place]}, w{place})" for place in range(len(shapes)))
+    body = " ".join(f"{values[place + 1]} = Conv({values[place]}, w{place})" for place in range(len(sizes)))
+    return groups_of(sizes, body)
+
+
+def groups_of(sizes: Mapping[str, tuple[int, int]], body: str) -> Groups:
+    """The groups of 1x1 convolutions with weights of so many outputs and inputs."""
+    declared = ", ".join(f"float[{made},{read},1,1] {name}" for name, (made, read) in sizes.items())
     model = parse_model(f"agraph (float[1,3,4,4] x, {declared}) => (float[1,5,4,4] y) {{ {body} }}")
     for value in list(model.graph.inputs)[1:]:
-        value.const_value = ir.tensor(np.ones(shapes[value.name or ""], np.float32), name=value.name)
+        value.const_value = ir.tensor(np.ones((*sizes[value.name or ""], 1, 1), np.float32), name=value.name)
         model.graph.inputs.remove(value)
         model.graph.register_initializer(value)
     infer_shapes(model)
@@ -70,6 +73,26 @@ def test_where_nothing_tells_channels_apart_those_go_that_take_time() -> None:
     assert allocate(groups.groups, rankings, work.copy(), 0.25, align=16, beside=time.copy()) == [32, 0]
     told = [np.concatenate([[0.0], np.cumsum(each.losses)]) for each in rankings]
     assert allocate(groups.groups, rankings, work, 0.25, align=16, beside=time, curves=told) == [0, 32]
+
+
+def residual(blocks: int) -> Groups:
+    """The groups of a stream that so many blocks of two convolutions add to, and of what is inside."""
+    sizes = {"first": (64, 3), "last": (5, 64)}
+    body = "s0 = Conv(x, first)"
+    for block in range(blocks):
+        sizes |= {f"w{block}": (64, 64), f"v{block}": (64, 64)}
+        body += f" i{block} = Conv(s{block}, w{block}) o{block} = Conv(i{block}, v{block})"
+        body += f" s{block + 1} = Add(s{block}, o{block})"
+    return groups_of(sizes, f"{body} y = Conv(s{blocks}, last)")
+
+
+def test_a_stream_that_many_layers_read_stays_where_more_time_goes_without_it() -> None:
+    groups = residual(6)
+    assert [group.name for group in groups.groups] == ["first", *(f"w{block}" for block in range(6))]
+    work, time = amount_of(groups, (0.82, *[0.03] * 6)), amount_of(groups, (0.34, *[0.11] * 6))
+    stream, *others = allocate(groups.groups, even(groups), work, 0.41, align=16, beside=time)
+    assert stream < min(others)
+    assert work.present == pytest.approx(0.59, abs=0.01)
 
 
 def test_a_group_whose_steps_are_too_long_takes_shorter_ones_before_another_is_emptied() -> None:
