@@ -146,3 +146,12 @@ def test_a_type_that_an_attribute_names_is_the_outputs() -> None:
     node = inferred("GemmFloat8", operands, 1, dtype=ir.DataType.BFLOAT16.value, transB=1)
     assert node.outputs[0].dtype == ir.DataType.BFLOAT16
     assert node.outputs[0].shape is None
+
+
+@pytest.mark.parametrize("codes", [U8, I8, ir.DataType.UINT16, ir.DataType.INT4])
+def test_codes_and_numbers_have_the_shape_of_what_they_are_made_of(codes: ir.DataType) -> None:
+    scale, zero_point = value("s", FLOAT, 0), value("z", codes, 0)
+    made = inferred("QuantizeLinear", [value("x", FLOAT), scale, zero_point], 1).outputs[0]
+    assert (made.dtype, made.shape) == (codes, ir.Shape([4, 4]))
+    back = inferred("DequantizeLinear", [value("q", codes), scale, zero_point], 1).outputs[0]
+    assert (back.dtype, back.shape) == (FLOAT, ir.Shape([4, 4]))

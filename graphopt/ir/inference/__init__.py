@@ -110,6 +110,8 @@ _CORRECTIONS: dict[str, Callable[[Context, ir.Node], None]] = {
 _SAME_SHAPES: dict[tuple[str, str], str] = {
     (CONTRIB, "FusedConv"): "Conv",
     (CONTRIB, "FusedGemm"): "Gemm",
+    (CONTRIB, "QuantizeLinear"): "QuantizeLinear",
+    (CONTRIB, "DequantizeLinear"): "DequantizeLinear",
 }
 """Operators of onnxruntime that give the shapes of one of the standard with their first inputs."""
 

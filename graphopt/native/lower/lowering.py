@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx_ir as ir
 
 from graphopt.execute.evaluate import evaluate
@@ -27,6 +28,9 @@ TYPES = {
     ir.DataType.BOOL: "bool",
 }
 """Element types that programs know."""
+
+_NARROW = {ir.DataType.INT4: np.int8, ir.DataType.UINT4: np.uint8}
+"""Codes of less than a byte, which as constants are bytes in programs."""
 
 _DOMAINS = {"ai.onnx": ""}
 
@@ -116,14 +120,13 @@ def _constants(model: ir.Model, nodes: Sequence[ir.Node], scope: Scope) -> None:
         for value in node.inputs:
             tensor = constant_tensor(value)
             if value is not None and tensor is not None and value not in scope.forms:
-                if tensor.dtype in TYPES:
-                    scope.forms[value] = Known(tensor.numpy())
+                _know(scope, value, tensor)
                 fixed.add(value)
         own = [value for value in node.inputs if value is not None]
         if node.op_type == "Constant" and not node.domain:
             tensor = constant_tensor(node.outputs[0])
-            if tensor is not None and tensor.dtype in TYPES:
-                scope.forms[node.outputs[0]] = Known(tensor.numpy())
+            if tensor is not None:
+                _know(scope, node.outputs[0], tensor)
                 fixed.add(node.outputs[0])
         elif (
             own
@@ -135,5 +138,12 @@ def _constants(model: ir.Model, nodes: Sequence[ir.Node], scope: Scope) -> None:
             fixed.update(node.outputs)
     wanted = [value for node in foldable for value in node.outputs if value.name]
     for value, tensor in evaluate(foldable, wanted, model.opset_imports).tensors.items():
-        if tensor.dtype in TYPES:
-            scope.forms[value] = Known(tensor.numpy())
+        _know(scope, value, tensor)
+
+
+def _know(scope: Scope, value: ir.Value, tensor: ir.TensorProtocol) -> None:
+    """Make a value a constant, if it is of a type that programs know or of codes that fit into bytes."""
+    if tensor.dtype in TYPES:
+        scope.forms[value] = Known(tensor.numpy())
+    elif tensor.dtype in _NARROW:
+        scope.forms[value] = Known(tensor.numpy().astype(_NARROW[tensor.dtype]))

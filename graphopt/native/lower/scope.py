@@ -42,9 +42,11 @@ class Scope:
     def form(self, index: int) -> Form:
         """The form of an input of the node."""
         value = self.node.inputs[index]
-        if value is None or value not in self.forms:
+        if value is not None and value in self.forms:
+            return self.forms[value]
+        if value is None or value.dtype is None or value.dtype.numpy() in NAMES:
             raise Unsupported("an input is not known to the program")
-        return self.forms[value]
+        raise Unsupported(f"it reads {value.dtype.name.lower()}, and programs have no such type")
 
     def has(self, index: int) -> bool:
         """Whether the node has this input."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
-from graphopt.native import LoweringError, compile
+from graphopt.ir import infer_shapes
+from graphopt.native import LoweringError, compile, reasons
 from graphopt.testing import parse_model
 
 from .conftest import Lower
@@ -130,3 +132,29 @@ def test_a_transposed_convolution(lower: Lower) -> None:
     more = f"{weights}, int32[3] b = {{100, -100, 7}}, float bs = {{0.002}}"
     kinds = lower(image(body + END, "float[1,3,8,10] y", more))
     assert kinds == ["quantize", "conv_transpose", "dequantize"]
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft."])
+@pytest.mark.parametrize(("kind", "least", "zeros"), [("int4", -8, "0, 0, 0"), ("uint4", 0, "8, 7, 8")])
+def test_weights_of_less_than_a_byte_are_multiplied_as_bytes(
+    domain: str, kind: str, least: int, zeros: str, lower: Lower
+) -> None:
+    weights = ", ".join(str(i * 5 % 16 + least) for i in range(12))
+    narrow = f"Cast<to = {ir.DataType[kind.upper()].value}>"
+    text = f"""<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> g
+        (float[2,4] x) => (float[2,3] y)
+        <float s = {{0.1}}, uint8 z = {{100}}, float[3] ws = {{0.1, 0.2, 0.05}},
+         int32[4,3] i = {{{weights}}}, int32[3] j = {{{zeros}}}> {{
+        xq = {domain}QuantizeLinear(x, s, z) xd = {domain}DequantizeLinear(xq, s, z)
+        w = {narrow}(i) wz = {narrow}(j) wd = {domain}DequantizeLinear<axis = 1>(w, ws, wz)
+        k = MatMul(xd, wd) yq = {domain}QuantizeLinear(k, s, z) y = {domain}DequantizeLinear(yq, s, z) }}"""
+    assert lower(text) == ["quantize", "gemm", "dequantize"]
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft."])
+def test_codes_of_16_bits_have_a_reason(domain: str) -> None:
+    graph = parse_model(f"""<ir_version: 10, opset_import: ["" : 21, "com.microsoft" : 1]> g
+        (float[2,4] x) => (float[2,4] y) <float s = {{0.1}}, uint16 z = {{100}}> {{
+        xq = {domain}QuantizeLinear(x, s, z) y = {domain}DequantizeLinear(xq, s, z) }}""")
+    infer_shapes(graph)
+    assert all("uint16" in reason for reason in reasons(graph).values())
