@@ -11,6 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from graphopt.execute import Session
+from graphopt.ir import constant
 
 Array = npt.NDArray[Any]
 
@@ -22,7 +23,7 @@ def values_of(
 
     Args:
         model: Its main graph holds the values; only read.
-        names: Of the values; inputs of the model are handed back as they are.
+        names: Of the values; inputs and constants of the model are handed back as they are.
         samples: Sets of inputs.
         threads: Threads of the runtime.
     """
@@ -35,6 +36,7 @@ def values_of(
         for output in node.outputs
         if output.name in wanted - inputs
     }
+    known = {name: constant(model.graph.initializers.get(name)) for name in wanted - inputs - found.keys()}
     part.graph.outputs.clear()
     part.graph.outputs.extend(found[name] for name in dict.fromkeys(names) if name in found)
     RemoveUnusedNodesPass()(part)
@@ -42,7 +44,7 @@ def values_of(
     for sample in samples:
         given = {name: sample[name] for name in session.input_names if name in sample}
         results = session.run(given)
-        yield {name: np.asarray(results[name] if name in results else sample[name]) for name in names}
+        yield {name: np.asarray({**sample, **known, **results}[name]) for name in names}
 
 
 def float_arrays(results: Iterable[Any]) -> list[Array]:

@@ -14,6 +14,7 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from graphopt.execute import Session
+from graphopt.ir import constant
 
 Array = npt.NDArray[Any]
 
@@ -40,14 +41,22 @@ class Walk:
         ]
 
     def values(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Values by name, for one sample after the other; none that only nodes left behind compute."""
-        wanted = [name for name in dict.fromkeys(names) if name not in self._held[0]]
+        """Values by name, also constants, for one sample after the other.
+
+        None that only nodes left behind compute.
+        """
+        known = {
+            name: constant(self._model.graph.initializers[name])
+            for name in names
+            if name not in self._held[0] and name in self._model.graph.initializers
+        }
+        wanted = [name for name in dict.fromkeys(names) if name not in self._held[0] and name not in known]
         session = Session(self._ahead(wanted), optimize=True, threads=self._threads) if wanted else None
         for held in self._held:
             made: Mapping[str, Any] = {}
             if session is not None:
                 made = session.run({name: held[name] for name in session.input_names})
-            yield {name: made[name] if name in made else held[name] for name in names}
+            yield {name: {**held, **known, **made}[name] for name in names}
 
     def advance(self, node: ir.Node) -> None:
         """Leave a node and those before it behind, if what is read ahead can be held."""

@@ -121,6 +121,31 @@ def test_channels_that_grouped_convolutions_share_out_can_go(importance: str, pr
     assert estimate(model).macs / before == pytest.approx(0.7, abs=0.06)
 
 
+def encoded() -> ir.Model:
+    """A Conv of a table of positions that is a constant, added to one of the input."""
+    rng = np.random.default_rng(5)
+    shapes = {"w1": (24, 4, 3, 3), "table": (1, 16, 10, 10), "w2": (24, 16, 1, 1), "w3": (24, 10)}
+    declared = ", ".join(f"float[{','.join(map(str, shape))}] {name}" for name, shape in shapes.items())
+    model = parse_model(
+        f"""agraph (float[1,4,10,10] x, {declared}) => (float[1,10] y) {{
+            a = Conv <pads = [1,1,1,1]> (x, w1) t = Conv(table, w2) s = Add(a, t) r = Relu(s)
+            p = GlobalAveragePool(r) f = Flatten(p) y = MatMul(f, w3) }}""",
+        weights={name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
+    )
+    infer_shapes(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    "importance", ["reconstruction", "curvature", "taylor", "hessian", "activation", "l2"]
+)
+def test_channels_of_a_constant_that_a_convolution_reads_can_go(importance: str, pruned: Prune) -> None:
+    model = encoded()
+    before = estimate(model).macs
+    pruned(model, rate=0.3, importance=importance, align=1)
+    assert estimate(model).macs / before == pytest.approx(0.7, abs=0.06)
+
+
 def test_channels_of_large_layers_are_aligned(pruned: Prune) -> None:
     model = network({"w1": (32, 4, 3, 3), "b1": (32,), "w2": (128, 32, 3, 3), "b2": (128,), "w3": (128, 10)})
     pruned(model, rate=0.5, data=False, align=16)
