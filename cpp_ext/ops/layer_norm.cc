@@ -1,7 +1,7 @@
 // layer_norm: (x - mean) * (1 / sqrt(variance + epsilon)) * gamma + beta, of each row; rounded as onnxruntime does on x86,
 // for what is quantized behind it: the reference tells how.
 //
-// Attributes: `gamma` and `beta`, f32 [columns], `epsilon`, and those of rows.h.
+// Attributes: `gamma` and `beta`, f32 [columns], `epsilon`, `centred` 0 where the mean is taken for 0, and those of rows.h.
 
 #include <cmath>
 
@@ -14,8 +14,15 @@ namespace {
 class BoundLayerNorm final : public Bound {
  public:
   BoundLayerNorm(const kernels::Table& kernels, const RowCoding& coding, const float* gamma, const float* beta,
-                 float epsilon, const Layout& x, const Layout& y)
-      : kernels_(kernels), coding_(coding), gamma_(gamma), beta_(beta), epsilon_(epsilon), x_(x), y_(y) {}
+                 float epsilon, bool centred, const Layout& x, const Layout& y)
+      : kernels_(kernels),
+        coding_(coding),
+        gamma_(gamma),
+        beta_(beta),
+        epsilon_(epsilon),
+        centred_(centred),
+        x_(x),
+        y_(y) {}
 
   void run(const Run& run) const override {
     RowCoding::each_rows(run.pool, x_, kernels::kRowsAtOnce, [&](std::int64_t row, std::size_t rows) {
@@ -42,13 +49,15 @@ class BoundLayerNorm final : public Bound {
         each(begin, static_cast<std::size_t>(count));
       }
     };
-    LaneSum<double> sums[kRows];
-    each_piece([&](std::int64_t, std::size_t count) {
-      kernels_.rows.add_up_doubles(x, rows, count, &sums[0].lanes);
-    });
-    float means[kRows];
-    for (std::size_t i = 0; i < rows; ++i) {
-      means[i] = static_cast<float>(sums[i].total() / static_cast<double>(columns));
+    float means[kRows] = {};
+    if (centred_) {
+      LaneSum<double> sums[kRows];
+      each_piece([&](std::int64_t, std::size_t count) {
+        kernels_.rows.add_up_doubles(x, rows, count, &sums[0].lanes);
+      });
+      for (std::size_t i = 0; i < rows; ++i) {
+        means[i] = static_cast<float>(sums[i].total() / static_cast<double>(columns));
+      }
     }
     LaneSum<float, kernels::kSquareLanes> squares[kRows];
     float last[kRows][kernels::kSquareLanes];
@@ -79,6 +88,7 @@ class BoundLayerNorm final : public Bound {
   const float* gamma_;
   const float* beta_;
   float epsilon_;
+  bool centred_;
   Layout x_;
   Layout y_;
 };
@@ -90,8 +100,9 @@ class LayerNorm final : public Op {
         coding_(attributes),
         gamma_(attributes.array("gamma", Type::kF32)),
         beta_(attributes.array("beta", Type::kF32)),
-        epsilon_(attributes.number("epsilon")) {
-    attributes.only({"gamma", "beta", "epsilon", "x_scale", "x_zero", "y_type", "y_scale", "y_zero"});
+        epsilon_(attributes.number("epsilon")),
+        centred_(!attributes.has("centred") || attributes.integer_in("centred", 0, 1) == 1) {
+    attributes.only({"gamma", "beta", "epsilon", "centred", "x_scale", "x_zero", "y_type", "y_scale", "y_zero"});
     if (epsilon_ < 0) throw Invalid("attribute 'epsilon' is negative");
     if (gamma_.dims.rank() != 1 || beta_.dims != gamma_.dims) throw Invalid("'gamma' and 'beta' are not of one row");
   }
@@ -105,7 +116,7 @@ class LayerNorm final : public Op {
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
     return std::make_unique<BoundLayerNorm>(kernels_, coding_, gamma_.as<float>(), beta_.as<float>(), epsilon_,
-                                            inputs[0], outputs[0]);
+                                            centred_, inputs[0], outputs[0]);
   }
 
   bool in_place(std::size_t) const override { return true; }
@@ -117,6 +128,7 @@ class LayerNorm final : public Op {
   Array gamma_;
   Array beta_;
   float epsilon_;
+  bool centred_;
 };
 
 }  // namespace

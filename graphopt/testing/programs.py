@@ -481,6 +481,7 @@ def _layer_norm(maker: Maker) -> bool:
     columns = value.shape[-1:]
     attributes = _row_coding(maker, value)
     attributes |= {"gamma": maker.array("f32", columns), "beta": maker.array("f32", columns), "epsilon": 1e-5}
+    attributes["centred"] = maker.below(2)
     maker.step("layer_norm", [value], attributes, attributes.get("y_type", "f32"), value.shape)
     return True
 

@@ -75,3 +75,9 @@ def test_what_it_cannot_be_made_of_has_a_reason(body: str, x: str, reason: str) 
     infer_shapes(graph)
     found = [text for node, text in reasons(graph).items() if body.split()[2].startswith(node.op_type)]
     assert len(found) == 1 and reason in found[0]
+
+
+@pytest.mark.parametrize("x", ["xd", "x"])
+def test_a_normalization_that_takes_no_mean_off(x: str, lower: Lower) -> None:
+    body = f"k = RMSNormalization<epsilon = 0.01>({x}, g)"
+    assert "layer_norm" in lower(model(body, "2,3,4", "2,3,4", 23), share=0.999)

@@ -67,6 +67,18 @@ def test_layer_norm(agrees: Agrees, columns: int) -> None:
     agrees("layer_norm", factors | IN | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [codes((4, columns))])
 
 
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_layer_norm_that_takes_no_mean_off(agrees: Agrees, columns: int) -> None:
+    x = floats((3, 2, columns)) + np.float32(5)
+    factors = {"gamma": floats((columns,)), "beta": np.zeros(columns, np.float32), "epsilon": 1e-5}
+    factors["centred"] = 0
+    (found,) = agrees("layer_norm", factors, [x])
+    wide = x.astype(np.float64)
+    expected = wide / np.sqrt((wide**2).mean(-1, keepdims=True) + 1e-5) * factors["gamma"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-5)
+    agrees("layer_norm", factors | IN | {"y_type": "s8", "y_scale": 0.05, "y_zero": 3}, [codes((4, columns))])
+
+
 @pytest.mark.parametrize("columns", [*COLUMNS, 447, 448, 449, 900])
 @pytest.mark.parametrize("size", [1, 2, 5, 64])
 def test_lrn(agrees: Agrees, columns: int, size: int) -> None:

@@ -41,7 +41,7 @@ _STANDARD: Mapping[str, Lower] = {
     "Upsample": pools.resize,
     "LRN": rows.local_response_normalization,
     "Softmax": rows.softmax,
-    "LayerNormalization": rows.layer_normalization,
+    **dict.fromkeys(("LayerNormalization", *rows.UNCENTRED), rows.layer_normalization),
     "Transpose": views.transpose,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), views.reshape),
     "DepthToSpace": views.depth_to_space,

@@ -1,4 +1,4 @@
-"""What looks at whole rows: Softmax, LayerNormalization and LRN."""
+"""What looks at whole rows: Softmax, LayerNormalization, RMSNormalization and LRN."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from graphopt.native.lower.forms import Form, Grid, Mapped, Pending, Stored
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import Scope, Unsupported, identity
 
+UNCENTRED = frozenset({"RMSNormalization", "SimplifiedLayerNormalization"})
+"""Normalizations of rows that take no mean off; the latter is what onnxruntime called the former."""
 MOST_NEIGHBOURS = 64
 """Channels that the kernel looks at around each."""
 
@@ -31,10 +33,10 @@ def softmaxed(scope: Scope, x: Form, axis: int) -> Form:
 
 
 def layer_normalization(scope: Scope) -> Form:
-    """LayerNormalization over the last axis with constant factors."""
+    """LayerNormalization over the last axis with constant factors; the same without taking a mean off."""
     rank = len(scope.output_dims())
     if attribute_int(scope.node, "axis", -1) % rank != rank - 1:
-        raise Unsupported("a LayerNormalization over several axes")
+        raise Unsupported(f"a {scope.node.op_type} over several axes")
     if any(value.uses() for value in scope.node.outputs[1:]):
         raise Unsupported("the mean or deviation of a LayerNormalization")
     gamma = scope.array(1)
@@ -42,9 +44,10 @@ def layer_normalization(scope: Scope) -> Form:
     if gamma.ndim != 1 or beta.shape != gamma.shape or gamma.dtype != np.float32:
         raise Unsupported("factors of a LayerNormalization that are not one for each column, in float32")
     epsilon = attribute_float(scope.node, "epsilon", 1e-5)
-    return _by_rows(
-        scope, "layer_norm", scope.form(0), {"gamma": gamma, "beta": beta, "epsilon": epsilon}, identity(rank)
-    )
+    attributes = {"gamma": gamma, "beta": beta, "epsilon": epsilon}
+    if scope.node.op_type in UNCENTRED:
+        attributes["centred"] = 0
+    return _by_rows(scope, "layer_norm", scope.form(0), attributes, identity(rank))
 
 
 def local_response_normalization(scope: Scope) -> Form:
