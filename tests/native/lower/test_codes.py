@@ -158,3 +158,15 @@ def test_codes_of_16_bits_have_a_reason(domain: str) -> None:
         xq = {domain}QuantizeLinear(x, s, z) y = {domain}DequantizeLinear(xq, s, z) }}""")
     infer_shapes(graph)
     assert all("uint16" in reason for reason in reasons(graph).values())
+
+
+@pytest.mark.parametrize(("ends", "kinds"), [("-7, 7", 4), ("-7, 127", 4), ("-128, 127", 3)])
+def test_codes_of_fewer_bits_are_clipped_in_a_table(ends: str, kinds: int, lower: Lower) -> None:
+    low, high = ends.split(", ")
+    text = f"""<ir_version: 10, opset_import: ["" : 21]> g (float[2,4] x) => (float[2,3] y)
+        <float s = {{0.5}}, int8 z = {{0}}, int8 low = {{{low}}}, int8 high = {{{high}}}, float t = {{0.1}},
+         int8[4,3] w = {{1,2,3,-4,5,-6,7,-7,6,5,4,-3}}> {{
+        xq = QuantizeLinear(x, s, z) xc = Clip(xq, low, high) xd = DequantizeLinear(xc, s, z)
+        wd = DequantizeLinear(w, t, z) k = MatMul(xd, wd) yq = QuantizeLinear(k, t, z)
+        y = DequantizeLinear(yq, t, z) }}"""
+    assert len(lower(text)) == kinds

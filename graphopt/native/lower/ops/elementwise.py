@@ -87,6 +87,10 @@ def clip(scope: Scope) -> Form:
 def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
     """Numbers between two ends; ONNX takes the upper one where they are crossed."""
     low, high = (-np.inf if low <= -_LARGEST else low), (np.inf if high >= _LARGEST else high)
+    if isinstance(x, Coded):
+        grid = Grid(x.type, 1.0, 0)
+        table = np.clip(x.table, max(low, grid.low), min(high, grid.high)).astype(np.int32)
+        return replace(x, table=table)
     if isinstance(x, Pending):
         ends = [min(max(end, low), high) for end in (x.low, x.high)]
         return Pending(x.dims, x.to_codes, x.to_floats, ends[0], ends[1])
