@@ -161,8 +161,13 @@ def _of_group(groups: Groups, group: Group, constants: ConstantChannels) -> Dead
     folded: list[int] = []
     held: list[int] = []
     refusals: dict[str, int] = {}
+    averages = {
+        axis: constants.of(axis) for axis in dict.fromkeys(groups.site.averages) if axis in group.axes
+    }
     for number, unit in enumerate(group.units):
         places = dict(zip(group.axes, unit, strict=True))
+        if not all(mean and mean.zero[places[axis]].all() for axis, mean in averages.items()):
+            continue
         looked = [view for view in views if not view.ignored[places[view.sink.data]].all()]
         if not all((view.ignored | view.known)[places[view.sink.data]].all() for view in looked):
             continue

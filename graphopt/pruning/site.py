@@ -103,6 +103,7 @@ class Site:
         self.links: list[Link] = []
         self.sinks: list[Sink] = []
         self.views: list[View] = []
+        self.averages: list[Axis] = []
         self.blocks: list[Block] = []
         self.axes: list[Axis] = []
         self._dims: dict[ir.Value, tuple[Dim, ...]] = {}
@@ -195,6 +196,11 @@ class Site:
         """Say that a node sums products over two axes."""
         self._told |= {data, weight}
         self.sinks.append(Sink(node, data, weight))
+
+    def average(self, axis: Axis) -> None:
+        """Say that a node takes a mean over an axis, of which elements that hold zeros may go."""
+        self._told.add(axis)
+        self.averages.append(axis)
 
     def view(self, node: ir.Node, whole: Axis, factors: Sequence[Axis]) -> None:
         """Say that one axis is several on the other side."""

@@ -5,6 +5,7 @@ What belongs together stands in dependency groups; nothing is chosen here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphopt.ir import Names, attribute_int, constant, constant_tensor, constant_value, ints, opset
+from graphopt.ir import (
+    Names,
+    attribute_int,
+    constant,
+    constant_tensor,
+    constant_value,
+    ints,
+    opset,
+    replace_value,
+)
 from graphopt.pruning import Axis, Group
 from graphopt.pruning.groups import Groups
+from graphopt.pruning.rules.mixing import reduced_axes
 from graphopt.pruning.rules.movement import slice_bounds
 from graphopt.pruning.sizes import TAKERS, Sizes
 
@@ -255,6 +266,23 @@ def _rotary_embedding(removal: Removal, node: ir.Node) -> None:
         node.attributes["num_heads"] = ir.AttrInt64("num_heads", left)
 
 
+def _mean(removal: Removal, node: ir.Node) -> None:
+    """A mean over fewer elements is what it was, if those that went were zero, times the share that stays."""
+    x, y, graph = node.inputs[0], node.outputs[0], node.graph
+    dims = removal._site.dims(x) or ()
+    axes = [axis for axis in reduced_axes(node, len(dims)) or () if len(removal.gone(x, axis))]
+    if not axes or x is None or x.dtype is None or graph is None:
+        return
+    share = math.prod(removal.kept(x, axis) / (removal._site.size(x, axis) or 1) for axis in axes)
+    scale = removal.constant(np.asarray(share, x.dtype.numpy()), f"{y.name}/share")
+    name = removal._names.fresh(f"{y.name}/scaled")
+    made = ir.Value(name=name, type=y.type, shape=y.shape)
+    replace_value(y, made, is_new=True)
+    if y.name == made.name or not y.name:
+        y.name = removal._names.fresh(f"{made.name}/mean")
+    graph.insert_after(node, ir.Node("", "Mul", [y, scale], outputs=[made], name=name))
+
+
 def _like(value: ir.Value | None, numbers: Sequence[int]) -> npt.NDArray[Any]:
     tensor = constant_tensor(value)
     return np.asarray(numbers, np.int64 if tensor is None else tensor.dtype.numpy())
@@ -271,4 +299,5 @@ FIXES: Mapping[str, Callable[[Removal, ir.Node], None]] = {
     "GroupNormalization": _group_normalization,
     "Attention": _attention,
     "RotaryEmbedding": _rotary_embedding,
+    "ReduceMean": _mean,
 }

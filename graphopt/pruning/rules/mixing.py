@@ -37,27 +37,50 @@ def reduction(site: Site, node: ir.Node) -> None:
     dims = site.dims(x)
     if x is None or dims is None or site.dims(y) is None:
         return
-    axes = attribute_ints(node, "axes")
+    gone = reduced_axes(node, len(dims))
+    if gone is None:
+        return
     if len(node.inputs) > 1 and node.inputs[1] is not None:
-        axes = ints(node.inputs[1])
-        if axes is None:
-            return
         site.free(Axis(node.inputs[1], 0))
-    if node.op_type in ("ArgMax", "ArgMin"):
-        axes = [attribute_int(node, "axis", 0)]
-    elif not axes:
-        axes = [] if attribute_int(node, "noop_with_empty_axes", 0) else [*range(len(dims))]
-    gone = {axis % len(dims) for axis in axes}
     keeps = attribute_int(node, "keepdims", 1)
     target = 0
     for axis in range(len(dims)):
-        if axis in gone:
+        if axis in gone and is_mean_of_norms(node):
+            site.average(Axis(x, axis))
+            target += 1 if keeps else 0
+        elif axis in gone:
             site.block(node, Axis(x, axis), f"{node.op_type} reduces over them")
             target += 1 if keeps else 0
         else:
             site.link(node, Axis(x, axis), Axis(y, target))
             target += 1
 
+
+def reduced_axes(node: ir.Node, of_rank: int) -> set[int] | None:
+    """Axes over which a node reduces; None where they are computed."""
+    axes = attribute_ints(node, "axes")
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        axes = ints(node.inputs[1])
+        if axes is None:
+            return None
+    if node.op_type in ("ArgMax", "ArgMin"):
+        axes = [attribute_int(node, "axis", 0)]
+    elif not axes:
+        axes = [] if attribute_int(node, "noop_with_empty_axes", 0) else [*range(of_rank)]
+    return {axis % of_rank for axis in axes}
+
+
+def is_mean_of_norms(node: ir.Node) -> bool:
+    """Whether a node takes a mean of the sizes of channels: one that is zero is known to add nothing to it.
+
+    So do global response normalizations (S. Woo et al., "ConvNeXt V2", 2023).
+    """
+    value = node.inputs[0]
+    maker = None if value is None else value.producer()
+    return node.op_type == "ReduceMean" and maker is not None and maker.op_type in _NORMS
+
+
+_NORMS = ("ReduceL1", "ReduceL2", "ReduceSumSquare")
 
 RULES = {
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), pooling),
