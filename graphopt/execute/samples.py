@@ -35,6 +35,8 @@ PROGRESS_KEY = "graphopt.progress"
 
 _BATCH = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 """What exporters call the axis along which a model takes any number of samples."""
+_IMAGES = 4
+"""From so many dimensions on the first one is that axis, whatever it is called."""
 
 
 class Sample(dict[str, Any]):
@@ -57,8 +59,8 @@ class Samples:
             where the model has one input, like a DataLoader), or a function that returns one. What can be
             gone through only once, as a generator, is written to a temporary folder on the way.
         model: Its inputs must take each set. One file may hold many samples: arrays with a leading dimension
-            more than the input has, or a longer one than it takes, or one that is called a batch, are cut
-            along it.
+            more than the input has, or a longer one than it takes, or a batch of any size (called so, or
+            the first axis of images), are cut along it.
 
     Raises:
         DataError: There is no sample, or one does not fit or holds NaN; also while they are gone through.
@@ -197,11 +199,14 @@ class Samples:
         yield values  # who fits it to the model says what is wrong
 
     def _is_batch(self, names: set[str]) -> bool:
-        """Whether the first axis of inputs is called a batch of any size: a file holds samples then."""
+        """Whether the first axis of inputs is a batch of any size, of samples that a file holds."""
         shapes = [value.shape for value in self._model.graph.inputs if value.name in names]
         dims = {shape[0] if shape is not None and len(shape) else 1 for shape in shapes}
         (dim,) = dims if len(dims) == 1 and len(shapes) == len(names) else (1,)
-        return not isinstance(dim, int) and bool(_BATCH.fullmatch(dim.value or ""))
+        if isinstance(dim, int):
+            return False
+        images = all(shape is not None and len(shape) >= _IMAGES for shape in shapes)
+        return images or bool(_BATCH.fullmatch(dim.value or ""))
 
     def _fits(self, values: Mapping[str, Any]) -> bool:
         try:

@@ -73,6 +73,16 @@ def test_a_file_for_any_batch_holds_samples(dim: str, count: int, tmp_path: Path
     assert len(taken([{"x": x, "rate": rate}], text)) == len(taken(tmp_path, text)) == 1  # each is a sample
 
 
+@pytest.mark.parametrize(("shape", "count"), [("s77,3,4,4", 6), ("rows,3,4", 1)])
+def test_the_first_axis_of_images_is_a_batch_whatever_it_is_called(
+    shape: str, count: int, tmp_path: Path
+) -> None:
+    text = f"agraph (float[{shape}] x) => (float[{shape}] y) {{ y = Relu(x) }}"
+    sizes = [6, *map(int, shape.split(",")[1:])]
+    np.save(tmp_path / "all.npy", np.ones(sizes, np.float32))
+    assert len(taken(tmp_path / "all.npy", text)) == count
+
+
 def test_arrays_of_a_folder_are_samples_unless_they_are_named_as_the_inputs(tmp_path: Path) -> None:
     for index, row in enumerate(STACK):
         np.save(tmp_path / f"{index}.npy", row[None])
