@@ -34,7 +34,8 @@ class Session:
     Args:
         model: A file, its bytes, a `ModelProto` or an `onnx_ir.Model`; it is not changed. Quantized regions
             are compiled, unless the model holds programs already.
-        options: An `onnxruntime.SessionOptions`, in which the library is registered, if it is not yet.
+        options: An `onnxruntime.SessionOptions`, in which the library is registered, if it is not yet; also
+            by onnxruntime's name for it, `sess_options`.
         **others: Further arguments of `onnxruntime.InferenceSession`.
 
     Attributes:
@@ -51,6 +52,7 @@ class Session:
         import onnxruntime as ort
 
         instruction_set()
+        options = others.pop("sess_options", options)
         if not (options is None or isinstance(options, ort.SessionOptions)):
             raise UsageError(
                 f"options are a {type(options).__name__}, expected an onnxruntime.SessionOptions",

@@ -73,7 +73,7 @@ def test_every_form_of_a_model_is_compiled(tmp_path: Path) -> None:
 def test_it_has_the_face_of_an_inference_session() -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
-    session = Session(network(), options, providers=["CPUExecutionProvider"])
+    session = Session(network(), sess_options=options, providers=["CPUExecutionProvider"])
     assert [value.name for value in session.get_inputs()] == ["x"]
     assert session.get_providers() == ["CPUExecutionProvider"]
     (n,) = session.run(["n"], {"x": CODES}, onnxruntime.RunOptions())
