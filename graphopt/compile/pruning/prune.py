@@ -12,7 +12,7 @@ from typing import Any
 
 from graphopt.compile.candidates import Made, Stages, Workshop
 from graphopt.compile.choice import SECONDS, Choice, listed
-from graphopt.compile.pruning.request import PRUNING, PruneRequest
+from graphopt.compile.pruning.request import PRUNING, PruneRequest, prunable_groups
 from graphopt.compile.quantization.accuracy import Evaluation, Scores
 from graphopt.compile.quantization.request import Conditions
 from graphopt.errors import GraphoptError, UsageError
@@ -214,8 +214,11 @@ class _Attempts:
             raise UsageError(f"nothing was pruned: {failure.reason}", hint=hint) from failure
         ran = [each for each in made.records if each.name.partition("{")[0] == PRUNING]
         if not any(record.changes for record in ran):
-            reasons = [reason for record in ran for reason in record.refusals]
-            raise UsageError("nothing was pruned" + f": {reasons[0]}" * bool(reasons))
+            prunable_groups(made.model)
+            raise UsageError(
+                f"nothing was pruned: {rate:g} of the {NAMES.get(goal, goal)} is less than any channel takes",
+                hint="ask for more",
+            )
         return made
 
     def _progress(self, done: int, total: int) -> None:
