@@ -42,6 +42,8 @@ DAMPING = 0.01
 """Added to the diagonal of mean products, as a share of its mean."""
 CAUTION = 0.1
 """The same where units are ordered: a few inputs leave channels idle that others need."""
+MOST_CHANNELS = 4096
+"""Of more, as of images made flat, products with each other take too much memory and time."""
 _ROUNDS = 32
 """Times that losses are told anew while a group is emptied."""
 
@@ -50,18 +52,18 @@ class Moments:
     """Mean products of the channels of a value, and their means.
 
     Args:
-        channels: How many there are.
+        channels: How many there are; of more than `MOST_CHANNELS` only the squares are held.
     """
 
     def __init__(self, channels: int) -> None:
         self.rows = 0
-        self._products = np.zeros((channels, channels))
+        self._products = np.zeros((channels, channels) if channels <= MOST_CHANNELS else channels)
         self._sizes = np.zeros(channels)
 
     def observe(self, rows: npt.NDArray[Any]) -> None:
         """Take in rows [..., channels]; those that are not finite are left out."""
         rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float32, copy=False)
-        self._products += rows.T @ rows
+        self._products += rows.T @ rows if self.whole else np.square(rows).sum(axis=0, dtype=np.float64)
         self._sizes += np.abs(rows).sum(axis=0, dtype=np.float64)
         self.rows += len(rows)
 
@@ -74,9 +76,20 @@ class Moments:
         return made
 
     @property
+    def whole(self) -> bool:
+        """Whether products of different channels are held."""
+        return self._products.ndim > 1
+
+    @property
     def products(self) -> Floats:
-        """Mean of x x^T."""
+        """Mean of x x^T; for `whole` ones."""
         return self._products / max(self.rows, 1)
+
+    @property
+    def squares(self) -> Floats:
+        """Mean of x^2."""
+        held = np.diagonal(self._products) if self.whole else self._products
+        return np.asarray(held / max(self.rows, 1))
 
     def damped(self, damping: float = DAMPING) -> Floats:
         """Mean products, shrunk to their diagonal the more, the fewer rows there are for so many channels.
@@ -148,7 +161,7 @@ def rank(
     if measure in WITH_DATA:
         seen = [sink for sink in weighed_sinks(groups, group) if sink.data in moments]
         if seen:
-            if measure in ("reconstruction", "curvature"):
+            if measure in ("reconstruction", "curvature") and all(moments[sink.data].whole for sink in seen):
                 return _by_reconstruction(group, seen, moments, curvatures or {})
             sums = sum(_by_data(group, sink, moments[sink.data], measure) for sink in seen)
             return _ranked(np.asarray(sums))
@@ -213,7 +226,7 @@ def _weight_rows(sink: Sink) -> Floats:
 
 def _by_data(group: Group, sink: Sink, moments: Moments, measure: str) -> Floats:
     """Share of what a sink computes."""
-    products = np.diag(moments.products) * (_weight_rows(sink) ** 2).sum(axis=1)
+    products = moments.squares * (_weight_rows(sink) ** 2).sum(axis=1)
     each = moments.sizes if measure == "activation" else products
     found = np.asarray([each[place].sum() for place in group.positions(sink.data)])
     return found / (each.sum() or 1.0)

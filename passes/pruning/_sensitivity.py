@@ -171,7 +171,7 @@ def _mute(sink: Sink, channels: npt.NDArray[np.int64], moments: Moments | None) 
         made = parts.reshape(array.shape)
     else:
         rows = np.moveaxis(array, sink.weight.axis, 0).copy()
-        if moments is not None and len(moments.products) == len(rows):
+        if moments is not None and moments.whole and len(moments.products) == len(rows):
             rows = _made_up_for(rows, channels, moments.damped())
         rows[channels] = 0.0
         made = np.moveaxis(rows, 0, sink.weight.axis)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+import pytest
 
 from graphopt.ir import infer_shapes
-from graphopt.pruning import dependency_groups
+from graphopt.pruning import dependency_groups, importance
 from graphopt.pruning.importance import Moments, Ranking, rank, weighed_sinks
 from graphopt.testing import parse_model
 
@@ -15,7 +16,9 @@ ROWS = 4096
 """Many: what is told does not follow from few rows."""
 
 
-def ranking(weights: npt.NDArray[np.float32], scales: npt.NDArray[np.float64]) -> Ranking:
+def ranking(
+    weights: npt.NDArray[np.float32], scales: npt.NDArray[np.float64], measure: str = "reconstruction"
+) -> Ranking:
     """Of channels of these scales, independent of each other, that one product reads."""
     count = len(weights)
     model = parse_model(
@@ -34,7 +37,7 @@ def ranking(weights: npt.NDArray[np.float32], scales: npt.NDArray[np.float64]) -
     moments = Moments(count)
     rng = np.random.default_rng(0)
     moments.observe(rng.normal(size=(ROWS, count)) * scales)
-    return rank(groups, group, "reconstruction", {sink.data: moments}, rng)
+    return rank(groups, group, measure, {sink.data: moments}, rng)
 
 
 def test_an_idle_channel_with_large_weights_stays_before_a_busy_one_with_small_weights() -> None:
@@ -46,3 +49,12 @@ def test_an_idle_channel_with_large_weights_stays_before_a_busy_one_with_small_w
 def test_an_idle_channel_goes_before_a_busy_one_with_equal_weights() -> None:
     scales = np.array([1.0, 0.01, 1.0, 1.0, 1.0])
     assert ranking(np.ones(5, np.float32), scales).order[0] == 1
+
+
+@pytest.mark.parametrize("measure", ["reconstruction", "curvature", "hessian", "activation"])
+def test_of_very_many_channels_squares_alone_tell_what_each_is_worth(
+    measure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importance, "MOST_CHANNELS", 4)
+    scales = np.array([1.0, 0.01, 1.0, 1.0, 1.0])
+    assert ranking(np.ones(5, np.float32), scales, measure).order[0] == 1

@@ -15,6 +15,7 @@ from graphopt.execute import DATA_KEY
 from graphopt.ir import infer_shapes, static_shape
 from graphopt.passes.pruning.prune_channels import PruneChannels
 from graphopt.pipeline import Outcome, Pass
+from graphopt.pruning import importance
 from graphopt.testing import parse_model
 
 Prune = Callable[..., Outcome]
@@ -144,6 +145,16 @@ def test_channels_of_a_constant_that_a_convolution_reads_can_go(importance: str,
     before = estimate(model).macs
     pruned(model, rate=0.3, importance=importance, align=1)
     assert estimate(model).macs / before == pytest.approx(0.7, abs=0.06)
+
+
+def test_layers_that_read_very_many_channels_are_pruned_by_squares(
+    pruned: Prune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importance, "MOST_CHANNELS", 8)
+    model = network()
+    before = estimate(model).macs
+    pruned(model, rate=0.3)
+    assert estimate(model).macs / before == pytest.approx(0.7, abs=0.03)
 
 
 def test_channels_of_large_layers_are_aligned(pruned: Prune) -> None:
