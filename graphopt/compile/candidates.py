@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from graphopt.cost import SHAPES_KEY, ModelCost, estimate, load_rates
 from graphopt.errors import DataError, ExecutionError, GraphoptError, LimitError
 from graphopt.execute import Budget, CheckResult, InputSet, Oracle
 from graphopt.io import Interface, map_external, restore
-from graphopt.ir import adopt_shapes, drop_false_shapes, infer_shapes
+from graphopt.ir import TAKEN_KEY, adopt_shapes, drop_false_shapes, infer_shapes, value_names
 from graphopt.native.work import program_work
 from graphopt.pipeline import (
     FailedPassError,
@@ -241,6 +242,7 @@ class Workshop:
             infer(model)
             model.meta.update(meta)
             model.meta[SHAPES_KEY] = self._costed
+            model.meta[TAKEN_KEY] = self._taken
             watch = [node.name for node in model.graph if node.name]
             ran = pipeline.run(
                 model, infer=infer, observer=self._observer, watch=watch, pass_timeout=math.inf
@@ -316,6 +318,7 @@ class Workshop:
             with self._stages("passes"):
                 model = self._start.clone()
                 adopt_shapes(model, self._start)
+                model.meta[TAKEN_KEY] = self._taken
                 return pipeline.run(
                     model, infer=self._infer, observer=self._observer, pass_timeout=self._pass_timeout
                 )
@@ -367,6 +370,10 @@ class Workshop:
             shown = "; ".join(false[:SHAPES_SHOWN])
             more = f"; and {len(false) - SHAPES_SHOWN} more" if len(false) > SHAPES_SHOWN else ""
             self.notes.append(f"inferred shapes that a real run refuted are not used: {shown}{more}")
+
+    @functools.cached_property
+    def _taken(self) -> frozenset[str]:
+        return frozenset(value_names(self._start))
 
     def _infer(self, model: ir.Model) -> None:
         infer_shapes(model)

@@ -10,6 +10,7 @@ from graphopt.ir.changes import WATCHED_KEY, Changes, Finding
 from graphopt.ir.collector import paused_collector
 from graphopt.ir.dims import same_dim, same_shape
 from graphopt.ir.graphs import (
+    TAKEN_KEY,
     Names,
     attribute_float,
     attribute_int,
@@ -31,6 +32,7 @@ from graphopt.ir.graphs import (
     rank,
     scalar,
     static_shape,
+    value_names,
 )
 from graphopt.ir.ops import Operator, OpFacts, facts, is_deterministic, op_facts, subgraphs
 from graphopt.ir.pattern import const, op, rest, var
@@ -76,6 +78,7 @@ __all__ = [
     "PROGRAM_VERSION",
     "PROVENANCE_KEY",
     "SYMBOLIC_VALUE_KEY",
+    "TAKEN_KEY",
     "WANTED_OPSET_KEY",
     "WATCHED_KEY",
     "Changes",
@@ -134,6 +137,7 @@ __all__ = [
     "static_shape",
     "subgraphs",
     "symbolic_value",
+    "value_names",
     "var",
     "verify",
     "violations",

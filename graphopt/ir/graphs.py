@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -222,6 +222,13 @@ def value_names(model: ir.Model) -> set[str]:
     return names
 
 
+TAKEN_KEY = "graphopt.taken_names"
+"""In `meta` of a model: names of values that it came from and may hold no longer, which nothing new gets.
+
+What is known of those values is known by their names.
+"""
+
+
 class Names:
     """Hands out names that no value of any scope and no node has; it looks at the model when first asked.
 
@@ -235,7 +242,9 @@ class Names:
 
     @functools.cached_property
     def _used(self) -> set[str]:
-        return value_names(self._model).union(node.name for node in nodes(self._model) if node.name)
+        taken: Collection[str] = self._model.meta.get(TAKEN_KEY, ())
+        own = (node.name for node in nodes(self._model) if node.name)
+        return value_names(self._model).union(own, taken)
 
     def fresh(self, base: str) -> str:
         """`base`, or `base` with the smallest free number behind it."""
