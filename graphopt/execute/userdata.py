@@ -56,7 +56,10 @@ def _read(path: Path) -> list[InputSet]:
     if path.is_dir():
         return _read_folder(path)
     if not path.exists():
-        raise DataError(f"no such file or folder of inputs: {path}")
+        raise DataError(
+            f"no such file or folder of inputs: {path}",
+            hint="a folder of .npz files is read, each with an array for every input of the model",
+        )
     if path.suffix not in (".npz", ".npy"):
         raise DataError(f"cannot read inputs from {path}", hint="give an .npz, an .npy or a folder")
     loaded = _load(path)

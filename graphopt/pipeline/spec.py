@@ -11,7 +11,7 @@ import dataclasses
 import json
 import re
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -228,7 +228,9 @@ def make_pass(name: str, options: Mapping[str, Any], catalog: Catalog) -> ir.pas
     for option in options:
         if option not in fields:
             known = ", ".join(sorted(fields)) or "none"
-            raise UsageError(f"pass {name!r} has no option {option!r}; it has: {known}")
+            raise UsageError(
+                f"pass {name!r} has no option {option!r}; it has: {known}{_nearest(option, sorted(fields))}"
+            )
     values = {option: _parse_value(name, option, value, types[option]) for option, value in options.items()}
     return _made(name, found, values)
 
@@ -251,10 +253,13 @@ def _foreign(name: str) -> type[ir.passes.PassBase] | None:
     return found
 
 
-def _nearest(name: str, catalog: Catalog) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """What may have been meant: a name that begins so, or is spelt much like it."""
     import difflib
 
-    close = difflib.get_close_matches(name, list(catalog), n=1)
+    names = list(known)
+    begun = [each for each in names if name and each.startswith(name)]
+    close = begun or difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -49,7 +49,10 @@ class Sparsity:
             found = _PATTERN.fullmatch(pattern)
             most, run = (int(found[1]), int(found[2])) if found else (0, 0)
             if not 0 < most < run:
-                raise UsageError(f"pattern {pattern!r}, expected N:M with N less than M, as 2:4")
+                raise UsageError(
+                    f"pattern {pattern!r}, expected N:M with N less than M, as 2:4",
+                    hint="of each M weights N stay: 2:4 keeps two of four",
+                )
             return cls(most, run)
         if block:
             found = _BLOCK.fullmatch(block)

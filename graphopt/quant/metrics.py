@@ -35,12 +35,14 @@ class Metric:
         best: Of outputs that are equal.
         compute: From the arrays of one output, of all samples, expected and actual.
         higher_is_better: False for a distance.
+        most: How far it can be from the best.
     """
 
     name: str
     best: float
     compute: Callable[[Sequence[Array], Sequence[Array]], float]
     higher_is_better: bool = True
+    most: float = math.inf
 
     def __call__(self, expected: Outputs, actual: Outputs) -> float:
         """The metric of the output that fares worst; of outputs in float, where there are such.
@@ -142,10 +144,10 @@ def _joined(arrays: Sequence[Array]) -> Array:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("top-1", 1.0, _top_1),
-        Metric("cosine", 1.0, _cosine),
+        Metric("top-1", 1.0, _top_1, most=1.0),
+        Metric("cosine", 1.0, _cosine, most=2.0),
         Metric("sqnr", math.inf, _sqnr),
-        Metric("ctc-text", 1.0, _ctc_text),
+        Metric("ctc-text", 1.0, _ctc_text, most=1.0),
         Metric("max-abs", 0.0, _max_abs, higher_is_better=False),
     )
 }

@@ -69,6 +69,15 @@ def test_options_that_nobody_knows_are_refused(tmp_path: Path, option: str) -> N
     assert run(tmp_path, "--prune", f"macs=0.3,{option}").exit_code == 2
 
 
+def test_what_was_meant_is_told(tmp_path: Path) -> None:
+    ran = run(tmp_path, "--prune", "macs=0.3,imp=l1")
+    assert ran.exit_code == 2 and "did you mean 'importance'?" in ran.stderr
+    ran = run(tmp_path, "--prune", "macs=0.3", "--calibration", str(tmp_path / "none"))
+    assert ran.exit_code == 2 and "a folder of .npz files is read" in " ".join(ran.stderr.split())
+    ran = run(tmp_path, "--prune", "macs=0.3", "--metric", "top-1", "--max-drop", "2")
+    assert ran.exit_code == 2 and "top-1 can drop by no more than 1" in ran.stderr
+
+
 def test_a_model_in_which_nothing_can_go_is_refused(tmp_path: Path) -> None:
     model = parse_model("agraph (float[1,4] x) => (float[1,4] y) { y = Relu(x) }")
     save(model, tmp_path / "relu.onnx")

@@ -100,6 +100,8 @@ def test_a_pass_of_another_project_is_named_by_its_class() -> None:
     [
         ("othr", "there is no pass 'othr'; did you mean 'other'"),
         ("tuned{sise=4}", "pass 'tuned' has no option 'sise'; it has: keep, label, names, rate, size"),
+        ("tuned{sise=4}", "did you mean 'size'"),
+        ("tuned{lab=a}", "did you mean 'label'"),
         ("tuned{size=big}", "option 'size' is 'big', expected int"),
         ("tuned{keep=perhaps}", "option 'keep' is 'perhaps', expected bool"),
         ("{other", "expected '}'"),

@@ -9,11 +9,11 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.compile.quantization.accuracy import TaskMetric
-from graphopt.compile.quantization.request import DEFAULT_METRIC
+from graphopt.compile.quantization.request import judge
 from graphopt.errors import GraphoptError, UsageError
 from graphopt.pipeline import Pass, Pipeline, default_catalog, make_pass
 from graphopt.pruning import Groups, dependency_groups
-from graphopt.quant.metrics import Metric, parse_metric
+from graphopt.quant.metrics import Metric
 
 GOALS = ("macs", "params", "latency")
 CLEANUP = "dedup-initializers,cse,dce"
@@ -65,10 +65,7 @@ class PruneRequest:
             raise UsageError(f"prune is {prune!r}, expected one goal of {', '.join(GOALS)}", hint=_TEXT)
         goal = goals[0]
         rate = _rate(goal, options.pop(goal))
-        if max_drop is not None and not max_drop >= 0:
-            raise UsageError(f"max_drop is {max_drop!r}, expected 0 or more")
-        name = DEFAULT_METRIC if metric is None else metric
-        request = cls(goal, rate, options, name if callable(name) else parse_metric(name), max_drop)
+        request = cls(goal, rate, options, judge(metric, max_drop), max_drop)
         request.passes()  # says what is wrong with an option
         return request
 

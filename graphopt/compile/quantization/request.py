@@ -20,6 +20,23 @@ SYNTHETIC_COUNT = 16
 DEFAULT_METRIC = "cosine"
 
 
+def judge(metric: str | TaskMetric | None, max_drop: float | None) -> Metric | TaskMetric:
+    """What accuracy is measured in, by the arguments of `graphopt.optimize`.
+
+    Raises:
+        UsageError: There is no such metric, or no such drop of it.
+    """
+    found = parse_metric(DEFAULT_METRIC if metric is None else metric) if not callable(metric) else metric
+    if max_drop is not None and not max_drop >= 0:
+        raise UsageError(f"max_drop is {max_drop!r}, expected 0 or more")
+    if isinstance(found, Metric) and max_drop is not None and max_drop > found.most:
+        raise UsageError(
+            f"max_drop is {max_drop:g}, and {found.name} can drop by no more than {found.most:g}",
+            hint=f"0.02 lets {found.name} drop from 1 to 0.98",
+        )
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """How a model is to be quantized.
@@ -50,8 +67,8 @@ class Request:
         """A request; None if nothing is to be quantized. The arguments are those of `graphopt.optimize`.
 
         Raises:
-            UsageError: A name is unknown, data are missing, or nothing is to be quantized and an argument is
-                for that.
+            UsageError: A name is unknown, a number out of range, data are missing, or nothing is to be
+                quantized and an argument is for that.
         """
         if scheme is None:
             given = {
@@ -77,12 +94,9 @@ class Request:
                     "dynamic-int8, weight-int8 and weight-int4 need none; --calibration synthetic makes "
                     "inputs up, and their ranges are hardly those of real ones",
                 )
-        for name, value in (("max_drop", max_drop), ("time_budget", time_budget)):
-            if value is not None and not value >= 0:
-                raise UsageError(f"{name} is {value!r}, expected 0 or more")
-        chosen = (
-            parse_metric(DEFAULT_METRIC if metric is None else metric) if not callable(metric) else metric
-        )
+        if time_budget is not None and not time_budget >= 0:
+            raise UsageError(f"time_budget is {time_budget!r}, expected 0 or more")
+        chosen = judge(metric, max_drop)
         return cls(schemes, calibration, chosen, max_drop, time_budget)
 
     def with_less_drop(self, drop: float) -> Request:

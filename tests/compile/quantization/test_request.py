@@ -59,12 +59,18 @@ def test_int8_prepares_activations_and_weights_unless_told_not_to() -> None:
         ("int9", {}, "there is no quantization scheme 'int9'"),
         ("dynamic-int8", {"metric": "cosin"}, "there is no metric 'cosin'"),
         ("dynamic-int8", {"max_drop": -1.0}, "max_drop is -1.0, expected 0 or more"),
+        ("dynamic-int8", {"max_drop": 2.0, "metric": "top-1"}, "top-1 can drop by no more than 1"),
         ("dynamic-int8", {"time_budget": float("nan")}, "time_budget is nan"),
     ],
 )
 def test_what_makes_no_sense_is_told(scheme: str, given: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Request.asked(scheme, **given)
+
+
+def test_metrics_without_bounds_may_drop_by_any_number() -> None:
+    for metric in ("sqnr", "max-abs", lambda run: 1.0):
+        assert Request.asked("dynamic-int8", metric=metric, max_drop=2.0) is not None
 
 
 def test_synthetic_data_are_made_to_fit_and_others_must_fit() -> None:
