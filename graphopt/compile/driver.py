@@ -341,7 +341,10 @@ def _scheme(quantize: str | QuantizationScheme | None, lossy: Pipeline) -> str |
     if not lossy.items:
         return quantize
     if quantize is not None:
-        raise UsageError(f"quantize is given, and the passes quantize too: {lossy}", hint="leave one out")
+        raise UsageError(
+            f"quantize is given, and so are passes that lose accuracy on their own: {lossy}",
+            hint="leave one out, or quantize by passes too: calibrate{data=PATH},quantize-static behind them",
+        )
     return OwnPasses(lossy)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from graphopt.errors import ExecutionError, UsageError
+from graphopt.errors import DataError, ExecutionError, UsageError
 from graphopt.execute import InputSet, load_inputs, make_inputs
 from graphopt.io import load_with_notes
 
@@ -148,6 +148,9 @@ def example_in(calibration: Any, module: Any) -> Any:
     """What to trace a module with: the first of its calibration samples, if these can be gone through again.
 
     Of a tuple as a DataLoader gives, labels behind the arguments that the module needs are left out.
+
+    Raises:
+        DataError: There is no sample.
     """
     import torch
 
@@ -160,7 +163,9 @@ def example_in(calibration: Any, module: Any) -> Any:
     first = next(iter(calibration() if callable(calibration) else calibration), None)
     if isinstance(first, InputSet):
         first = first.values
-    if first is None or not isinstance(module, torch.nn.Module):
+    if first is None:
+        raise DataError("the calibration data hold no sample")
+    if not isinstance(module, torch.nn.Module):
         return None
     if isinstance(first, Mapping):
         return {name: torch.as_tensor(value) for name, value in first.items()}

@@ -13,7 +13,7 @@ from graphopt.compile import optimize
 from graphopt.compile.api import bench, check, cost
 from graphopt.compile.explain import explain
 from graphopt.compile.given import is_traced, open_given, script_of
-from graphopt.errors import UsageError
+from graphopt.errors import DataError, UsageError
 
 pytest.importorskip("torch", reason="PyTorch is an extra")
 pytest.importorskip("onnxscript", reason="PyTorch's exporter needs it")
@@ -64,6 +64,11 @@ def test_calibration_samples_are_example_inputs(module: Any, form: str) -> None:
     result = optimize(module, quantize="fp16", calibration=calibration, measure=False)
     assert result.report.source == "Net"
     assert result.model.graph.inputs[0].shape == (1, 3, 6, 6)
+
+
+def test_calibration_data_without_a_sample_are_refused(module: Any) -> None:
+    with pytest.raises(DataError, match="the calibration data hold no sample"):
+        optimize(module, quantize="int8", calibration=[])
 
 
 def test_what_is_no_list_of_samples_is_no_example(module: Any) -> None:

@@ -80,7 +80,7 @@ def test_passes_of_ones_own_may_quantize() -> None:
     passes = "-O2,quantize-weights{bits=8,block=16}"
     result = graphopt.optimize(network(), passes=passes, measure=False)
     assert result.report.quantization is not None and result.report.quantization.scheme == "pipeline"
-    with pytest.raises(graphopt.errors.UsageError, match="the passes quantize too"):
+    with pytest.raises(graphopt.errors.UsageError, match="so are passes that lose accuracy on their own"):
         quantized(quantize=WeightInt8(), passes=passes)
 
 
