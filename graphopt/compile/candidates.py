@@ -306,7 +306,8 @@ class Workshop:
         with _told_as_unfit(ran):
             with self._stages("passes"):
                 cost = self._estimate(ran.model)
-                corrections = self._finish(ran.model)
+                with _kept_notes(ran.model):
+                    corrections = self._finish(ran.model)
             with self._stages("check"):
                 check = self._compare(ran.model)
         return Made(name, ran.model, pipeline, ran.records, [], cost, check, corrections)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,14 @@ def test_passes_of_ones_own_may_quantize() -> None:
     assert result.report.quantization is not None and result.report.quantization.scheme == "pipeline"
     with pytest.raises(graphopt.errors.UsageError, match="so are passes that lose accuracy on their own"):
         quantized(quantize=WeightInt8(), passes=passes)
+
+
+def test_ranges_of_inputs_and_outputs_reach_passes_of_ones_own(tmp_path: Path) -> None:
+    data = tmp_path / "x.npz"
+    np.savez(data, x=np.concatenate([sample["x"] for sample in SAMPLES]))
+    passes = f"-O2,calibrate{{data={data}}},quantize-static{{everywhere=true}}"
+    result = graphopt.optimize(network(), passes=passes, calibration=SAMPLES, measure=False)
+    assert "no range was observed" not in str(result.report.to_dict())
 
 
 def test_where_there_is_nothing_to_quantize_the_float_model_is_emitted() -> None:
