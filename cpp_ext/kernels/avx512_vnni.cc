@@ -14,6 +14,7 @@
 #include "kernels/avx512_vnni/gemm_sparse.inl"
 #include "kernels/avx512_vnni/depthwise_channels.inl"
 #include "kernels/avx512_vnni/depthwise_pairs.inl"
+#include "kernels/avx512_vnni/depthwise_fives.inl"
 #include "kernels/avx512_vnni/depthwise.inl"
 #include "kernels/avx512_vnni/peak.inl"
 

@@ -140,10 +140,10 @@ struct DepthwiseStrip {
   int streams;
   // Of each stream; at most Depthwise::channels / streams.
   int channels;
-  // Windows of 3 x 3 with a stride of 2 and weights for pairs of outputs; groups and rows are 1, and pixels lie equally
+  // Windows of 3 x 3 or 5 x 5 with a stride of 2 and weights in an order of their own; rows are 1, and pixels lie equally
   // far from each other in all lines.
-  bool paired;
-  // Lines of outputs of each stream that are made one after the other, of lines of their own: 1 but for pairs.
+  bool direct;
+  // Lines of outputs of each stream that are made one after the other, of lines of their own: 1 but for direct ones.
   int64_t height;
   int groups;
   int kernel_width;
@@ -157,8 +157,9 @@ struct DepthwiseStrip {
   // Lines of outputs of each stream, or parts of one, over the same places with weights of their own.
   int rows;
   // [rows][groups][kernel_width][Depthwise::channels][4], channels in the order of the kernel, aligned to 64 bytes. Of
-  // pairs [4][Depthwise::channels][4]; by line and column of the window: (0, 0), (1, 0), (2, 0) and 0; (0, 2), (1, 2),
-  // (2, 2) and (0, 1); (1, 1), (2, 1), 0 and 0; 0, 0, (1, 1) and (2, 1).
+  // direct ones [4 or 7][Depthwise::channels][4]; by line and column of the window, of 3 x 3: (0, 0), (1, 0), (2, 0) and
+  // 0; (0, 2), (1, 2), (2, 2) and (0, 1); (1, 1), (2, 1), 0 and 0; 0, 0, (1, 1) and (2, 1). Of 5 x 5: for each column,
+  // (0, column) to (3, column); 0, (4, 0), 0 and 0; (4, 1) to (4, 4).
   const int8_t* weights;
   // In the order of the kernel, as are the arrays of `out`; no weights have zero points.
   const int32_t* bias;
@@ -177,8 +178,8 @@ struct Depthwise {
   uint8_t order[64];
   // The most places that `groups` times the places of one output may be.
   int64_t places;
-  // Whether strips may be `paired`: those of codes whose scales are below 1.
-  bool pairs;
+  // Whether strips may be `direct`: those of codes whose scales are below 1.
+  bool direct;
   void (*strip)(const DepthwiseStrip& strip);
 };
 

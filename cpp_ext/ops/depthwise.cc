@@ -20,9 +20,9 @@ constexpr int kMaxStreams = 4;
 constexpr std::int64_t kMaxLines = 256;
 constexpr std::int64_t kOutputsOfStrip = 512;
 constexpr std::int64_t kBlocksWanted = 16;
-// Lines of pairs of outputs that are made one after the other: each is too short to be worth its beginning.
-constexpr std::int64_t kLinesOfPairs = 8;
-constexpr std::int64_t kMaxTall = std::max<std::int64_t>(kMaxStreams, kLinesOfPairs);
+// Lines of outputs of direct strips that are made one after the other: each is too short to be worth its beginning.
+constexpr std::int64_t kLinesOfDirect = 8;
+constexpr std::int64_t kMaxTall = std::max<std::int64_t>(kMaxStreams, kLinesOfDirect);
 // Products that are worth a block of their own.
 constexpr std::int64_t kWorthwhile = 1 << 15;
 
@@ -53,7 +53,7 @@ std::int8_t term_of(std::int64_t weight, std::int64_t term) {
   return static_cast<std::int8_t>(part);
 }
 
-// Line and column of the window that each weight of a pair of outputs goes with; none if -1.
+// Line and column of the window that each weight of a direct strip goes with; none if -1.
 struct Tap {
   std::int64_t line;
   std::int64_t column;
@@ -62,6 +62,10 @@ constexpr Tap kPaired[4][4] = {{{0, 0}, {1, 0}, {2, 0}, {-1, -1}},
                                {{0, 2}, {1, 2}, {2, 2}, {0, 1}},
                                {{1, 1}, {2, 1}, {-1, -1}, {-1, -1}},
                                {{-1, -1}, {-1, -1}, {1, 1}, {2, 1}}};
+constexpr Tap kFives[7][4] = {{{0, 0}, {1, 0}, {2, 0}, {3, 0}}, {{0, 1}, {1, 1}, {2, 1}, {3, 1}},
+                              {{0, 2}, {1, 2}, {2, 2}, {3, 2}}, {{0, 3}, {1, 3}, {2, 3}, {3, 3}},
+                              {{0, 4}, {1, 4}, {2, 4}, {3, 4}}, {{-1, -1}, {4, 0}, {-1, -1}, {-1, -1}},
+                              {{4, 1}, {4, 2}, {4, 3}, {4, 4}}};
 
 // The window as the kernel sees it.
 struct Form {
@@ -90,14 +94,14 @@ struct Form {
   }
 
   // Fours of weights of a channel.
-  std::int64_t fours() const { return paired ? 4 : lines * phases * terms * groups * width; }
+  std::int64_t fours() const { return direct ? (width == 3 ? 4 : 7) : lines * phases * terms * groups * width; }
 
   std::int64_t term(std::int64_t i) const { return i / 4 / width / groups % terms; }
 
   // Line and column of the window that weight i of a channel goes with; outside of it for none.
   Tap tap(std::int64_t i, const Convolution& all) const {
     const std::int64_t four = i / 4;
-    if (paired) return kPaired[four][i % 4];
+    if (direct) return width == 3 ? kPaired[four][i % 4] : kFives[four][i % 4];
     const std::int64_t column = four % width;
     const std::int64_t row = four / width / groups / terms;
     if (flat) return {0, 4 * column + i % 4 - row * all.strides[1]};
@@ -105,7 +109,7 @@ struct Form {
   }
 
   bool flat = false;  // the window is one line
-  bool paired = false;
+  bool direct = false;  // as DepthwiseStrip says
   std::int64_t groups;
   // What each weight is the sum of; for each all lines once more.
   std::int64_t terms;
@@ -156,11 +160,11 @@ class BoundDepthwise final : public Bound {
         y_(y),
         r_(inputs.back()),
         addition_(shared.epilogue.addition(r_.type, y.dims.count(), false)),
-        blank_pixel_(shared.form.paired ? x_.pitch : 0),
+        blank_pixel_(shared.form.direct ? x_.pitch : 0),
         blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
                static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
-        tall_(shared.form.paired ? kLinesOfPairs : shared.form.lines * shared.streams),
+        tall_(shared.form.direct ? kLinesOfDirect : shared.form.lines * shared.streams),
         lines_(ceil_divide(y.dims[1], tall_)),
         strips_(ceil_divide(y.dims[2], kOutputsOfStrip)) {
     const Convolution& all = shared.all;
@@ -203,7 +207,7 @@ class BoundDepthwise final : public Bound {
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::int64_t single = std::min(last, shared_.streams == 1 ? shared_.blocks : shared_.blocks - 1);
-    const std::int64_t step = form.paired ? left : form.lines;
+    const std::int64_t step = form.direct ? left : form.lines;
     for (std::int64_t done = 0; done < left && first < single; done += step) {
       run_strips(run, {image, line + done, std::min(step, left - done), begin, count, 1}, first, single);
     }
@@ -238,7 +242,7 @@ class BoundDepthwise final : public Bound {
     const Form& form = shared_.form;
     const std::int64_t lines_of_outputs = std::min<std::int64_t>(form.lines, part.lines);
     // Of a stream.
-    const std::int64_t height = form.paired ? ceil_divide(part.lines, part.streams) : 1;
+    const std::int64_t height = form.direct ? ceil_divide(part.lines, part.streams) : 1;
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + part.image * x_.dims[1] * x_.dims[2] * x_.pitch;
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     const std::int64_t place = (part.image * y_.dims[1] + part.line) * y_.dims[2] + part.begin;
@@ -250,13 +254,15 @@ class BoundDepthwise final : public Bound {
     for (std::int64_t each = 0; each < height * part.streams; ++each) {
       // Where lines are left for less than all streams, some are computed twice.
       outputs[each] = std::min(each * lines_of_outputs, part.lines - lines_of_outputs);
-      for (std::int64_t i = 0; i < 4 * form.groups * form.terms; ++i, ++count_of_lines) {
-        const std::int64_t line = i % (4 * form.groups);
-        const std::int64_t input =
-            (part.line + outputs[each]) * all.strides[0] - all.pads[0] + (form.flat ? 0 : line * all.dilations[0]);
-        const bool inside = input >= 0 && input < x_.dims[1];
-        lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
-        pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
+      const std::int64_t first_line = (part.line + outputs[each]) * all.strides[0] - all.pads[0];
+      const std::int64_t down = form.flat ? 0 : all.dilations[0];
+      for (std::int64_t term = 0; term < form.terms; ++term) {
+        std::int64_t input = first_line;
+        for (std::int64_t line = 0; line < 4 * form.groups; ++line, ++count_of_lines, input += down) {
+          const bool inside = input >= 0 && input < x_.dims[1];
+          lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+          pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
+        }
       }
     }
     void* to[kMaxStreams * kMaxRows];
@@ -269,7 +275,7 @@ class BoundDepthwise final : public Bound {
     strip.width = x_.dims[2];
     strip.flip = x_.type == Type::kS8;
     strip.streams = static_cast<int>(part.streams);
-    strip.paired = form.paired;
+    strip.direct = form.direct;
     strip.height = height;
     strip.groups = static_cast<int>(form.groups * form.terms);
     strip.kernel_width = static_cast<int>(form.width);
@@ -293,9 +299,11 @@ class BoundDepthwise final : public Bound {
         strip.first = (part.begin + from) * all.strides[1] - all.pads[1];
         strip.count = count;
         strip.rows = static_cast<int>(rows);
-        for (std::int64_t i = 0; i < height * part.streams * rows; ++i) {
-          const std::int64_t output = outputs[i / rows] * y_.dims[2] + from + i % rows * step;
-          to[i] = y + (output * y_.pitch + channel) * size;
+        for (std::int64_t each = 0; each < height * part.streams; ++each) {
+          std::int64_t output = outputs[each] * y_.dims[2] + from;
+          for (std::int64_t row = 0; row < rows; ++row, output += step) {
+            to[each * rows + row] = y + (output * y_.pitch + channel) * size;
+          }
         }
         shared_.kernel->strip(strip);
       };
@@ -342,9 +350,10 @@ class DepthwiseConvolution final : public Op {
     const Form& form = shared_.form;
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
-    shared_.form.paired = shared_.kernel->pairs && all.kernel[0] == 3 && all.kernel[1] == 3 && all.strides[1] == 2 &&
-                          all.dilations[1] == 1 && form.terms == 1 && tile.type != Type::kF32 && !tile.large;
-    if (form.paired) shared_.form.lines = 1;
+    shared_.form.direct = shared_.kernel->direct && all.kernel[0] == all.kernel[1] &&
+                          (all.kernel[0] == 3 || all.kernel[0] == 5) && all.strides[1] == 2 && all.dilations[1] == 1 &&
+                          form.terms == 1 && tile.type != Type::kF32 && !tile.large;
+    if (form.direct) shared_.form.lines = 1;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);
     const std::int64_t last = all.columns - (shared_.blocks - 1) * width;

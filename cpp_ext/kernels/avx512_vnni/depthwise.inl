@@ -335,7 +335,7 @@ static void depthwise_lines(const DepthwiseStrip& strip) {
 }
 
 static void depthwise_strip(const DepthwiseStrip& strip) {
-  if (strip.paired) return pairs_of_lines(strip);
+  if (strip.direct) return strip.kernel_width == 3 ? pairs_of_lines(strip) : fives_of_lines(strip);
   const bool near = strip.dilation == 1;
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 1) return depthwise_lines<3, 1, 1>(strip);
   if (near && strip.groups == 1 && strip.kernel_width == 3 && strip.stride == 2) return depthwise_lines<3, 2, 1>(strip);

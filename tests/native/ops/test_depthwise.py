@@ -69,12 +69,23 @@ def test_windows_and_strides(agrees: Agrees, kernel: tuple[int, int], strides: t
 @pytest.mark.parametrize("width", [*range(1, 12), 31, 64, 130])
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_tails_of_lines(agrees: Agrees, width: int, kernel: int) -> None:
-    for stride in (1, 2):
+    for stride, x_type in ((1, "s8"), (2, "s8"), (2, "u8")):
         pads = (kernel // 2,) * 4
         for height in (1, 3, 4):
             attributes, x = case(
-                (1, height, width, 40), (kernel, kernel), (stride, stride), pads, x_type="s8"
+                (1, height, width, 40), (kernel, kernel), (stride, stride), pads, x_type=x_type
             )
+            agrees("conv", attributes, [x], threads=(1,))
+
+
+@pytest.mark.parametrize("left", range(7))
+@pytest.mark.parametrize("width", [1, 2, 5, 6, 40])
+def test_windows_that_begin_and_end_outside(agrees: Agrees, width: int, left: int) -> None:
+    for right in range(5, 8) if left == 0 else range(6):
+        for kernel in (3, 5):
+            if left + width + right < kernel:
+                continue
+            attributes, x = case((1, 5, width, 70), (kernel, kernel), (2, 2), (1, left, 2, right))
             agrees("conv", attributes, [x], threads=(1,))
 
 
