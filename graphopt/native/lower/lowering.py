@@ -13,7 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.execute.evaluate import evaluate
-from graphopt.ir import constant_tensor, is_deterministic, opset
+from graphopt.execute.support import DIES_OF_NOTHING
+from graphopt.ir import constant_tensor, is_deterministic, opset, subgraphs
 from graphopt.native.lower.forms import Form, Known, Stored
 from graphopt.native.lower.ops import RULES
 from graphopt.native.lower.scope import Scope, Unsupported, dims_of, identity
@@ -132,13 +133,27 @@ def _constants(model: ir.Model, nodes: Sequence[ir.Node], scope: Scope) -> None:
             own
             and all(value in fixed for value in own)
             and node.op_type != "DequantizeLinear"
-            and is_deterministic(node)
+            and _is_foldable(node)
         ):
             foldable.append(node)
             fixed.update(node.outputs)
     wanted = [value for node in foldable for value in node.outputs if value.name]
     for value, tensor in evaluate(foldable, wanted, model.opset_imports).tensors.items():
         _know(scope, value, tensor)
+
+
+def _is_foldable(node: ir.Node) -> bool:
+    """Whether a node of constant inputs always gives the same tensors, and may be asked for them."""
+    return (
+        is_deterministic(node)
+        and not subgraphs(node)
+        and node.op_type not in DIES_OF_NOTHING
+        and all(
+            isinstance(value.type, ir.TensorType) and value.dtype is not None
+            for value in node.outputs
+            if value.name
+        )
+    )
 
 
 def _know(scope: Scope, value: ir.Value, tensor: ir.TensorProtocol) -> None:

@@ -160,6 +160,14 @@ def test_codes_of_16_bits_have_a_reason(domain: str) -> None:
     assert all("uint16" in reason for reason in reasons(graph).values())
 
 
+def test_sequences_of_constants_are_not_computed() -> None:
+    graph = parse_model("""<ir_version: 10, opset_import: ["" : 21]> g (float[1,4] x) => (float[1,4] y)
+        <float[2,4] c = {1,2,3,4,5,6,7,8}, int64 zero = {0}> {
+        rows = SplitToSequence(c) row = SequenceAt(rows, zero) y = Add(x, row) }""")
+    infer_shapes(graph)
+    assert "SplitToSequence" in " ".join(node.op_type for node in reasons(graph))
+
+
 @pytest.mark.parametrize(("ends", "kinds"), [("-7, 7", 4), ("-7, 127", 4), ("-128, 127", 3)])
 def test_codes_of_fewer_bits_are_clipped_in_a_table(ends: str, kinds: int, lower: Lower) -> None:
     low, high = ends.split(", ")

@@ -18,6 +18,7 @@ PARAMETERS: dict[str, dict[str, float]] = {
     "leaky_relu": {"alpha": 0.01},
     "elu": {"alpha": 1.5},
     "clip": {"low": -1.0, "high": 2.5},
+    "replace_nan": {"value": 0.5},
 }
 
 
