@@ -3,6 +3,7 @@
 #include "ops/broadcast.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace graphopt {
 
@@ -40,6 +41,19 @@ std::vector<Loop> merged(const std::vector<Loop>& loops) {
   return all;
 }
 
+std::vector<Loop> loops_over(const Layout& y, std::initializer_list<const Layout*> values) {
+  std::vector<Loop> loops;
+  for (int axis = -y.dims.rank(); axis < 0; ++axis) {
+    Loop loop{y.dims[axis], {}};
+    for (const Layout* value : values) {
+      const bool own = axis >= -value->dims.rank() && value->dims[axis] != 1;
+      loop.strides.push_back(own ? strides_of(*value)[static_cast<std::size_t>(axis + value->dims.rank())] : 0);
+    }
+    loops.push_back(std::move(loop));
+  }
+  return loops;
+}
+
 Dims broadcast(const Dims& a, const Dims& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<std::int64_t> sizes;
@@ -54,18 +68,7 @@ Dims broadcast(const Dims& a, const Dims& b) {
 
 Broadcast::Broadcast(const Layout& a, const Layout& b, const Layout& y) {
   if (y.dims.count() == 0) return;
-  const Layout* const values[] = {&a, &b, &y};
-  std::vector<Loop> loops;
-  for (int axis = -y.dims.rank(); axis < 0; ++axis) {
-    Loop loop;
-    loop.size = y.dims[axis];
-    for (const Layout* value : values) {
-      const bool own = axis >= -value->dims.rank() && value->dims[axis] != 1;
-      loop.strides.push_back(own ? strides_of(*value)[static_cast<std::size_t>(axis + value->dims.rank())] : 0);
-    }
-    loops.push_back(loop);
-  }
-  loops_ = merged(loops);
+  loops_ = merged(loops_over(y, {&a, &b, &y}));
   const auto is_row = [](const Loop& loop) {
     return loop.strides[0] <= 1 && loop.strides[1] <= 1 && loop.strides[2] == 1;
   };

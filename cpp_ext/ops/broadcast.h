@@ -1,6 +1,7 @@
 // Two operands and a result as rows of columns: numpy's broadcasting, with as few axes as it can be told by.
 #pragma once
 
+#include <initializer_list>
 #include <vector>
 
 #include "kernels/types.h"
@@ -19,6 +20,19 @@ std::vector<std::int64_t> strides_of(const Layout& layout);
 
 // Loops that run as one in all values are merged, and those of size 1 left out. Innermost last, as given.
 std::vector<Loop> merged(const std::vector<Loop>& loops);
+
+// Adds to the offsets of values how far the element of this index lies behind the first one of the loops.
+template <std::size_t Values>
+void advance(const std::vector<Loop>& loops, std::int64_t index, std::int64_t (&at)[Values]) {
+  for (auto loop = loops.rbegin(); loop != loops.rend(); ++loop) {
+    const std::int64_t place = index % loop->size;
+    index /= loop->size;
+    for (std::size_t value = 0; value < Values; ++value) at[value] += place * loop->strides[value];
+  }
+}
+
+// Loops over the axes of `y`, not merged: distances in each of the values, 0 along axes where they are repeated.
+std::vector<Loop> loops_over(const Layout& y, std::initializer_list<const Layout*> values);
 
 // The shape of both, broadcast. Throws Invalid if they do not fit.
 Dims broadcast(const Dims& a, const Dims& b);
@@ -54,12 +68,7 @@ class Broadcast {
       std::int64_t at[3] = {row * static_cast<std::int64_t>(grid.a_row) + column * static_cast<std::int64_t>(grid.a_step),
                             row * static_cast<std::int64_t>(grid.b_row) + column * static_cast<std::int64_t>(grid.b_step),
                             row * static_cast<std::int64_t>(grid.y_row) + column};
-      std::int64_t left = block / column_blocks_ / row_blocks_;
-      for (auto loop = loops_.rbegin(); loop != loops_.rend(); ++loop) {
-        const std::int64_t index = left % loop->size;
-        left /= loop->size;
-        for (std::size_t value = 0; value < 3; ++value) at[value] += index * loop->strides[value];
-      }
+      advance(loops_, block / column_blocks_ / row_blocks_, at);
       part(at[0], at[1], at[2], grid);
     });
   }

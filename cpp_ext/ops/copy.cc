@@ -54,17 +54,11 @@ void StridedCopy::run(ThreadPool& pool, const void* from, void* to, const unsign
   pool.run((units_ + block_ - 1) / block_, [&](std::int64_t block) {
     const std::int64_t end = std::min((block + 1) * block_, units_);
     for (std::int64_t unit = block * block_; unit < end; ++unit) {
-      std::int64_t left = unit;
-      std::int64_t at = 0;
-      std::int64_t into = 0;
-      for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
-        const std::int64_t index = left % loop->size;
-        left /= loop->size;
-        at += index * loop->strides[0];
-        into += index * loop->strides[1];
-      }
+      std::int64_t at[] = {0, 0};
+      advance(outer_, unit, at);
       const auto size = static_cast<std::int64_t>(size_);
-      copy(static_cast<const unsigned char*>(from) + at * size, static_cast<unsigned char*>(to) + into * size, table);
+      copy(static_cast<const unsigned char*>(from) + at[0] * size, static_cast<unsigned char*>(to) + at[1] * size,
+           table);
     }
   });
 }

@@ -41,16 +41,8 @@ class Expand final : public Op {
   }
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
-    const Layout& x = inputs[0];
-    const Layout& y = outputs[0];
-    std::vector<Loop> loops;
-    for (int axis = -y.dims.rank(); axis < 0; ++axis) {
-      const bool own = axis >= -x.dims.rank() && x.dims[axis] != 1;
-      loops.push_back({y.dims[axis],
-                       {own ? strides_of(x)[static_cast<std::size_t>(axis + x.dims.rank())] : 0,
-                        strides_of(y)[static_cast<std::size_t>(axis + y.dims.rank())]}});
-    }
-    return std::make_unique<BoundExpand>(StridedCopy(kernels_, loops, size_of(x.type)));
+    const std::vector<Loop> loops = loops_over(outputs[0], {&inputs[0], &outputs[0]});
+    return std::make_unique<BoundExpand>(StridedCopy(kernels_, loops, size_of(inputs[0].type)));
   }
 
   bool pitched() const override { return true; }

@@ -30,7 +30,7 @@ struct Lines {
     std::fill_n(lanes, reductions::kLanes, Reduction::kStart);
     std::size_t lane = 0;
     for (std::int64_t taken = 0; taken < plan.taken_lines; ++taken) {
-      const float* at = from + offset(plan.taken, taken);
+      const float* at = of_line(from, plan, taken);
       std::int64_t i = 0;
       for (; lane != 0 && i < plan.line.size; ++i) step(lanes, lane, at[i]);
       for (; i + static_cast<std::int64_t>(reductions::kLanes) <= plan.line.size;
@@ -48,7 +48,7 @@ struct Lines {
   static void across(const float* from, float* to, std::int64_t columns, const Plan& plan) {
     std::fill_n(to, columns, Reduction::kStart);
     for (std::int64_t taken = 0; taken < plan.taken_lines; ++taken) {
-      const float* at = from + offset(plan.taken, taken);
+      const float* at = of_line(from, plan, taken);
       for (std::int64_t i = 0; i < columns; ++i) to[i] = Reduction::combined(to[i], Reduction::taken(at[i]));
     }
   }
@@ -59,13 +59,10 @@ struct Lines {
     lane = (lane + 1) % reductions::kLanes;
   }
 
-  static std::int64_t offset(const std::vector<Loop>& loops, std::int64_t index) {
-    std::int64_t at = 0;
-    for (auto loop = loops.rbegin(); loop != loops.rend(); ++loop) {
-      at += index % loop->size * loop->strides[0];
-      index /= loop->size;
-    }
-    return at;
+  static const float* of_line(const float* from, const Plan& plan, std::int64_t taken) {
+    std::int64_t at[] = {0};
+    advance(plan.taken, taken, at);
+    return from + at[0];
   }
 };
 
@@ -105,17 +102,11 @@ class BoundReduce final : public Bound {
  private:
   void one(const Run& run, std::int64_t unit) const {
     const std::int64_t begin = unit % parts_ * kColumns;
-    std::int64_t at = along_ ? 0 : begin;
-    std::int64_t into = at;
-    std::int64_t left = unit / parts_;
-    for (auto loop = plan_.outer.rbegin(); loop != plan_.outer.rend(); ++loop) {
-      const std::int64_t index = left % loop->size;
-      left /= loop->size;
-      at += index * loop->strides[0];
-      into += index * loop->strides[1];
-    }
-    const float* from = static_cast<const float*>(run.inputs[0]) + at;
-    float* to = static_cast<float*>(run.outputs[0]) + into;
+    const std::int64_t first = along_ ? 0 : begin;
+    std::int64_t at[] = {first, first};
+    advance(plan_.outer, unit / parts_, at);
+    const float* from = static_cast<const float*>(run.inputs[0]) + at[0];
+    float* to = static_cast<float*>(run.outputs[0]) + at[1];
     if (along_) {
       functions_.along(from, to, plan_);
     } else {

@@ -48,14 +48,9 @@ class BoundReduceMean final : public Bound {
   static constexpr std::int64_t kBlockElements = 1 << 13;
 
   void mean_of(const Run& run, std::int64_t unit) const {
-    std::int64_t at = 0;
-    std::int64_t into = 0;
-    for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
-      const std::int64_t index = unit % loop->size;
-      unit /= loop->size;
-      at += index * loop->strides[0];
-      into += index * loop->strides[1];
-    }
+    std::int64_t places[] = {0, 0};
+    advance(outer_, unit, places);
+    const auto [at, into] = places;
     if (is_row_) {
       mean_of_row(run.inputs[0], at, run.outputs[0], into);
     } else if (type_ == Type::kF32) {

@@ -2,7 +2,6 @@
 // broadcasting.
 
 #include <algorithm>
-#include <array>
 
 #include "ops/broadcast.h"
 
@@ -12,7 +11,7 @@ namespace {
 
 // The values of a loop: condition, both operands, result.
 constexpr std::size_t kValues = 4;
-using Offsets = std::array<std::int64_t, kValues>;
+using Offsets = std::int64_t[kValues];
 
 constexpr std::int64_t kBlockElements = 1 << 13;
 
@@ -41,21 +40,12 @@ class BoundWhere final : public Bound {
  public:
   BoundWhere(const Layouts& inputs, const Layout& y) : size_(size_of(y.type)) {
     if (y.dims.count() == 0) return;
-    std::vector<Loop> loops;
-    for (int axis = -y.dims.rank(); axis < 0; ++axis) {
-      Loop loop{y.dims[axis], {}};
-      for (const Layout* value : {&inputs[0], &inputs[1], &inputs[2], &y}) {
-        const bool own = axis >= -value->dims.rank() && value->dims[axis] != 1;
-        loop.strides.push_back(own ? strides_of(*value)[static_cast<std::size_t>(axis + value->dims.rank())] : 0);
-      }
-      loops.push_back(loop);
-    }
-    outer_ = merged(loops);
+    outer_ = merged(loops_over(y, {&inputs[0], &inputs[1], &inputs[2], &y}));
     if (!outer_.empty()) {
       line_ = outer_.back();
       outer_.pop_back();
     }
-    std::copy_n(line_.strides.begin(), kValues, step_.begin());
+    std::copy_n(line_.strides.begin(), kValues, step_);
     lines_ = 1;
     for (const Loop& loop : outer_) lines_ *= loop.size;
     parts_ = (line_.size + kBlockElements - 1) / kBlockElements;
@@ -78,11 +68,7 @@ class BoundWhere final : public Bound {
   void part_of(const Run& run, std::int64_t line, std::int64_t begin, std::int64_t count) const {
     Offsets at;
     for (std::size_t value = 0; value < kValues; ++value) at[value] = begin * step_[value];
-    for (auto loop = outer_.rbegin(); loop != outer_.rend(); ++loop) {
-      const std::int64_t index = line % loop->size;
-      line /= loop->size;
-      for (std::size_t value = 0; value < kValues; ++value) at[value] += index * loop->strides[value];
-    }
+    advance(outer_, line, at);
     switch (size_) {
       case 1: choose<std::uint8_t>(run.inputs, run.outputs[0], at, step_, count); break;
       case 4: choose<std::uint32_t>(run.inputs, run.outputs[0], at, step_, count); break;
