@@ -1,0 +1,98 @@
+"""What multiplies by weights: products of matrices and convolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphopt.testing.programs.maker import (
+    MOST_ELEMENTS,
+    Maker,
+    Recipe,
+    epilogue,
+    is_codes,
+    is_image,
+    type_made,
+    weights,
+)
+
+
+def _gemm(maker: Maker) -> bool:
+    value = maker.pick(lambda each: is_codes(each) and len(each.shape) > 0)
+    if value is None or value.shape[-1] == 0:
+        return False
+    columns = int(maker.rng.choice((1, 8, 10, value.shape[-1])))
+    shape = (*value.shape[:-1], columns)
+    attributes, more = epilogue(maker, shape)
+    attributes |= weights(maker, (columns, value.shape[-1]), value)
+    maker.step("gemm", [value, *more], attributes, type_made(attributes), shape)
+    return True
+
+
+def _matmul_nbits(maker: Maker) -> bool:
+    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0)
+    if value is None or value.shape[-1] == 0:
+        return False
+    depth = value.shape[-1]
+    columns = int(maker.rng.choice((1, 8, 10, depth)))
+    bits, block = int(maker.rng.choice((4, 8))), int(maker.rng.choice((16, 32)))
+    blocks = -(-depth // block)
+    attributes: dict[str, Any] = {"bits": bits, "block": block, "depth": depth}
+    attributes["weights"] = maker.rng.integers(0, 256, (columns, blocks, block * bits // 8), np.uint8)
+    attributes["scales"] = maker.rng.uniform(0.2, 1.5, (columns, blocks)).astype(np.float32) / np.float32(
+        1 << bits
+    )
+    if maker.chance(0.5):
+        attributes["zeros"] = maker.rng.integers(0, 256, (columns, -(-blocks * bits // 8)), np.uint8)
+    if maker.chance(0.5):
+        attributes["bias"] = maker.array("f32", (columns,))
+    maker.step("matmul_nbits", [value], attributes, "f32", (*value.shape[:-1], columns))
+    return True
+
+
+def _conv(maker: Maker) -> bool:
+    value = maker.pick(is_image)
+    if value is None or 0 in value.shape:
+        return False
+    count, height, width, channels = value.shape
+    kernel = int(maker.rng.choice((1, 3)))
+    stride = int(maker.rng.choice((1, 1, 2)))
+    pad = kernel // 2
+    depthwise = maker.chance(0.4)
+    groups = channels if depthwise else 1
+    columns = channels if depthwise else int(maker.rng.choice((4, 8, channels)))
+    shape = (
+        count,
+        (height + 2 * pad - kernel) // stride + 1,
+        (width + 2 * pad - kernel) // stride + 1,
+        columns,
+    )
+    attributes, more = epilogue(maker, shape)
+    attributes |= weights(maker, (columns, kernel, kernel, channels // groups), value)
+    attributes |= {"strides": [stride] * 2, "pads": [pad] * 4, "dilations": [1, 1], "groups": groups}
+    maker.step("conv", [value, *more], attributes, type_made(attributes), shape)
+    return True
+
+
+def _conv_transpose(maker: Maker) -> bool:
+    value = maker.pick(is_image)
+    if value is None or 0 in value.shape or 8 * np.prod(value.shape) > MOST_ELEMENTS:
+        return False
+    count, height, width, channels = value.shape
+    columns = int(maker.rng.choice((2, channels)))
+    shape = (count, 2 * height, 2 * width, columns)
+    attributes, more = epilogue(maker, shape)
+    attributes |= weights(maker, (columns, 2, 2, channels), value)
+    attributes |= {"strides": [2, 2], "pads": [0] * 4, "dilations": [1, 1], "groups": 1}
+    attributes["output_padding"] = [0, 0]
+    maker.step("conv_transpose", [value, *more], attributes, type_made(attributes), shape)
+    return True
+
+
+RECIPES: dict[str, Recipe] = {
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "gemm": _gemm,
+    "matmul_nbits": _matmul_nbits,
+}

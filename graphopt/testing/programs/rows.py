@@ -1,0 +1,80 @@
+"""What looks at whole rows and axes: normalizations, softmax and reductions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes
+
+
+def _row_coding(maker: Maker, value: Value) -> dict[str, Any]:
+    """Of what takes codes or floats, and gives either."""
+    attributes: dict[str, Any] = {}
+    if is_codes(value):
+        attributes |= {"x_scale": maker.scale(), "x_zero": maker.zero(value.type)}
+    if maker.chance(0.5):
+        attributes |= made_codes(maker)
+    return attributes
+
+
+def _softmax(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    attributes = _row_coding(maker, value)
+    maker.step("softmax", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
+def _layer_norm(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    columns = value.shape[-1:]
+    attributes = _row_coding(maker, value)
+    attributes |= {"gamma": maker.array("f32", columns), "beta": maker.array("f32", columns), "epsilon": 1e-5}
+    attributes["centred"] = maker.below(2)
+    maker.step("layer_norm", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
+def _lrn(maker: Maker) -> bool:
+    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    attributes = _row_coding(maker, value)
+    attributes |= {"size": 1 + maker.below(9), "quarters": 1 + maker.below(4), "alpha": 1e-2, "bias": 1.0}
+    maker.step("lrn", [value], attributes, attributes.get("y_type", "f32"), value.shape)
+    return True
+
+
+def _reduce_mean(maker: Maker) -> bool:
+    value = maker.pick(lambda each: is_codes(each) and len(each.shape) > 1 and 0 not in each.shape)
+    if value is None:
+        return False
+    axis = 1 + maker.below(len(value.shape) - 1)
+    attributes = {"x_scale": maker.scale(), "x_zero": maker.zero(value.type), **made_codes(maker)}
+    attributes |= {"axes": [axis], "keepdims": 1}
+    shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
+    maker.step("reduce_mean", [value], attributes, attributes["y_type"], shape)
+    return True
+
+
+def _reduce(maker: Maker) -> bool:
+    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0 and 0 not in each.shape)
+    if value is None:
+        return False
+    axes = [axis for axis in range(len(value.shape)) if maker.chance(0.5)]
+    op = str(maker.rng.choice(("sum", "sum_squares", "max", "min")))
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
+    maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, "f32", shape)
+    return True
+
+
+RECIPES: dict[str, Recipe] = {
+    "layer_norm": _layer_norm,
+    "lrn": _lrn,
+    "reduce": _reduce,
+    "reduce_mean": _reduce_mean,
+    "softmax": _softmax,
+}
