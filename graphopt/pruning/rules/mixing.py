@@ -8,6 +8,8 @@ from graphopt.ir import attribute_int, attribute_ints, ints
 from graphopt.ir.ops import REDUCTIONS
 from graphopt.pruning.site import Axis, Site
 
+_NORMS = ("ReduceL1", "ReduceL2", "ReduceSumSquare")
+
 
 def pooling(site: Site, node: ir.Node) -> None:
     """The first two axes, batch and channels, are left alone; all of them in a Dropout."""
@@ -79,8 +81,6 @@ def is_mean_of_norms(node: ir.Node) -> bool:
     maker = None if value is None else value.producer()
     return node.op_type == "ReduceMean" and maker is not None and maker.op_type in _NORMS
 
-
-_NORMS = ("ReduceL1", "ReduceL2", "ReduceSumSquare")
 
 RULES = {
     **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), pooling),
