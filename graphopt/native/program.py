@@ -6,6 +6,7 @@ Says in graphopt's terms what the engine says of files and arrays; computes noth
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,9 +121,10 @@ class Program:
         Raises:
             DataError: The inputs are not what the program takes.
             MemoryError: There is not enough memory for them.
+            TypeError: `threads` is no whole number.
         """
         try:
-            return self._built.run(self._in_order(inputs), threads)
+            return self._built.run(self._in_order(inputs), operator.index(threads))
         except ValueError as error:
             raise self._misfit(error) from error
 
@@ -149,7 +151,7 @@ class Program:
             raise DataError(f"a profile of {repeats} runs", hint="repeat at least once")
         arrays = self._in_order(inputs)
         try:
-            self._built.run(arrays, threads)
+            self._built.run(arrays, operator.index(threads))
             seconds = self._built.profile(arrays, threads, repeats)
             facts = self._built.steps([list(array.shape) for array in arrays])
         except ValueError as error:
@@ -280,11 +282,11 @@ class Program:
                 raise DataError(f"axis {open_axes[0]!r} has no size", hint="give the shapes of the inputs")
             return [[int(axis) for axis in port.shape] for port in self.inputs]
         if not isinstance(shapes, Mapping):
-            return [list(shape) for shape in shapes]
+            return [_sizes(shape) for shape in shapes]
         missing = [port.name for port in self.inputs if port.name not in shapes]
         if missing:
             raise DataError(f"the shape of input {missing[0]!r} is missing", hint=self._signature())
-        return [list(shapes[port.name]) for port in self.inputs]
+        return [_sizes(shapes[port.name]) for port in self.inputs]
 
     def _misfit(self, error: ValueError) -> DataError:
         return DataError(str(error), hint=self._signature())
@@ -294,6 +296,10 @@ class Program:
             f"{port.name}: {port.dtype}[{', '.join(map(str, port.shape))}]" for port in self.inputs
         )
         return f"the program takes {ports or 'no inputs'}"
+
+
+def _sizes(shape: Shape) -> list[int]:
+    return [operator.index(size) for size in shape]
 
 
 def _tuples(shapes: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:

@@ -106,6 +106,15 @@ def test_what_does_not_fit_is_told_by_name(inputs: Any, message: str) -> None:
     assert caught.value.hint == "the program takes x: uint8[rows, 64]"
 
 
+def test_what_is_no_number_is_told() -> None:
+    program = looked_up(1)
+    said = "'str' object cannot be interpreted as an integer"
+    with pytest.raises(TypeError, match=said):
+        program.run([codes(3, 64)], "2")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=said):
+        program.arena([("rows", 64)])  # type: ignore[list-item]
+
+
 def test_axes_of_one_name_have_one_size() -> None:
     builder = ProgramBuilder()
     for name in ("a", "b"):
