@@ -37,6 +37,7 @@ from graphopt.compile.levels import (
     rivals,
     split_lossy,
     standard_forms,
+    told_without_last,
 )
 from graphopt.compile.opset import convert_opset, notes_of_raising, passes_against
 from graphopt.compile.planning import with_plan
@@ -165,6 +166,8 @@ def optimize(
     if pass_timeout is not None and not pass_timeout > 0:
         raise UsageError(f"pass_timeout is {pass_timeout!r}, expected more than 0 seconds")
     last = last_pipeline(level, skip, target) if passes is None and emit == "onnx" else Pipeline(())
+    own = None if passes is None else pipeline_for(level, passes, (), target)
+    unfinished = told_without_last(level, own, target) if emit == "onnx" else ""
     unwanted = (*passes_against(opset), *(FOR_RUNTIMES if emit == "fx" and passes is None else ()))
     pipeline, lossy = split_lossy(pipeline_for(level, passes, skip, target).without(*unwanted))
     pruning = PruneRequest.asked(prune, metric, max_drop)
@@ -197,6 +200,7 @@ def optimize(
                 example_inputs = example_in(calibration, model)
             given = open_given(model, example_inputs, dynamic_shapes)
             original, notes = given.model, given.notes
+            notes += [unfinished] if unfinished else []
             if output is not None and os.path.realpath(output) in map(os.path.realpath, data_files(original)):
                 raise UsageError(
                     f"{os.fspath(output)!r} holds weights of {given.source}, which would be lost",

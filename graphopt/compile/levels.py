@@ -166,6 +166,24 @@ def last_pipeline(level: int, skip: Sequence[str], target: str) -> Pipeline:
     return aimed(Pipeline.parse(text), target).without(*skip) if text else Pipeline(())
 
 
+def told_without_last(level: int, passes: Pipeline | None, target: str) -> str:
+    """What to say where a target's last passes might be wanted, and do not run; else "".
+
+    Args:
+        level: The level.
+        passes: Those given in its place; None if its own run.
+        target: Name or file of the target.
+    """
+    last = last_pipeline(max(LEVELS), (), target)
+    if not last.items or (passes is None and level >= max(LEVELS)):
+        return ""
+    if passes is None:
+        return f"what the target has done last, {last}, needs -O{max(LEVELS)}"
+    if type(next(last.passes())) in map(type, passes.passes()):
+        return ""
+    return f"only the passes given run; what the target has done last, {last}, is not among them"
+
+
 def aimed(pipeline: Pipeline, target: str) -> Pipeline:
     """The pipeline, with a target given to the passes that have a field for it and were given none."""
     return Pipeline(_aimed(pipeline.items, target))

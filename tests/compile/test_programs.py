@@ -109,10 +109,25 @@ def test_a_model_of_programs_stays_one() -> None:
     assert not any("programs" in note for note in again.report.notes)
 
 
-@pytest.mark.parametrize("options", [{"level": 1}, {"passes": "dce"}, {"skip": ["compile-programs"]}])
-def test_other_levels_and_passes_make_none(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"level": 1}, "needs -O2"),
+        ({"passes": "dce"}, "only the passes given run"),
+        ({"skip": ["compile-programs"]}, ""),
+    ],
+)
+def test_other_levels_and_passes_make_none_and_say_so(options: dict[str, Any], told: str) -> None:
     result = optimize(network("a1"), target="native", measure=False, **options)
     assert "Program" not in kinds(result.model)
+    remarks = [note for note in result.report.notes if "compile-programs" in note]
+    assert [told in note for note in remarks] == [True] * bool(told)
+
+
+def test_passes_given_may_make_programs() -> None:
+    result = optimize(network("a1"), target="native", passes="fold,compile-programs", measure=False)
+    assert "Program" in kinds(result.model)
+    assert not any("compile-programs" in note for note in result.report.notes)
 
 
 def test_only_a_pass_that_would_run_can_be_skipped() -> None:
