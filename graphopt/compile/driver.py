@@ -214,6 +214,8 @@ def optimize(
             if pruning is not None and any(value.is_initializer() for value in start.graph.inputs):
                 notes.append("initializers that are graph inputs too are constants now: their channels go")
                 pipeline = Pipeline((*Pipeline.parse(FREEZE).items, *pipeline.items))
+            if request is not None and passes is None and not measure:
+                pipeline = in_fours(pipeline)  # kernels of codes take far longer for other counts
             data = given.data(asked, shapes)
             samples = calibration_samples(calibration, original, shapes)
             asking = request or pruning

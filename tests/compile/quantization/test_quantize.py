@@ -274,3 +274,29 @@ def test_attention_stays_in_parts_where_only_these_run_on_codes(
     made = [node.op_type for node in result.model.graph]
     assert made.count("Attention") == left
     assert "QuantizeLinear" in made
+
+
+def test_unmeasured_codes_keep_counts_of_channels_that_kernels_take() -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.normal(size=(48, 16, 3, 3)).astype(np.float32) / 12
+    weight[5] = 0
+    model = parse_model(
+        """g (float[1,16,28,28] x, float[48,16,3,3] w, float[48,48,3,3] v) => (float[1,48,26,26] y) {
+            a = Conv <pads = [1,1,1,1]> (x, w)  b = Relu(a)  c = Conv <pads = [1,1,1,1]> (b, v)
+            y = MaxPool <kernel_shape = [3,3]> (c) }"""
+    )
+    for value, array in zip(
+        model.graph.inputs[1:],
+        (weight, rng.normal(size=(48, 48, 3, 3)).astype(np.float32) / 20),
+        strict=True,
+    ):
+        value.const_value = ir.tensor(array, name=value.name)
+        model.graph.inputs.remove(value)
+        model.graph.register_initializer(value)
+
+    def channels(**options: Any) -> set[int]:
+        made = graphopt.optimize(model.clone(), measure=False, **options).model
+        return {value.shape[0] for value in made.graph.initializers.values() if len(value.shape or ()) == 4}
+
+    assert channels() == {47, 48}
+    assert channels(quantize="int8", calibration=SAMPLES) == {48}
