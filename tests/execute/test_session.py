@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -244,3 +245,14 @@ def test_blocked_layouts_stay_off_where_a_conv_is_half_precision(
         <{type_name}[1,1,1,1] w = {{1}}> {{ y = Conv(x, w) }}""")
     Session(conv, optimize=True)
     assert opened == [left_out]
+
+
+def test_threads_rest_between_runs() -> None:
+    product = model("g (float[512,512] x) => (float[512,512] y) { y = MatMul(x, x) }")
+    session = Session(product, threads=2)
+    x = np.ones((512, 512), np.float32)
+    for _ in range(3):
+        session.run({"x": x})
+    begun = time.process_time()
+    time.sleep(0.05)
+    assert time.process_time() - begun < 0.02
