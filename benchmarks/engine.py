@@ -1,11 +1,12 @@
 """Whole int8 models in graphopt's engine, beside onnxruntime and OpenVINO on the same file.
 
-    python benchmarks/engine.py [--threads N...] [--seconds S] [--everywhere] [--profile] [NAME...]
+    python benchmarks/engine.py [--threads N...] [--seconds S] [--mixed] [--profile] [NAME...]
 
-Each model of the zoo is quantized once, by `graphopt optimize --quantize int8` on inputs of its own, and kept
-in the zoo's cache. All runtimes load that file and take turns in one process; what is printed is the median
-of the pairs. What cannot run a file is said; the engine runs by itself and inside onnxruntime. With
-`--everywhere` every node is on codes that can be, whether or not onnxruntime gains by it. `--profile` prints
+Each model of the zoo is quantized once, by `quantize-static{everywhere=true}` on inputs of its own, and kept
+in the zoo's cache: every node is on codes that can be. All runtimes load that file and take turns in one
+process; what is printed is the median of the pairs. What cannot run a file is said; the engine runs by itself
+and inside onnxruntime. With `--mixed` the file is what `graphopt optimize --quantize int8` makes, where nodes
+stay in float that gain nothing by codes in onnxruntime. `light_*` get random weights. `--profile` prints
 the engine's steps, the slowest first; `--json FILE` writes the figures. `--markdown` writes the table
 `results/engine.md` and puts it into the README.
 """
@@ -28,6 +29,7 @@ import onnxruntime
 import zoo
 from readme import write_table
 from zoo_inputs import Arrays
+from zoo_random import entry_of
 
 import graphopt
 from graphopt import native
@@ -36,7 +38,7 @@ NAMES = ("effnet-lite0", "ppocr-det", "ppocr-cls", "ppocr-rec", "magika", "minil
 SAMPLES = 4
 """Calibration runs per binding."""
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 500
-REST_SECONDS, TURN_SECONDS = 0.02, 0.03
+REST_SECONDS, TURN_SECONDS = 0.06, 0.03
 WARM_UP = 3
 ENGINE = "graphopt"
 REGIONS = "graphopt in onnxruntime"
@@ -210,8 +212,8 @@ def agreement(found: Sequence[Any], expected: Sequence[Any]) -> float:
 def take_turns(ways: Mapping[str, Run], seconds: float) -> dict[str, list[float]]:
     """Seconds a run, of each turn. A turn is a rest, a run that does not count, and some that do.
 
-    The rest is for the threads of the one before, which spin for a while: they would take the processors of
-    the next.
+    The rest is for the threads of the one before, which spin for a while (onnxruntime's for 40 ms): they
+    would take the processors of the next.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
@@ -258,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of the zoo; default: {' '.join(NAMES)}")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=5.0, help="for each model and number of threads")
-    parser.add_argument("--everywhere", action="store_true", help="put every node on codes that can be")
+    parser.add_argument("--mixed", action="store_true", help="nodes that gain nothing stay in float")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--markdown", action="store_true", help="write the table into results and the README")
     parser.add_argument("--profile", action="store_true", help="print the engine's steps")
@@ -268,8 +270,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no model named {', '.join(unknown)}; there are {', '.join(zoo.ZOO)}")
     rows = []
     for name in options.names or NAMES:
-        entry = zoo.ZOO[name]
-        path = quantized(entry, options.everywhere)
+        entry = entry_of(name)
+        path = quantized(entry, everywhere=not options.mixed)
         (inputs,) = entry.inputs(0, entry.bindings[:1])
         for threads in options.threads:
             row = measure(name, path, inputs, threads, options.seconds)
