@@ -156,6 +156,18 @@ class Dims:
                 self._sizes[dim.value] = self.assumed[dim.value] = _default(axis, rank)
 
 
+def refuse_unknown(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
+    """See that shapes are given for inputs that a model has.
+
+    Raises:
+        UsageError: One is not.
+    """
+    known = [value.name or "" for value in model.graph.inputs if not value.is_initializer()]
+    for name in shapes:
+        if name not in known:
+            raise UsageError(f"the model has no input {name!r}", hint=f"its inputs: {', '.join(known)}")
+
+
 def _default(axis: int, rank: int) -> int:
     if axis == 0:
         return BATCH

@@ -11,6 +11,7 @@ from typing import Any
 import onnx_ir as ir
 
 from graphopt.cost import MachineRates, ModelCost, estimate
+from graphopt.cost.dims import refuse_unknown
 from graphopt.io import Interface
 from graphopt.ir import count_nodes, graphs, infer_shapes, is_constant_node, nodes
 from graphopt.native.work import program_work
@@ -81,6 +82,7 @@ def inspect(
     Raises:
         UsageError: A shape does not fit it.
     """
+    refuse_unknown(model, shapes or {})
     interface = Interface.of(model)
     infer_shapes(model)
     counted = Counter(_operator(node) for node in nodes(model) if not is_constant_node(node))

@@ -13,8 +13,8 @@ from typing import Any
 
 import onnx_ir as ir
 
-from graphopt.cost.dims import Dims
-from graphopt.errors import GraphoptError, ModelError, UsageError
+from graphopt.cost.dims import Dims, refuse_unknown
+from graphopt.errors import GraphoptError, ModelError
 from graphopt.execute import make_inputs
 from graphopt.execute.bodies import Observed, observe
 from graphopt.ir import infer_shapes
@@ -131,7 +131,7 @@ def plan_memory(
         ModelError: Memory cannot be planned for a value; the message names it.
         UsageError: A shape does not fit the model.
     """
-    _refuse_unknown(model, shapes or {})
+    refuse_unknown(model, shapes or {})
     if model.functions:
         Pipeline.parse("inline").run(model)
     infer_shapes(model)
@@ -157,13 +157,6 @@ def plan_memory(
         )
         told.extend(_not_run(observed.idle.values()))
     return MemoryReport(source, plan, dict(dims.assumed), tuple(told))
-
-
-def _refuse_unknown(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> None:
-    known = [value.name or "" for value in model.graph.inputs if not value.is_initializer()]
-    for name in shapes:
-        if name not in known:
-            raise UsageError(f"the model has no input {name!r}", hint=f"its inputs: {', '.join(known)}")
 
 
 def write_plan(model: ir.Model, report: MemoryReport) -> None:

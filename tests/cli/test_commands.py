@@ -44,6 +44,11 @@ def test_inspect(run: Run, model: Path) -> None:
     )
 
 
+def test_inspect_refuses_shapes_of_what_is_no_input(run: Run, model: Path) -> None:
+    ran = run("inspect", model, "--shape", "y=2x4")
+    assert ran.code == 2 and "the model has no input 'y'" in ran.err
+
+
 def test_inspect_lists_every_node_in_order(run: Run, model: Path) -> None:
     names = ["twice", "first", "second", "relu"]
     words = [line.split()[:1] for line in run("inspect", model, "--nodes").out.splitlines()]
