@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ def plan_model(
     shapes = parse_shapes(shape)
     most_bytes = parse_size(max_memory, "--max-memory")
     from graphopt.compile.given import open_given
+    from graphopt.compile.planning import told_of_programs
     from graphopt.memory.graph_plan import Options
     from graphopt.report.memory import plan_memory
     from graphopt.report.memory_budget import plan_within
@@ -73,6 +74,8 @@ def plan_model(
             planned, report = given.model, plan_memory(given.model, **how)
         else:
             planned, report = plan_within(given.model, most_bytes, **how)
+        if note := told_of_programs(planned, how["shapes"]):
+            report = replace(report, notes=(*report.notes, note))
     if json:
         show_json(report.to_dict())
     else:

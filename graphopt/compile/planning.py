@@ -15,6 +15,7 @@ from graphopt.ir import is_program, saved_program
 from graphopt.memory.graph_plan import Options
 from graphopt.native import Program
 from graphopt.report.memory import PLAN_KEY, plan_memory, write_plan
+from graphopt.report.units import size
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -57,6 +58,17 @@ def with_plan(model: ir.Model, shapes: Shapes | None) -> tuple[ir.Model, int]:
         planned.graph.extend([nodes[places[node]] for node in drawn.graph])
     planned.metadata_props[PLAN_KEY] = drawn.metadata_props[PLAN_KEY]
     return planned, report.plan.arena + _of_programs(drawn, shapes)
+
+
+def told_of_programs(model: ir.Model, shapes: Shapes | None) -> str:
+    """That programs take memory which no plan of a model's own values has; "" without programs."""
+    if not any(map(is_program, model.graph)):
+        return ""
+    try:
+        taken = f": {size(_of_programs(model, shapes))} at a time"
+    except GraphoptError:
+        taken = ""
+    return f"its programs take an arena of their own besides{taken}"
 
 
 def _of_programs(model: ir.Model, shapes: Shapes | None) -> int:

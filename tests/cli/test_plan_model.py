@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+import graphopt
 from graphopt.execute import Session
 from graphopt.io import load, save
 from graphopt.ir import Changes
@@ -210,3 +211,19 @@ def test_what_cannot_fit_is_not_searched(run: Run, tmp_path: Path) -> None:
     ran = run("plan", "--buffers", str(tmp_path / "b.csv"), "--capacity", "9", "--json")
     found = json.loads(ran.out)
     assert ran.code == 1 and not found["fits"] and found["lower_bound"] > 9 and found["seconds"] < 10
+
+
+def test_what_programs_take_is_told_apart(run: Run, tmp_path: Path) -> None:
+    numbers = ", ".join(map(str, np.random.default_rng(0).integers(-50, 50, 32 * 32)))
+    model = parse_model(
+        f"""g (uint8[64,32] x) => (uint8[64,32] y)
+        <float s = {{0.02}}, uint8 z = {{128}}, float r = {{0.01}}, int8 v = {{0}},
+        int8[32,32] w = {{{numbers}}}> {{
+            d = DequantizeLinear(x, s, z)  f = DequantizeLinear(w, r, v)  m = MatMul(d, f)
+            q = QuantizeLinear(m, s, z)  e = DequantizeLinear(q, s, z)  n = MatMul(e, f)
+            y = QuantizeLinear(n, s, z) }}"""
+    )
+    path = tmp_path / "program.onnx"
+    graphopt.optimize(model, target="native", measure=False, output=path)
+    told = " ".join(run("plan", str(path)).out.split())
+    assert "its programs take an arena of their own besides" in told
