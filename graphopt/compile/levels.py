@@ -178,10 +178,10 @@ def told_without_last(level: int, passes: Pipeline | None, target: str) -> str:
     if not last.items or (passes is None and level >= max(LEVELS)):
         return ""
     if passes is None:
-        return f"what the target has done last, {last}, needs -O{max(LEVELS)}"
+        return f"{last}, the last passes of the target, run at -O{max(LEVELS)} alone"
     if type(next(last.passes())) in map(type, passes.passes()):
         return ""
-    return f"only the passes given run; what the target has done last, {last}, is not among them"
+    return f"{last}, the last passes of the target, are not among those given, and do not run"
 
 
 def aimed(pipeline: Pipeline, target: str) -> Pipeline:

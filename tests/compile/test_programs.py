@@ -112,8 +112,8 @@ def test_a_model_of_programs_stays_one() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"level": 1}, "needs -O2"),
-        ({"passes": "dce"}, "only the passes given run"),
+        ({"level": 1}, "run at -O2 alone"),
+        ({"passes": "dce"}, "are not among those given"),
         ({"skip": ["compile-programs"]}, ""),
     ],
 )
