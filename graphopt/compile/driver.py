@@ -48,6 +48,7 @@ from graphopt.compile.pruning import (
     PruneRequest,
     Stage,
     account,
+    as_written,
     require_judge,
 )
 from graphopt.compile.pruning import prune as prune_to
@@ -334,7 +335,7 @@ def optimize(
         bench=choice.bench,
         candidates=choice.candidates,
         quantization=choice.quantization,
-        steps=told,
+        steps=as_written(told, before.file_bytes, after.file_bytes) if told else [],
         seconds=stages.seconds,
         files=files,
         unmet=unmet,

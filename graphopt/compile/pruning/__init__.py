@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphopt.compile.pruning.prune import Pruned, prune
 from graphopt.compile.pruning.request import FREEZE, TYING, PruneRequest, require_judge
 from graphopt.compile.pruning.sensitivity import ScanRequest, scan
-from graphopt.compile.pruning.steps import Stage, account
+from graphopt.compile.pruning.steps import Stage, account, as_written
 
 __all__ = [
     "FREEZE",
@@ -15,6 +15,7 @@ __all__ = [
     "ScanRequest",
     "Stage",
     "account",
+    "as_written",
     "prune",
     "require_judge",
     "scan",

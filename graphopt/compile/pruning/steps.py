@@ -15,6 +15,7 @@ from graphopt.compile.quantization.request import Conditions
 from graphopt.cost import ModelCost
 from graphopt.errors import ExecutionError
 from graphopt.execute import bench
+from graphopt.io import to_proto
 from graphopt.report import Step
 
 SECONDS = 2.0
@@ -67,7 +68,7 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
         found.append(
             Step(
                 name=stage.name,
-                file_bytes=ir.to_proto(stage.model).ByteSize(),
+                file_bytes=to_proto(stage.model).ByteSize(),
                 params=stage.cost.params,
                 macs=stage.cost.macs,
                 seconds=time,
@@ -77,3 +78,13 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
             )
         )
     return found
+
+
+def as_written(told: Sequence[Step], before: int | None, after: int | None) -> list[Step]:
+    """The steps with the bytes of the file given and of the one written, where there are such."""
+    first, *others = told
+    if before is not None:
+        first = dataclasses.replace(first, file_bytes=before)
+    if after is not None and others:
+        others[-1] = dataclasses.replace(others[-1], file_bytes=after)
+    return [first, *others]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,13 @@ def test_pruning_and_quantizing_go_together() -> None:
     assert result.report.quantization is not None and result.report.quantization.scheme == "fp16"
     sizes = [step.file_bytes for step in result.report.steps]
     assert sizes[3] < sizes[2] < sizes[1]
+
+
+def test_sizes_of_files_are_those_of_the_files(tmp_path: Path) -> None:
+    given, made = tmp_path / "given.onnx", tmp_path / "made.onnx"
+    graphopt.save(network(), given)
+    steps = graphopt.optimize(given, prune=0.3, measure=False, output=made).report.steps
+    assert (steps[0].file_bytes, steps[-1].file_bytes) == (given.stat().st_size, made.stat().st_size)
 
 
 def test_without_data_channels_are_chosen_by_their_weights() -> None:
