@@ -6,32 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes
+from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes, taking
 
 
-def _lookup(maker: Maker) -> bool:
-    value = maker.pick(is_codes)
-    if value is None:
-        return False
+@taking(is_codes)
+def _lookup(maker: Maker, value: Value) -> None:
     made = maker.codes_type()
     maker.step("lookup", [value], {"table": maker.table(), "type": made}, made, value.shape)
-    return True
 
 
-def _decode(maker: Maker) -> bool:
-    value = maker.pick(is_codes)
-    if value is None:
-        return False
+@taking(is_codes)
+def _decode(maker: Maker, value: Value) -> None:
     table = maker.rng.standard_normal(256).astype(np.float32)
     maker.step("decode", [value], {"table": table}, "f32", value.shape)
-    return True
 
 
 def _combine(kind: str) -> Recipe:
-    def recipe(maker: Maker) -> bool:
-        value = maker.pick(is_codes)
-        if value is None:
-            return False
+    @taking(is_codes)
+    def recipe(maker: Maker, value: Value) -> None:
         other = maker.operand(value)
         attributes: dict[str, Any] = {
             "a_scale": maker.scale(),
@@ -41,15 +33,12 @@ def _combine(kind: str) -> Recipe:
             **made_codes(maker),
         }
         maker.step(kind, [value, other], attributes, attributes["y_type"], value.shape)
-        return True
 
     return recipe
 
 
-def _affine(maker: Maker) -> bool:
-    value = maker.pick(lambda each: is_codes(each) and len(each.shape) > 0 and each.shape[-1] > 0)
-    if value is None:
-        return False
+@taking(lambda each: is_codes(each) and len(each.shape) > 0 and each.shape[-1] > 0)
+def _affine(maker: Maker, value: Value) -> None:
     columns = value.shape[-1:]
     attributes: dict[str, Any] = {
         "x_type": value.type,
@@ -65,59 +54,41 @@ def _affine(maker: Maker) -> bool:
     if maker.chance(0.2):
         attributes |= {"table": maker.table(), "table_type": maker.codes_type()}
     maker.step("affine", [value], attributes, attributes.get("table_type", attributes["y_type"]), value.shape)
-    return True
 
 
-def _quantize(maker: Maker) -> bool:
-    value = maker.pick(lambda each: each.type == "f32")
-    if value is None:
-        return False
+@taking(lambda each: each.type == "f32")
+def _quantize(maker: Maker, value: Value) -> None:
     made = maker.codes_type()
     attributes = {"scale": maker.scale(), "zero": maker.zero(made), "type": made, "layout": "same"}
     maker.step("quantize", [value], attributes, made, value.shape)
-    return True
 
 
-def _dequantize(maker: Maker) -> bool:
-    value = maker.pick(is_codes)
-    if value is None:
-        return False
+@taking(is_codes)
+def _dequantize(maker: Maker, value: Value) -> None:
     attributes = {"scale": maker.scale(), "zero": maker.zero(value.type), "layout": "same"}
     maker.step("dequantize", [value], attributes, "f32", value.shape)
-    return True
 
 
-def _unary(maker: Maker) -> bool:
-    value = maker.pick(lambda each: each.type == "f32")
-    if value is None:
-        return False
+@taking(lambda each: each.type == "f32")
+def _unary(maker: Maker, value: Value) -> None:
     op = str(maker.rng.choice(("relu", "sigmoid", "tanh", "neg", "abs")))
     maker.step("unary", [value], {"op": op}, "f32", value.shape)
-    return True
 
 
-def _binary(maker: Maker) -> bool:
-    value = maker.pick(lambda each: each.type == "f32")
-    if value is None:
-        return False
+@taking(lambda each: each.type == "f32")
+def _binary(maker: Maker, value: Value) -> None:
     op = str(maker.rng.choice(("add", "sub", "mul", "min", "max")))
     maker.step("binary", [value, maker.operand(value)], {"op": op}, "f32", value.shape)
-    return True
 
 
-def _compare(maker: Maker) -> bool:
-    value = maker.pick(lambda _: True)
-    if value is None:
-        return False
+@taking(lambda _: True)
+def _compare(maker: Maker, value: Value) -> None:
     op = str(maker.rng.choice(("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")))
     maker.step("compare", [value, maker.operand(value)], {"op": op}, "bool", value.shape)
-    return True
 
 
-def _where(maker: Maker) -> bool:
-    value = maker.pick(lambda _: True)
-    if value is None:
-        return False
+@taking(lambda _: True)
+def _where(maker: Maker, value: Value) -> None:
     shape = value.shape if maker.chance(0.5) else value.shape[-1:]
     fitting = [each for each in maker.values if each.type == "bool" and each.shape == value.shape]
     if fitting:
@@ -128,7 +99,6 @@ def _where(maker: Maker) -> bool:
     if maker.chance(0.5):
         parts.reverse()
     maker.step("where", [condition, *parts], {}, value.type, value.shape)
-    return True
 
 
 RECIPES: dict[str, Recipe] = {

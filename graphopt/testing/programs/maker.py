@@ -86,8 +86,22 @@ class Maker:
         return Value(self.builder.constant(self.array(value.type, shape)), value.type, shape)
 
 
-Recipe: TypeAlias = "Callable[[Maker], bool]"
-"""Adds a step of its kind, if there is a value for it; whether it did."""
+Recipe: TypeAlias = "Callable[[Maker], None]"
+"""Adds a step of its kind, if there is a value for it."""
+
+
+def taking(fits: Callable[[Value], bool]) -> Callable[[Callable[[Maker, Value], None]], Recipe]:
+    """The recipe of a step that takes a value that fits."""
+
+    def recipe_of(add: Callable[[Maker, Value], None]) -> Recipe:
+        def recipe(maker: Maker) -> None:
+            value = maker.pick(fits)
+            if value is not None:
+                add(maker, value)
+
+        return recipe
+
+    return recipe_of
 
 
 def is_codes(value: Value) -> bool:

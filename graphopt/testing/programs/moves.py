@@ -15,13 +15,12 @@ from graphopt.testing.programs.maker import (
     is_codes,
     is_image,
     made_codes,
+    taking,
 )
 
 
-def _concat(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 1)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 1)
+def _concat(maker: Maker, value: Value) -> None:
     axis = len(value.shape) - 1 if maker.chance(0.7) else maker.below(len(value.shape))
 
     def fits(each: Value) -> bool:
@@ -34,7 +33,7 @@ def _concat(maker: Maker) -> bool:
         parts.append(maker.pick(fits) or value)
     shape = (*value.shape[:axis], sum(part.shape[axis] for part in parts), *value.shape[axis + 1 :])
     if np.prod(shape) > MOST_ELEMENTS:
-        return False
+        return
     attributes: dict[str, Any] = {"axis": axis}
     if is_codes(value):
         result = made_codes(maker)
@@ -47,13 +46,10 @@ def _concat(maker: Maker) -> bool:
             zeros.append(result["y_zero"] if as_it_is else maker.zero(part.type))
         attributes |= {**result, "scales": scales, "zeros": zeros}
     maker.step("concat", parts, attributes, attributes.get("y_type", value.type), shape)
-    return True
 
 
-def _reshape(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 1)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 1)
+def _reshape(maker: Maker, value: Value) -> None:
     shape = value.shape
     forms: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, -1], (shape[0], int(np.prod(shape[1:])))),
@@ -61,78 +57,63 @@ def _reshape(maker: Maker) -> bool:
         ([0, 1, -1, shape[-1]], (shape[0], 1, int(np.prod(shape[1:-1])), shape[-1])),
     ]
     if 0 in shape:
-        return False
+        return
     dims, made = forms[maker.below(len(forms))]
     maker.step("reshape", [value], {"dims": dims}, value.type, made)
-    return True
 
 
-def _shape(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 0)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 0)
+def _shape(maker: Maker, value: Value) -> None:
     axes = [maker.below(len(value.shape)) for _ in range(1 + maker.below(4))]
     maker.step("shape", [value], {"axes": axes}, "s64", (len(axes),))
-    return True
 
 
-def _slice(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 1 and each.shape[-1] > 1)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 1 and each.shape[-1] > 1)
+def _slice(maker: Maker, value: Value) -> None:
     axis = len(value.shape) - 1 if maker.chance(0.7) else maker.below(len(value.shape) - 1) + 1
     size = value.shape[axis]
     if size < 2:
-        return False
+        return
     begin = maker.below(size - 1)
     end = begin + 1 + maker.below(size - begin)
     shape = (*value.shape[:axis], end - begin, *value.shape[axis + 1 :])
     attributes = {"starts": [begin], "ends": [end], "steps": [1], "axes": [axis]}
     maker.step("slice", [value], attributes, value.type, shape)
-    return True
 
 
-def _transpose(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 1)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 1)
+def _transpose(maker: Maker, value: Value) -> None:
     order = [0, *(1 + maker.rng.permutation(len(value.shape) - 1)).tolist()]
     shape = tuple(value.shape[axis] for axis in order)
     maker.step("transpose", [value], {"perm": order}, value.type, shape)
-    return True
 
 
-def _gather(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 1 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 1 and 0 not in each.shape)
+def _gather(maker: Maker, value: Value) -> None:
     axis = 1 + maker.below(len(value.shape) - 1)
     size = value.shape[axis]
     indices = maker.rng.integers(-size, size, 1 + maker.below(4)).astype(np.int64)
     index = Value(maker.builder.constant(indices), "s64", indices.shape)
     shape = (*value.shape[:axis], len(indices), *value.shape[axis + 1 :])
     maker.step("gather", [value, index], {"axis": axis}, value.type, shape)
-    return True
 
 
-def _pad(maker: Maker) -> bool:
-    value = maker.pick(is_image)
-    if value is None or 0 in value.shape or 4 * np.prod(value.shape) > MOST_ELEMENTS:
-        return False
+@taking(is_image)
+def _pad(maker: Maker, value: Value) -> None:
+    if 0 in value.shape or 4 * np.prod(value.shape) > MOST_ELEMENTS:
+        return
     count, height, width, channels = value.shape
     attributes = {"pads": [0, 1, 0, 0, 0, 0, 2, 0], "mode": "constant", "value": maker.zero(value.type)}
     maker.step("pad", [value], attributes, value.type, (count, height + 1, width + 2, channels))
-    return True
 
 
-def _expand(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) < 4 and 0 not in each.shape)
-    if value is None or 3 * np.prod(value.shape) > MOST_ELEMENTS:
-        return False
+@taking(lambda each: len(each.shape) < 4 and 0 not in each.shape)
+def _expand(maker: Maker, value: Value) -> None:
+    if 3 * np.prod(value.shape) > MOST_ELEMENTS:
+        return
     count = 1 + maker.below(3)
     shape = (count, *value.shape)
     maker.step("expand", [value], {"dims": [count, *[-1] * len(value.shape)]}, value.type, shape)
-    return True
 
 
 RECIPES: dict[str, Recipe] = {

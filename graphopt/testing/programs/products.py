@@ -10,30 +10,31 @@ from graphopt.testing.programs.maker import (
     MOST_ELEMENTS,
     Maker,
     Recipe,
+    Value,
     epilogue,
     is_codes,
     is_image,
+    taking,
     type_made,
     weights,
 )
 
 
-def _gemm(maker: Maker) -> bool:
-    value = maker.pick(lambda each: is_codes(each) and len(each.shape) > 0)
-    if value is None or value.shape[-1] == 0:
-        return False
+@taking(lambda each: is_codes(each) and len(each.shape) > 0)
+def _gemm(maker: Maker, value: Value) -> None:
+    if value.shape[-1] == 0:
+        return
     columns = int(maker.rng.choice((1, 8, 10, value.shape[-1])))
     shape = (*value.shape[:-1], columns)
     attributes, more = epilogue(maker, shape)
     attributes |= weights(maker, (columns, value.shape[-1]), value)
     maker.step("gemm", [value, *more], attributes, type_made(attributes), shape)
-    return True
 
 
-def _matmul_nbits(maker: Maker) -> bool:
-    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0)
-    if value is None or value.shape[-1] == 0:
-        return False
+@taking(lambda each: each.type == "f32" and len(each.shape) > 0)
+def _matmul_nbits(maker: Maker, value: Value) -> None:
+    if value.shape[-1] == 0:
+        return
     depth = value.shape[-1]
     columns = int(maker.rng.choice((1, 8, 10, depth)))
     bits, block = int(maker.rng.choice((4, 8))), int(maker.rng.choice((16, 32)))
@@ -48,13 +49,12 @@ def _matmul_nbits(maker: Maker) -> bool:
     if maker.chance(0.5):
         attributes["bias"] = maker.array("f32", (columns,))
     maker.step("matmul_nbits", [value], attributes, "f32", (*value.shape[:-1], columns))
-    return True
 
 
-def _conv(maker: Maker) -> bool:
-    value = maker.pick(is_image)
-    if value is None or 0 in value.shape:
-        return False
+@taking(is_image)
+def _conv(maker: Maker, value: Value) -> None:
+    if 0 in value.shape:
+        return
     count, height, width, channels = value.shape
     kernel = int(maker.rng.choice((1, 3)))
     stride = int(maker.rng.choice((1, 1, 2)))
@@ -72,13 +72,12 @@ def _conv(maker: Maker) -> bool:
     attributes |= weights(maker, (columns, kernel, kernel, channels // groups), value)
     attributes |= {"strides": [stride] * 2, "pads": [pad] * 4, "dilations": [1, 1], "groups": groups}
     maker.step("conv", [value, *more], attributes, type_made(attributes), shape)
-    return True
 
 
-def _conv_transpose(maker: Maker) -> bool:
-    value = maker.pick(is_image)
-    if value is None or 0 in value.shape or 8 * np.prod(value.shape) > MOST_ELEMENTS:
-        return False
+@taking(is_image)
+def _conv_transpose(maker: Maker, value: Value) -> None:
+    if 0 in value.shape or 8 * np.prod(value.shape) > MOST_ELEMENTS:
+        return
     count, height, width, channels = value.shape
     columns = int(maker.rng.choice((2, channels)))
     shape = (count, 2 * height, 2 * width, columns)
@@ -87,7 +86,6 @@ def _conv_transpose(maker: Maker) -> bool:
     attributes |= {"strides": [2, 2], "pads": [0] * 4, "dilations": [1, 1], "groups": 1}
     attributes["output_padding"] = [0, 0]
     maker.step("conv_transpose", [value, *more], attributes, type_made(attributes), shape)
-    return True
 
 
 RECIPES: dict[str, Recipe] = {

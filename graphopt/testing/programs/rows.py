@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes
+from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes, taking
 
 
 def _row_coding(maker: Maker, value: Value) -> dict[str, Any]:
@@ -17,58 +17,43 @@ def _row_coding(maker: Maker, value: Value) -> dict[str, Any]:
     return attributes
 
 
-def _softmax(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+def _softmax(maker: Maker, value: Value) -> None:
     attributes = _row_coding(maker, value)
     maker.step("softmax", [value], attributes, attributes.get("y_type", "f32"), value.shape)
-    return True
 
 
-def _layer_norm(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+def _layer_norm(maker: Maker, value: Value) -> None:
     columns = value.shape[-1:]
     attributes = _row_coding(maker, value)
     attributes |= {"gamma": maker.array("f32", columns), "beta": maker.array("f32", columns), "epsilon": 1e-5}
     attributes["centred"] = maker.below(2)
     maker.step("layer_norm", [value], attributes, attributes.get("y_type", "f32"), value.shape)
-    return True
 
 
-def _lrn(maker: Maker) -> bool:
-    value = maker.pick(lambda each: len(each.shape) > 0 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: len(each.shape) > 0 and 0 not in each.shape)
+def _lrn(maker: Maker, value: Value) -> None:
     attributes = _row_coding(maker, value)
     attributes |= {"size": 1 + maker.below(9), "quarters": 1 + maker.below(4), "alpha": 1e-2, "bias": 1.0}
     maker.step("lrn", [value], attributes, attributes.get("y_type", "f32"), value.shape)
-    return True
 
 
-def _reduce_mean(maker: Maker) -> bool:
-    value = maker.pick(lambda each: is_codes(each) and len(each.shape) > 1 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: is_codes(each) and len(each.shape) > 1 and 0 not in each.shape)
+def _reduce_mean(maker: Maker, value: Value) -> None:
     axis = 1 + maker.below(len(value.shape) - 1)
     attributes = {"x_scale": maker.scale(), "x_zero": maker.zero(value.type), **made_codes(maker)}
     attributes |= {"axes": [axis], "keepdims": 1}
     shape = (*value.shape[:axis], 1, *value.shape[axis + 1 :])
     maker.step("reduce_mean", [value], attributes, attributes["y_type"], shape)
-    return True
 
 
-def _reduce(maker: Maker) -> bool:
-    value = maker.pick(lambda each: each.type == "f32" and len(each.shape) > 0 and 0 not in each.shape)
-    if value is None:
-        return False
+@taking(lambda each: each.type == "f32" and len(each.shape) > 0 and 0 not in each.shape)
+def _reduce(maker: Maker, value: Value) -> None:
     axes = [axis for axis in range(len(value.shape)) if maker.chance(0.5)]
     op = str(maker.rng.choice(("sum", "sum_squares", "max", "min")))
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
     maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, "f32", shape)
-    return True
 
 
 RECIPES: dict[str, Recipe] = {
