@@ -73,7 +73,7 @@ def quantized_statically(entry: zoo.Entry, form: str) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         plain = zoo.cache() / "optimized" / f"{entry.name}.onnx"
         plain.parent.mkdir(exist_ok=True)
-        graphopt.optimize(entry.path(), skip=[engine.UNEVEN], check=False, measure=False, output=plain)
+        graphopt.optimize(entry.path(), skip=engine.LEFT_OUT, check=False, measure=False, output=plain)
         raise_opset(plain)
         quantize_static(
             str(plain),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
 
 CHAIN = """<ir_version: 9, opset_import: ["" : 17]>
 g (float[1, 2] x) => (float[1, 2] y, float[1, 2] n)
@@ -31,12 +30,6 @@ def native_zoo(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("native_zoo")
 
 
-@pytest.fixture
-def zoo_random(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "benchmarks")
-    return importlib.import_module("zoo_random")
-
-
 def test_the_last_codes_are_those_before_the_outputs(native_zoo: Any) -> None:
     model = native_zoo.last_codes(onnx.parser.parse_model(CHAIN))
     assert [value.name for value in model.graph.output] == ["last"]
@@ -48,16 +41,6 @@ def test_the_last_codes_are_those_before_the_outputs(native_zoo: Any) -> None:
 def test_codes_within_a_step_are_counted(native_zoo: Any) -> None:
     expected, found = np.array([0, 255, 7, 9], np.uint8), np.array([1, 0, 7, 7], np.uint8)
     assert native_zoo.within_a_step(expected, found) == 2
-
-
-def test_equal_weights_become_random_ones(zoo_random: Any) -> None:
-    text = """<ir_version: 3, opset_import: ["" : 9]> g (float[1,3,8,8] x, int64[4] k) => (float[1,4,6,6] y)
-    <int64[4] k = {4, 3, 3, 3}> { w = ConstantOfShape (k) y = Conv (x, w) }"""
-    model = zoo_random.randomized(onnx.parser.parse_model(text))
-    assert [node.op_type for node in model.graph.node] == ["Conv"]
-    weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}["w"]
-    assert weights.shape == (4, 3, 3, 3) and weights.std() == pytest.approx((2 / 27) ** 0.5, rel=0.2)
-    assert [value.name for value in model.graph.input] == ["x"]
 
 
 def record(model: str, form: str, threads: int, *quartiles: float) -> dict[str, Any]:
