@@ -201,7 +201,8 @@ def optimize(
                 example_inputs = example_in(calibration, model)
             given = open_given(model, example_inputs, dynamic_shapes)
             original, notes = given.model, given.notes
-            notes += [unfinished] if unfinished else []
+            if unfinished:
+                notes.append(unfinished)
             if output is not None and os.path.realpath(output) in map(os.path.realpath, data_files(original)):
                 raise UsageError(
                     f"{os.fspath(output)!r} holds weights of {given.source}, which would be lost",
@@ -335,7 +336,7 @@ def optimize(
         bench=choice.bench,
         candidates=choice.candidates,
         quantization=choice.quantization,
-        steps=as_written(told, before.file_bytes, after.file_bytes) if told else [],
+        steps=as_written(told, before.file_bytes, after.file_bytes),
         seconds=stages.seconds,
         files=files,
         unmet=unmet,

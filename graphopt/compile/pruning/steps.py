@@ -82,9 +82,8 @@ def account(stages: Sequence[Stage], conditions: Conditions, evaluation: Evaluat
 
 def as_written(told: Sequence[Step], before: int | None, after: int | None) -> list[Step]:
     """The steps with the bytes of the file given and of the one written, where there are such."""
-    first, *others = told
-    if before is not None:
-        first = dataclasses.replace(first, file_bytes=before)
-    if after is not None and others:
-        others[-1] = dataclasses.replace(others[-1], file_bytes=after)
-    return [first, *others]
+    files = {0: before, len(told) - 1: after}
+    return [
+        step if (size := files.get(index)) is None else dataclasses.replace(step, file_bytes=size)
+        for index, step in enumerate(told)
+    ]
