@@ -26,6 +26,7 @@ from graphopt.execute.inputs import InputSet, Trial, find_trials
 from graphopt.execute.limits import Budget
 from graphopt.execute.session import ModelLike, Session, open_model
 from graphopt.execute.sizes import required_inputs
+from graphopt.execute.support import dying
 from graphopt.execute.userdata import fit_inputs
 from graphopt.ir import facts, is_deterministic, subgraphs
 
@@ -256,6 +257,14 @@ class Oracle:
             ExecutionError: It cannot be run.
             LimitError: The budget is spent.
         """
+        for node in dying(model):
+            if any(
+                0 in shape
+                for value in node.inputs
+                if value
+                for shape in self.shapes.get(value.name or "", ())
+            ):
+                raise ExecutionError(f"onnxruntime cannot run {node.op_type} of nothing, as {node.name!r} is")
         results = []
         session = None
         for one in self.input_sets:

@@ -20,6 +20,7 @@ from graphopt.ir.opsets import Draft, oldest_ir_version
 DIES_OF_NOTHING = frozenset({"InstanceNormalization", "RoiAlign", "Unique"})
 """Operators whose kernels end the process on operands without elements (seen in onnxruntime 1.31)."""
 
+
 _GRAPHS = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
 
 
@@ -42,6 +43,11 @@ class _Probe:
     outputs: int = 1
     attributes: tuple[ir.Attr, ...] = dataclasses.field(default=(), compare=False)
     written: str = ""
+
+
+def dying(model: ir.Model) -> list[ir.Node]:
+    """Nodes of the main graph whose kernels end the process on operands without elements."""
+    return [node for node in model.graph if node.op_type in DIES_OF_NOTHING and not node.domain]
 
 
 def runs_opset(version: int) -> bool:

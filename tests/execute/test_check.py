@@ -31,6 +31,17 @@ def test_another_function_is_a_negative_answer_with_the_output_and_the_inputs() 
     assert "output 'y'" in result.reason and "x float32[" in result.reason
 
 
+def test_what_onnxruntime_dies_of_is_a_negative_answer() -> None:
+    pool = "p = MaxPool <kernel_shape = [3,1], strides = [2,2], ceil_mode = 1> (x)"
+    header = "g (float[1,2,1,3] x) => (float[1,2,h,w] y)"
+    original = model(f"{header} {{ {pool} y = Neg(p) }}")
+    oracle = Oracle(original, observe_shapes=True)
+    assert oracle.shapes["p"][0] == (1, 2, 0, 2)
+    norm = f"{header} <float[2] k = {{1, 1}}> {{ {pool} y = InstanceNormalization(p, k, k) }}"
+    result = oracle.compare(model(norm))
+    assert not result.equal and "onnxruntime cannot run InstanceNormalization of nothing" in result.reason
+
+
 def test_rounding_is_equal_but_not_exact() -> None:
     other = model(
         """g (float[N] x) => (float[N] y) {

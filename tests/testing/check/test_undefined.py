@@ -97,3 +97,15 @@ def test_means_of_nothing_are_seen(height: int, empty: bool) -> None:
     assert averages_nothing(model, inputs) == empty
     run = check_pass("reduce-mean-to-pool", model, inputs=[inputs])
     assert ("numbers" in run.unchecked) == empty
+
+
+def test_norms_of_nothing_are_not_run() -> None:
+    """onnxruntime ends the process in an InstanceNormalization of nothing."""
+    text = """g (float[1,2,1,3] x) => (float[1,2,h,w] y) <float e = {1e-6}, float two = {2}> {
+        p = MaxPool <kernel_shape = [3,1], strides = [2,2], ceil_mode = 1> (x)
+        m = ReduceMean <axes = [-2,-1]> (p)  s = Sub(p, m)  q = Pow(s, two)
+        v = ReduceMean <axes = [-2,-1]> (q)  a = Add(v, e)  r = Sqrt(a)  y = Div(s, r) }"""
+    model = parse_model(text, opset=17)
+    infer_shapes(model)
+    run = check_pass("fuse-norm", model, inputs=[{"x": np.ones((1, 2, 1, 3), np.float32)}])
+    assert run.changes and "numbers" in run.unchecked
