@@ -124,9 +124,12 @@ using RowSum = int32_t (*)(const uint8_t* from, int64_t count, bool flip);
 // lines and `kernel_width` places in each. Where channels are few, a block has room for them more than once: for
 // several streams, whose lines are computed side by side.
 struct DepthwiseStrip {
-  // [height][streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next.
+  // [streams][groups * 4]: the first pixel of each input line, and the bytes from one pixel to the next. Of direct ones
+  // there are `windows` in place of `lines`, and one number of bytes.
   const uint8_t* const* lines;
   const int64_t* pixels;
+  // [height][streams]: the first pixel of each line of the window.
+  const uint8_t* const* const* windows;
   // Of the block's first channel in a pixel.
   int64_t channel;
   // Place p of line i is pixel p * advance + (i % 4) * shift, seen from pixel `first`. Those outside 0..width - 1 are

@@ -160,8 +160,7 @@ class BoundDepthwise final : public Bound {
         y_(y),
         r_(inputs.back()),
         addition_(shared.epilogue.addition(r_.type, y.dims.count(), false)),
-        blank_pixel_(shared.form.direct ? x_.pitch : 0),
-        blank_(static_cast<std::size_t>((x_.dims[2] - 1) * blank_pixel_ + x_.dims[3]),
+        blank_(static_cast<std::size_t>((shared.form.direct ? (x_.dims[2] - 1) * x_.pitch : 0) + x_.dims[3]),
                static_cast<unsigned char>(shared.all.x_zero)),
         bias_(shared.blocks * shared.kernel->channels),
         tall_(shared.form.direct ? kLinesOfDirect : shared.form.lines * shared.streams),
@@ -249,19 +248,36 @@ class BoundDepthwise final : public Bound {
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const std::uint8_t* lines[kMaxStreams * kMaxLines];
     std::int64_t pixels[kMaxStreams * kMaxLines];
+    const std::uint8_t* const* windows[kMaxTall];
     std::int64_t outputs[kMaxTall];
-    std::int64_t count_of_lines = 0;
     for (std::int64_t each = 0; each < height * part.streams; ++each) {
       // Where lines are left for less than all streams, some are computed twice.
       outputs[each] = std::min(each * lines_of_outputs, part.lines - lines_of_outputs);
-      const std::int64_t first_line = (part.line + outputs[each]) * all.strides[0] - all.pads[0];
-      const std::int64_t down = form.flat ? 0 : all.dilations[0];
-      for (std::int64_t term = 0; term < form.terms; ++term) {
-        std::int64_t input = first_line;
-        for (std::int64_t line = 0; line < 4 * form.groups; ++line, ++count_of_lines, input += down) {
-          const bool inside = input >= 0 && input < x_.dims[1];
-          lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
-          pixels[count_of_lines] = inside ? x_.pitch : blank_pixel_;
+    }
+    if (form.direct) {
+      // Windows of neighbouring lines of outputs share most of theirs.
+      const std::int64_t first_line = part.line * all.strides[0] - all.pads[0];
+      const std::int64_t count = (part.lines - 1) * all.strides[0] + all.kernel[0];
+      for (std::int64_t line = 0, input = first_line; line < count; ++line, ++input) {
+        const bool inside = input >= 0 && input < x_.dims[1];
+        lines[line] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+      }
+      pixels[0] = x_.pitch;
+      for (std::int64_t each = 0; each < height * part.streams; ++each) {
+        windows[each] = lines + outputs[each] * all.strides[0];
+      }
+    } else {
+      std::int64_t count_of_lines = 0;
+      for (std::int64_t stream = 0; stream < part.streams; ++stream) {
+        const std::int64_t first_line = (part.line + outputs[stream]) * all.strides[0] - all.pads[0];
+        const std::int64_t down = form.flat ? 0 : all.dilations[0];
+        for (std::int64_t term = 0; term < form.terms; ++term) {
+          std::int64_t input = first_line;
+          for (std::int64_t line = 0; line < 4 * form.groups; ++line, ++count_of_lines, input += down) {
+            const bool inside = input >= 0 && input < x_.dims[1];
+            lines[count_of_lines] = inside ? x + input * x_.dims[2] * x_.pitch : blank_.data();
+            pixels[count_of_lines] = inside ? x_.pitch : 0;
+          }
         }
       }
     }
@@ -269,6 +285,7 @@ class BoundDepthwise final : public Bound {
     kernels::DepthwiseStrip strip;
     strip.lines = lines;
     strip.pixels = pixels;
+    strip.windows = windows;
     strip.blank = blank_.data();
     strip.advance = form.advance;
     strip.shift = form.flat ? all.dilations[1] : 0;
@@ -323,8 +340,7 @@ class BoundDepthwise final : public Bound {
   Layout y_;
   Layout r_;
   Addition addition_;
-  std::int64_t blank_pixel_;         // from one pixel to the next of a line of blanks
-  std::vector<std::uint8_t> blank_;
+  std::vector<std::uint8_t> blank_;  // a pixel; of direct strips, a line
   Aligned<std::int32_t> bias_;
   std::int64_t tall_;    // lines of outputs of a block of work
   std::int64_t lines_;   // of outputs, times those of a block
@@ -351,8 +367,9 @@ class DepthwiseConvolution final : public Op {
     const kernels::Requantize& tile = shared_.epilogue.tile();
     const std::int64_t width = shared_.kernel->channels;
     shared_.form.direct = shared_.kernel->direct && all.kernel[0] == all.kernel[1] &&
-                          (all.kernel[0] == 3 || all.kernel[0] == 5) && all.strides[1] == 2 && all.dilations[1] == 1 &&
-                          form.terms == 1 && tile.type != Type::kF32 && !tile.large;
+                          (all.kernel[0] == 3 || all.kernel[0] == 5) && all.strides[0] <= 2 &&
+                          all.strides[1] == 2 && all.dilations[0] == 1 && all.dilations[1] == 1 && form.terms == 1 &&
+                          tile.type != Type::kF32 && !tile.large;
     if (form.direct) shared_.form.lines = 1;
     shared_.blocks = ceil_divide(all.columns, width);
     const std::int64_t room = std::min<std::int64_t>(kMaxStreams, width / shared_.kernel->least);

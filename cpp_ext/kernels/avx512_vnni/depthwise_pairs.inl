@@ -218,11 +218,12 @@ static inline __attribute__((always_inline)) void pairs_inside(const DepthwiseSt
 
 template <int Streams, bool Flip>
 static inline __attribute__((always_inline)) void pairs_of_line(const DepthwiseStrip& strip, EdgeLines<Streams>& edge,
-                                                                const UnsignedCodes& codes, uint8_t* const* to) {
+                                                                const Fours& blanks, const UnsignedCodes& codes,
+                                                                uint8_t* const* to) {
   const __mmask64 mask = edge.lines.mask;
   edge.first = strip.first;
-  Fours first;
-  {
+  Fours first = blanks;
+  if (strip.first >= 0) {
     __m512i column[3];
     for (int line = 0; line < 3; ++line) column[line] = flipped<Flip>(edge.at(line, 0));
     // The weight of the fourth is 0.
@@ -266,14 +267,18 @@ static void pairs_of_lines(const DepthwiseStrip& strip) {
   edge.blank = strip.blank + strip.channel;
   edge.lines.pixel = strip.pixels[0];
   edge.lines.mask = ~__mmask64{0} >> (64 - strip.channels);
+  const uint8_t* blank[Streams];
+  for (int stream = 0; stream < Streams; ++stream) blank[stream] = edge.blank;
+  const __m512i column = flipped<Flip>(channels_of<Streams>(blank, edge.lines.mask));
+  const Fours blanks = interleaved(column, column, column, column);
   for (int64_t row = 0; row < strip.height; ++row) {
-    const uint8_t* const* from = strip.lines + row * Streams * 4;
+    const uint8_t* const* const* windows = strip.windows + row * Streams;
     uint8_t* to[Streams];
     for (int stream = 0; stream < Streams; ++stream) {
-      for (int line = 0; line < 3; ++line) edge.lines.from[line][stream] = from[4 * stream + line] + strip.channel;
+      for (int line = 0; line < 3; ++line) edge.lines.from[line][stream] = windows[stream][line] + strip.channel;
       to[stream] = static_cast<uint8_t*>(strip.to[row * Streams + stream]);
     }
-    pairs_of_line<Streams, Flip>(strip, edge, codes, to);
+    pairs_of_line<Streams, Flip>(strip, edge, blanks, codes, to);
   }
 }
 

@@ -58,7 +58,7 @@ def test_tails_of_channels(agrees: Agrees, channels: int, x_type: str) -> None:
 @pytest.mark.parametrize(
     "kernel", [(3, 3), (5, 5), (1, 1), (1, 5), (1, 9), (4, 1), (2, 3), (7, 7), (9, 4), (13, 3)]
 )
-@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 1)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (3, 1), (1, 2), (3, 2)])
 def test_windows_and_strides(agrees: Agrees, kernel: tuple[int, int], strides: tuple[int, int]) -> None:
     for size in (1, 2, 9, 14):
         pads = (kernel[0] // 2, kernel[1] - 1, kernel[0] - 1, kernel[1] // 2)
