@@ -232,8 +232,10 @@ class Sharing {
   void overwrite(std::size_t i) {
     const PlannedStep& step = steps_[i];
     if (!runs_[i] || step.outputs.empty()) return;
+    Layouts inputs;
+    for (const int input : step.inputs) inputs.push_back(layouts_[at(input)]);
     for (std::size_t input = 0; input < step.inputs.size() && !in_place_[i]; ++input) {
-      if (step.op->in_place(input)) in_place_[i] = overwrite(i, input);
+      if (step.op->in_place(input, inputs)) in_place_[i] = overwrite(i, input);
     }
   }
 

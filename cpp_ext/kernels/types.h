@@ -69,7 +69,7 @@ struct GemmTile {
   // From one row to the next, in elements.
   int64_t pitch;
   // Codes that are added to those of row r, as the first of the sum: other + r * other_pitch, from the first column on.
-  // Null: none. Of kernels that add only.
+  // They may be overwritten by the result. Null: none. Of kernels that add only.
   const uint8_t* other;
   int64_t other_pitch;
   const IntegerSum* sum;

@@ -133,7 +133,7 @@ class Affine final : public Op {
   }
 
   // What has a table reads its codes last.
-  bool in_place(std::size_t) const override { return special_.empty(); }
+  bool in_place(std::size_t, const Layouts&) const override { return special_.empty(); }
   bool pitched() const override { return true; }
 
  private:

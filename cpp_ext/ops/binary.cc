@@ -82,7 +82,7 @@ class Binary final : public Op {
   }
 
   // Whatever has the shape of the output: an input that is broadcast is of other bytes.
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
   bool pitched() const override { return true; }
 
  private:

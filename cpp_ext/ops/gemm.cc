@@ -118,6 +118,11 @@ class Gemm final : public Op {
 
   bool pitched() const override { return true; }
 
+  // Tiles read what they add right before they write.
+  bool in_place(std::size_t index, const Layouts& inputs) const override {
+    return index == 1 && epilogue_.addition(inputs[1].type, inputs[1].dims.count(), true).by_tiles;
+  }
+
  private:
   static WeightShape matrix(const Attributes& attributes) {
     const Dims& dims = attributes.array("weights", Type::kS8).dims;

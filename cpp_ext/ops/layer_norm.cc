@@ -119,7 +119,7 @@ class LayerNorm final : public Op {
                                             centred_, inputs[0], outputs[0]);
   }
 
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
   bool pitched() const override { return true; }
 
  private:

@@ -52,7 +52,7 @@ class Lookup final : public Op {
     return std::make_unique<BoundLookup>(kernel_, table_.data(), inputs[0].dims.count());
   }
 
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
 
  private:
   kernels::Lookup kernel_;

@@ -39,8 +39,12 @@ class Op {
   virtual Layouts infer(const Layouts& inputs) const = 0;
   // `outputs` are what `infer` says of `inputs`, but for their pitch. The operator outlives what it is bound to.
   virtual std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const = 0;
-  // Output 0 may lie exactly where this input lies, if their bytes and pitches are the same.
-  virtual bool in_place(std::size_t) const { return false; }
+  // Output 0 may lie exactly where input `index` lies, if their bytes and pitches are the same.
+  virtual bool in_place(std::size_t index, const Layouts& inputs) const {
+    static_cast<void>(index);
+    static_cast<void>(inputs);
+    return false;
+  }
   // Takes rows with gaps between them. Others get, and give, dense values only.
   virtual bool pitched() const { return false; }
   // Where output 0 is nothing but elements of input 0 as they lie (reshape, a slice of columns): the element of the

@@ -58,7 +58,7 @@ class Reshape final : public Op {
     return std::make_unique<BoundReshape>(kernels_, inputs[0].dims.count(), size_of(inputs[0].type));
   }
 
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
 
   std::int64_t view(const Layout& input, Layout& output) const override {
     if (input.dense()) {

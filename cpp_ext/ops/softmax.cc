@@ -65,7 +65,7 @@ class Softmax final : public Op {
     return std::make_unique<BoundSoftmax>(kernels_, coding_, inputs[0], outputs[0]);
   }
 
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
   bool pitched() const override { return true; }
 
  private:

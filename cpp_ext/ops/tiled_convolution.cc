@@ -433,6 +433,11 @@ class TiledConvolution final : public Op {
 
   bool pitched() const override { return true; }
 
+  // Tiles read what they add right before they write.
+  bool in_place(std::size_t index, const Layouts& inputs) const override {
+    return index == 1 && shared_.epilogue.addition(inputs[1].type, inputs[1].dims.count(), true).by_tiles;
+  }
+
  private:
   Shared shared_;
 };

@@ -81,7 +81,7 @@ class Unary final : public Op {
     return std::make_unique<BoundUnary>(kernel_, line_, parameters_, inputs[0].dims.count());
   }
 
-  bool in_place(std::size_t) const override { return true; }
+  bool in_place(std::size_t, const Layouts&) const override { return true; }
 
  private:
   kernels::FloatFunction kernel_;

@@ -100,7 +100,7 @@ class Where final : public Op {
     return std::make_unique<BoundWhere>(inputs, outputs[0]);
   }
 
-  bool in_place(std::size_t index) const override { return index > 0; }
+  bool in_place(std::size_t index, const Layouts&) const override { return index > 0; }
   bool pitched() const override { return true; }
 };
 

@@ -247,10 +247,15 @@ __attribute__((noinline)) static void gemm_store(const GemmTile& tile, const __m
       continue;
     }
     auto* const to = static_cast<uint8_t*>(tile.to) + r * tile.pitch;
-    store_codes<V>(to, row, scale, mask, codes);
-    if (tile.other == nullptr) continue;
+    if (tile.other == nullptr) {
+      store_codes<V>(to, row, scale, mask, codes);
+      continue;
+    }
+    // What is added may lie where the sums will.
+    alignas(64) uint8_t made[64];
+    store_codes<V>(made, row, scale, mask, codes);
     const auto columns = static_cast<size_t>(tile.columns);
-    add_integers(to, tile.other + r * tile.other_pitch, to, {1, columns, 0, 0, 0, 1, 1}, *tile.sum);
+    add_integers(made, tile.other + r * tile.other_pitch, to, {1, columns, 0, 0, 0, 1, 1}, *tile.sum);
   }
 }
 

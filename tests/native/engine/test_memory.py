@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from graphopt.native import Program, ProgramBuilder
+from graphopt.native import Program, ProgramBuilder, instruction_set
 
 Array = npt.NDArray[Any]
 
@@ -65,6 +65,51 @@ def test_a_value_that_is_read_again_is_not_overwritten() -> None:
     (y,) = builder.step("add", [a, b], {**SCALES, **CODES})
     builder.output(y, "y")
     agrees(Program(builder.build()), codes(100))
+
+
+def added(rows: int, columns: int, depth: int, kind: str = "gemm") -> Program:
+    """A product and what is added to it, which a table was looked up in before."""
+    rng = np.random.default_rng(rows)
+    window = {"strides": [1, 1], "pads": [0] * 4, "dilations": [1, 1], "groups": 1} if kind == "conv" else {}
+    shape = (columns, 1, 1, depth) if kind == "conv" else (columns, depth)
+    attributes = {
+        "weights": rng.integers(-128, 128, shape).astype(np.int8),
+        "weight_scale": np.full(1, 0.002, np.float32),
+        "x_scale": 0.1,
+        "x_zero": 120,
+        **{"y_type": "u8", "y_scale": 0.002 * depth**0.5, "y_zero": 130},
+        **{"r_scale": 0.04, "r_zero": 7},
+        **{"sum_type": "u8", "sum_scale": 0.05, "sum_zero": 128},
+    }
+    image = [1, rows, 1] if kind == "conv" else [rows]
+    builder = ProgramBuilder()
+    x = builder.input("x", "u8", [*image, depth])
+    r = builder.input("r", "u8", [*image, columns])
+    (other,) = builder.step("lookup", [r], LOOKUP)
+    (y,) = builder.step(kind, [x, other], attributes | window)
+    builder.output(y, "y")
+    return Program(builder.build())
+
+
+@pytest.mark.parametrize("kind", ["gemm", "conv"])
+@pytest.mark.parametrize("depth", [3, 64, 700])
+@pytest.mark.parametrize("rows", [1, 2, 5, 6, 7, 13, 49, 97, 200])
+def test_a_sum_lies_where_what_is_added_did(rows: int, depth: int, kind: str) -> None:
+    for columns in (4100 // rows + 1, 4160 // rows + 16):
+        program = added(rows, columns, depth, kind)
+        image = [1, rows, 1] if kind == "conv" else [rows]
+        inputs = codes(*image, depth), codes(*image, columns)
+        agrees(program, *inputs)
+        adds = [row.in_place for row in program.profile(inputs, repeats=1) if row.kind == kind]
+        assert adds == [instruction_set().startswith("avx512")]  # others have no kernels that add
+
+
+def test_a_sum_that_is_made_behind_the_product_lies_elsewhere() -> None:
+    """Few elements are added by another kernel, once all products are there."""
+    program = added(2, 33, 8)
+    inputs = codes(2, 8), codes(2, 33)
+    agrees(program, *inputs)
+    assert not any(row.in_place for row in program.profile(inputs, repeats=1) if row.kind == "gemm")
 
 
 def test_reshapes_and_slices_of_columns_are_views() -> None:
