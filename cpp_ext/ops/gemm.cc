@@ -4,6 +4,7 @@
 // `x_scale`, `x_zero`, and those of the epilogue: acc = sum((x - x_zero) * (w - weight_zero)) + bias, modulo 2^32.
 
 #include <algorithm>
+#include <atomic>
 
 #include "ops/codes.h"
 #include "ops/epilogue.h"
@@ -33,7 +34,11 @@ class BoundGemm final : public Bound {
         blocks_(Blocks::of(rows_, weights.panels().shape(), kRowsOfBlock)) {}
 
   void run(const Run& run) const override {
-    run.pool.run(blocks_.count(), [&](std::int64_t block) { run_block(run, block); });
+    const std::int64_t last = blocks_.count() - 1;
+    // A single row is read weights. Where a cache has no room for all of them, it holds the last ones: a run begins with
+    // those that the one before ended with. (Of several threads each reads the same part every time.)
+    const bool back = rows_ == 1 && run.pool.threads() == 1 && (turns_.fetch_add(1, std::memory_order_relaxed) & 1) != 0;
+    run.pool.run(blocks_.count(), [&](std::int64_t block) { run_block(run, back ? last - block : block); });
   }
 
  private:
@@ -88,6 +93,7 @@ class BoundGemm final : public Bound {
   Folded folded_;
   Addition addition_;
   Blocks blocks_;
+  mutable std::atomic<unsigned> turns_{0};
 };
 
 class Gemm final : public Op {

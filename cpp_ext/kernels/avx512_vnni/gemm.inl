@@ -87,6 +87,9 @@ constexpr int kRowsAhead = 12;
 // Of R rows and V vectors of columns.
 template <int R, int V, bool Flip>
 struct Sums {
+  // Few sums would each wait for its last product: there are two of each, of every other step.
+  static constexpr bool kTwice = R * V < 8;
+
   __m512i of[R][V];
 
   // Four codes of each row by four weights of each column.
@@ -104,6 +107,22 @@ struct Sums {
     }
   }
 
+  inline __attribute__((always_inline)) void clear() {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) of[r][v] = _mm512_setzero_si512();
+    }
+  }
+
+  inline __attribute__((always_inline)) void add(const Sums& others) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) of[r][v] = _mm512_add_epi32(of[r][v], others.of[r][v]);
+    }
+  }
+
   // Of the rows from `row` on. What `between` does of its first `Parts` parts is strewn among the first products.
   // A line from `next_line` on is fetched every other step, if `Fetches`.
   template <int Parts, bool Fetches, typename Between>
@@ -115,6 +134,8 @@ struct Sums {
 #pragma GCC unroll 8
       for (int r = 0; r < R; ++r) of[r][v] = bias;
     }
+    Sums others;
+    if (kTwice) others.clear();
     const int8_t* weights = tile.weights;
     const int64_t whole = tile.depth & ~int64_t{3};
     const int64_t tail = tile.depth & 3;
@@ -124,22 +145,19 @@ struct Sums {
       for (int r = 0; r < R; ++r) from[r] = part_of(tile, segment, row + r);
       int64_t k = 0;
       const auto up_to = [&](int64_t end) __attribute__((always_inline)) {
-        const auto next = [&]() __attribute__((always_inline)) {
-          step(weights, [&](int r) __attribute__((always_inline)) { return four(from[r] + k); });
+        const auto next = [&](Sums& sums) __attribute__((always_inline)) {
+          sums.step(weights, [&](int r) __attribute__((always_inline)) { return four(from[r] + k); });
           k += 4;
           weights += 64 * V;
         };
-        if (Fetches) {
-          while (k < end - 4) {
-            next();
-            next();
-            _mm_prefetch(next_line, _MM_HINT_T1);
-            next_line += 64;
-          }
-          if (k < end) next();
-        } else {
-          while (k < end) next();
+        while ((Fetches || kTwice) && k < end - 4) {
+          next(*this);
+          next(kTwice ? others : *this);
+          if (!Fetches) continue;
+          _mm_prefetch(next_line, _MM_HINT_T1);
+          next_line += 64;
         }
+        while (k < end) next(*this);
       };
       if (Parts > 0 && segment == 0) {
         const int64_t some = whole / (4 * (Parts + 1)) * 4;
@@ -155,6 +173,7 @@ struct Sums {
         weights += 64 * V;
       }
     }
+    if (kTwice) add(others);
   }
 
   // Rows whose codes are made and stored together: those of four vectors.
@@ -262,7 +281,7 @@ __attribute__((noinline)) static void gemm_store(const GemmTile& tile, const __m
 template <int R, int V, bool Flip>
 static void gemm_tile(const GemmTile& tile, Ahead& ahead) {
   Sums<R, V, Flip> sums;
-  if (ahead.at < ahead.end) {
+  if (R > 1 && ahead.at < ahead.end) {
     sums.template add_up<0, true>(tile, 0, ahead.at, [](int) {});
     ahead.at += tile.segments * (tile.depth / 8) * 64;
   } else {
@@ -397,6 +416,8 @@ static void gemm_panels(const GemmTile& given) {
   Ahead ahead(given, kFetches);
   const auto tile_of = [&](const GemmTile& tile) { tiles[tile.count](tile, ahead); };
   const int half = kGemmHalf[vectors];
+  // Not copied: that would wait until what was written of it last is in the cache.
+  if (given.count <= most) return tile_of(given);
   if (few_rows) {
     even_tiles(given, most, tile_of);
     return;
