@@ -109,6 +109,17 @@ def test_blocks_of_rows_and_panels(agrees: Agrees) -> None:
     agrees("gemm", attributes, [x], threads=(1, 2, 4), gaps=(0, 7))
 
 
+def test_a_row_again_and_again(tier: str) -> None:
+    """Its blocks are read to and fro."""
+    attributes, x = case(1, 1500, 1000)
+    operator = Operator("gemm", attributes, tier=tier)
+    (expected,) = operator.reference([x])
+    for threads in (1, 2):
+        bound = operator.bind([x], threads)
+        for _ in range(3):
+            np.testing.assert_array_equal(bound.run()[0], expected)
+
+
 @pytest.mark.parametrize("x", [0, 255, -128, 127])
 @pytest.mark.parametrize("weight", [-128, 127])
 def test_extreme_codes(agrees: Agrees, x: int, weight: int) -> None:
