@@ -104,6 +104,36 @@ def test_a_sum_lies_where_what_is_added_did(rows: int, depth: int, kind: str) ->
         assert adds == [instruction_set().startswith("avx512")]  # others have no kernels that add
 
 
+@pytest.mark.parametrize("size", [11, 30])
+def test_a_sum_with_a_transposed_convolution_lies_where_what_is_added_did(size: int) -> None:
+    """Its outputs are made in four turns, each of every other one."""
+    rng = np.random.default_rng(size)
+    attributes = {
+        "weights": rng.integers(-128, 128, (9, 3, 3, 8)).astype(np.int8),
+        "weight_scale": np.full(1, 0.002, np.float32),
+        **{"x_scale": 0.1, "x_zero": 120, "y_type": "u8", "y_scale": 0.02, "y_zero": 130},
+        **{"r_scale": 0.04, "r_zero": 7, "sum_type": "u8", "sum_scale": 0.05, "sum_zero": 128},
+        **{
+            "strides": [2, 2],
+            "pads": [1, 1, 1, 1],
+            "dilations": [1, 1],
+            "groups": 1,
+            "output_padding": [1, 1],
+        },
+    }
+    builder = ProgramBuilder()
+    x = builder.input("x", "u8", [1, size, size, 8])
+    r = builder.input("r", "u8", [1, 2 * size, 2 * size, 9])
+    (other,) = builder.step("lookup", [r], LOOKUP)
+    (y,) = builder.step("conv_transpose", [x, other], attributes)
+    builder.output(y, "y")
+    program = Program(builder.build())
+    inputs = codes(1, size, size, 8), codes(1, 2 * size, 2 * size, 9)
+    agrees(program, *inputs)
+    adds = [row.in_place for row in program.profile(inputs, repeats=1) if row.kind == "conv_transpose"]
+    assert adds == [instruction_set().startswith("avx512") and 36 * size**2 >= 4096]
+
+
 def test_a_sum_that_is_made_behind_the_product_lies_elsewhere() -> None:
     """Few elements are added by another kernel, once all products are there."""
     program = added(2, 33, 8)
