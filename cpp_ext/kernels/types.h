@@ -35,10 +35,11 @@ struct Requantize {
 
 // Products of rows and panels of columns: for each row r and column n, acc = bias[n] + sum(row * weights of n) - zeros[n] * sums[r].
 struct GemmTile {
-  // The part s of row r begins at rows[s * stride + r] and has `depth` codes: a matrix has one segment, a convolution
-  // one for each tap of its window. Without `rows` there is one segment, and row r begins at x + r * x_pitch.
+  // The part s of row r begins at rows[s * stride + r] + s * step and has `depth` codes: a matrix has one segment, a
+  // convolution one for each tap of its window. Without `rows` there is one segment, and row r begins at x + r * x_pitch.
   const uint8_t* const* rows;
   int64_t stride;
+  int64_t step;
   const uint8_t* x;
   int64_t x_pitch;
   int64_t segments;

@@ -21,7 +21,7 @@ constexpr std::int64_t kRowsOfMatrix = 384;
 constexpr std::int64_t kBlocksWanted = 16;
 // On the stack of a block.
 constexpr std::int64_t kPointers = 4096;
-constexpr std::int64_t kPatchBytes = 1 << 15;
+constexpr std::int64_t kCopiedBytes = 1 << 15;
 constexpr std::int64_t kMaxStrip = 4096;
 constexpr std::int64_t kPadding = 64;
 
@@ -77,12 +77,12 @@ Form form_of(const Convolution& all, const kernels::Gemm& kernel) {
   const std::int64_t strip = all.kernel[1] * form.depth;
   const bool shorter = ceil_divide(strip, 4) < all.kernel[1] * ceil_divide(form.depth, 4) || form.depth % 4 != 0;
   if (!all.transposed && form.parts == 1 && all.kernel[1] > 1 && all.dilations[1] == 1 && shorter &&
-      strip <= kMaxStrip && all.kernel[0] * strip <= kPatchBytes / 2) {
+      strip <= kMaxStrip && all.kernel[0] * strip <= kCopiedBytes / 2) {
     form.span = all.kernel[1];
   }
   form.length = form.span * form.depth;
   const std::int64_t segments = all.kernel[0] * all.kernel[1] / form.span;
-  const bool rounds = form.parts == 1 && segments * form.length <= kPatchBytes / 8;
+  const bool rounds = form.parts == 1 && segments * form.length <= kCopiedBytes / 8;
   form.read = rounds ? ceil_divide(form.length, 4) * 4 : form.length;
   return form;
 }
@@ -202,7 +202,8 @@ class BoundTiles final : public Bound {
       const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
       const std::int64_t most = shared_.form.span > 1 ? kMostRowsOfBlock : kRowsOfBlock;
       std::int64_t limit = std::min(most, kPointers / taps);
-      if (patched()) limit = std::min(limit, kPatchBytes / (taps * shared_.form.read));
+      if (shared_.form.read > shared_.form.length) limit = std::min(limit, kCopiedBytes / (taps * shared_.form.read));
+      if (shared_.form.span > 1) limit = most_rows_of_strips(phase, plan, most);
       if (matrix_) limit = kRowsOfMatrix;
       plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), matrix_ ? kRowsOfMatrix : most);
       plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
@@ -220,11 +221,28 @@ class BoundTiles final : public Bound {
     const Convolution& all = shared_.all;
     const bool ones = all.kernel[0] * all.kernel[1] == 1 && all.strides[0] * all.strides[1] == 1;
     const bool padded = all.pads[0] + all.pads[1] + all.pads[2] + all.pads[3] != 0;
-    return !all.transposed && ones && !padded && shared_.form.parts == 1 && !patched();
+    return !all.transposed && ones && !padded && shared_.form.parts == 1 && !copied();
   }
 
-  // Some segments are not read where they lie: their pixels do not follow each other, or tiles read beyond them.
-  bool patched() const { return shared_.form.span > 1 || shared_.form.read > shared_.form.length; }
+  // Segments are not all read where they lie: tiles read beyond them, or they are several pixels.
+  bool copied() const { return shared_.form.span > 1 || shared_.form.read > shared_.form.length; }
+
+  // Bytes of what `outputs` neighbouring outputs read of a line.
+  std::int64_t strip_bytes(const Phase& phase, std::int64_t outputs) const {
+    const Form& form = shared_.form;
+    return ((outputs - 1) * phase.advance[1] + form.span) * form.depth + form.read - form.length;
+  }
+
+  // The most rows whose strips there is room for.
+  std::int64_t most_rows_of_strips(const Phase& phase, const Plan& plan, std::int64_t most) const {
+    const auto taps = static_cast<std::int64_t>(phase.taps.size());
+    const auto bytes = [&](std::int64_t rows) {
+      const std::int64_t pieces = ceil_divide(rows - 1, plan.counts[1]) + 1;
+      return pieces * taps * strip_bytes(phase, std::min(rows, plan.counts[1]));
+    };
+    while (most > 1 && bytes(most) > kCopiedBytes) --most;
+    return most;
+  }
 
   void run_block(const Run& run, const Phase& phase, const Plan& plan, std::int64_t block) const {
     const Form& form = shared_.form;
@@ -238,9 +256,16 @@ class BoundTiles final : public Bound {
     const std::int64_t first = block % plan.split.row_blocks * plan.split.rows;
     const std::int64_t rows = std::min(plan.split.rows, plan.rows - first);
     const std::uint8_t* pointers[kPointers];
-    std::uint8_t patches[kPatchBytes];
+    std::uint8_t copies[kCopiedBytes];
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
-    if (!matrix_) find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, patches);
+    const bool strips = form.span > 1;
+    const std::int64_t step = strips ? strip_bytes(phase, std::min(rows, plan.counts[1])) : 0;
+    const std::int64_t stride = strips ? 0 : rows;
+    if (strips) {
+      copy_strips(x, phase, plan, line * plan.rows + first, rows, step, pointers, copies);
+    } else if (!matrix_) {
+      find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, copies);
+    }
 
     const std::int64_t place = place_of(phase, plan, line * plan.rows + first);
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
@@ -261,7 +286,8 @@ class BoundTiles final : public Bound {
       const std::int64_t column = part * form.columns;
       kernels::GemmTile tile{};
       tile.rows = matrix_ ? nullptr : pointers;
-      tile.stride = rows;
+      tile.stride = stride;
+      tile.step = step;
       tile.x = x + first * x_.pitch;
       tile.x_pitch = x_.pitch;
       tile.flip = flip_;
@@ -270,7 +296,7 @@ class BoundTiles final : public Bound {
         for (std::int64_t row = 0; row < rows; ++row) {
           std::uint32_t sum = 0;
           for (std::int64_t tap = 0; tap < taps; ++tap) {
-            const std::uint8_t* from = matrix_ ? tile.x + row * tile.x_pitch : pointers[tap * rows + row];
+            const std::uint8_t* from = matrix_ ? tile.x + row * tile.x_pitch : pointers[tap * stride + row] + tap * step;
             sum += static_cast<std::uint32_t>(shared_.row_sum(from, form.length, flip_));
           }
           sums[row] = static_cast<std::int32_t>(sum);
@@ -315,9 +341,8 @@ class BoundTiles final : public Bound {
 
   // pointers[tap * rows + row]: where the segment of a tap begins, for `rows` outputs of the phase from `begin` on.
   void find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
-                 const std::uint8_t** pointers, std::uint8_t* patches) const {
+                 const std::uint8_t** pointers, std::uint8_t* copies) const {
     const Form& form = shared_.form;
-    const bool together = !patched() || x_.pitch == x_.dims[3];
     const std::uint8_t* end = x + x_.bytes() - form.read;
     const std::int64_t step = phase.advance[1] * x_.pitch;
     for (std::int64_t row = 0; row < rows;) {
@@ -335,56 +360,71 @@ class BoundTiles final : public Bound {
         }
         const std::int64_t offset = tap.offset[1];
         const std::uint8_t* from = x + (image * x_.dims[1] + input_line) * x_.dims[2] * x_.pitch;
-        // Outputs from `inside` up to `outside` read where the input lies.
-        std::int64_t inside = std::max(first, ceil_divide(-offset, phase.advance[1]));
-        std::int64_t outside = std::min(last, floor_divide(x_.dims[2] - form.span - offset, phase.advance[1]) + 1);
-        if (!together || outside <= inside) inside = outside = last;
         const auto input = [&](std::int64_t column) { return column * phase.advance[1] + offset; };
-        while (patched() && outside > inside && from + input(outside - 1) * x_.pitch > end) --outside;
-        const auto edge = [&](std::int64_t column, std::int64_t until) {
-          while (column < until) {
-            const std::int64_t at = input(column);
-            if (at + form.span <= 0 || at >= x_.dims[2]) {
-              to[column++ - first] = blank_.data();
-              continue;
-            }
-            if (!patched()) {
-              to[column++ - first] = from + at * x_.pitch;
-              continue;
-            }
-            // One patch for neighbours that share pixels.
-            const std::int64_t begin = column;
-            do {
-              to[column - first] = patches + (column - begin) * phase.advance[1] * form.depth;
-              ++column;
-            } while (column < until && phase.advance[1] <= form.span && input(column) < x_.dims[2]);
-            patches = fill_patch(from, at, input(column - 1) + form.span, patches);
-          }
-        };
-        edge(first, inside);
+        // Outputs from `inside` up to `outside` read where the input lies.
+        const std::int64_t inside = std::clamp(ceil_divide(-offset, phase.advance[1]), first, last);
+        const std::int64_t outside = std::clamp(floor_divide(x_.dims[2] - 1 - offset, phase.advance[1]) + 1, inside, last);
+        for (std::int64_t column = first; column < inside; ++column) to[column - first] = blank_.data();
         const std::uint8_t* place = from + input(inside) * x_.pitch;
         for (std::int64_t column = inside; column < outside; ++column, place += step) to[column - first] = place;
-        edge(outside, last);
+        // But for those behind which tiles would read beyond all of it.
+        for (std::int64_t column = outside; column > inside && from + input(column - 1) * x_.pitch > end; --column) {
+          std::memcpy(copies, from + input(column - 1) * x_.pitch, static_cast<std::size_t>(form.length));
+          std::memset(copies + form.length, 0, static_cast<std::size_t>(form.read - form.length));
+          to[column - 1 - first] = copies;
+          copies += form.read;
+        }
+        for (std::int64_t column = outside; column < last; ++column) to[column - first] = blank_.data();
         to += rows;
       }
       row += last - first;
     }
   }
 
-  // Pixels `begin` to `end` of a line, behind each other, and what tiles read behind them. Gives the end of the patch.
-  std::uint8_t* fill_patch(const std::uint8_t* from, std::int64_t begin, std::int64_t end, std::uint8_t* patch) const {
+  // Copies what `rows` outputs from `begin` on read, for each line of them a strip of each line that the window has.
+  // pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes behind the one
+  // before.
+  void copy_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
+                   std::int64_t step, const std::uint8_t** pointers, std::uint8_t* copies) const {
     const Form& form = shared_.form;
-    const std::int64_t size = (end - begin) * form.depth + form.read - form.length;
-    std::memset(patch, blank_[0], static_cast<std::size_t>(size));
-    const std::int64_t last = std::min(end, x_.dims[2]);
-    std::int64_t pixel = std::max<std::int64_t>(begin, 0);
-    // Without gaps, all at once.
-    const std::int64_t pixels = x_.pitch == form.depth ? last - pixel : 1;
-    for (; pixel < last; pixel += pixels) {
-      std::memcpy(patch + (pixel - begin) * form.depth, from + pixel * x_.pitch,
-                  static_cast<std::size_t>(pixels * form.depth));
+    for (std::int64_t row = 0; row < rows;) {
+      const std::int64_t first = (begin + row) % plan.counts[1];
+      const std::int64_t last = std::min(first + rows - row, plan.counts[1]);
+      const std::int64_t line = (begin + row) / plan.counts[1] % plan.counts[0];
+      const std::int64_t image = (begin + row) / plan.counts[1] / plan.counts[0];
+      const std::uint8_t* place = copies;
+      for (std::int64_t column = first; column < last; ++column, ++row) {
+        pointers[row] = place;
+        place += phase.advance[1] * form.depth;
+      }
+      for (const Tap& tap : phase.taps) {
+        const std::int64_t input_line = line * phase.advance[0] + tap.offset[0];
+        const bool inside = input_line >= 0 && input_line < x_.dims[1];
+        const std::int64_t left = first * phase.advance[1] + tap.offset[1];
+        const std::int64_t right = (last - 1) * phase.advance[1] + tap.offset[1] + form.span;
+        copy_strip(x + (inside ? (image * x_.dims[1] + input_line) * x_.dims[2] * x_.pitch : 0), left, right,
+                   inside ? x_.dims[2] : 0, copies);
+        copies += step;
+      }
     }
-    return patch + size;
+  }
+
+  // Pixels `left` to `right` of a line of `width`, without gaps, and what tiles read behind them.
+  void copy_strip(const std::uint8_t* from, std::int64_t left, std::int64_t right, std::int64_t width,
+                  std::uint8_t* to) const {
+    const Form& form = shared_.form;
+    const std::int64_t first = std::clamp<std::int64_t>(0, left, right);
+    const std::int64_t last = std::clamp(width, first, right);
+    const auto blank = [&](std::int64_t bytes) {
+      std::memset(to, blank_[0], static_cast<std::size_t>(bytes));
+      to += bytes;
+    };
+    blank((first - left) * form.depth);
+    const std::int64_t pixels = x_.pitch == form.depth ? last - first : 1;
+    for (std::int64_t pixel = first; pixel < last; pixel += pixels, to += pixels * form.depth) {
+      std::memcpy(to, from + pixel * x_.pitch, static_cast<std::size_t>(pixels * form.depth));
+    }
+    blank((right - last) * form.depth + form.read - form.length);
   }
 
   const Shared& shared_;

@@ -14,7 +14,8 @@ static inline int32_t fewer(const uint8_t* from, int64_t count) {
 }
 
 static inline const uint8_t* part_of(const GemmTile& tile, int64_t segment, int64_t row) {
-  return tile.rows != nullptr ? tile.rows[segment * tile.stride + row] : tile.x + row * tile.x_pitch;
+  if (tile.rows == nullptr) return tile.x + row * tile.x_pitch;
+  return tile.rows[segment * tile.stride + row] + segment * tile.step;
 }
 
 static inline void next_rows(GemmTile& tile, int rows) {
