@@ -23,6 +23,8 @@ constexpr std::int64_t kBlocksWanted = 16;
 constexpr std::int64_t kPointers = 4096;
 constexpr std::int64_t kCopiedBytes = 1 << 15;
 constexpr std::int64_t kMaxStrip = 4096;
+// Copying them takes less time than finding each pixel.
+constexpr std::int64_t kFewChannels = 48;
 constexpr std::int64_t kPadding = 64;
 
 std::int64_t floor_divide(std::int64_t a, std::int64_t by) { return a >= 0 ? a / by : -((-a + by - 1) / by); }
@@ -75,7 +77,8 @@ Form form_of(const Convolution& all, const kernels::Gemm& kernel) {
   }
   Form form{all.groups / merged, merged * columns, merged * all.depth, 1, 0, 0};
   const std::int64_t strip = all.kernel[1] * form.depth;
-  const bool shorter = ceil_divide(strip, 4) < all.kernel[1] * ceil_divide(form.depth, 4) || form.depth % 4 != 0;
+  const bool shorter = ceil_divide(strip, 4) < all.kernel[1] * ceil_divide(form.depth, 4) ||
+                       form.depth % 4 != 0 || form.depth <= kFewChannels;
   if (!all.transposed && form.parts == 1 && all.kernel[1] > 1 && all.dilations[1] == 1 && shorter &&
       strip <= kMaxStrip && all.kernel[0] * strip <= kCopiedBytes / 2) {
     form.span = all.kernel[1];
@@ -159,6 +162,7 @@ class BoundTiles final : public Bound {
         r_(inputs.back()),
         flip_(x_.type == Type::kS8),
         matrix_(is_matrix()),
+        whole_(is_whole()),
         addition_(shared.epilogue.addition(r_.type, y.dims.count(), true)),
         blank_(static_cast<std::size_t>(std::max(shared.all.channels(), shared.form.read)),
                static_cast<unsigned char>(shared.all.x_zero)) {
@@ -200,10 +204,10 @@ class BoundTiles final : public Bound {
     plan.parts = shared_.form.parts;
     if (count > 0) {
       const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
-      const std::int64_t most = shared_.form.span > 1 ? kMostRowsOfBlock : kRowsOfBlock;
+      const std::int64_t most = strips() ? kMostRowsOfBlock : kRowsOfBlock;
       std::int64_t limit = std::min(most, kPointers / taps);
-      if (shared_.form.read > shared_.form.length) limit = std::min(limit, kCopiedBytes / (taps * shared_.form.read));
-      if (shared_.form.span > 1) limit = most_rows_of_strips(phase, plan, most);
+      if (read_beyond()) limit = std::min(limit, kCopiedBytes / (taps * shared_.form.read));
+      if (strips()) limit = whole_ ? most : most_rows_of_strips(phase, plan, most);
       if (matrix_) limit = kRowsOfMatrix;
       plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), matrix_ ? kRowsOfMatrix : most);
       plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
@@ -220,12 +224,22 @@ class BoundTiles final : public Bound {
   bool is_matrix() const {
     const Convolution& all = shared_.all;
     const bool ones = all.kernel[0] * all.kernel[1] == 1 && all.strides[0] * all.strides[1] == 1;
-    const bool padded = all.pads[0] + all.pads[1] + all.pads[2] + all.pads[3] != 0;
-    return !all.transposed && ones && !padded && shared_.form.parts == 1 && !copied();
+    return !all.transposed && ones && !padded() && shared_.form.parts == 1 && !strips() && !read_beyond();
   }
 
-  // Segments are not all read where they lie: tiles read beyond them, or they are several pixels.
-  bool copied() const { return shared_.form.span > 1 || shared_.form.read > shared_.form.length; }
+  bool padded() const {
+    const auto& pads = shared_.all.pads;
+    return pads[0] + pads[1] + pads[2] + pads[3] != 0;
+  }
+
+  // Segments are several pixels.
+  bool strips() const { return shared_.form.span > 1; }
+
+  // Tiles read more than a segment.
+  bool read_beyond() const { return shared_.form.read > shared_.form.length; }
+
+  // Strips can be read where they lie: all windows are inside, and pixels follow each other.
+  bool is_whole() const { return strips() && !padded() && x_.pitch == shared_.form.depth && !read_beyond(); }
 
   // Bytes of what `outputs` neighbouring outputs read of a line.
   std::int64_t strip_bytes(const Phase& phase, std::int64_t outputs) const {
@@ -233,12 +247,18 @@ class BoundTiles final : public Bound {
     return ((outputs - 1) * phase.advance[1] + form.span) * form.depth + form.read - form.length;
   }
 
+  // Bytes from the strip of a line of the window to that of the next one, in a block of `rows`.
+  std::int64_t strip_step(const Phase& phase, const Plan& plan, std::int64_t rows) const {
+    if (whole_) return shared_.all.dilations[0] * x_.dims[2] * x_.pitch;
+    return strip_bytes(phase, std::min(rows, plan.counts[1]));
+  }
+
   // The most rows whose strips there is room for.
   std::int64_t most_rows_of_strips(const Phase& phase, const Plan& plan, std::int64_t most) const {
     const auto taps = static_cast<std::int64_t>(phase.taps.size());
     const auto bytes = [&](std::int64_t rows) {
       const std::int64_t pieces = ceil_divide(rows - 1, plan.counts[1]) + 1;
-      return pieces * taps * strip_bytes(phase, std::min(rows, plan.counts[1]));
+      return pieces * taps * strip_step(phase, plan, rows);
     };
     while (most > 1 && bytes(most) > kCopiedBytes) --most;
     return most;
@@ -258,11 +278,10 @@ class BoundTiles final : public Bound {
     const std::uint8_t* pointers[kPointers];
     std::uint8_t copies[kCopiedBytes];
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
-    const bool strips = form.span > 1;
-    const std::int64_t step = strips ? strip_bytes(phase, std::min(rows, plan.counts[1])) : 0;
-    const std::int64_t stride = strips ? 0 : rows;
-    if (strips) {
-      copy_strips(x, phase, plan, line * plan.rows + first, rows, step, pointers, copies);
+    const std::int64_t stride = strips() ? 0 : rows;
+    const std::int64_t step = strips() ? strip_step(phase, plan, rows) : 0;
+    if (strips()) {
+      find_strips(x, phase, plan, line * plan.rows + first, rows, step, pointers, copies);
     } else if (!matrix_) {
       find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, copies);
     }
@@ -296,7 +315,8 @@ class BoundTiles final : public Bound {
         for (std::int64_t row = 0; row < rows; ++row) {
           std::uint32_t sum = 0;
           for (std::int64_t tap = 0; tap < taps; ++tap) {
-            const std::uint8_t* from = matrix_ ? tile.x + row * tile.x_pitch : pointers[tap * stride + row] + tap * step;
+            const std::uint8_t* from = tile.x + row * tile.x_pitch;
+            if (!matrix_) from = pointers[tap * stride + row] + tap * step;
             sum += static_cast<std::uint32_t>(shared_.row_sum(from, form.length, flip_));
           }
           sums[row] = static_cast<std::int32_t>(sum);
@@ -363,7 +383,8 @@ class BoundTiles final : public Bound {
         const auto input = [&](std::int64_t column) { return column * phase.advance[1] + offset; };
         // Outputs from `inside` up to `outside` read where the input lies.
         const std::int64_t inside = std::clamp(ceil_divide(-offset, phase.advance[1]), first, last);
-        const std::int64_t outside = std::clamp(floor_divide(x_.dims[2] - 1 - offset, phase.advance[1]) + 1, inside, last);
+        const std::int64_t all = floor_divide(x_.dims[2] - 1 - offset, phase.advance[1]) + 1;
+        const std::int64_t outside = std::clamp(all, inside, last);
         for (std::int64_t column = first; column < inside; ++column) to[column - first] = blank_.data();
         const std::uint8_t* place = from + input(inside) * x_.pitch;
         for (std::int64_t column = inside; column < outside; ++column, place += step) to[column - first] = place;
@@ -381,10 +402,10 @@ class BoundTiles final : public Bound {
     }
   }
 
-  // Copies what `rows` outputs from `begin` on read, for each line of them a strip of each line that the window has.
-  // pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes behind the one
-  // before.
-  void copy_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
+  // Strips of each line of the window, for each line of `rows` outputs from `begin` on: copied, unless they can be read
+  // where they lie. pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes
+  // behind the one before.
+  void find_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
                    std::int64_t step, const std::uint8_t** pointers, std::uint8_t* copies) const {
     const Form& form = shared_.form;
     for (std::int64_t row = 0; row < rows;) {
@@ -392,11 +413,14 @@ class BoundTiles final : public Bound {
       const std::int64_t last = std::min(first + rows - row, plan.counts[1]);
       const std::int64_t line = (begin + row) / plan.counts[1] % plan.counts[0];
       const std::int64_t image = (begin + row) / plan.counts[1] / plan.counts[0];
+      const std::int64_t first_line = image * x_.dims[1] + line * phase.advance[0];
       const std::uint8_t* place = copies;
+      if (whole_) place = x + (first_line * x_.dims[2] + first * phase.advance[1]) * x_.pitch;
       for (std::int64_t column = first; column < last; ++column, ++row) {
         pointers[row] = place;
         place += phase.advance[1] * form.depth;
       }
+      if (whole_) continue;
       for (const Tap& tap : phase.taps) {
         const std::int64_t input_line = line * phase.advance[0] + tap.offset[0];
         const bool inside = input_line >= 0 && input_line < x_.dims[1];
@@ -425,6 +449,9 @@ class BoundTiles final : public Bound {
       std::memcpy(to, from + pixel * x_.pitch, static_cast<std::size_t>(pixels * form.depth));
     }
     blank((right - last) * form.depth + form.read - form.length);
+    // Of a line, the strip of the next block is most often the next one.
+    const std::int64_t wanted = std::min((last - first) * x_.pitch, (width - last) * x_.pitch);
+    for (std::int64_t i = 0; i < wanted; i += 64) __builtin_prefetch(from + last * x_.pitch + i);
   }
 
   const Shared& shared_;
@@ -433,6 +460,7 @@ class BoundTiles final : public Bound {
   Layout r_;
   bool flip_;
   bool matrix_;
+  bool whole_;
   Addition addition_;
   std::vector<std::uint8_t> blank_;
   std::vector<Plan> plans_;

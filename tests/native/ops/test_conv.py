@@ -78,7 +78,7 @@ def test_windows_of_many_odd_channels(agrees: Agrees) -> None:
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (3, 1), (2, 2), (3, 3), (5, 4), (7, 7)])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)])
 def test_windows_and_strides(agrees: Agrees, kernel: tuple[int, int], strides: tuple[int, int]) -> None:
-    for channels in (3, 8, 18):
+    for channels in (3, 8, 18, 52):
         for pads in ((0, 0, 0, 0), (1, 2, 0, 3)):
             attributes, x = case((2, 8, 9, channels), 20, kernel, strides, pads)
             agrees(KIND, attributes, [x], threads=(2,))
@@ -98,6 +98,23 @@ def test_few_channels(agrees: Agrees, channels: int, kernel: tuple[int, int]) ->
     for x_type in ("u8", "s8"):
         attributes, x = case((2, 7, 11, channels), 32, kernel, (2, 2), (1, 1, 1, 1), x_type=x_type)
         agrees(KIND, attributes, [x], threads=(2,))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 16, 30, 48, 52])
+@pytest.mark.parametrize("width", [190, 450])
+def test_wide_lines(agrees: Agrees, channels: int, width: int) -> None:
+    """Of more outputs than a block has, or of so many that two lines of them do not fill one."""
+    for strides, pads in (((1, 1), (1, 1, 1, 1)), ((2, 3), (0, 0, 0, 0)), ((1, 2), (2, 0, 0, 3))):
+        attributes, x = case((1, 5, width, channels), 17, (3, 3), strides, pads)
+        agrees(KIND, attributes, [x], threads=(2,))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 6, 48, 52, 54])
+@pytest.mark.parametrize("kernel", [(2, 3), (1, 1), (4, 1)])
+def test_windows_wholly_outside(agrees: Agrees, channels: int, kernel: tuple[int, int]) -> None:
+    for strides in ((1, 1), (2, 2)):
+        attributes, x = case((2, 3, 4, channels), 18, kernel, strides, (4, 6, 5, 7))
+        agrees(KIND, attributes, [x], threads=(1,))
 
 
 @pytest.mark.parametrize("columns", [1, 8, 15, 16, 17, 33, 64, 70, 129])
