@@ -1,6 +1,3 @@
-// A convolution is one phase: each output sums over all taps of its window. A transpose with strides has a phase for
-// each remainder of the places of outputs by the strides, with those taps that reach them.
-
 #include "ops/tiled_convolution.h"
 
 #include <algorithm>
@@ -8,6 +5,7 @@
 
 #include "ops/epilogue.h"
 #include "ops/panels.h"
+#include "ops/phases.h"
 
 namespace graphopt {
 
@@ -27,26 +25,13 @@ constexpr std::int64_t kMaxStrip = 4096;
 constexpr std::int64_t kFewChannels = 48;
 constexpr std::int64_t kPadding = 64;
 
-std::int64_t floor_divide(std::int64_t a, std::int64_t by) { return a >= 0 ? a / by : -((-a + by - 1) / by); }
-std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return -floor_divide(-a, by); }
+std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
-// The pixels that a segment begins with, seen from where the window of output 0 does.
-struct Tap {
-  std::int64_t offset[2];
-  // First of its weights, in those of a column.
-  std::int64_t weight;
-};
+// A phase, with the weights of its taps.
+struct Packed : Phase {
+  explicit Packed(Phase phase) : Phase(std::move(phase)) {}
 
-struct Phase {
-  std::int64_t first[2];    // its first output
-  std::int64_t step[2];     // from one output to the next
-  std::int64_t advance[2];  // from one window to the next
-  std::vector<Tap> taps;
   std::vector<Panels> panels;  // of each part of the channels
-
-  bool whole() const { return step[0] == 1 && step[1] == 1; }
-  // Outputs along a side.
-  std::int64_t count(int side, const Dims& y) const { return ceil_divide(y[side + 1] - first[side], step[side]); }
 };
 
 // How channels and windows become rows of a matrix.
@@ -90,40 +75,6 @@ Form form_of(const Convolution& all, const kernels::Gemm& kernel) {
   return form;
 }
 
-std::vector<Phase> phases_of(const Convolution& all, const Form& form) {
-  std::vector<Phase> phases;
-  if (!all.transposed) {
-    Phase phase{{0, 0}, {1, 1}, {all.strides[0], all.strides[1]}, {}, {}};
-    for (std::int64_t tap = 0; tap < all.kernel[0] * all.kernel[1]; tap += form.span) {
-      phase.taps.push_back({{tap / all.kernel[1] * all.dilations[0] - all.pads[0],
-                             tap % all.kernel[1] * all.dilations[1] - all.pads[1]},
-                            tap * all.depth});
-    }
-    phases.push_back(std::move(phase));
-    return phases;
-  }
-  for (std::int64_t remainder = 0; remainder < all.strides[0] * all.strides[1]; ++remainder) {
-    Phase phase{{remainder / all.strides[1], remainder % all.strides[1]},
-                {all.strides[0], all.strides[1]},
-                {1, 1},
-                {},
-                {}};
-    for (std::int64_t tap = 0; tap < all.kernel[0] * all.kernel[1]; ++tap) {
-      const std::int64_t places[2] = {tap / all.kernel[1], tap % all.kernel[1]};
-      Tap one{{0, 0}, tap * all.depth};
-      bool reaches = true;
-      for (int side = 0; side < 2; ++side) {
-        const std::int64_t from = phase.first[side] + all.pads[side] - places[side] * all.dilations[side];
-        one.offset[side] = floor_divide(from, all.strides[side]);
-        reaches = reaches && one.offset[side] * all.strides[side] == from;
-      }
-      if (reaches) phase.taps.push_back(one);
-    }
-    phases.push_back(std::move(phase));
-  }
-  return phases;
-}
-
 // The weights of a part: [columns][taps][read].
 Panels panels_of(const Convolution& all, const Form& form, const Phase& phase, std::int64_t part,
                  const kernels::Gemm& kernel) {
@@ -149,7 +100,7 @@ struct Shared {
   Convolution all;
   kernels::RowSum row_sum;
   Form form;
-  std::vector<Phase> phases;
+  std::vector<Packed> phases;
   Aligned<std::int32_t> zeros;
 };
 
@@ -166,7 +117,7 @@ class BoundTiles final : public Bound {
         addition_(shared.epilogue.addition(r_.type, y.dims.count(), true)),
         blank_(static_cast<std::size_t>(std::max(shared.all.channels(), shared.form.read)),
                static_cast<unsigned char>(shared.all.x_zero)) {
-    for (const Phase& phase : shared.phases) plan(phase);
+    for (const Packed& phase : shared.phases) plan(phase);
   }
 
   void run(const Run& run) const override {
@@ -179,7 +130,7 @@ class BoundTiles final : public Bound {
 
  private:
   struct Plan {
-    std::int64_t counts[2];  // outputs along the sides
+    Counts counts;
     std::int64_t lines;      // of outputs whose places in memory are equally far from each other
     std::int64_t rows;       // of a line
     Blocks split;            // of a line
@@ -188,7 +139,7 @@ class BoundTiles final : public Bound {
     Aligned<std::int32_t> bias;
   };
 
-  void plan(const Phase& phase) {
+  void plan(const Packed& phase) {
     const Convolution& all = shared_.all;
     Plan plan{};
     plan.bias = Aligned<std::int32_t>(all.columns + kPadding);
@@ -197,10 +148,10 @@ class BoundTiles final : public Bound {
       const Panels& panels = phase.panels[static_cast<std::size_t>(n / shared_.form.columns)];
       plan.bias[n] = all.folded_bias(n, x_.type, panels.sums()[n % shared_.form.columns], products);
     }
-    for (int side = 0; side < 2; ++side) plan.counts[side] = std::max<std::int64_t>(0, phase.count(side, y_.dims));
-    const std::int64_t count = y_.dims[0] * plan.counts[0] * plan.counts[1];
-    plan.lines = phase.whole() ? 1 : y_.dims[0] * plan.counts[0];
-    plan.rows = phase.whole() ? count : plan.counts[1];
+    plan.counts = phase.counts(y_.dims);
+    const std::int64_t count = y_.dims[0] * plan.counts.of[0] * plan.counts.of[1];
+    plan.lines = phase.whole() ? 1 : y_.dims[0] * plan.counts.of[0];
+    plan.rows = phase.whole() ? count : plan.counts.of[1];
     plan.parts = shared_.form.parts;
     if (count > 0) {
       const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
@@ -250,21 +201,21 @@ class BoundTiles final : public Bound {
   // Bytes from the strip of a line of the window to that of the next one, in a block of `rows`.
   std::int64_t strip_step(const Phase& phase, const Plan& plan, std::int64_t rows) const {
     if (whole_) return shared_.all.dilations[0] * x_.dims[2] * x_.pitch;
-    return strip_bytes(phase, std::min(rows, plan.counts[1]));
+    return strip_bytes(phase, std::min(rows, plan.counts.of[1]));
   }
 
   // The most rows whose strips there is room for.
   std::int64_t most_rows_of_strips(const Phase& phase, const Plan& plan, std::int64_t most) const {
     const auto taps = static_cast<std::int64_t>(phase.taps.size());
     const auto bytes = [&](std::int64_t rows) {
-      const std::int64_t pieces = ceil_divide(rows - 1, plan.counts[1]) + 1;
+      const std::int64_t pieces = ceil_divide(rows - 1, plan.counts.of[1]) + 1;
       return pieces * taps * strip_step(phase, plan, rows);
     };
     while (most > 1 && bytes(most) > kCopiedBytes) --most;
     return most;
   }
 
-  void run_block(const Run& run, const Phase& phase, const Plan& plan, std::int64_t block) const {
+  void run_block(const Run& run, const Packed& phase, const Plan& plan, std::int64_t block) const {
     const Form& form = shared_.form;
     const std::int64_t panel_block = block % plan.split.panel_blocks;
     block /= plan.split.panel_blocks;
@@ -286,7 +237,7 @@ class BoundTiles final : public Bound {
       find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, copies);
     }
 
-    const std::int64_t place = place_of(phase, plan, line * plan.rows + first);
+    const std::int64_t place = phase.place(plan.counts, y_.dims, line * plan.rows + first);
     const auto size = static_cast<std::int64_t>(size_of(y_.type));
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + place * y_.pitch * size;
     const unsigned char* residual = nullptr;
@@ -350,55 +301,20 @@ class BoundTiles final : public Bound {
                             rows, end - begin);
   }
 
-  // The output, in pixels, that output `at` of the phase is.
-  std::int64_t place_of(const Phase& phase, const Plan& plan, std::int64_t at) const {
-    const std::int64_t column = at % plan.counts[1];
-    const std::int64_t line = at / plan.counts[1] % plan.counts[0];
-    const std::int64_t image = at / plan.counts[1] / plan.counts[0];
-    return (image * y_.dims[1] + phase.first[0] + line * phase.step[0]) * y_.dims[2] + phase.first[1] +
-           column * phase.step[1];
-  }
-
-  // pointers[tap * rows + row]: where the segment of a tap begins, for `rows` outputs of the phase from `begin` on.
+  // pointers[tap * rows + row]: where the segment of a tap begins, for `rows` outputs of the phase from `begin` on; in
+  // `copies`, if tiles would read beyond all of the input from there.
   void find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
                  const std::uint8_t** pointers, std::uint8_t* copies) const {
+    phase.find({x, x_.dims, x_.pitch, blank_.data()}, plan.counts, begin, rows, pointers);
+    if (!read_beyond()) return;
     const Form& form = shared_.form;
-    const std::uint8_t* end = x + x_.bytes() - form.read;
-    const std::int64_t step = phase.advance[1] * x_.pitch;
-    for (std::int64_t row = 0; row < rows;) {
-      const std::int64_t first = (begin + row) % plan.counts[1];
-      const std::int64_t last = std::min(first + rows - row, plan.counts[1]);
-      const std::int64_t line = (begin + row) / plan.counts[1] % plan.counts[0];
-      const std::int64_t image = (begin + row) / plan.counts[1] / plan.counts[0];
-      const std::uint8_t** to = pointers + row;
-      for (const Tap& tap : phase.taps) {
-        const std::int64_t input_line = line * phase.advance[0] + tap.offset[0];
-        if (input_line < 0 || input_line >= x_.dims[1]) {
-          for (std::int64_t i = 0; i < last - first; ++i) to[i] = blank_.data();
-          to += rows;
-          continue;
-        }
-        const std::int64_t offset = tap.offset[1];
-        const std::uint8_t* from = x + (image * x_.dims[1] + input_line) * x_.dims[2] * x_.pitch;
-        const auto input = [&](std::int64_t column) { return column * phase.advance[1] + offset; };
-        // Outputs from `inside` up to `outside` read where the input lies.
-        const std::int64_t inside = std::clamp(ceil_divide(-offset, phase.advance[1]), first, last);
-        const std::int64_t all = floor_divide(x_.dims[2] - 1 - offset, phase.advance[1]) + 1;
-        const std::int64_t outside = std::clamp(all, inside, last);
-        for (std::int64_t column = first; column < inside; ++column) to[column - first] = blank_.data();
-        const std::uint8_t* place = from + input(inside) * x_.pitch;
-        for (std::int64_t column = inside; column < outside; ++column, place += step) to[column - first] = place;
-        // But for those behind which tiles would read beyond all of it.
-        for (std::int64_t column = outside; column > inside && from + input(column - 1) * x_.pitch > end; --column) {
-          std::memcpy(copies, from + input(column - 1) * x_.pitch, static_cast<std::size_t>(form.length));
-          std::memset(copies + form.length, 0, static_cast<std::size_t>(form.read - form.length));
-          to[column - 1 - first] = copies;
-          copies += form.read;
-        }
-        for (std::int64_t column = outside; column < last; ++column) to[column - first] = blank_.data();
-        to += rows;
-      }
-      row += last - first;
+    const std::uint8_t* last = x + x_.bytes() - form.read;
+    for (std::size_t i = 0; i < phase.taps.size() * static_cast<std::size_t>(rows); ++i) {
+      if (pointers[i] == blank_.data() || pointers[i] <= last) continue;
+      std::memcpy(copies, pointers[i], static_cast<std::size_t>(form.length));
+      std::memset(copies + form.length, 0, static_cast<std::size_t>(form.read - form.length));
+      pointers[i] = copies;
+      copies += form.read;
     }
   }
 
@@ -409,10 +325,10 @@ class BoundTiles final : public Bound {
                    std::int64_t step, const std::uint8_t** pointers, std::uint8_t* copies) const {
     const Form& form = shared_.form;
     for (std::int64_t row = 0; row < rows;) {
-      const std::int64_t first = (begin + row) % plan.counts[1];
-      const std::int64_t last = std::min(first + rows - row, plan.counts[1]);
-      const std::int64_t line = (begin + row) / plan.counts[1] % plan.counts[0];
-      const std::int64_t image = (begin + row) / plan.counts[1] / plan.counts[0];
+      const std::int64_t first = plan.counts.column(begin + row);
+      const std::int64_t last = std::min(first + rows - row, plan.counts.of[1]);
+      const std::int64_t line = plan.counts.line(begin + row);
+      const std::int64_t image = plan.counts.image(begin + row);
       const std::int64_t first_line = image * x_.dims[1] + line * phase.advance[0];
       const std::uint8_t* place = copies;
       if (whole_) place = x + (first_line * x_.dims[2] + first * phase.advance[1]) * x_.pitch;
@@ -478,8 +394,8 @@ class TiledConvolution final : public Op {
                 {}} {
     const Convolution& all = shared_.all;
     shared_.form = form_of(all, kernels.gemm);
-    shared_.phases = phases_of(all, shared_.form);
-    for (Phase& phase : shared_.phases) {
+    for (Phase& phase : phases_of(all, shared_.form.span)) shared_.phases.emplace_back(std::move(phase));
+    for (Packed& phase : shared_.phases) {
       for (std::int64_t part = 0; part < shared_.form.parts; ++part) {
         phase.panels.push_back(panels_of(all, shared_.form, phase, part, kernels.gemm));
       }
