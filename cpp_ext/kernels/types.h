@@ -217,5 +217,56 @@ struct MatmulNbits {
   void (*panel)(const NbitsPanel& panel);
 };
 
+// Rows of floats by one panel of weights: result = bias + x * weight + .., in the order of the segments and of the places
+// in them, each product added by one fused multiplication and addition; then clamped, if it is a number.
+struct FloatTile {
+  // Where a segment of a row begins: rows[segment * stride + row]. Null: at x + row * x_pitch, and there is one segment.
+  const unsigned char* const* rows;
+  int64_t stride;
+  const float* x;
+  int64_t x_pitch;
+  // Floats from there to the first that is read.
+  int64_t offset;
+  int64_t count;
+  int64_t segments;
+  int64_t depth;
+  // [segments * depth][columns, filled up to whole vectors].
+  const float* weights;
+  // [columns], filled up likewise; null: products are added to what `to` holds.
+  const float* bias;
+  float low;
+  float high;
+  float* to;
+  int64_t pitch;
+  // Those that there are.
+  size_t columns;
+};
+
+// Pixels of floats, each channel with weights of its own: result = bias + x * weight + .., in the order of the taps, as
+// those of `FloatTile` are added and clamped.
+struct FloatDepthwise {
+  // rows[tap * stride + row].
+  const unsigned char* const* rows;
+  int64_t stride;
+  int64_t count;
+  int64_t taps;
+  // [taps][channels].
+  const float* weights;
+  const float* bias;
+  float low;
+  float high;
+  float* to;
+  int64_t pitch;
+  size_t channels;
+};
+
+struct FloatProducts {
+  size_t vector;
+  // Vectors of a panel, at most.
+  size_t vectors;
+  void (*panel)(const FloatTile& tile);
+  void (*depthwise)(const FloatDepthwise& pixels);
+};
+
 }  // namespace kernels
 }  // namespace graphopt

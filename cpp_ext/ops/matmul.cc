@@ -7,6 +7,7 @@
 
 #include "ops/codes.h"
 #include "ops/epilogue.h"
+#include "ops/matrices.h"
 #include "ops/panels.h"
 
 namespace graphopt {
@@ -17,44 +18,6 @@ constexpr std::int64_t kRowsOfBlock = 384;
 
 std::size_t aligned(std::int64_t bytes) {
   return (static_cast<std::size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-struct Sizes {
-  Dims batch;
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t depth;
-};
-
-// Of a and b. Throws Invalid if they do not fit.
-Sizes sizes_of(const Dims& a, const Dims& b, bool transpose) {
-  const auto refuse = [&] { throw Invalid("multiplies " + a.text() + " by " + b.text() + (transpose ? ", transposed" : "")); };
-  if (a.rank() < 2 || b.rank() < 2 || a[-1] != b[transpose ? -1 : -2]) refuse();
-  std::vector<std::int64_t> batch;
-  for (int axis = std::max(a.rank(), b.rank()); axis > 2; --axis) {
-    const std::int64_t left = axis <= a.rank() ? a[-axis] : 1;
-    const std::int64_t right = axis <= b.rank() ? b[-axis] : 1;
-    if (left != right && left != 1 && right != 1) refuse();
-    batch.push_back(left == 1 ? right : left);
-  }
-  return {Dims(batch), a[-2], b[transpose ? -2 : -1], a[-1]};
-}
-
-// Which matrix of `dims` belongs to each of the batch.
-std::vector<std::int64_t> matrices(const Dims& dims, const Dims& batch) {
-  std::vector<std::int64_t> all(static_cast<std::size_t>(batch.count()));
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    auto left = static_cast<std::int64_t>(i);
-    std::int64_t step = 1;
-    for (int axis = 3; axis <= batch.rank() + 2; ++axis) {
-      const std::int64_t size = batch[2 - axis];
-      const std::int64_t own = axis <= dims.rank() ? dims[-axis] : 1;
-      if (own != 1) all[i] += left % size * step;
-      left /= size;
-      step *= own;
-    }
-  }
-  return all;
 }
 
 struct Zeros {
@@ -69,7 +32,7 @@ class BoundMatmul final : public Bound {
               const Layouts& inputs, const Layout& y)
       : epilogue_(epilogue),
         row_sum_(kernels.row_sum),
-        sizes_(sizes_of(inputs[0].dims, inputs[1].dims, transpose)),
+        sizes_(MatrixSizes::of(inputs[0].dims, inputs[1].dims, transpose)),
         transpose_(transpose),
         a_(inputs[0]),
         b_(inputs[1]),
@@ -81,8 +44,8 @@ class BoundMatmul final : public Bound {
         shape_(kernels.gemm, sizes_.columns, 1, sizes_.depth),
         blocks_(Blocks::of(sizes_.rows, shape_, kRowsOfBlock)),
         zeros_(shape_.padded_columns()),
-        a_matrix_(matrices(a_.dims, sizes_.batch)),
-        b_matrix_(matrices(b_.dims, sizes_.batch)),
+        a_matrix_(matrices_of(a_.dims, sizes_.batch)),
+        b_matrix_(matrices_of(b_.dims, sizes_.batch)),
         packed_bytes_(aligned(shape_.offset(shape_.panels()))),
         bias_bytes_(aligned(shape_.padded_columns() * 4)) {
     for (std::int64_t n = 0; n < sizes_.columns; ++n) zeros_[n] = static_cast<std::int32_t>(b_zero_);
@@ -166,7 +129,7 @@ class BoundMatmul final : public Bound {
 
   const Epilogue& epilogue_;
   kernels::RowSum row_sum_;
-  Sizes sizes_;
+  MatrixSizes sizes_;
   bool transpose_;
   Layout a_;
   Layout b_;
@@ -211,12 +174,8 @@ class Matmul final : public Op {
     expect_inputs(inputs, 2);
     expect_zero(inputs[0].type, "a_zero", a_zero_);
     expect_zero(inputs[1].type, "b_zero", b_zero_);
-    const Sizes sizes = sizes_of(inputs[0].dims, inputs[1].dims, transpose_);
-    std::vector<std::int64_t> dims;
-    for (int axis = 0; axis < sizes.batch.rank(); ++axis) dims.push_back(sizes.batch[axis]);
-    dims.push_back(sizes.rows);
-    dims.push_back(sizes.columns);
-    return {Layout(epilogue_.type(), Dims(dims))};
+    const MatrixSizes sizes = MatrixSizes::of(inputs[0].dims, inputs[1].dims, transpose_);
+    return {Layout(epilogue_.type(), sizes.result())};
   }
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {

@@ -2,26 +2,9 @@
 
 #include "ops/codes.h"
 #include "reference/epilogue.h"
+#include "reference/matrices.h"
 
 namespace graphopt {
-
-namespace {
-
-// The element of a broadcast value's matrix that element `batch` of `dims` before the last two belongs to.
-std::int64_t matrix_of(const Dims& own, const Dims& dims, std::int64_t batch) {
-  std::int64_t matrix = 0;
-  std::int64_t step = 1;
-  for (int axis = 3; axis <= dims.rank(); ++axis) {
-    const std::int64_t index = batch % dims[-axis];
-    batch /= dims[-axis];
-    if (axis > own.rank()) continue;
-    matrix += (own[-axis] == 1 ? 0 : index) * step;
-    step *= own[-axis];
-  }
-  return matrix;
-}
-
-}  // namespace
 
 void reference_matmul(const Attributes& attributes, const std::vector<View>& inputs, const std::vector<View>& outputs) {
   const Dims& a = inputs[0].layout.dims;
@@ -37,8 +20,8 @@ void reference_matmul(const Attributes& attributes, const std::vector<View>& inp
     const std::int64_t n = i % columns;
     const std::int64_t row = i / columns % rows;
     const std::int64_t batch = i / columns / rows;
-    const std::int64_t left = (matrix_of(a, y, batch) * rows + row) * depth;
-    const std::int64_t right = matrix_of(b, y, batch) * depth * columns;
+    const std::int64_t left = (reference::matrix_of(a, y, batch) * rows + row) * depth;
+    const std::int64_t right = reference::matrix_of(b, y, batch) * depth * columns;
     std::int64_t acc = 0;
     for (std::int64_t k = 0; k < depth; ++k) {
       const double weight = read(inputs[1], right + (transpose ? n * depth + k : k * columns + n));

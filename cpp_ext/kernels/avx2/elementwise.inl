@@ -12,6 +12,7 @@ namespace graphopt::kernels::avx2 {
 #include "kernels/generic/pool.inl"
 #include "kernels/generic/resize.inl"
 #include "kernels/generic/functions.inl"
+#include "kernels/generic/float_products.inl"
 #include "kernels/generic/rows.inl"
 
 }  // namespace graphopt::kernels::avx2

@@ -1,0 +1,123 @@
+// Products of floats; written with the vectors of the tier that includes it. All paths add up a column of a row alike.
+
+// Sums that there are registers for, beside what they are made of.
+constexpr size_t kFloatSums = kFloats == 16 ? 24 : 12;
+constexpr size_t kFloatVectors = kFloats == 8 ? 2 : 4;
+constexpr size_t kFloatRows = 8;
+
+static constexpr size_t float_rows(size_t vectors) {
+  return kFloatSums / vectors < kFloatRows ? kFloatSums / vectors : kFloatRows;
+}
+
+template <size_t kRows, size_t kVectors>
+static void float_tile(const FloatTile& tile, int64_t row) {
+  Floats sum[kRows][kVectors];
+  float* to = tile.to + row * tile.pitch;
+  const auto left = [&](size_t v) { return tile.columns - v * kFloats; };
+  const auto at = [&](size_t r, size_t v) { return to + static_cast<int64_t>(r) * tile.pitch + v * kFloats; };
+  for (size_t v = 0; v < kVectors; ++v) {
+    for (size_t r = 0; r < kRows; ++r) {
+      sum[r][v] = tile.bias == nullptr ? load(at(r, v), left(v)) : load(tile.bias + v * kFloats, kFloats);
+    }
+  }
+  const float* weights = tile.weights;
+  for (int64_t segment = 0; segment < tile.segments; ++segment) {
+    const float* from[kRows];
+    for (size_t r = 0; r < kRows; ++r) {
+      const int64_t at_row = row + static_cast<int64_t>(r);
+      if (tile.rows == nullptr) {
+        from[r] = tile.x + at_row * tile.x_pitch + tile.offset;
+      } else {
+        from[r] = reinterpret_cast<const float*>(tile.rows[segment * tile.stride + at_row]) + tile.offset;
+      }
+    }
+    for (int64_t k = 0; k < tile.depth; ++k, weights += kVectors * kFloats) {
+      Floats column[kVectors];
+      for (size_t v = 0; v < kVectors; ++v) column[v] = load(weights + v * kFloats, kFloats);
+      for (size_t r = 0; r < kRows; ++r) {
+        const Floats number = all(from[r][k]);
+        for (size_t v = 0; v < kVectors; ++v) sum[r][v] = fused(number, column[v], sum[r][v]);
+      }
+    }
+  }
+  const Floats low = all(tile.low);
+  const Floats high = all(tile.high);
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kVectors; ++v) store(at(r, v), left(v), within(sum[r][v], low, high));
+  }
+}
+
+// Tiles of heights as even as they get: a low one at the end would keep few sums at work.
+template <size_t kVectors, size_t kRows>
+static void float_tiles(const FloatTile& tile, int64_t& row, int64_t& tiles) {
+  for (; tiles > 0; --tiles, row += kRows) {
+    if ((tile.count - row + tiles - 1) / tiles < static_cast<int64_t>(kRows)) break;
+    float_tile<kRows, kVectors>(tile, row);
+  }
+  if constexpr (kRows > 1) float_tiles<kVectors, kRows - 1>(tile, row, tiles);
+}
+
+template <size_t kVectors>
+static void float_vectors(const FloatTile& tile) {
+  constexpr int64_t kMost = float_rows(kVectors);
+  int64_t row = 0;
+  int64_t tiles = (tile.count + kMost - 1) / kMost;
+  float_tiles<kVectors, kMost>(tile, row, tiles);
+}
+
+static void float_panel(const FloatTile& tile) {
+  switch ((tile.columns + kFloats - 1) / kFloats) {
+    case 1: return float_vectors<1>(tile);
+    case 2: return float_vectors<2>(tile);
+    case 3: return float_vectors<kFloatVectors < 3 ? 1 : 3>(tile);
+    default: return float_vectors<kFloatVectors>(tile);
+  }
+}
+
+template <size_t kRows, size_t kVectors>
+static inline void float_pixels(const FloatDepthwise& pixels, int64_t row, size_t channel) {
+  const auto left = [&](size_t v) { return pixels.channels - channel - v * kFloats; };
+  Floats sum[kRows][kVectors];
+  for (size_t v = 0; v < kVectors; ++v) {
+    const Floats bias = load(pixels.bias + channel + v * kFloats, left(v));
+    for (size_t r = 0; r < kRows; ++r) sum[r][v] = bias;
+  }
+  const float* weights = pixels.weights + channel;
+  for (int64_t tap = 0; tap < pixels.taps; ++tap, weights += pixels.channels) {
+    Floats weight[kVectors];
+    for (size_t v = 0; v < kVectors; ++v) weight[v] = load(weights + v * kFloats, left(v));
+    for (size_t r = 0; r < kRows; ++r) {
+      const unsigned char* pixel = pixels.rows[tap * pixels.stride + row + static_cast<int64_t>(r)];
+      const float* from = reinterpret_cast<const float*>(pixel) + channel;
+      for (size_t v = 0; v < kVectors; ++v) {
+        sum[r][v] = fused(load(from + v * kFloats, left(v)), weight[v], sum[r][v]);
+      }
+    }
+  }
+  const Floats low = all(pixels.low);
+  const Floats high = all(pixels.high);
+  for (size_t r = 0; r < kRows; ++r) {
+    float* to = pixels.to + (row + static_cast<int64_t>(r)) * pixels.pitch + channel;
+    for (size_t v = 0; v < kVectors; ++v) store(to + v * kFloats, left(v), within(sum[r][v], low, high));
+  }
+}
+
+template <size_t kRows>
+static void float_depthwise_rows(const FloatDepthwise& pixels, int64_t& row) {
+  constexpr size_t kWide = kFloats == 16 ? 4 : 2;
+  for (; pixels.count - row >= static_cast<int64_t>(kRows); row += kRows) {
+    size_t channel = 0;
+    for (; pixels.channels - channel >= kWide * kFloats; channel += kWide * kFloats) {
+      float_pixels<kRows, kWide>(pixels, row, channel);
+    }
+    for (; channel < pixels.channels; channel += kFloats) float_pixels<kRows, 1>(pixels, row, channel);
+  }
+}
+
+static void float_depthwise(const FloatDepthwise& pixels) {
+  int64_t row = 0;
+  float_depthwise_rows<4>(pixels, row);
+  float_depthwise_rows<1>(pixels, row);
+}
+
+static const FloatProducts float_products = {kFloats, kFloatVectors, &float_panel, &float_depthwise};
