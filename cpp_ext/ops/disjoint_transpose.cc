@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/disjoint_windows.h"
 #include "ops/epilogue.h"
 #include "ops/panels.h"
 
@@ -21,11 +22,9 @@ constexpr std::int64_t kPadding = 64;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
-std::int64_t taps_of(const Convolution& all) { return all.kernel[0] * all.kernel[1]; }
-
 // The weights as a matrix [taps * columns, depth].
 Panels panels_of(const Convolution& all, const kernels::Gemm& kernel) {
-  const std::int64_t taps = taps_of(all);
+  const std::int64_t taps = all.taps();
   std::vector<std::int8_t> weights(all.weights.size());
   for (std::int64_t n = 0; n < all.columns; ++n) {
     for (std::int64_t tap = 0; tap < taps; ++tap) {
@@ -34,28 +33,6 @@ Panels panels_of(const Convolution& all, const kernels::Gemm& kernel) {
     }
   }
   return {kernel, weights.data(), taps * all.columns, 1, all.depth};
-}
-
-// Copies `count` pieces of so many bytes.
-template <std::size_t Bytes>
-void copy_pieces(const unsigned char* from, std::int64_t from_step, unsigned char* to, std::int64_t to_step,
-                 std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, Bytes);
-}
-
-void copy_pieces(const unsigned char* from, std::int64_t from_step, unsigned char* to, std::int64_t to_step,
-                 std::int64_t count, std::int64_t bytes) {
-  switch (bytes) {
-    case 1: return copy_pieces<1>(from, from_step, to, to_step, count);
-    case 2: return copy_pieces<2>(from, from_step, to, to_step, count);
-    case 4: return copy_pieces<4>(from, from_step, to, to_step, count);
-    case 8: return copy_pieces<8>(from, from_step, to, to_step, count);
-    case 16: return copy_pieces<16>(from, from_step, to, to_step, count);
-    default: break;
-  }
-  for (std::int64_t i = 0; i < count; ++i) {
-    std::memcpy(to + i * to_step, from + i * from_step, static_cast<std::size_t>(bytes));
-  }
 }
 
 struct Shared {
@@ -129,17 +106,10 @@ class BoundWindows final : public Bound {
              std::int64_t count) const {
     const Convolution& all = shared_.all;
     const std::int64_t width = all.kernel[1];
-    const std::int64_t window = columns() * size_;
-    // A line of a window is one piece, or, where there are gaps in the result, several.
-    const std::int64_t pieces = y_.pitch == all.columns ? 1 : width;
-    const std::int64_t bytes = width / pieces * all.columns * size_;
     for (std::int64_t row = 0; row < all.kernel[0]; ++row) {
       const std::int64_t pixel = (line * all.kernel[0] + row) * y_.dims[2] + column * width;
       auto* to = static_cast<unsigned char*>(run.outputs[0]) + pixel * y_.pitch * size_;
-      for (std::int64_t piece = 0; piece < pieces; ++piece) {
-        copy_pieces(windows + (row * pieces + piece) * bytes, window, to + piece * y_.pitch * size_,
-                    width * y_.pitch * size_, count, bytes);
-      }
+      place_windows(all, windows, row, count, y_, to);
       if (!shared_.epilogue.unfinished(addition_)) continue;
       const void* residual = nullptr;
       if (shared_.epilogue.residual()) {
@@ -162,14 +132,14 @@ class BoundWindows final : public Bound {
 class DisjointTranspose final : public Op {
  public:
   DisjointTranspose(const Attributes& attributes, const kernels::Table& kernels, Convolution convolution)
-      : shared_{Epilogue(attributes, kernels, convolution.scales, taps_of(convolution)),
+      : shared_{Epilogue(attributes, kernels, convolution.scales, convolution.taps()),
                 std::move(convolution),
                 kernels.row_sum,
                 panels_of(shared_.all, kernels.gemm),
                 {}} {
     const Convolution& all = shared_.all;
     shared_.zeros = Aligned<std::int32_t>(shared_.panels.shape().columns() + kPadding);
-    for (std::int64_t tap = 0; tap < taps_of(all); ++tap) {
+    for (std::int64_t tap = 0; tap < all.taps(); ++tap) {
       std::copy(all.zeros.begin(), all.zeros.end(), shared_.zeros.data() + tap * all.columns);
     }
   }
@@ -194,16 +164,11 @@ class DisjointTranspose final : public Op {
 }  // namespace
 
 bool is_disjoint(const Convolution& all, const kernels::Gemm& kernel) {
-  bool disjoint = all.groups == 1;
-  for (int side = 0; side < 2; ++side) {
-    disjoint = disjoint && all.kernel[side] == all.strides[side] && all.extent(side) == all.kernel[side] &&
-               all.pads[side] == 0 && all.pads[side + 2] == 0 && all.output_padding[side] == 0;
-  }
   // Where the columns of one element fill panels, more of them gain nothing.
   const std::int64_t panel = static_cast<std::int64_t>(kernel.vector) * kernel.vectors;
-  const std::int64_t together = taps_of(all) * all.columns;
-  return disjoint && together <= kMaxColumns &&
-         ceil_divide(together, panel) < taps_of(all) * ceil_divide(all.columns, panel);
+  const std::int64_t together = all.taps() * all.columns;
+  return are_disjoint(all) && together <= kMaxColumns &&
+         ceil_divide(together, panel) < all.taps() * ceil_divide(all.columns, panel);
 }
 
 std::unique_ptr<Op> make_disjoint_transpose(const Attributes& attributes, const kernels::Table& kernels,

@@ -167,7 +167,6 @@ class FloatConvolution final : public Op {
   FloatConvolution(const Attributes& attributes, const kernels::Table& kernels, bool transposed)
       : shared_{Windows(attributes, Type::kF32, transposed), &kernels.float_products, false, {}, {},
                 FloatEnds(attributes)} {
-    attributes.only({"bias", "low", "high", transposed ? "output_padding" : "bias"}, Windows::names());
     const Windows& all = shared_.windows;
     shared_.bias = float_bias(attributes, all.columns);
     shared_.depthwise = all.depth == 1 && all.groups == all.columns && all.groups > 1;

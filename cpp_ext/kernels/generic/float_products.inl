@@ -74,9 +74,10 @@ static void float_panel(const FloatTile& tile) {
   }
 }
 
-template <size_t kRows, size_t kVectors>
+// `kWhole`: all channels of the vectors are there.
+template <size_t kRows, size_t kVectors, bool kWhole>
 static inline void float_pixels(const FloatDepthwise& pixels, int64_t row, size_t channel) {
-  const auto left = [&](size_t v) { return pixels.channels - channel - v * kFloats; };
+  const auto left = [&](size_t v) { return kWhole ? kFloats : pixels.channels - channel - v * kFloats; };
   Floats sum[kRows][kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
     const Floats bias = load(pixels.bias + channel + v * kFloats, left(v));
@@ -108,9 +109,10 @@ static void float_depthwise_rows(const FloatDepthwise& pixels, int64_t& row) {
   for (; pixels.count - row >= static_cast<int64_t>(kRows); row += kRows) {
     size_t channel = 0;
     for (; pixels.channels - channel >= kWide * kFloats; channel += kWide * kFloats) {
-      float_pixels<kRows, kWide>(pixels, row, channel);
+      float_pixels<kRows, kWide, true>(pixels, row, channel);
     }
-    for (; channel < pixels.channels; channel += kFloats) float_pixels<kRows, 1>(pixels, row, channel);
+    for (; pixels.channels - channel >= kFloats; channel += kFloats) float_pixels<kRows, 1, true>(pixels, row, channel);
+    if (channel < pixels.channels) float_pixels<kRows, 1, false>(pixels, row, channel);
   }
 }
 
