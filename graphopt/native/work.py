@@ -12,10 +12,10 @@ from graphopt.errors import DataError
 from graphopt.ir import saved_program
 from graphopt.native.program import Program, StepDemand
 
-PRODUCTS = frozenset({"gemm", "matmul", "conv", "conv_transpose", "matmul_nbits"})
+IN_FLOAT = frozenset({"gemm_f32", "matmul_f32", "conv_f32", "conv_transpose_f32", "matmul_nbits"})
+"""Kinds of steps that multiply floats."""
+PRODUCTS = frozenset({"gemm", "matmul", "conv", "conv_transpose"}) | IN_FLOAT
 """Kinds of steps that most of a network's time goes to."""
-IN_FLOAT = frozenset({"matmul_nbits"})
-"""Those of them that multiply floats."""
 _TRANSCENDENTAL = frozenset({"softmax", "unary"})
 _FLOATS = frozenset({"binary", "compare", "layer_norm", "lrn", "reduce", "reduce_mean", "where"})
 _FLOPS = {
@@ -75,9 +75,9 @@ def step_work(demand: StepDemand) -> Work:
 
 def _macs(demand: StepDemand) -> int:
     """Multiply-accumulates: so many for each element of the output; of a conv_transpose, of the input."""
-    if demand.kind == "conv":
+    if demand.kind in ("conv", "conv_f32"):
         return math.prod(demand.outputs[0]) * math.prod(demand.weights[1:])
-    if demand.kind == "conv_transpose":
+    if demand.kind in ("conv_transpose", "conv_transpose_f32"):
         groups = demand.inputs[0][-1] // max(demand.weights[-1], 1)
         return math.prod(demand.inputs[0]) * math.prod(demand.weights[:-1]) // max(groups, 1)
     return math.prod(demand.outputs[0]) * demand.inputs[0][-1]

@@ -30,11 +30,10 @@ from graphopt.targets import Target
 _ONNXRUNTIME = "onnxruntime"
 _ENGINE = f"{PROGRAM_DOMAIN}.{PROGRAM}"
 _OPERATORS = {
-    "gemm": "MatMul",
-    "matmul": "MatMul",
+    **dict.fromkeys(("gemm", "gemm_f32", "matmul", "matmul_f32"), "MatMul"),
     "matmul_nbits": "MatMulNBits",
-    "conv": "Conv",
-    "conv_transpose": "ConvTranspose",
+    **dict.fromkeys(("conv", "conv_f32"), "Conv"),
+    **dict.fromkeys(("conv_transpose", "conv_transpose_f32"), "ConvTranspose"),
 }
 """What models call the steps of programs."""
 _CODES = (ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16)

@@ -43,7 +43,7 @@ def compile(model: Source) -> Program:
         UsageError: `GRAPHOPT_ISA` names no instruction set.
     """
     instruction_set()
-    result = lowered(open_source(model))
+    result = lowered(open_source(model), floats_too=True)
     if result.reasons:
         texts = [f"{label(node)}: {reason}" for node, reason in result.reasons.items()]
         more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
@@ -54,12 +54,13 @@ def compile(model: Source) -> Program:
     return _program(result.steps)
 
 
-def lowered(model: ir.Model) -> Lowered:
-    """The steps of a whole model, fused, and its nodes that cannot be lowered."""
+def lowered(model: ir.Model, *, floats_too: bool = False) -> Lowered:
+    """The steps of a whole model, fused, and its nodes that cannot be lowered: as `lower` has it."""
     if not has_shapes(model):
         model = model.clone()
         infer_shapes(model)
-    result = lower(model, list(model.graph), _real_inputs(model), model.graph.outputs)
+    nodes = list(model.graph)
+    result = lower(model, nodes, _real_inputs(model), model.graph.outputs, floats_too=floats_too)
     fuse(result.steps)
     return result
 

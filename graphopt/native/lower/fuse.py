@@ -12,6 +12,7 @@ from graphopt.native.lower.steps import Step, Steps, Value
 _PRODUCTS = ("conv", "conv_transpose", "gemm")
 _TABLED = (*_PRODUCTS, "matmul", "add", "affine", "mul")
 _SUMMED = _PRODUCTS
+_OF_FLOATS = ("conv_f32", "conv_transpose_f32", "gemm_f32")
 _VIEWS = ("reshape", "transpose")
 
 _LAST = {rank: [0, *range(2, rank), 1] for rank in range(3, 9)}
@@ -24,6 +25,7 @@ def fuse(steps: Steps) -> None:
     for rule in (_table_first, _table_behind, _sum_behind, _table_behind, _quantize_last, _dequantize_first):
         _apply(steps, rule)
     _apply(steps, _decode_last)
+    _apply(steps, _clip_behind)
     steps.drop_dead()
 
 
@@ -89,6 +91,16 @@ class _Readers:
     def forget(self, step: Step) -> None:
         """Drop a step."""
         self._steps.steps.remove(step)
+
+
+def _clip_behind(step: Step, readers: _Readers) -> Step | None:
+    """Products of floats are clamped as they are written."""
+    reader = readers.only(step.output) if step.kind in _OF_FLOATS and "low" not in step.attributes else None
+    if reader is None or reader.kind != "unary" or reader.attributes["op"] != "clip":
+        return None
+    step.attributes |= {end: reader.attributes[end] for end in ("low", "high")}
+    readers.give(step, reader)
+    return reader
 
 
 def _table_first(step: Step, readers: _Readers) -> Step | None:

@@ -50,7 +50,12 @@ class Lowered:
 
 
 def lower(
-    model: ir.Model, nodes: Sequence[ir.Node], inputs: Sequence[ir.Value], outputs: Collection[ir.Value]
+    model: ir.Model,
+    nodes: Sequence[ir.Node],
+    inputs: Sequence[ir.Value],
+    outputs: Collection[ir.Value],
+    *,
+    floats_too: bool = False,
 ) -> Lowered:
     """Lower some nodes of the main graph of a model whose shapes are known.
 
@@ -59,8 +64,9 @@ def lower(
         nodes: In topological order.
         inputs: What they read of the rest; what comes from constants alone need not be among them.
         outputs: What is read of them.
+        floats_too: Products of floats are steps, too; otherwise their nodes are given a reason.
     """
-    scope = Scope(opset(model))
+    scope = Scope(opset(model), floats_too=floats_too)
     result = Lowered(scope.steps)
     _constants(model, nodes, scope)
     for value in inputs:

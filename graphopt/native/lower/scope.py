@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphopt.errors import GraphoptError
-from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.forms import Coded, Codes, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.steps import NAMES, Array, Dim, Dims, Steps, Value
 
 
@@ -27,11 +27,13 @@ class Scope:
 
     Attributes:
         steps: So far.
+        floats_too: Whether products of floats may be steps.
         node: The node that is being lowered.
     """
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opset: int, *, floats_too: bool = False) -> None:
         self.steps = Steps()
+        self.floats_too = floats_too
         self.opset = opset
         self.forms: dict[ir.Value, Form] = {}
         self.node = ir.Node("", "", [])
@@ -254,6 +256,32 @@ class Scope:
         if isinstance(form, Coded):
             return self.as_coded(move(self.codes(form)))
         return move(self.any(form))
+
+
+def renamed(form: Form, perm: Sequence[int]) -> Form:
+    """The same elements with their axes named in another order: what Transpose gives."""
+    place = {axis: index for index, axis in enumerate(perm)}
+
+    def moved(stored: Stored) -> Stored:
+        return Stored(stored.value, tuple(place[axis] for axis in stored.order))
+
+    if isinstance(form, Coded):
+        return replace(form, source=moved(form.source))
+    if isinstance(form, Mapped):
+        coded = form.coded and replace(form.coded, source=moved(form.coded.source))
+        return replace(form, source=moved(form.source), coded=coded)
+    if isinstance(form, Pending):
+        dims = tuple(form.dims[axis] for axis in perm)
+        codes, floats = form.to_codes, form.to_floats
+        return Pending(
+            dims, lambda *given: moved(codes(*given)), lambda: moved(floats()), form.low, form.high
+        )
+    if isinstance(form, Known):
+        made = form.codes
+        if made is not None:
+            made = Codes(made.array.transpose(perm), made.scale, made.zero, place[made.axis])
+        return Known(form.array.transpose(perm), made)
+    return moved(form)
 
 
 def is_coded(form: Form) -> bool:

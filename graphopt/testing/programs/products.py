@@ -51,10 +51,58 @@ def _matmul_nbits(maker: Maker, value: Value) -> None:
     maker.step("matmul_nbits", [value], attributes, "f32", (*value.shape[:-1], columns))
 
 
-@taking(is_image)
-def _conv(maker: Maker, value: Value) -> None:
+def _ends(maker: Maker) -> dict[str, Any]:
+    """What floats are clamped to, if they are."""
+    return {"low": -0.5, "high": float(maker.below(3))} if maker.chance(0.5) else {}
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) > 0)
+def _gemm_f32(maker: Maker, value: Value) -> None:
+    columns = int(maker.rng.choice((1, 8, 20, max(1, value.shape[-1]))))
+    attributes = {"weights": maker.array("f32", (columns, value.shape[-1])), **_ends(maker)}
+    if maker.chance(0.5):
+        attributes["bias"] = maker.array("f32", (columns,))
+    maker.step("gemm_f32", [value], attributes, "f32", (*value.shape[:-1], columns))
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) > 1)
+def _matmul_f32(maker: Maker, value: Value) -> None:
+    shape = (*value.shape[:-1], value.shape[-2])
+    if np.prod(shape) <= MOST_ELEMENTS:
+        maker.step("matmul_f32", [value, value], {"transpose_b": 1}, "f32", shape)
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) == 4)
+def _conv_f32(maker: Maker, value: Value) -> None:
     if 0 in value.shape:
         return
+    attributes, shape = _window(maker, value)
+    attributes |= {"weights": maker.array("f32", attributes["weights"]), **_ends(maker)}
+    maker.step("conv_f32", [value], attributes, "f32", shape)
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) == 4)
+def _conv_transpose_f32(maker: Maker, value: Value) -> None:
+    if 0 in value.shape or 8 * np.prod(value.shape) > MOST_ELEMENTS:
+        return
+    count, height, width, channels = value.shape
+    kernel, columns = 2 + maker.below(2), int(maker.rng.choice((2, channels)))
+    attributes = {
+        "weights": maker.array("f32", (columns, kernel, kernel, channels)),
+        "bias": maker.array("f32", (columns,)),
+        "strides": [2, 2],
+        "pads": [0, 0, kernel - 2, kernel - 2],
+        "dilations": [1, 1],
+        "groups": 1,
+        "output_padding": [0, 0],
+        **_ends(maker),
+    }
+    shape = (count, 2 * height, 2 * width, columns)
+    maker.step("conv_transpose_f32", [value], attributes, "f32", shape)
+
+
+def _window(maker: Maker, value: Value) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """Attributes of a convolution, with the shape of its weights, and the shape of what it computes."""
     count, height, width, channels = value.shape
     kernel = int(maker.rng.choice((1, 3)))
     stride = int(maker.rng.choice((1, 1, 2)))
@@ -68,9 +116,22 @@ def _conv(maker: Maker, value: Value) -> None:
         (width + 2 * pad - kernel) // stride + 1,
         columns,
     )
+    return {
+        "weights": (columns, kernel, kernel, channels // groups),
+        "strides": [stride] * 2,
+        "pads": [pad] * 4,
+        "dilations": [1, 1],
+        "groups": groups,
+    }, shape
+
+
+@taking(is_image)
+def _conv(maker: Maker, value: Value) -> None:
+    if 0 in value.shape:
+        return
+    given, shape = _window(maker, value)
     attributes, more = epilogue(maker, shape)
-    attributes |= weights(maker, (columns, kernel, kernel, channels // groups), value)
-    attributes |= {"strides": [stride] * 2, "pads": [pad] * 4, "dilations": [1, 1], "groups": groups}
+    attributes |= {**given, **weights(maker, given["weights"], value)}
     maker.step("conv", [value, *more], attributes, type_made(attributes), shape)
 
 
@@ -90,7 +151,11 @@ def _conv_transpose(maker: Maker, value: Value) -> None:
 
 RECIPES: dict[str, Recipe] = {
     "conv": _conv,
+    "conv_f32": _conv_f32,
     "conv_transpose": _conv_transpose,
+    "conv_transpose_f32": _conv_transpose_f32,
     "gemm": _gemm,
+    "gemm_f32": _gemm_f32,
+    "matmul_f32": _matmul_f32,
     "matmul_nbits": _matmul_nbits,
 }

@@ -113,7 +113,7 @@ def test_windows_and_strides(agrees: Agrees, kernel: tuple[int, int], strides: t
 @pytest.mark.parametrize("kind", ["conv_f32", "conv_transpose_f32"])
 @pytest.mark.parametrize("dilations", [(2, 1), (1, 3), (2, 2)])
 def test_dilations(agrees: Agrees, kind: str, dilations: tuple[int, int]) -> None:
-    more = {"output_padding": [0, 0]} if "transpose" in kind else {}
+    more: dict[str, Any] = {"output_padding": [0, 0]} if "transpose" in kind else {}
     for strides in ((1, 1), (2, 2), (2, 3)):
         attributes, x = window((1, 8, 9, 8), 9, (3, 3), strides, (1, 1, 1, 1), dilations, **more)
         agrees(kind, attributes, [x], threads=(2,))
@@ -122,7 +122,7 @@ def test_dilations(agrees: Agrees, kind: str, dilations: tuple[int, int]) -> Non
 @pytest.mark.parametrize("kind", ["conv_f32", "conv_transpose_f32"])
 @pytest.mark.parametrize("groups", [2, 4, 16])
 def test_groups(agrees: Agrees, kind: str, groups: int) -> None:
-    more = {"output_padding": [1, 0]} if "transpose" in kind else {}
+    more: dict[str, Any] = {"output_padding": [1, 0]} if "transpose" in kind else {}
     for columns in (16, 48):
         attributes, x = window((2, 5, 6, 16), columns, (3, 3), (2, 2), (1, 1, 1, 1), groups=groups, **more)
         agrees(kind, attributes, [x], threads=(2,))
@@ -175,7 +175,12 @@ def test_large_windows_of_many_rows(agrees: Agrees) -> None:
         ("gemm_f32", {"weights": floats(3, 4), "scale": 1.0}, [(2, 4)], "'scale'"),
         ("matmul_f32", {}, [(2, 3), (4, 2)], "multiplies"),
         ("matmul_f32", {"transpose_b": 2}, [(2, 3), (3, 2)], "'transpose_b'"),
-        ("conv_f32", window((1, 3, 3, 2), 4)[0] | {"output_padding": [0, 0]}, [(1, 3, 3, 2)], "output_padding"),
+        (
+            "conv_f32",
+            window((1, 3, 3, 2), 4)[0] | {"output_padding": [0, 0]},
+            [(1, 3, 3, 2)],
+            "output_padding",
+        ),
         ("conv_f32", window((1, 3, 3, 2), 4)[0], [(1, 3, 3, 3)], "takes images"),
         ("conv_f32", window((1, 3, 3, 2), 4)[0], [(1, 2, 3, 2)], "nothing is left"),
     ],
@@ -183,5 +188,5 @@ def test_large_windows_of_many_rows(agrees: Agrees) -> None:
 def test_what_is_refused(kind: str, attributes: Any, shapes: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         Operator(kind, attributes).bind([floats(*shape) for shape in shapes], 1)
-    with pytest.raises(ValueError, match="f32|by"):
+    with pytest.raises(ValueError, match="f32"):
         Operator("matmul_f32", {}).bind([floats(2, 3), np.zeros((3, 2), np.int8)], 1)

@@ -1,16 +1,19 @@
-"""Convolutions and matrix products of codes, and of floats with weights in codes."""
+"""Convolutions and matrix products: of codes if that can be, otherwise of floats where programs may."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from graphopt.ir import attribute_float, attribute_int, attribute_ints, attribute_string
+from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Codes, Form, Grid, Known, Pending, Stored
-from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known
+from graphopt.native.lower.ops import floats
+from graphopt.native.lower.ops.windows import convolved, images, transposed
+from graphopt.native.lower.scope import Scope, Unsupported, identity, renamed
 from graphopt.native.lower.steps import Array, Dims, Value
 
 _INT32 = np.iinfo(np.int32)
@@ -19,85 +22,76 @@ _LEAST_BLOCK = 16
 
 
 def conv(scope: Scope) -> Form:
-    """Conv with its operands behind DequantizeLinear."""
+    """Conv."""
     return convolve(scope, scope.form(0), scope.form(1), scope.form(2) if scope.has(2) else None)
 
 
 def convolve(scope: Scope, x: Form, w: Form, b: Form | None) -> Form:
     """A convolution of images with constant weights [O, I / groups, spatial axes]."""
-    node = scope.node
-    weights = _weights(w, 0)
-    data, grid = scope.coded(x)
-    rank = weights.array.ndim
-    if rank not in (3, 4):
-        raise Unsupported(f"a convolution over {rank - 2} spatial axes")
-    attributes, pads = _window(scope, rank, weights.array.shape[2:])
-    groups = attribute_int(node, "group", 1)
-    if attribute_string(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        pads = _same_pads(scope, data.dims, attributes, weights.array.shape[2:])
-    array = np.moveaxis(weights.array, 1, -1)
-    attributes |= {
-        "weights": np.ascontiguousarray(array if rank == 4 else array[:, None]),
-        "pads": pads,
-        "groups": groups,
-        **_constants(grid, weights, b),
-    }
-    return _images(scope, "conv", data, attributes, rank)
+
+    def on_codes() -> Form:
+        weights = _weights(w, 0)
+        data, grid = scope.coded(x)
+        attributes = convolved(scope, data.dims, weights.array) | _constants(grid, weights, b)
+        return images(scope, data, attributes, partial(finished, scope, "conv"))
+
+    return _either(scope, on_codes, lambda: floats.convolve(scope, x, w, b))
 
 
 def conv_transpose(scope: Scope) -> Form:
-    """ConvTranspose with its operands behind DequantizeLinear; weights [I, O / groups, spatial axes]."""
-    node = scope.node
-    groups = attribute_int(node, "group", 1)
-    weights = _weights(scope.form(1), 1)
-    if groups != 1 and weights.scale.size > 1:
-        raise Unsupported("weights of a grouped ConvTranspose with a scale for each channel")
-    data, grid = scope.coded(scope.form(0))
-    rank = weights.array.ndim
-    if rank not in (3, 4):
-        raise Unsupported(f"a convolution over {rank - 2} spatial axes")
-    if attribute_ints(node, "output_shape") or attribute_string(node, "auto_pad", "NOTSET") != "NOTSET":
-        raise Unsupported("padding that depends on the sizes of images")
-    attributes, pads = _window(scope, rank, weights.array.shape[2:])
-    extra = attribute_ints(node, "output_padding") or [0] * (rank - 2)
-    # [I, O / g, ...] -> [g, I / g, O / g, ...] -> [g, O / g, ..., I / g] -> [O, ..., I / g].
-    array = weights.array.reshape(groups, -1, *weights.array.shape[1:])
-    array = np.moveaxis(array, 1, -1)
-    array = array.reshape(-1, *array.shape[2:])
-    weights = Codes(array, weights.scale, weights.zero, 0)
-    attributes |= {
-        "weights": np.ascontiguousarray(array if rank == 4 else array[:, None]),
-        "pads": pads,
-        "groups": groups,
-        "output_padding": extra if rank == 4 else [0, *extra],
-        **_constants(grid, weights, scope.form(2) if scope.has(2) else None),
-    }
-    return _images(scope, "conv_transpose", data, attributes, rank)
+    """ConvTranspose; weights [I, O / groups, spatial axes]."""
+    x, w, b = scope.form(0), scope.form(1), scope.form(2) if scope.has(2) else None
+
+    def on_codes() -> Form:
+        weights = _weights(w, 1)
+        if attribute_int(scope.node, "group", 1) != 1 and weights.scale.size > 1:
+            raise Unsupported("weights of a grouped ConvTranspose with a scale for each channel")
+        data, grid = scope.coded(x)
+        attributes = transposed(scope, weights.array)
+        weights = Codes(attributes["weights"], weights.scale, weights.zero, 0)
+        return images(
+            scope, data, attributes | _constants(grid, weights, b), partial(finished, scope, "conv_transpose")
+        )
+
+    return _either(scope, on_codes, lambda: floats.convolve_transposed(scope, x, w, b))
 
 
 def matmul(scope: Scope) -> Form:
-    """MatMul with its operands behind DequantizeLinear."""
+    """MatMul."""
     return multiply(scope, scope.form(0), scope.form(1), None)
 
 
 def gemm(scope: Scope) -> Form:
-    """Gemm with its operands behind DequantizeLinear: alpha and beta 1, A as it is."""
+    """Gemm."""
     node = scope.node
-    if attribute_float(node, "alpha", 1.0) != 1 or attribute_float(node, "beta", 1.0) != 1:
-        raise Unsupported("alpha or beta of a Gemm that is not 1")
-    if attribute_int(node, "transA", 0):
-        raise Unsupported("a Gemm that transposes its first operand")
-    return multiply(
-        scope,
-        scope.form(0),
-        scope.form(1),
-        scope.form(2) if scope.has(2) else None,
-        attribute_int(node, "transB", 0),
-    )
+    alpha, beta = attribute_float(node, "alpha", 1.0), attribute_float(node, "beta", 1.0)
+    a = renamed(scope.form(0), (1, 0)) if attribute_int(node, "transA", 0) else scope.form(0)
+    b, transposed = scope.form(1), attribute_int(node, "transB", 0)
+    bias = scope.form(2) if scope.has(2) and beta != 0 else None
+
+    def on_codes() -> Form:
+        if alpha != 1 or (bias is not None and beta != 1):
+            raise Unsupported("alpha or beta of a Gemm that is not 1")
+        return _multiply_codes(scope, a, b, bias, transposed)
+
+    def in_floats() -> Form:
+        return floats.multiply(
+            scope, a, floats.scaled(b, alpha), bias and floats.scaled(bias, beta), transposed
+        )
+
+    return _either(scope, on_codes, in_floats)
 
 
 def multiply(scope: Scope, a: Form, b: Form, bias: Form | None, transposed: int = 0) -> Form:
     """A matrix product; `transposed`: b is [..., N, K]."""
+    return _either(
+        scope,
+        lambda: _multiply_codes(scope, a, b, bias, transposed),
+        lambda: floats.multiply(scope, a, b, bias, transposed),
+    )
+
+
+def _multiply_codes(scope: Scope, a: Form, b: Form, bias: Form | None, transposed: int) -> Form:
     data, grid = scope.coded(a)
     rank = len(data.dims)
     if isinstance(b, Known) and b.array.ndim == 2:
@@ -206,21 +200,14 @@ def finished(
     return Pending(dims, to_codes, to_floats)
 
 
-def _images(scope: Scope, kind: str, data: Stored, attributes: dict[str, Any], rank: int) -> Pending:
-    """A convolution; one of rows is one of images of height 1."""
-    order = channels_last(rank)
-    dims = scope.output_dims()
-    data = scope.in_order(data, order)
-    if rank == 4:
-        return finished(scope, kind, [data.value], attributes, dims, order)
-    n, length, channels = data.value.dims
-    high = scope.reshaped(data.value, (n, 1, length, channels))
-    flat = (dims[0], dims[2], dims[1])
-
-    def shaped(value: Value) -> Stored:
-        return Stored(scope.reshaped(value, flat), order)
-
-    return finished(scope, kind, [high], attributes, (dims[0], dims[1], 1, dims[2]), channels_last(4), shaped)
+def _either(scope: Scope, on_codes: Callable[[], Form], in_floats: Callable[[], Form]) -> Form:
+    """On codes if that can be; otherwise in float, where programs may."""
+    if not scope.floats_too:
+        return on_codes()
+    try:
+        return on_codes()
+    except Unsupported:
+        return in_floats()
 
 
 def _weights(form: Form, axis: int) -> Codes:
@@ -272,33 +259,3 @@ def _bias(grid: Grid, weights: Codes, bias: Form) -> Array:
     if not np.isfinite(exact).all() or exact.min() < _INT32.min or exact.max() > _INT32.max:
         raise Unsupported("a bias too large for an int32 of the scale of its products")
     return exact.astype(np.int32)
-
-
-def _window(scope: Scope, rank: int, kernel: tuple[int, ...]) -> tuple[dict[str, Any], list[int]]:
-    """Strides and dilations of a convolution in two axes, and its pads: top, left, bottom, right."""
-    node, axes = scope.node, rank - 2
-    strides = attribute_ints(node, "strides") or [1] * axes
-    dilations = attribute_ints(node, "dilations") or [1] * axes
-    pads = attribute_ints(node, "pads") or [0] * (2 * axes)
-    if attribute_string(node, "auto_pad", "NOTSET") != "NOTSET":
-        pads = [0] * (2 * axes)
-    if axes == 1:
-        strides, dilations, pads = [1, *strides], [1, *dilations], [0, pads[0], 0, pads[1]]
-    return {"strides": strides, "dilations": dilations}, pads
-
-
-def _same_pads(scope: Scope, dims: Dims, attributes: dict[str, Any], kernel: tuple[int, ...]) -> list[int]:
-    """Pads of SAME_UPPER and SAME_LOWER: where strides are 1 they need no sizes."""
-    upper = attribute_string(scope.node, "auto_pad", "NOTSET") == "SAME_UPPER"
-    begins, ends = [], []
-    strides, dilations = attributes["strides"][-len(kernel) :], attributes["dilations"][-len(kernel) :]
-    for size, taps, stride, dilation in zip(dims[2:], kernel, strides, dilations, strict=True):
-        reach = (taps - 1) * dilation
-        total = (
-            reach
-            if stride == 1
-            else max(0, (-(-known(size) // stride) - 1) * stride + reach + 1 - known(size))
-        )
-        begins.append(total // 2 if upper else total - total // 2)
-        ends.append(total - begins[-1])
-    return [*begins, *ends] if len(kernel) == 2 else [0, begins[0], 0, ends[0]]

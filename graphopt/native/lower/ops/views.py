@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
-from graphopt.native.lower.forms import Coded, Codes, Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import (
     Scope,
@@ -20,6 +20,7 @@ from graphopt.native.lower.scope import (
     identity,
     is_coded,
     known,
+    renamed,
     reshape_dims,
 )
 from graphopt.native.lower.steps import Dim, Dims
@@ -29,31 +30,8 @@ _INT64 = np.iinfo(np.int64)
 
 def transpose(scope: Scope) -> Form:
     """Transpose."""
-    form = scope.form(0)
-    rank = len(scope.dims(0))
-    perm = attribute_ints(scope.node, "perm") or list(range(rank))[::-1]
-    place = {axis: index for index, axis in enumerate(perm)}
-
-    def renamed(stored: Stored) -> Stored:
-        return Stored(stored.value, tuple(place[axis] for axis in stored.order))
-
-    if isinstance(form, Coded):
-        return replace(form, source=renamed(form.source))
-    if isinstance(form, Mapped):
-        coded = form.coded and replace(form.coded, source=renamed(form.coded.source))
-        return replace(form, source=renamed(form.source), coded=coded)
-    if isinstance(form, Pending):
-        dims = tuple(form.dims[axis] for axis in perm)
-        codes, floats = form.to_codes, form.to_floats
-        return Pending(
-            dims, lambda *given: renamed(codes(*given)), lambda: renamed(floats()), form.low, form.high
-        )
-    if isinstance(form, Known):
-        made = form.codes
-        if made is not None:
-            made = Codes(made.array.transpose(perm), made.scale, made.zero, place[made.axis])
-        return Known(form.array.transpose(perm), made)
-    return renamed(form)
+    perm = attribute_ints(scope.node, "perm") or list(range(len(scope.dims(0))))[::-1]
+    return renamed(scope.form(0), perm)
 
 
 def reshape(scope: Scope) -> Form:
