@@ -55,7 +55,10 @@ class BoundOperator {
   BoundOperator(const Op& op, const std::vector<AnyArray>& inputs, int threads, bool at_start, const Pitches& pitches)
       : pool_(threads) {
     Layouts dense;
-    for (const AnyArray& input : inputs) dense.push_back(layout_of(input));
+    for (const AnyArray& input : inputs) {
+      dense.push_back(layout_of(input));
+      dense.back().elements = input.data();
+    }
     outputs_ = op.infer(dense);
     Layouts laid = dense;
     std::vector<Layout*> values;
@@ -134,6 +137,7 @@ class Operator {
     Layouts layouts;
     for (const AnyArray& input : inputs) {
       layouts.push_back(layout_of(input));
+      layouts.back().elements = input.data();
       given.push_back({layouts.back(), const_cast<void*>(input.data())});
     }
     std::vector<View> wanted;

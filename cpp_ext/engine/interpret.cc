@@ -22,6 +22,7 @@ std::vector<Computed> interpret(const Graph& graph, const std::vector<View>& inp
     for (const int input : step.inputs) {
       given.push_back(values[static_cast<std::size_t>(input)]);
       layouts.push_back(given.back().layout);
+      layouts.back().elements = given.back().data;
     }
     try {
       const auto op = kind.make(*step.attributes, kernels::table_of(kernels::Tier::scalar));

@@ -19,15 +19,17 @@ constexpr std::size_t kPointer = sizeof(void*);
 std::size_t round_up(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // Of all values, dense, in their order.
-Layouts infer(const Core& core, const Dims* shapes) {
+Layouts infer(const Core& core, const Dims* shapes, Inference& inference) {
   Layouts layouts;
   for (std::size_t i = 0; i < core.inputs.size(); ++i) layouts.emplace_back(core.inputs[i].type, shapes[i]);
-  for (const auto& constant : core.constants) layouts.emplace_back(constant->type, constant->dims);
+  for (const auto& constant : core.constants) {
+    layouts.push_back(Inference::constant(constant->type, constant->dims, constant->bytes.data()));
+  }
   for (const Core::Made& step : core.steps) {
     Layouts inputs;
     for (const int input : step.inputs) inputs.push_back(layouts[static_cast<std::size_t>(input)]);
     try {
-      const Layouts outputs = step.op->infer(inputs);
+      const Layouts outputs = inference.outputs(*step.op, inputs);
       if (outputs.size() != static_cast<std::size_t>(step.outputs)) {
         throw Invalid("gives " + std::to_string(outputs.size()) + " outputs, not " + std::to_string(step.outputs));
       }
@@ -65,7 +67,8 @@ Program::Program(const Graph& graph, const kernels::Table& kernels) : core_(std:
     }
     shapes.emplace_back(sizes);
   }
-  infer(*core_, shapes.data());
+  Inference inference;
+  infer(*core_, shapes.data(), inference);
 }
 
 std::shared_ptr<const Program> Program::load(const void* bytes, std::size_t size) {
@@ -116,7 +119,7 @@ std::shared_ptr<const BoundProgram> Program::bind(const Dims* shapes) const {
 }
 
 BoundProgram::BoundProgram(std::shared_ptr<Core> core, const Dims* shapes) : core_(std::move(core)) {
-  const Layouts layouts = infer(*core_, shapes);
+  const Layouts layouts = infer(*core_, shapes, inference_);
   inputs_.assign(layouts.begin(), layouts.begin() + static_cast<std::ptrdiff_t>(core_->inputs.size()));
   for (const Result& output : core_->outputs) outputs_.push_back(layouts[static_cast<std::size_t>(output.value)]);
   plan(layouts);

@@ -15,6 +15,7 @@
 
 #include "engine/arenas.h"
 #include "engine/graph.h"
+#include "engine/inference.h"
 #include "engine/plan.h"
 #include "ops/op.h"
 #include "threads/pool.h"
@@ -77,6 +78,7 @@ class BoundProgram {
   void plan(const Layouts& layouts);
 
   std::shared_ptr<Core> core_;
+  Inference inference_;
   Layouts inputs_, outputs_;
   Plan plan_;
   std::vector<BoundStep> steps_;

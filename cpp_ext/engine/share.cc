@@ -143,11 +143,13 @@ class Sharing {
   // What is nothing but another look at a value lies where this lies.
   void view(std::size_t i) {
     const PlannedStep& step = steps_[i];
-    if (step.inputs.size() != 1 || step.outputs.size() != 1) return;
+    if (step.inputs.empty() || step.outputs.size() != 1) return;
     const int from = step.inputs[0], to = step.outputs[0];
     const Layout& input = layouts_[at(from)];
     Layout output = layouts_[at(to)];
-    const std::int64_t begin = step.op->view(input, output);
+    Layouts inputs;
+    for (const int value : step.inputs) inputs.push_back(layouts_[at(value)]);
+    const std::int64_t begin = step.op->view(inputs, output);
     if (begin < 0) return;
     if (begin * size_in(input) + bytes_of(output) > bytes_of(input)) throw Invalid("a view beyond what it looks at");
     Group& group = group_of(from);

@@ -86,12 +86,15 @@ std::int64_t extent(const Layout& layout) {
 bool large(const Graph& graph, const std::vector<Dims>& shapes) {
   Layouts layouts;
   for (std::size_t i = 0; i < shapes.size(); ++i) layouts.emplace_back(graph.inputs[i].type, shapes[i]);
-  for (const auto& constant : graph.constants) layouts.emplace_back(constant->type, constant->dims);
+  Inference inference;
+  for (const auto& constant : graph.constants) {
+    layouts.push_back(Inference::constant(constant->type, constant->dims, constant->bytes.data()));
+  }
   for (const Step& step : graph.steps) {
     const auto op = kind_named(step.kind).make(*step.attributes, kernels::table_of(kernels::chosen()));
     Layouts given;
     for (const int input : step.inputs) given.push_back(layouts[static_cast<std::size_t>(input)]);
-    for (const Layout& layout : op->infer(given)) layouts.push_back(layout);
+    for (const Layout& layout : inference.outputs(*op, given)) layouts.push_back(layout);
   }
   std::int64_t total = 0;
   for (const Layout& layout : layouts) {
@@ -118,6 +121,7 @@ std::vector<Exact> run_apart(const Graph& graph, const std::vector<View>& inputs
     std::vector<void*> to;
     for (const int input : step.inputs) {
       given.push_back(values[static_cast<std::size_t>(input)].layout);
+      given.back().elements = values[static_cast<std::size_t>(input)].data;
       from.push_back(values[static_cast<std::size_t>(input)].data);
     }
     const Layouts made = op->infer(given);

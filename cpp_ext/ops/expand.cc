@@ -1,7 +1,9 @@
 // expand: the input repeated along axes where it has 1, of any type. Attribute `dims`: the sizes of the output, -1 where
-// the input's is kept; axes that the input has not come first.
+// the input's is kept; axes that the input has not come first. Without it there is a second input, s32 or s64 and known before
+// the program runs: a shape that the input is broadcast with.
 
 #include "ops/copy.h"
+#include "ops/elements.h"
 
 namespace graphopt {
 
@@ -20,14 +22,17 @@ class BoundExpand final : public Bound {
 class Expand final : public Op {
  public:
   Expand(const Attributes& attributes, const kernels::Table& kernels)
-      : kernels_(kernels), sizes_(attributes.integers("dims")) {
+      : kernels_(kernels),
+        given_(!attributes.has("dims")),
+        sizes_(given_ ? Integers() : attributes.integers("dims")) {
     attributes.only({"dims"});
     if (sizes_.size() > kMaxRank) throw Invalid("attribute 'dims' has more axes than values can have");
   }
 
   Layouts infer(const Layouts& inputs) const override {
-    expect_inputs(inputs, 1);
+    expect_inputs(inputs, given_ ? 2 : 1);
     const Dims& x = inputs[0].dims;
+    if (given_) return {Layout(inputs[0].type, broadcast(x, Dims(elements_of(inputs[1], "sizes"))))};
     const int rank = static_cast<int>(sizes_.size());
     if (rank < x.rank()) throw Invalid("attribute 'dims' has fewer axes than " + x.text());
     std::vector<std::int64_t> sizes = sizes_;
@@ -49,6 +54,7 @@ class Expand final : public Op {
 
  private:
   const kernels::Table& kernels_;
+  bool given_;  // as an input
   Integers sizes_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <string>
+#include <type_traits>
 
 #include "ops/attributes.h"
 
@@ -47,6 +48,25 @@ struct Parameters {
   BINARY(max, a > b || a != a ? a : b) \
   BINARY(pow, std::pow(a, b))
 
+// INTEGER_BINARY(name, value) of `a` and `b`, s32 or s64. Sums and products wrap; what is divided by 0 is 0.
+#define GRAPHOPT_INTEGER_BINARY(BINARY) \
+  BINARY(add, wrapped<Integer>(bits(a) + bits(b))) \
+  BINARY(sub, wrapped<Integer>(bits(a) - bits(b))) \
+  BINARY(mul, wrapped<Integer>(bits(a) * bits(b))) \
+  BINARY(div, b == 0 ? 0 : b == -1 ? wrapped<Integer>(0 - bits(a)) : a / b) \
+  BINARY(min, a < b ? a : b) \
+  BINARY(max, a > b ? a : b)
+
+// An integer as one without a sign, and back: what is computed of such never overflows.
+template <typename Integer>
+constexpr std::make_unsigned_t<Integer> bits(Integer x) {
+  return static_cast<std::make_unsigned_t<Integer>>(x);
+}
+template <typename Integer>
+constexpr Integer wrapped(std::make_unsigned_t<Integer> x) {
+  return static_cast<Integer>(x);
+}
+
 // The upper end where they are crossed; what is no number stays so.
 inline float within(float x, float low, float high) {
   const float raised = x < low ? low : x;
@@ -62,6 +82,14 @@ GRAPHOPT_UNARY(UNARY)
 #define BINARY(name, value) \
   inline float binary_##name(float a, float b) { return value; }
 GRAPHOPT_BINARY(BINARY)
+#undef BINARY
+
+#define BINARY(name, value) \
+  template <typename Integer> \
+  Integer binary_##name(Integer a, Integer b) { \
+    return value; \
+  }
+GRAPHOPT_INTEGER_BINARY(BINARY)
 #undef BINARY
 
 // The parameters of a unary function: clip's `low` and `high`, the `value` of replace_nan, or `alpha` and `beta` where it

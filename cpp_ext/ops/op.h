@@ -39,6 +39,8 @@ class Op {
   virtual Layouts infer(const Layouts& inputs) const = 0;
   // `outputs` are what `infer` says of `inputs`, but for their pitch. The operator outlives what it is bound to.
   virtual std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const = 0;
+  // What it computes depends on the sizes of its inputs alone.
+  virtual bool of_sizes() const { return false; }
   // Output 0 may lie exactly where input `index` lies, if their bytes and pitches are the same.
   virtual bool in_place(std::size_t index, const Layouts& inputs) const {
     static_cast<void>(index);
@@ -50,8 +52,8 @@ class Op {
   // Where output 0 is nothing but elements of input 0 as they lie (reshape, a slice of columns): the element of the
   // input it begins at, and `output.pitch`, set to where its rows then lie. The step is not run. Negative where it
   // must be run, to copy.
-  virtual std::int64_t view(const Layout& input, Layout& output) const {
-    static_cast<void>(input);
+  virtual std::int64_t view(const Layouts& inputs, Layout& output) const {
+    static_cast<void>(inputs);
     static_cast<void>(output);
     return -1;
   }

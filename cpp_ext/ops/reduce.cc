@@ -1,4 +1,4 @@
-// reduce: one number of those along some axes, f32. Attributes `op`: sum, sum_squares, max or min; `axes`; `keepdims` 0
+// reduce: one number of those along some axes, f32, s32 or s64. Attributes `op`: sum, sum_squares, max or min; `axes`; `keepdims` 0
 // or 1. Numbers that lie one behind the other are taken in 16 lanes, which are combined as a tree; others one by one, as
 // they lie. What is no number is the largest and the least.
 
@@ -15,6 +15,9 @@ constexpr std::int64_t kBlockElements = 1 << 13;
 // Columns of a block.
 constexpr std::int64_t kColumns = 512;
 
+// Where a line begins in the input and the output, in elements.
+using At = std::int64_t[2];
+
 struct Plan {
   std::vector<Loop> outer;  // over what is kept: distances in the input and the output
   std::vector<Loop> taken;  // over what is taken: distances in the input
@@ -22,15 +25,16 @@ struct Plan {
   Loop line{1, {0, 0}};  // innermost: of what is taken, or of what is kept
 };
 
-template <typename Reduction>
+template <typename Number, typename Reduction>
 struct Lines {
   // One number of lines that are taken as wholes.
-  static void along(const float* from, float* to, const Plan& plan) {
-    float lanes[reductions::kLanes];
+  static void along(const void* source, void* target, const At& first, const Plan& plan) {
+    const Number* from = static_cast<const Number*>(source) + first[0];
+    Number lanes[reductions::kLanes];
     std::fill_n(lanes, reductions::kLanes, Reduction::kStart);
     std::size_t lane = 0;
     for (std::int64_t taken = 0; taken < plan.taken_lines; ++taken) {
-      const float* at = of_line(from, plan, taken);
+      const Number* at = of_line(from, plan, taken);
       std::int64_t i = 0;
       for (; lane != 0 && i < plan.line.size; ++i) step(lanes, lane, at[i]);
       for (; i + static_cast<std::int64_t>(reductions::kLanes) <= plan.line.size;
@@ -41,25 +45,27 @@ struct Lines {
       }
       for (; i < plan.line.size; ++i) step(lanes, lane, at[i]);
     }
-    *to = reductions::total<Reduction>(lanes);
+    static_cast<Number*>(target)[first[1]] = reductions::total<Reduction>(lanes);
   }
 
   // A number for each of some columns.
-  static void across(const float* from, float* to, std::int64_t columns, const Plan& plan) {
+  static void across(const void* source, void* target, const At& first, std::int64_t columns, const Plan& plan) {
+    const Number* from = static_cast<const Number*>(source) + first[0];
+    Number* to = static_cast<Number*>(target) + first[1];
     std::fill_n(to, columns, Reduction::kStart);
     for (std::int64_t taken = 0; taken < plan.taken_lines; ++taken) {
-      const float* at = of_line(from, plan, taken);
+      const Number* at = of_line(from, plan, taken);
       for (std::int64_t i = 0; i < columns; ++i) to[i] = Reduction::combined(to[i], Reduction::taken(at[i]));
     }
   }
 
  private:
-  static void step(float* lanes, std::size_t& lane, float x) {
+  static void step(Number* lanes, std::size_t& lane, Number x) {
     lanes[lane] = Reduction::combined(lanes[lane], Reduction::taken(x));
     lane = (lane + 1) % reductions::kLanes;
   }
 
-  static const float* of_line(const float* from, const Plan& plan, std::int64_t taken) {
+  static const Number* of_line(const Number* from, const Plan& plan, std::int64_t taken) {
     std::int64_t at[] = {0};
     advance(plan.taken, taken, at);
     return from + at[0];
@@ -67,16 +73,28 @@ struct Lines {
 };
 
 struct Functions {
-  void (*along)(const float* from, float* to, const Plan& plan);
-  void (*across)(const float* from, float* to, std::int64_t columns, const Plan& plan);
+  void (*along)(const void* source, void* target, const At& first, const Plan& plan);
+  void (*across)(const void* source, void* target, const At& first, std::int64_t columns, const Plan& plan);
 };
 
-Functions functions_named(const std::string& name) {
+template <typename Number>
+Functions functions_of(const std::string& name) {
 #define REDUCTION(op, start, term, both) \
-  if (name == #op) return {Lines<reductions::op>::along, Lines<reductions::op>::across};
+  if (name == #op) { \
+    return {Lines<Number, reductions::op<Number>>::along, Lines<Number, reductions::op<Number>>::across}; \
+  }
   GRAPHOPT_REDUCTIONS(REDUCTION)
 #undef REDUCTION
   throw Invalid("attribute 'op' is no reduction: '" + name + "'");
+}
+
+Functions functions_named(const std::string& name, Type type) {
+  switch (type) {
+    case Type::kF32: return functions_of<float>(name);
+    case Type::kS32: return functions_of<std::int32_t>(name);
+    case Type::kS64: return functions_of<std::int64_t>(name);
+    default: throw Invalid(std::string("f32, s32 or s64 is reduced, not ") + name_of(type));
+  }
 }
 
 class BoundReduce final : public Bound {
@@ -103,14 +121,12 @@ class BoundReduce final : public Bound {
   void one(const Run& run, std::int64_t unit) const {
     const std::int64_t begin = unit % parts_ * kColumns;
     const std::int64_t first = along_ ? 0 : begin;
-    std::int64_t at[] = {first, first};
+    At at = {first, first};
     advance(plan_.outer, unit / parts_, at);
-    const float* from = static_cast<const float*>(run.inputs[0]) + at[0];
-    float* to = static_cast<float*>(run.outputs[0]) + at[1];
     if (along_) {
-      functions_.along(from, to, plan_);
+      functions_.along(run.inputs[0], run.outputs[0], at, plan_);
     } else {
-      functions_.across(from, to, std::min(kColumns, plan_.line.size - begin), plan_);
+      functions_.across(run.inputs[0], run.outputs[0], at, std::min(kColumns, plan_.line.size - begin), plan_);
     }
   }
 
@@ -125,15 +141,16 @@ class BoundReduce final : public Bound {
 class Reduce final : public Op {
  public:
   explicit Reduce(const Attributes& attributes)
-      : functions_(functions_named(attributes.text("op"))),
+      : op_(attributes.text("op")),
         axes_(attributes.integers("axes")),
         keep_(attributes.integer_in("keepdims", 0, 1) == 1) {
     attributes.only({"op", "axes", "keepdims"});
+    functions_named(op_, Type::kF32);
   }
 
   Layouts infer(const Layouts& inputs) const override {
     expect_inputs(inputs, 1);
-    if (inputs[0].type != Type::kF32) throw Invalid(std::string("f32 is reduced, not ") + name_of(inputs[0].type));
+    functions_named(op_, inputs[0].type);
     const Dims& x = inputs[0].dims;
     const std::vector<bool> taken = taken_of(x);
     std::vector<std::int64_t> sizes;
@@ -142,7 +159,7 @@ class Reduce final : public Op {
       if (is_taken && x[axis] == 0) throw Invalid("of no elements there is no reduction");
       if (!is_taken || keep_) sizes.push_back(is_taken ? 1 : x[axis]);
     }
-    return {Layout(Type::kF32, Dims(sizes))};
+    return {Layout(inputs[0].type, Dims(sizes))};
   }
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts&) const override {
@@ -169,7 +186,7 @@ class Reduce final : public Op {
       lines.pop_back();
     }
     for (const Loop& loop : plan.taken) plan.taken_lines *= loop.size;
-    return std::make_unique<BoundReduce>(functions_, std::move(plan), along, x.count() == 0);
+    return std::make_unique<BoundReduce>(functions_named(op_, inputs[0].type), std::move(plan), along, x.count() == 0);
   }
 
  private:
@@ -184,7 +201,7 @@ class Reduce final : public Op {
     return taken;
   }
 
-  Functions functions_;
+  std::string op_;
   Integers axes_;
   bool keep_;
 };

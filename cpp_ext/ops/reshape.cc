@@ -1,6 +1,8 @@
 // reshape: the same elements with other axes. Attribute `dims`: 0 takes the size of that axis, -1 what is left.
+// Without it they are a second input, s32 or s64 and known before the program runs.
 
 #include "ops/copy.h"
+#include "ops/elements.h"
 
 namespace graphopt {
 
@@ -21,21 +23,16 @@ class BoundReshape final : public Bound {
 
 class Reshape final : public Op {
  public:
-  Reshape(const Attributes& attributes, const kernels::Table& kernels) : kernels_(kernels) {
+  Reshape(const Attributes& attributes, const kernels::Table& kernels)
+      : kernels_(kernels), given_(!attributes.has("dims")) {
     attributes.only({"dims"});
-    dims_ = attributes.integers("dims");
-    int left = 0;
-    for (const std::int64_t size : dims_) {
-      if (size < -1) throw Invalid("attribute 'dims' has " + std::to_string(size));
-      if (size == -1) ++left;
-    }
-    if (left > 1) throw Invalid("attribute 'dims' has more than one -1");
+    if (!given_) dims_ = checked(attributes.integers("dims"));
   }
 
   Layouts infer(const Layouts& inputs) const override {
-    expect_inputs(inputs, 1);
+    expect_inputs(inputs, given_ ? 2 : 1);
     const Dims& x = inputs[0].dims;
-    std::vector<std::int64_t> sizes = dims_;
+    std::vector<std::int64_t> sizes = given_ ? checked(elements_of(inputs[1], "sizes")) : dims_;
     std::int64_t* left = nullptr;
     for (std::size_t axis = 0; axis < sizes.size(); ++axis) {
       if (sizes[axis] == 0) {
@@ -58,9 +55,10 @@ class Reshape final : public Op {
     return std::make_unique<BoundReshape>(kernels_, inputs[0].dims.count(), size_of(inputs[0].type));
   }
 
-  bool in_place(std::size_t, const Layouts&) const override { return true; }
+  bool in_place(std::size_t index, const Layouts&) const override { return index == 0; }
 
-  std::int64_t view(const Layout& input, Layout& output) const override {
+  std::int64_t view(const Layouts& inputs, Layout& output) const override {
+    const Layout& input = inputs[0];
     if (input.dense()) {
       output.pitch = output.dims.columns();
     } else if (input.dims.columns() == output.dims.columns()) {
@@ -72,7 +70,18 @@ class Reshape final : public Op {
   }
 
  private:
+  static Integers checked(const Integers& dims) {
+    int left = 0;
+    for (const std::int64_t size : dims) {
+      if (size < -1) throw Invalid("attribute 'dims' has " + std::to_string(size));
+      if (size == -1) ++left;
+    }
+    if (left > 1) throw Invalid("attribute 'dims' has more than one -1");
+    return dims;
+  }
+
   const kernels::Table& kernels_;
+  bool given_;  // as an input
   Integers dims_;
 };
 

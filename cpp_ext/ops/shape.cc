@@ -37,6 +37,7 @@ class Shape final : public Op {
     return std::make_unique<BoundShape>(std::move(sizes));
   }
 
+  bool of_sizes() const override { return true; }
   bool pitched() const override { return true; }
 
  private:

@@ -1,10 +1,12 @@
 // slice: a part of some axes, of any type.
 //
-// Attributes `starts`, `ends`, `steps`, `axes`, as ONNX's Slice has them.
+// Attributes `starts`, `ends`, `steps`, `axes`, as ONNX's Slice has them. Without `starts` and `ends` these are two more
+// inputs, s32 or s64, and known before the program runs.
 
 #include <algorithm>
 
 #include "ops/copy.h"
+#include "ops/elements.h"
 
 namespace graphopt {
 
@@ -35,8 +37,9 @@ class Slice final : public Op {
   Slice(const Attributes& attributes, const kernels::Table& kernels)
       : kernels_(kernels),
         axes_(attributes.integers("axes")),
-        starts_(attributes.integers("starts", axes_.size())),
-        ends_(attributes.integers("ends", axes_.size())),
+        given_(!attributes.has("starts") && !attributes.has("ends")),
+        starts_(given_ ? Integers() : attributes.integers("starts", axes_.size())),
+        ends_(given_ ? Integers() : attributes.integers("ends", axes_.size())),
         steps_(attributes.integers("steps", axes_.size(), Integers(axes_.size(), 1))) {
     attributes.only({"starts", "ends", "steps", "axes"});
     for (const std::int64_t step : steps_) {
@@ -47,16 +50,16 @@ class Slice final : public Op {
   }
 
   Layouts infer(const Layouts& inputs) const override {
-    expect_inputs(inputs, 1);
+    expect_inputs(inputs, given_ ? 3 : 1);
     std::vector<std::int64_t> sizes;
-    for (const Part& part : parts(inputs[0].dims)) sizes.push_back(part.size);
+    for (const Part& part : parts(inputs)) sizes.push_back(part.size);
     return {Layout(inputs[0].type, Dims(sizes))};
   }
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
     const std::vector<std::int64_t> from = strides_of(inputs[0]);
     const std::vector<std::int64_t> to = strides_of(outputs[0]);
-    const std::vector<Part> taken = parts(inputs[0].dims);
+    const std::vector<Part> taken = parts(inputs);
     std::vector<Loop> loops;
     std::int64_t begin = 0;
     for (std::size_t axis = 0; axis < taken.size(); ++axis) {
@@ -67,12 +70,13 @@ class Slice final : public Op {
     return std::make_unique<BoundSlice>(StridedCopy(kernels_, loops, size), begin * static_cast<std::int64_t>(size));
   }
 
-  std::int64_t view(const Layout& input, Layout& output) const override {
+  std::int64_t view(const Layouts& inputs, Layout& output) const override {
+    const Layout& input = inputs[0];
     const std::vector<std::int64_t> strides = strides_of(input);
     std::int64_t begin = 0;
     bool outermost = true;
     int axis = 0;
-    for (const Part& part : parts(input.dims)) {
+    for (const Part& part : parts(inputs)) {
       const bool whole = part.size == input.dims[axis];
       // Rows that are left out between images would leave the others unevenly apart.
       if (part.size == 0 || (part.step != 1 && !(whole && part.size == 1))) return -1;
@@ -88,7 +92,17 @@ class Slice final : public Op {
   bool pitched() const override { return true; }
 
  private:
-  std::vector<Part> parts(const Dims& dims) const {
+  // The starts (1) or ends (2) among the inputs.
+  Integers bounds(const Layouts& inputs, std::size_t index) const {
+    Integers elements = elements_of(inputs[index], index == 1 ? "starts" : "ends");
+    if (elements.size() != axes_.size()) throw Invalid("starts and ends are as many as 'axes'");
+    return elements;
+  }
+
+  std::vector<Part> parts(const Layouts& inputs) const {
+    const Dims& dims = inputs[0].dims;
+    const Integers starts = given_ ? bounds(inputs, 1) : starts_;
+    const Integers ends = given_ ? bounds(inputs, 2) : ends_;
     std::vector<Part> all;
     for (int axis = 0; axis < dims.rank(); ++axis) all.push_back({0, 1, dims[axis]});
     std::vector<bool> taken(all.size());
@@ -106,8 +120,8 @@ class Slice final : public Op {
         return std::clamp(place < 0 ? std::max(place, -2 * kMaxElements) + size : place, lowest, highest);
       };
       // A start below the first element is the first one, whatever the direction.
-      const std::int64_t start = std::max<std::int64_t>(bound(starts_[i]), 0);
-      const std::int64_t room = step > 0 ? bound(ends_[i]) - start : start - bound(ends_[i]);
+      const std::int64_t start = std::max<std::int64_t>(bound(starts[i]), 0);
+      const std::int64_t room = step > 0 ? bound(ends[i]) - start : start - bound(ends[i]);
       const std::int64_t length = step > 0 ? step : -step;
       all[static_cast<std::size_t>(axis)] = {start, step, size == 0 || room <= 0 ? 0 : (room + length - 1) / length};
     }
@@ -116,6 +130,7 @@ class Slice final : public Op {
 
   const kernels::Table& kernels_;
   Integers axes_;
+  bool given_;  // as inputs
   Integers starts_;
   Integers ends_;
   Integers steps_;

@@ -60,6 +60,9 @@ struct Layout {
   Type type = Type::kF32;
   Dims dims;
   std::int64_t pitch = 0;
+  // Those of a value that is known before the program runs, dense: a constant, or what depends on nothing but the sizes
+  // of inputs. Null of others. Operators look at them as they infer and bind, no longer.
+  const void* elements = nullptr;
 
   Layout() = default;
   // Dense.

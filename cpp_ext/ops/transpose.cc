@@ -47,7 +47,8 @@ class Transpose final : public Op {
     return std::make_unique<BoundTranspose>(StridedCopy(kernels_, loops, size_of(inputs[0].type)));
   }
 
-  std::int64_t view(const Layout& input, Layout& output) const override {
+  std::int64_t view(const Layouts& inputs, Layout& output) const override {
+    const Layout& input = inputs[0];
     std::int64_t last = -1;
     for (const std::int64_t axis : perm_) {
       if (input.dims[static_cast<int>(axis)] == 1) continue;

@@ -14,7 +14,8 @@ void reference_slice(const Attributes& attributes, const std::vector<View>& inpu
     for (std::size_t i = 0; i < axes.size(); ++i) {
       const auto axis = static_cast<std::size_t>(axes[i] < 0 ? axes[i] + dims.rank() : axes[i]);
       const std::int64_t size = dims[static_cast<int>(axis)];
-      std::int64_t start = attributes.integers("starts", axes.size())[i];
+      std::int64_t start = inputs.size() > 1 ? reference::integer_at(inputs[1], static_cast<std::int64_t>(i))
+                                             : attributes.integers("starts", axes.size())[i];
       if (start < 0) start += size;
       start = std::clamp<std::int64_t>(start, 0, steps[i] > 0 ? size : size - 1);
       place[axis] = start + place[axis] * steps[i];
