@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ import onnx_ir as ir
 from graphopt.errors import GraphoptError
 from graphopt.native.lower.forms import Coded, Codes, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.steps import NAMES, Array, Dim, Dims, Steps, Value
+
+INTEGERS = ("s32", "s64")
+"""Types of integers that are computed with, and of indices and sizes."""
 
 
 class Unsupported(GraphoptError):
@@ -68,6 +72,13 @@ class Scope:
             raise Unsupported(f"input {index} has {array.size} elements, not one")
         return float(array.reshape(())[()])
 
+    def sizes(self, index: int) -> Value:
+        """The integers of an input in memory; they must be known as soon as the sizes of the inputs are."""
+        stored = self.any(self.form(index))
+        if stored.value.type not in INTEGERS or not self.steps.is_of_sizes(stored.value):
+            raise Unsupported(f"input {index} is computed, not constant, and of more than sizes")
+        return stored.value
+
     def dims(self, index: int) -> Dims:
         """The sizes of an input."""
         form = self.form(index)
@@ -93,6 +104,30 @@ class Scope:
         if shape.count(-1) > 1:
             raise Unsupported("more than one size that is known only when the program runs")
         return self.step("reshape", [value], {"dims": shape}, value.type, dims)
+
+    def shape_of(self, parts: Sequence[int | tuple[Value, int]]) -> Value:
+        """A shape of sizes that are known, and of others that are those of an axis of a value in memory."""
+        values: list[Value] = []
+        for key, group in groupby(parts, lambda part: 0 if isinstance(part, int) else id(part[0])):
+            found = list(group)
+            if not key:
+                values.append(self.steps.constant(np.array(found, np.int64)))
+                continue
+            axes = [part[1] for part in found if not isinstance(part, int)]
+            first = found[0]
+            assert not isinstance(first, int)
+            values.append(self.step("shape", [first[0]], {"axes": axes}, "s64", (len(axes),)))
+        if len(values) == 1:
+            return values[0]
+        return self.step("concat", values, {"axis": 0}, "s64", (len(parts),))
+
+    def reshaped_to(self, value: Value, dims: Dims, parts: Sequence[int | tuple[Value, int]]) -> Value:
+        """The same elements with other axes, whose sizes are as `shape_of` has them."""
+        fixed = [part for part in parts if isinstance(part, int)]
+        if len(fixed) == len(parts) or (len(fixed) == len(parts) - 1 and 0 not in fixed):
+            sizes = [part if isinstance(part, int) else -1 for part in parts]
+            return self.step("reshape", [value], {"dims": sizes}, value.type, dims)
+        return self.step("reshape", [value, self.shape_of(parts)], {}, value.type, dims)
 
     # One form from another.
 

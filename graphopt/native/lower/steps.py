@@ -81,6 +81,7 @@ class Steps:
     steps: list[Step] = field(default_factory=list)
     outputs: dict[str, Value] = field(default_factory=dict)
     _known: dict[object, Value] = field(default_factory=dict)
+    _sizes: set[Value] = field(default_factory=set)
 
     def add(
         self,
@@ -101,7 +102,13 @@ class Steps:
         if known is None:
             known = self._known[key] = Value(type, tuple(dims))
             self.steps.append(Step(kind, list(inputs), dict(attributes), known, name))
+            if kind == "shape" or (inputs and all(map(self.is_of_sizes, inputs))):
+                self._sizes.add(known)
         return known
+
+    def is_of_sizes(self, value: Value) -> bool:
+        """Whether a value is computed of nothing but sizes and constants: then it is known before a run."""
+        return value.array is not None or value in self._sizes
 
     def input(self, name: str, type: str, dims: Iterable[Dim]) -> Value:
         """A new input."""

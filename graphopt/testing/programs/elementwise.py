@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes, taking
+from graphopt.testing.programs.maker import (
+    CODES,
+    INTEGERS,
+    Maker,
+    Recipe,
+    Value,
+    is_codes,
+    made_codes,
+    taking,
+)
 
 
 @taking(is_codes)
@@ -75,10 +84,16 @@ def _unary(maker: Maker, value: Value) -> None:
     maker.step("unary", [value], {"op": op}, "f32", value.shape)
 
 
-@taking(lambda each: each.type == "f32")
+@taking(lambda _: True, ("f32", *INTEGERS))
 def _binary(maker: Maker, value: Value) -> None:
-    op = str(maker.rng.choice(("add", "sub", "mul", "min", "max")))
-    maker.step("binary", [value, maker.operand(value)], {"op": op}, "f32", value.shape)
+    op = str(maker.rng.choice(("add", "sub", "mul", "min", "max", *["div"] * (value.type in INTEGERS))))
+    maker.step("binary", [value, maker.operand(value)], {"op": op}, value.type, value.shape)
+
+
+@taking(lambda _: True, ("f32", "bool", *CODES, *INTEGERS))
+def _cast(maker: Maker, value: Value) -> None:
+    made = str(maker.rng.choice(("f32", "bool", *CODES, *INTEGERS)))
+    maker.step("cast", [value], {"type": made}, made, value.shape)
 
 
 @taking(lambda _: True)
@@ -105,6 +120,7 @@ RECIPES: dict[str, Recipe] = {
     "add": _combine("add"),
     "affine": _affine,
     "binary": _binary,
+    "cast": _cast,
     "compare": _compare,
     "decode": _decode,
     "dequantize": _dequantize,

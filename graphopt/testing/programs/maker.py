@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -14,7 +14,8 @@ from graphopt.native import ProgramBuilder
 Array: TypeAlias = npt.NDArray[Any]
 
 CODES = ("u8", "s8")
-DTYPES = {"u8": np.uint8, "s8": np.int8}
+INTEGERS = ("s32", "s64")
+DTYPES = {"u8": np.uint8, "s8": np.int8, "s32": np.int32, "s64": np.int64}
 MOST_ELEMENTS = 20_000
 
 
@@ -52,9 +53,9 @@ class Maker:
     def codes_type(self) -> str:
         return str(self.rng.choice(CODES))
 
-    def pick(self, fits: Callable[[Value], bool]) -> Value | None:
-        """A value of codes or floats that fits, one of the newest more often."""
-        fitting = [value for value in self.values if value.type in (*CODES, "f32") and fits(value)]
+    def pick(self, fits: Callable[[Value], bool], types: Collection[str] = (*CODES, "f32")) -> Value | None:
+        """A value of these types that fits, one of the newest more often."""
+        fitting = [value for value in self.values if value.type in types and fits(value)]
         if not fitting:
             return None
         return fitting[-1 - min(int(self.rng.geometric(0.4)) - 1, len(fitting) - 1)]
@@ -63,6 +64,8 @@ class Maker:
         if kind == "f32":
             return self.rng.normal(0, 3, shape).astype(np.float32)
         info = np.iinfo(DTYPES[kind])
+        if kind in INTEGERS:
+            return self.rng.integers(info.min, info.max, shape, DTYPES[kind], endpoint=True)
         return self.rng.integers(info.min, info.max + 1, shape).astype(DTYPES[kind])
 
     def table(self) -> Array:
@@ -78,7 +81,7 @@ class Maker:
 
     def operand(self, value: Value) -> Value:
         """Something to add to a value: a value of its shape, a row, or a constant."""
-        same = self.pick(lambda each: each.type == value.type and each.shape == value.shape)
+        same = self.pick(lambda each: each.shape == value.shape, (value.type,))
         choice = self.below(4)
         if same is not None and choice < 2:
             return same
@@ -90,12 +93,14 @@ Recipe: TypeAlias = "Callable[[Maker], None]"
 """Adds a step of its kind, if there is a value for it."""
 
 
-def taking(fits: Callable[[Value], bool]) -> Callable[[Callable[[Maker, Value], None]], Recipe]:
-    """The recipe of a step that takes a value that fits."""
+def taking(
+    fits: Callable[[Value], bool], types: Collection[str] = (*CODES, "f32")
+) -> Callable[[Callable[[Maker, Value], None]], Recipe]:
+    """The recipe of a step that takes a value of these types that fits."""
 
     def recipe_of(add: Callable[[Maker, Value], None]) -> Recipe:
         def recipe(maker: Maker) -> None:
-            value = maker.pick(fits)
+            value = maker.pick(fits, types)
             if value is not None:
                 add(maker, value)
 

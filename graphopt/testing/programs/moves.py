@@ -51,6 +51,10 @@ def _concat(maker: Maker, value: Value) -> None:
 @taking(lambda each: len(each.shape) > 1)
 def _reshape(maker: Maker, value: Value) -> None:
     shape = value.shape
+    if maker.chance(0.3):  # to sizes that are computed
+        axes = list(range(len(shape)))[::-1]
+        maker.step("reshape", [value, _sizes(maker, value, axes)], {}, value.type, shape[::-1])
+        return
     forms: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, -1], (shape[0], int(np.prod(shape[1:])))),
         ([-1, shape[-1]], (int(np.prod(shape[:-1])), shape[-1])),
@@ -60,6 +64,24 @@ def _reshape(maker: Maker, value: Value) -> None:
         return
     dims, made = forms[maker.below(len(forms))]
     maker.step("reshape", [value], {"dims": dims}, value.type, made)
+
+
+def _sizes(maker: Maker, value: Value, axes: list[int]) -> Value:
+    """Sizes of a value, as a value."""
+    maker.step("shape", [value], {"axes": axes}, "s64", (len(axes),))
+    return maker.values[-1]
+
+
+def _integer(maker: Maker, number: int, shape: tuple[int, ...] = ()) -> Value:
+    return Value(maker.builder.constant(np.full(shape, number, np.int64)), "s64", shape)
+
+
+@taking(lambda each: len(each.shape) > 0)
+def _range(maker: Maker, value: Value) -> None:
+    first, step = maker.below(5) - 2, int(maker.rng.choice((1, 2, -1)))
+    end = value.shape[0]
+    ends = [_integer(maker, first), _sizes(maker, value, [0]), _integer(maker, step)]
+    maker.step("range", ends, {}, "s64", (len(range(first, end, step)),))
 
 
 @taking(lambda each: len(each.shape) > 0)
@@ -73,6 +95,13 @@ def _slice(maker: Maker, value: Value) -> None:
     axis = len(value.shape) - 1 if maker.chance(0.7) else maker.below(len(value.shape) - 1) + 1
     size = value.shape[axis]
     if size < 2:
+        return
+    if maker.chance(0.3):  # up to a size of another axis
+        other = maker.below(len(value.shape))
+        end = min(value.shape[other], size)
+        shape = (*value.shape[:axis], max(end - 1, 0), *value.shape[axis + 1 :])
+        ends = [_integer(maker, 1, (1,)), _sizes(maker, value, [other])]
+        maker.step("slice", [value, *ends], {"axes": [axis]}, value.type, shape)
         return
     begin = maker.below(size - 1)
     end = begin + 1 + maker.below(size - begin)
@@ -111,6 +140,11 @@ def _pad(maker: Maker, value: Value) -> None:
 def _expand(maker: Maker, value: Value) -> None:
     if 3 * np.prod(value.shape) > MOST_ELEMENTS:
         return
+    if len(value.shape) > 0 and maker.chance(0.3):  # a row, to sizes that are computed
+        row = Value(maker.builder.constant(maker.array(value.type, value.shape[-1:])), value.type, ())
+        sizes = _sizes(maker, value, list(range(len(value.shape))))
+        maker.step("expand", [row, sizes], {}, value.type, value.shape)
+        return
     count = 1 + maker.below(3)
     shape = (count, *value.shape)
     maker.step("expand", [value], {"dims": [count, *[-1] * len(value.shape)]}, value.type, shape)
@@ -121,6 +155,7 @@ RECIPES: dict[str, Recipe] = {
     "expand": _expand,
     "gather": _gather,
     "pad": _pad,
+    "range": _range,
     "reshape": _reshape,
     "shape": _shape,
     "slice": _slice,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphopt.testing.programs.maker import Maker, Recipe, Value, is_codes, made_codes, taking
+from graphopt.testing.programs.maker import INTEGERS, Maker, Recipe, Value, is_codes, made_codes, taking
 
 
 def _row_coding(maker: Maker, value: Value) -> dict[str, Any]:
@@ -48,12 +48,12 @@ def _reduce_mean(maker: Maker, value: Value) -> None:
     maker.step("reduce_mean", [value], attributes, attributes["y_type"], shape)
 
 
-@taking(lambda each: each.type == "f32" and len(each.shape) > 0 and 0 not in each.shape)
+@taking(lambda each: len(each.shape) > 0 and 0 not in each.shape, ("f32", *INTEGERS))
 def _reduce(maker: Maker, value: Value) -> None:
     axes = [axis for axis in range(len(value.shape)) if maker.chance(0.5)]
     op = str(maker.rng.choice(("sum", "sum_squares", "max", "min")))
     shape = tuple(1 if axis in axes else size for axis, size in enumerate(value.shape))
-    maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, "f32", shape)
+    maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, value.type, shape)
 
 
 RECIPES: dict[str, Recipe] = {

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from graphopt.native.lower.forms import Form
-from graphopt.native.lower.ops import affine, choices, elementwise, pools, products, quantized, rows, views
+from graphopt.native.lower.ops import (
+    affine,
+    attention,
+    choices,
+    elementwise,
+    pools,
+    products,
+    quantized,
+    rows,
+    sizes,
+    views,
+)
 from graphopt.native.lower.pointwise import UNARY
 from graphopt.native.lower.scope import Scope
 
@@ -39,6 +50,7 @@ _STANDARD: Mapping[str, Lower] = {
     **dict.fromkeys(pools.REDUCTIONS, pools.reduce),
     "Resize": pools.resize,
     "Upsample": pools.resize,
+    "Attention": attention.attention,
     "LRN": rows.local_response_normalization,
     "Softmax": rows.softmax,
     **dict.fromkeys(("LayerNormalization", *rows.UNCENTRED), rows.layer_normalization),
@@ -47,7 +59,9 @@ _STANDARD: Mapping[str, Lower] = {
     "DepthToSpace": views.depth_to_space,
     "SpaceToDepth": views.space_to_depth,
     "Expand": views.expand,
-    "Shape": views.shape,
+    "Shape": sizes.shape,
+    "Range": sizes.range_,
+    "ConstantOfShape": sizes.constant_of_shape,
     "Slice": views.slice_,
     "Split": views.split,
     "Concat": views.concat,

@@ -12,8 +12,8 @@ from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
 from graphopt.native.lower.ops.affine import by_channel
 from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of, fused
-from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
-from graphopt.native.lower.steps import Array, Dims
+from graphopt.native.lower.scope import INTEGERS, Scope, Unsupported, identity, is_coded
+from graphopt.native.lower.steps import NAMES, Array, Dims
 
 _SINGLE = int(ir.DataType.FLOAT)
 _LARGEST = float(np.finfo(np.float32).max)
@@ -75,13 +75,19 @@ def prelu(scope: Scope) -> Form:
 
 def clip(scope: Scope) -> Form:
     """Clip, with its ends as inputs or, in old opsets, attributes."""
+    form, dims = scope.form(0), scope.output_dims()
+    if are_integers(form):
+        for index, op in ((1, "max"), (2, "min")):
+            if scope.has(index):
+                form = combined(scope, op, form, scope.form(index), dims)
+        return form
     if scope.opset < 11:
         low = attribute_float(scope.node, "min", -_LARGEST)
         high = attribute_float(scope.node, "max", _LARGEST)
     else:
         low = scope.number(1) if scope.has(1) else -np.inf
         high = scope.number(2) if scope.has(2) else np.inf
-    return clipped(scope, scope.form(0), low, high)
+    return clipped(scope, form, low, high)
 
 
 def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
@@ -101,13 +107,22 @@ def clipped(scope: Scope, x: Form, low: float, high: float) -> Form:
 
 
 def cast(scope: Scope) -> Form:
-    """Cast of codes to the numbers that they are, as of an image in bytes."""
+    """Cast, element by element; of codes to the numbers that they are, as of an image in bytes."""
     read, to, form = scope.node.inputs[0], attribute_int(scope.node, "to", _SINGLE), scope.form(0)
     if isinstance(form, Coded) and to == _SINGLE:
         return scope.dequantized(form, Grid(form.type, 1.0, 0))
-    if read is None or read.dtype != to:
-        raise Unsupported("a Cast of other types than from codes of 8 bits to float32")
-    return form
+    if read is not None and read.dtype == to:
+        return form
+    kind = ir.DataType(to)
+    if kind == ir.DataType.STRING or kind.numpy() not in NAMES:
+        raise Unsupported(f"a Cast to {kind.name.lower()}")
+    if isinstance(form, Known):
+        with np.errstate(all="ignore"):
+            return Known(form.array.astype(kind.numpy()))
+    stored, made = scope.any(form), NAMES[kind.numpy()]
+    value = scope.step("cast", [stored.value], {"type": made}, made, stored.value.dims)
+    result = Stored(value, stored.order)
+    return scope.as_coded(result) if made in ("u8", "s8") else result
 
 
 def binary(scope: Scope) -> Form:
@@ -121,6 +136,8 @@ def binary(scope: Scope) -> Form:
 
 def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
     """A function of two numbers."""
+    if are_integers(a) or are_integers(b):
+        return _integers_combined(scope, op, a, b, dims)
     if isinstance(a, Known) and isinstance(b, Known):
         return Known(combine(op, a.array, b.array))
 
@@ -148,6 +165,24 @@ def combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
         if channels is not None:
             return channels
     return floats()
+
+
+def are_integers(form: Form) -> bool:
+    """Whether the elements of a value are integers of 32 or 64 bits."""
+    if isinstance(form, Known):
+        return NAMES.get(form.array.dtype) in INTEGERS
+    return isinstance(form, Stored) and form.value.type in INTEGERS
+
+
+def _integers_combined(scope: Scope, op: str, a: Form, b: Form, dims: Dims) -> Form:
+    if op == "pow":
+        raise Unsupported("a power of integers")
+    left, right = scope.any(a), scope.any(b)
+    if left.value.type != right.value.type:
+        raise Unsupported(f"a function of {left.value.type} and {right.value.type}")
+    left, right, order = aligned(scope, left, right)
+    memory, kind = tuple(dims[axis] for axis in order), left.value.type
+    return Stored(scope.step("binary", [left.value, right.value], {"op": op}, kind, memory), order)
 
 
 def _table(op: str, a: Form, b: Form) -> tuple[Stored, Array] | None:
@@ -255,10 +290,8 @@ def raised(scope: Scope, stored: Stored, rank: int) -> Stored:
     if _ones(stored) < len(stored.order) - 1 or stored.order != identity(len(stored.order)):
         stored = scope.in_order(stored, identity(len(stored.order)))
     dims = stored.value.dims
-    if sum(not isinstance(size, int) for size in dims) > 1:
-        raise Unsupported("broadcasting of several sizes that are known only when the program runs")
-    shape = [1] * missing + [size if isinstance(size, int) else -1 for size in dims]
-    value = scope.step("reshape", [stored.value], {"dims": shape}, stored.value.type, (1,) * missing + dims)
+    own = [size if isinstance(size, int) else (stored.value, axis) for axis, size in enumerate(dims)]
+    value = scope.reshaped_to(stored.value, (1,) * missing + dims, [*[1] * missing, *own])
     return Stored(value, identity(rank))
 
 

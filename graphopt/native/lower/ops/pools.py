@@ -10,7 +10,7 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
-from graphopt.native.lower.ops.elementwise import mapped
+from graphopt.native.lower.ops.elementwise import are_integers, mapped
 from graphopt.native.lower.pointwise import attributes_of
 from graphopt.native.lower.scope import Scope, Unsupported, channels_last, identity, known, reshape_dims
 from graphopt.native.lower.steps import Dims, Value
@@ -162,18 +162,21 @@ def reduce_mean(scope: Scope) -> Form:
 
 
 def reduce(scope: Scope) -> Form:
-    """ReduceSum and its like over constant axes, of floats."""
+    """ReduceSum and its like over constant axes, of floats or, but for functions of these, of integers."""
     (name, before, behind), axes = _REDUCTIONS[scope.node.op_type], _reduced_axes(scope)
     if axes is None:
         raise Unsupported("a reduction over no axes")
     form, keep, dims = scope.form(0), attribute_int(scope.node, "keepdims", 1), scope.output_dims()
-    stored = scope.floats(form if before is None else mapped(scope, form, before, {}))
+    if are_integers(form) and before is None and behind is None:
+        stored = scope.any(form)
+    else:
+        stored = scope.floats(form if before is None else mapped(scope, form, before, {}))
     kept = [axis for axis in stored.order if keep or axis not in axes]
     order = tuple(sorted(kept).index(axis) for axis in kept)
     memory = tuple(dims[axis] for axis in order)
     places = sorted(stored.order.index(axis) for axis in axes)
     what = {"op": name, "axes": places, "keepdims": keep}
-    result = Stored(scope.step("reduce", [stored.value], what, "f32", memory), order)
+    result = Stored(scope.step("reduce", [stored.value], what, stored.value.type, memory), order)
     return result if behind is None else mapped(scope, result, behind, {})
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_ints, attribute_string
 from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pending, Stored
+from graphopt.native.lower.ops.elementwise import are_integers
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import (
     Scope,
@@ -23,7 +24,7 @@ from graphopt.native.lower.scope import (
     renamed,
     reshape_dims,
 )
-from graphopt.native.lower.steps import Dim, Dims
+from graphopt.native.lower.steps import Dim, Dims, Value
 
 _INT64 = np.iinfo(np.int64)
 
@@ -41,6 +42,7 @@ def reshape(scope: Scope) -> Form:
     """
     before, after = scope.dims(0), scope.output_dims()
     shape = _shape(scope, before, after)
+    what = {} if shape is None else {"dims": shape}
 
     def move(stored: Stored) -> Stored:
         order = _same_order(stored.order, before, after)
@@ -48,10 +50,13 @@ def reshape(scope: Scope) -> Form:
             memory = tuple(after[axis] for axis in order)
             kept = reshape_dims(stored.value.dims, memory)
             if kept is not None:
-                what = {"dims": kept}
-                return Stored(scope.step("reshape", [stored.value], what, stored.value.type, memory), order)
+                sizes = {"dims": kept}
+                return Stored(scope.step("reshape", [stored.value], sizes, stored.value.type, memory), order)
         stored = scope.in_order(stored, identity(len(before)))
-        value = scope.step("reshape", [stored.value], {"dims": shape}, stored.value.type, after)
+        inputs = [stored.value]
+        if shape is None:
+            inputs.append(_computed_shape(scope, stored, before, after))
+        value = scope.step("reshape", inputs, what, stored.value.type, after)
         return Stored(value, identity(len(after)))
 
     return scope.moved(scope.form(0), move, after)
@@ -83,16 +88,25 @@ def _same_order(order: tuple[int, ...], before: Dims, after: Dims) -> tuple[int,
     return (*result, *(axis for axis in range(len(after)) if axis not in result))
 
 
-def _shape(scope: Scope, before: Dims, after: Dims) -> list[int]:
-    """What the step takes."""
+def _shape(scope: Scope, before: Dims, after: Dims) -> list[int] | None:
+    """What the step takes; None where that is not enough."""
     if scope.node.op_type == "Reshape" and not attribute_int(scope.node, "allowzero", 0):
         form = scope.form(1)
         if isinstance(form, Known):
             return [int(size) for size in form.array]
-    shape = reshape_dims(before, after)
-    if shape is None:
-        raise Unsupported("more than one size that is known only when the program runs")
-    return shape
+    return reshape_dims(before, after)
+
+
+def _computed_shape(scope: Scope, stored: Stored, before: Dims, after: Dims) -> Value:
+    """What the step reads, where a size is not known and others are not either."""
+    if scope.node.op_type == "Reshape" and not attribute_int(scope.node, "allowzero", 0):
+        return scope.sizes(1)
+    parts: list[int | tuple[Value, int]] = []
+    for size in after:
+        if not isinstance(size, int) and (size is None or size not in before):
+            raise Unsupported("more than one size that is known only when the program runs")
+        parts.append(size if isinstance(size, int) else (stored.value, before.index(size)))
+    return scope.shape_of(parts)
 
 
 def depth_to_space(scope: Scope) -> Form:
@@ -135,7 +149,10 @@ def _blocks(scope: Scope, count: Dim, sizes: list[int], perm: list[int]) -> Form
 
 
 def slice_(scope: Scope) -> Form:
-    """Slice by constants."""
+    """Slice by constants, or between sizes that are computed of sizes."""
+    form, dims = scope.form(0), scope.output_dims()
+    if scope.opset >= 10 and not (isinstance(scope.form(1), Known) and isinstance(scope.form(2), Known)):
+        return _sliced_by_sizes(scope, form, dims)
     if scope.opset < 10:
         starts, ends = (attribute_ints(scope.node, name) or [] for name in ("starts", "ends"))
         axes, steps = attribute_ints(scope.node, "axes") or list(range(len(starts))), [1] * len(starts)
@@ -143,8 +160,24 @@ def slice_(scope: Scope) -> Form:
         starts, ends = _integers(scope, 1), _integers(scope, 2)
         axes = _integers(scope, 3) if scope.has(3) else list(range(len(starts)))
         steps = _integers(scope, 4) if scope.has(4) else [1] * len(starts)
-    form, dims = scope.form(0), scope.output_dims()
     return scope.moved(form, lambda stored: _cut(scope, stored, starts, ends, axes, steps, 0), dims)
+
+
+def _sliced_by_sizes(scope: Scope, form: Form, dims: Dims) -> Form:
+    ends = [scope.sizes(1), scope.sizes(2)]
+    count = known(ends[0].dims[0])
+    axes = _integers(scope, 3) if scope.has(3) else list(range(count))
+    steps = _integers(scope, 4) if scope.has(4) else [1] * count
+
+    def move(stored: Stored) -> Stored:
+        places = [stored.order.index(axis % len(stored.order)) for axis in axes]
+        memory = tuple(dims[axis] for axis in stored.order)
+        what = {"axes": places, "steps": steps}
+        return Stored(
+            scope.step("slice", [stored.value, *ends], what, stored.value.type, memory), stored.order
+        )
+
+    return scope.moved(form, move, dims)
 
 
 def split(scope: Scope) -> list[Form]:
@@ -207,6 +240,11 @@ def joined(scope: Scope, forms: list[Form]) -> Form:
     def floats() -> Stored:
         return put([scope.floats(form) for form in forms], {}, "f32")
 
+    if any(map(are_integers, forms)):
+        plain = [scope.any(form) for form in forms]
+        if any(part.value.type != plain[0].value.type for part in plain):
+            raise Unsupported("a Concat of several types")
+        return put(plain, {}, plain[0].value.type)
     first = forms[0]
     if isinstance(first, Mapped) and not is_coded(first):
         alike = [form for form in forms if isinstance(form, Mapped) and _is_alike(first, form)]
@@ -302,8 +340,17 @@ def gather(scope: Scope) -> Form:
 
 
 def expand(scope: Scope) -> Form:
-    """Expand."""
-    return expanded(scope, scope.form(0), scope.output_dims())
+    """Expand, to a shape that is known, or computed of sizes."""
+    form, dims = scope.form(0), scope.output_dims()
+    if isinstance(scope.form(1), Known) or _sizes_to_expand_to(scope.dims(0), dims) is not None:
+        return expanded(scope, form, dims)
+    sizes = scope.sizes(1)
+
+    def move(stored: Stored) -> Stored:
+        value = scope.in_order(stored, identity(len(stored.order))).value
+        return Stored(scope.step("expand", [value, sizes], {}, value.type, dims), identity(len(dims)))
+
+    return scope.moved(form, move, dims)
 
 
 def expanded(scope: Scope, form: Form, dims: Dims) -> Form:
@@ -312,11 +359,9 @@ def expanded(scope: Scope, form: Form, dims: Dims) -> Form:
     if before == dims and None not in dims:
         return form
     missing = len(dims) - len(before)
-    sizes = []
-    for size, own in zip(dims, (*[1] * missing, *before), strict=True):
-        if size is None or (not isinstance(size, int) and size != own):
-            raise Unsupported("a size to expand to that is known only when the program runs")
-        sizes.append(size if isinstance(size, int) else -1)
+    sizes = _sizes_to_expand_to(before, dims)
+    if sizes is None:
+        raise Unsupported("a size to expand to that is known only when the program runs")
 
     def move(stored: Stored) -> Stored:
         # Axes that are new come first, in memory too.
@@ -328,20 +373,14 @@ def expanded(scope: Scope, form: Form, dims: Dims) -> Form:
     return scope.moved(form, move, dims)
 
 
-def shape(scope: Scope) -> Form:
-    """Shape of what lies in memory, whatever is made of it there; all that is known is a constant."""
-    dims, form = scope.dims(0), scope.form(0)
-    end = attribute_int(scope.node, "end", len(dims))
-    axes = list(range(len(dims)))[attribute_int(scope.node, "start", 0) : end]
-    sizes = [size for axis in axes if isinstance(size := dims[axis], int)]
-    if len(sizes) == len(axes):
-        return Known(np.array(sizes, np.int64))
-    if isinstance(form, Coded | Mapped):
-        form = form.source
-    if not isinstance(form, Stored):
-        raise Unsupported("the shape of what is not computed before it is known in what form")
-    what = {"axes": [form.order.index(axis) for axis in axes]}
-    return Stored(scope.step("shape", [form.value], what, "s64", (len(axes),)), identity(1))
+def _sizes_to_expand_to(before: Dims, dims: Dims) -> list[int] | None:
+    """What the step takes: sizes, -1 where they stay; None where one is not known."""
+    sizes = []
+    for size, own in zip(dims, (*[1] * (len(dims) - len(before)), *before), strict=True):
+        if size is None or (not isinstance(size, int) and size != own):
+            return None
+        sizes.append(size if isinstance(size, int) else -1)
+    return sizes
 
 
 def same(scope: Scope) -> Form:
