@@ -15,7 +15,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 CODES = ("u8", "s8")
 INTEGERS = ("s32", "s64")
-DTYPES = {"u8": np.uint8, "s8": np.int8, "s32": np.int32, "s64": np.int64}
+DTYPES: dict[str, type[np.integer[Any]]] = {"u8": np.uint8, "s8": np.int8, "s32": np.int32, "s64": np.int64}
 MOST_ELEMENTS = 20_000
 
 

@@ -49,9 +49,9 @@ def test_a_part_up_to_a_computed_end_is_looked_at_where_it_lies() -> None:
     (part,) = builder.step("slice", [table, constant(builder, 0), end], {"axes": [0]}, 1, "part")
     (twice,) = builder.step("binary", [part, part], {"op": "add"}, 1, "twice")
     builder.output(twice, "y")
-    program, x = Program(builder.build()), np.zeros(3, np.float32)
-    np.testing.assert_array_equal(program.run([x])[0], 2 * np.arange(12).reshape(3, 4))
-    assert [row.runs for row in program.profile([x], repeats=1)] == [True, False, True]
+    program, given = Program(builder.build()), np.zeros(3, np.float32)
+    np.testing.assert_array_equal(program.run([given])[0], 2 * np.arange(12).reshape(3, 4))
+    assert [row.runs for row in program.profile([given], repeats=1)] == [True, False, True]
 
 
 def test_sizes_of_elements_are_refused() -> None:
