@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import kernels_conv
+import kernels_floats
 import kernels_other
 import kernels_products
 import numpy as np
@@ -119,7 +120,7 @@ def measure(row: Row, tier: str | None) -> tuple[float, float, dict[str, float]]
     return statistics.median(times) * 1e6, statistics.median(shares), medians
 
 
-FAMILIES = (products, kernels_products.rows, kernels_conv.rows, kernels_other.rows)
+FAMILIES = (products, kernels_products.rows, kernels_conv.rows, kernels_other.rows, kernels_floats.rows)
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ def lower() -> Lower:
             assert got.shape == want.shape and got.dtype == want.dtype
             near = np.abs(got.astype(np.float64) - want.astype(np.float64)) <= step * 1.001
             assert near.mean() >= share, f"{near.mean():.4f} within a step\n{got}\n{want}"
-        return [each.kind for each in lowered(model).steps.steps]
+        return [each.kind for each in lowered(model, floats_too=True).steps.steps]
 
     return check
 

@@ -1,0 +1,129 @@
+"""Layers whose weights or inputs have no codes: in float in whole programs, in regions left to onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphopt.native import LoweringError, compile, reasons
+from graphopt.testing import parse_model
+
+from .conftest import Lower
+
+HEAD = '<ir_version: 9, opset_import: ["" : 17]> g '
+Q = "float q = {0.05}, uint8 o = {120}"
+
+
+def weights(name: str, *shape: int) -> str:
+    """An initializer of random floats."""
+    values = np.random.default_rng(len(shape)).uniform(-0.5, 0.5, shape).round(3).reshape(-1)
+    return f"float[{','.join(map(str, shape))}] {name} = {{{','.join(map(str, values))}}}"
+
+
+def model(x: str, y: str, constants: str, body: str) -> str:
+    return f"{HEAD}(float[{x}] x) => (float[{y}] y) <{constants}> {{ {body} }}"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "",
+        "<pads = [1,2,0,1]>",
+        "<strides = [2,1], dilations = [1,2]>",
+        '<auto_pad = "SAME_UPPER", strides = [2,2]>',
+    ],
+)
+def test_a_convolution_with_its_bias_and_bounds(attributes: str, lower: Lower) -> None:
+    constants = f"{weights('w', 5, 3, 3, 3)}, {weights('b', 5)}"
+    body = f"h = Conv{attributes}(x, w, b) y = Relu(h)"
+    kinds = lower(model("2,3,8,9", "n,c,h,w", constants, body), step=1e-4)
+    assert kinds == ["transpose", "conv_f32", "transpose"]
+
+
+def test_rows_and_groups(lower: Lower) -> None:
+    constants = f"{weights('w', 6, 2, 3)}, {weights('v', 6, 1, 2)}"
+    body = "h = Conv<group = 2, pads = [1,1]>(x, w) y = Conv<group = 6>(h, v)"
+    kinds = lower(model("2,4,9", "2,6,8", constants, body), step=1e-4)
+    assert [kind for kind in kinds if kind not in ("reshape", "transpose")] == ["conv_f32", "conv_f32"]
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("attributes", ["strides = [2,2]", "pads = [1,0,1,1], strides = [2,1]"])
+def test_a_transposed_convolution(group: int, attributes: str, lower: Lower) -> None:
+    constants = f"{weights('w', 4, 3, 2, 2)}, {weights('b', 3 * group)}"
+    body = f"h = ConvTranspose<group = {group}, {attributes}>(x, w, b) y = Clip(h, low, high)"
+    constants += ", float low = {-1.0}, float high = {1.5}"
+    kinds = lower(model("1,4,5,6", "n,c,h,w", constants, body), step=1e-4)
+    assert kinds == ["transpose", "conv_transpose_f32", "transpose"]
+
+
+def test_products_of_matrices(lower: Lower) -> None:
+    text = model("batch,6,7", "batch,6,5", weights("w", 7, 5), "y = MatMul(x, w)")
+    assert lower(text, step=1e-4, batch=3) == ["gemm_f32"]
+    text = model("2,6,7", "2,6,6", weights("w", 2), "t = Transpose<perm = [0,2,1]>(x) y = MatMul(x, t)")
+    assert lower(text, step=1e-4) == ["transpose", "matmul_f32"]
+
+
+def test_a_sum_behind_a_product_is_its_bias(lower: Lower) -> None:
+    constants = f"{weights('w', 7, 5)}, {weights('b', 5)}"
+    body = "h = MatMul(x, w) s = Add(b, h) y = Relu(s)"
+    assert lower(model("6,7", "6,5", constants, body), step=1e-4) == ["gemm_f32"]
+
+
+@pytest.mark.parametrize("transposed", ["", "transA = 1, ", "transB = 1, ", "transA = 1, transB = 1, "])
+def test_every_form_of_gemm(transposed: str, lower: Lower) -> None:
+    shape = (5, 7) if "transB" in transposed else (7, 5)
+    x = "7,6" if "transA" in transposed else "6,7"
+    body = f"y = Gemm<{transposed}alpha = 0.5, beta = 2.0>(x, w, b)"
+    kinds = lower(model(x, "6,5", f"{weights('w', *shape)}, {weights('b', 5)}", body), step=1e-4)
+    assert [kind for kind in kinds if kind != "transpose"] == ["gemm_f32"]
+
+
+def test_floats_between_codes(lower: Lower) -> None:
+    constants = f"{Q}, {weights('w', 4, 3, 3, 3)}"
+    body = """c = QuantizeLinear(x, q, o) d = DequantizeLinear(c, q, o) h = Conv(d, w) r = Relu(h)
+        e = QuantizeLinear(r, q, o) y = DequantizeLinear(e, q, o)"""
+    kinds = lower(model("1,3,6,6", "1,4,4,4", constants, body), step=0.05)
+    assert kinds == ["quantize", "dequantize", "conv_f32", "quantize", "dequantize"]
+
+
+def test_a_product_on_codes_is_one_still(lower: Lower) -> None:
+    constants = f"{Q}, {weights('w', 7, 5)}, int8 z = {{0}}, float s = {{0.01}}"
+    body = """c = QuantizeLinear(x, q, o) d = DequantizeLinear(c, q, o)
+        v = QuantizeLinear(w, s, z) u = DequantizeLinear(v, s, z) y = MatMul(d, u)"""
+    assert lower(model("6,7", "6,5", constants, body), step=0.01) == ["quantize", "gemm"]
+
+
+def test_weights_in_codes_are_floats_where_the_other_operand_is(lower: Lower) -> None:
+    constants = "int8[1,2,1,3] v = {1,-20,127,-128,3,4}, int8 z = {0}, float s = {0.01}"
+    body = "u = DequantizeLinear(v, s, z) y = Conv(x, u)"
+    kinds = lower(model("1,2,5,6", "1,1,5,4", constants, body), step=1e-4)
+    assert kinds == ["transpose", "conv_f32", "reshape"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("k = Transpose(x) y = Conv(x, k)", "its weights are computed, not constant"),
+        ("y = ConvTranspose<output_shape = [9,9]>(x, w)", "padding that depends on the sizes"),
+        ("s = ReduceMean<axes = [0,2,3], keepdims = 0>(x) y = Conv(x, w, s)", "its bias is computed"),
+    ],
+)
+def test_what_is_refused(body: str, said: str) -> None:
+    with pytest.raises(LoweringError, match=said):
+        compile(parse_model(model("3,3,5,5", "n,c,h,w", weights("w", 3, 3, 3, 3), body)))
+
+
+def test_regions_leave_floats_to_onnxruntime() -> None:
+    text = model("6,7", "6,5", weights("w", 7, 5), "y = MatMul(x, w)")
+    found = reasons(parse_model(text))
+    assert {node.op_type: reason for node, reason in found.items()} == {
+        "MatMul": "it reads floats: no DequantizeLinear of one scale stands before it"
+    }
+
+
+def test_programs_of_floats_are_saved_whole() -> None:
+    program = compile(parse_model(model("2,3,8,9", "n,c,h,w", weights("w", 5, 3, 3, 3), "y = Conv(x, w)")))
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 9)).astype(np.float32)
+    again = type(program).from_bytes(program.to_bytes(), "it")
+    np.testing.assert_array_equal(again.run([x])[0], program.reference([x])[0])
