@@ -60,8 +60,8 @@ class Row:
         milliseconds: Median of each runtime.
         faster: How many times as fast as each peer the engine is, by itself if it can run the whole model,
             otherwise inside onnxruntime: the median over pairs of turns.
-        agreement: Share of the output values within a fiftieth of the largest of onnxruntime's, if that rounds
-            no weights that the file has in float.
+        agreement: Share of the output values within a fiftieth of the largest of onnxruntime's, if that
+            rounds no weights that the file has in float.
         notes: What could not run, and why.
     """
 

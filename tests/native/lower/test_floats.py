@@ -1,4 +1,4 @@
-"""Layers whose weights or inputs have no codes: in float in whole programs, in regions left to onnxruntime."""
+"""Layers whose weights or inputs have no codes: in float in whole programs, in regions left alone."""
 
 from __future__ import annotations
 
