@@ -46,7 +46,7 @@ void FloatPanelShape::multiply(kernels::FloatTile tile, const float* packed, std
   float* to = tile.to;
   for (std::int64_t panel = first; panel < last; ++panel) {
     tile.weights = packed + offset(panel);
-    tile.bias = bias + first_column(panel);
+    tile.bias = bias == nullptr ? nullptr : bias + first_column(panel);
     tile.to = to + first_column(panel);
     tile.columns = static_cast<std::size_t>(columns_of(panel));
     multiply_panel(tile);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from graphopt.testing.programs.maker import INTEGERS, Maker, Recipe, Value, is_codes, made_codes, taking
 
 
@@ -56,9 +58,25 @@ def _reduce(maker: Maker, value: Value) -> None:
     maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, value.type, shape)
 
 
+@taking(lambda each: each.type == "f32" and len(each.shape) == 4 and 0 not in each.shape)
+def _lstm(maker: Maker, value: Value) -> None:
+    length, batch, *rest = value.shape
+    depth = int(np.prod(rest))
+    maker.step("reshape", [value], {"dims": [0, 0, depth]}, "f32", (length, batch, depth))
+    directions, size = 1 + maker.below(2), 1 + maker.below(5)
+    attributes = {
+        "weights": maker.array("f32", (directions, 4 * size, depth)),
+        "recurrence": maker.array("f32", (directions, 4 * size, size)),
+        "bias": maker.array("f32", (directions, 4 * size)),
+        "reverse": maker.below(2) if directions == 1 else 0,
+    }
+    maker.step("lstm", [maker.values[-1]], attributes, "f32", (length, directions, batch, size))
+
+
 RECIPES: dict[str, Recipe] = {
     "layer_norm": _layer_norm,
     "lrn": _lrn,
+    "lstm": _lstm,
     "reduce": _reduce,
     "reduce_mean": _reduce_mean,
     "softmax": _softmax,
