@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "ops/op.h"
+#include "ops/indices.h"
 
 namespace graphopt {
 
@@ -19,18 +19,13 @@ class BoundGather final : public Bound {
   }
 
   void run(const Run& run) const override {
-    for (std::int64_t i = 0; i < count_; ++i) {
-      const std::int64_t index = at(run.inputs[1], i);
-      if (index < -size_ || index >= size_) {
-        throw Invalid("index " + std::to_string(index) + " lies outside an axis of " + std::to_string(size_));
-      }
-    }
+    for (std::int64_t i = 0; i < count_; ++i) expect_index(index_at(type_, run.inputs[1], i), size_);
     const auto* from = static_cast<const unsigned char*>(run.inputs[0]);
     auto* to = static_cast<unsigned char*>(run.outputs[0]);
     if (inner_ == 0) return;
     run.pool.run(outer_, [&](std::int64_t outer) {
       for (std::int64_t i = 0; i < count_; ++i) {
-        const std::int64_t index = at(run.inputs[1], i);
+        const std::int64_t index = index_at(type_, run.inputs[1], i);
         std::memcpy(to + (outer * count_ + i) * inner_,
                     from + (outer * size_ + (index < 0 ? index + size_ : index)) * inner_,
                     static_cast<std::size_t>(inner_));
@@ -39,11 +34,6 @@ class BoundGather final : public Bound {
   }
 
  private:
-  std::int64_t at(const void* indices, std::int64_t i) const {
-    if (type_ == Type::kS32) return static_cast<const std::int32_t*>(indices)[i];
-    return static_cast<const std::int64_t*>(indices)[i];
-  }
-
   std::int64_t size_;
   Type type_;
   std::int64_t count_;
@@ -62,7 +52,7 @@ class Gather final : public Op {
     expect_inputs(inputs, 2);
     const Dims& x = inputs[0].dims;
     const Dims& indices = inputs[1].dims;
-    if (inputs[1].type != Type::kS32 && inputs[1].type != Type::kS64) throw Invalid("indices are s32 or s64");
+    expect_indices(inputs[1]);
     const int axis = axis_of(x);
     std::vector<std::int64_t> sizes;
     for (int i = 0; i < axis; ++i) sizes.push_back(x[i]);

@@ -1,5 +1,6 @@
 // reshape: the same elements with other axes. Attribute `dims`: 0 takes the size of that axis, -1 what is left.
-// Without it they are a second input, s32 or s64 and known before the program runs.
+// Without it they are a second input, s32 or s64 and known before the program runs; if `zeros` is 1, 0 is a size like others
+// there.
 
 #include "ops/copy.h"
 #include "ops/elements.h"
@@ -25,7 +26,8 @@ class Reshape final : public Op {
  public:
   Reshape(const Attributes& attributes, const kernels::Table& kernels)
       : kernels_(kernels), given_(!attributes.has("dims")) {
-    attributes.only({"dims"});
+    attributes.only({"dims", "zeros"});
+    if (attributes.has("zeros")) zeros_ = attributes.integer_in("zeros", 0, given_ ? 1 : 0) == 1;
     if (!given_) dims_ = checked(attributes.integers("dims"));
   }
 
@@ -35,7 +37,7 @@ class Reshape final : public Op {
     std::vector<std::int64_t> sizes = given_ ? checked(elements_of(inputs[1], "sizes")) : dims_;
     std::int64_t* left = nullptr;
     for (std::size_t axis = 0; axis < sizes.size(); ++axis) {
-      if (sizes[axis] == 0) {
+      if (sizes[axis] == 0 && !zeros_) {
         if (axis >= static_cast<std::size_t>(x.rank())) throw Invalid("attribute 'dims' has a 0 that " + x.text() + " has no axis for");
         sizes[axis] = x[static_cast<int>(axis)];
       }
@@ -82,6 +84,7 @@ class Reshape final : public Op {
 
   const kernels::Table& kernels_;
   bool given_;  // as an input
+  bool zeros_ = false;
   Integers dims_;
 };
 

@@ -127,6 +127,26 @@ def _gather(maker: Maker, value: Value) -> None:
     maker.step("gather", [value, index], {"axis": axis}, value.type, shape)
 
 
+@taking(lambda each: len(each.shape) > 1 and 0 not in each.shape)
+def _gather_elements(maker: Maker, value: Value) -> None:
+    axis = 1 + maker.below(len(value.shape) - 1)
+    size = value.shape[axis]
+    shape = (1, *value.shape[1:axis], 1 + maker.below(4), *value.shape[axis + 1 :])
+    indices = maker.rng.integers(-size, size, shape).astype(np.int64)
+    index = Value(maker.builder.constant(indices), "s64", shape)
+    maker.step("gather_elements", [value, index], {"axis": axis}, value.type, shape)
+
+
+@taking(lambda each: len(each.shape) > 1 and 0 not in each.shape)
+def _gather_nd(maker: Maker, value: Value) -> None:
+    depth = 1 + maker.below(len(value.shape))
+    shape = (1 + maker.below(3), 1 + maker.below(3))
+    sizes = (1, *value.shape[1:depth])  # the first axis may be shorter another time
+    places = np.stack([maker.rng.integers(-size, size, shape) for size in sizes], -1)
+    index = Value(maker.builder.constant(places.astype(np.int64)), "s64", (*shape, depth))
+    maker.step("gather_nd", [value, index], {"batch": 0}, value.type, (*shape, *value.shape[depth:]))
+
+
 @taking(is_image)
 def _pad(maker: Maker, value: Value) -> None:
     if 0 in value.shape or 4 * np.prod(value.shape) > MOST_ELEMENTS:
@@ -154,6 +174,8 @@ RECIPES: dict[str, Recipe] = {
     "concat": _concat,
     "expand": _expand,
     "gather": _gather,
+    "gather_elements": _gather_elements,
+    "gather_nd": _gather_nd,
     "pad": _pad,
     "range": _range,
     "reshape": _reshape,

@@ -15,7 +15,7 @@ from .conftest import Lower
 HEAD = '<ir_version: 10, opset_import: ["" : 20]> g '
 CODES = "float s = {0.1}, uint8 z = {100}, float t = {0.05}, uint8 n = {0}"
 MORE = """, int64[2] w = {21,2}, int64[1] b = {1}, int64[1] e = {3}, int64[1] a = {2}, int64[3] g = {2,0,2},
-    int64[2] p = {1, 2}"""
+    int64[2] p = {1, 2}, int64[1,2,1,1] ge = {2,-3}, int64[2,2] gn = {0,2,0,-3}, int64[1,2,1] gb = {1,-1}"""
 
 
 def in_float(body: str, y: str) -> str:
@@ -41,6 +41,9 @@ def behind_conv(body: str, y: str) -> str:
         ("r = Reshape(f, w) y = Transpose<perm = [1,0]>(r)", "2,21", ["reshape", "transpose"]),
         ("y = Slice(f, b, e, a)", "1,3,2,2", ["slice"]),
         ("y = Gather<axis = 2>(f, g)", "1,3,3,2", ["gather"]),
+        ("y = GatherElements<axis = 1>(f, ge)", "1,2,1,1", ["gather_elements"]),
+        ("y = GatherND(f, gn)", "2,7,2", ["gather_nd"]),
+        ("y = GatherND<batch_dims = 1>(f, gb)", "1,2,7,2", ["gather_nd"]),
         ("l, r = Split<axis = 1>(f, p) y = Concat<axis = 1>(r, l)", "1,3,7,2", ["concat", "slice", "slice"]),
         ("q = Transpose<perm = [0,2,3,1]>(f) y = Softmax(q)", "1,7,2,3", ["softmax", "transpose"]),
     ],

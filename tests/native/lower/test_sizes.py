@@ -33,6 +33,8 @@ def model(body: str, ports: str, more: str = "", opset: int = 18) -> str:
         ("c = Mul(n, n) d = Add(c, m) y = Sub(d, b)", ["binary", "binary", "binary"]),
         ("c = Min(n, m, b) y = Max(c, a)", ["binary", "binary", "binary"]),
         ("c = Div(n, b) y = Add(c, m)", ["binary", "binary"]),
+        ("y = Neg(n)", ["binary"]),
+        ("y = Abs(n)", ["binary", "binary"]),
         ("t = Transpose(m) u = Transpose(t) y = Add(u, n)", ["binary"]),
     ],
 )
@@ -111,6 +113,11 @@ def test_codes_of_a_table_are_chosen_by_clipped_bytes(lower: Lower) -> None:
             {"reshape"},
         ),
         (
+            "h = Shape<end = 2>(x) e = Concat<axis = 0>(h, w) y = Reshape<allowzero = 1>(x, e)",
+            "n,l,2,2",
+            {"reshape"},
+        ),
+        (
             "h = Shape<end = 2>(x) c = ConstantOfShape(h) u = Unsqueeze(c, k) y = Add(x, u)",
             "n,l,4",
             {"expand"},
@@ -125,6 +132,15 @@ def test_sizes_of_sizes(body: str, y: str, kinds: set[str], lower: Lower) -> Non
     text = model(IN + body, f"(float[n,l,4] x) => (float[{y}] y)", more)
     for length in (5, 1, 7):
         assert kinds <= set(lower(text, n=3, l=length))
+
+
+def test_what_is_not_computed_yet_is_reshaped_and_cut_wherever_it_is_read(lower: Lower) -> None:
+    body = """wd = DequantizeLinear(w, u) m = MatMul(xd, wd) h = Shape<end = 2>(x) e = Concat<axis = 0>(h, j)
+        r = Reshape(m, e) c = Slice(r, o, i, o) f = Reshape(c, k) y = Add(f, f)"""
+    weights = "int8[4,4] w = {1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16}, float u = {0.1}"
+    more = f"{weights}, int64[2] j = {{2,2}}, int64[1] k = {{-1}}"
+    text = model(IN + body, "(float[n,l,4] x) => (float[m] y)", more)
+    assert lower(text, n=3, l=2).count("reshape") == 2
 
 
 def test_the_shape_of_what_is_not_computed_yet_is_that_of_an_input(lower: Lower) -> None:
@@ -150,7 +166,7 @@ def test_the_shape_of_what_is_not_computed_yet_is_that_of_an_input(lower: Lower)
         ("y = Add(n, m)", "a function of s64 and s32"),
         ("y = Concat<axis = 0>(n, m)", "a Concat of several types"),
         ("y = Pow(n, n)", "a power of integers"),
-        ("y = Neg(n)", "it needs float32"),
+        ("y = Sqrt(n)", "a function of integers: sqrt"),
     ],
 )
 def test_sizes_of_elements_have_a_reason(body: str, reason: str) -> None:

@@ -97,6 +97,72 @@ def test_gathered(agrees: Agrees, dtype: Any, index: Any, axis: int) -> None:
         np.testing.assert_array_equal(found, np.take(x, indices, axis))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_gathered_elements(agrees: Agrees, dtype: Any, index: Any, axis: int) -> None:
+    x = values((3, 4, 5), dtype)
+    for length in (1, 7, 0):
+        shape = [3, 4, 5]
+        shape[axis] = length
+        indices = np.random.default_rng(length).integers(-3, 3, shape).astype(index)
+        (found,) = agrees("gather_elements", {"axis": axis}, [x, indices])
+        np.testing.assert_array_equal(found, np.take_along_axis(x, indices.astype(np.int64), axis))
+    (found,) = agrees("gather_elements", {"axis": axis}, [x, np.ones((2, 2, 2), index)])
+    np.testing.assert_array_equal(
+        found, np.take_along_axis(x[:2, :2, :2], np.ones((2, 2, 2), np.int64), axis)
+    )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_gathered_parts(agrees: Agrees, dtype: Any, index: Any, depth: int) -> None:
+    x = values((3, 4, 5), dtype)
+    for rows in ((), (6,), (2, 3), (0,)):
+        places = np.random.default_rng(depth).integers(-3, 3, (*rows, depth)).astype(index)
+        (found,) = agrees("gather_nd", {"batch": 0}, [x, places])
+        expected = x[tuple(np.moveaxis(places, -1, 0))] if depth else np.broadcast_to(x, (*rows, *x.shape))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gathered_parts_of_each_batch(agrees: Agrees, dtype: Any) -> None:
+    x = values((3, 4, 5), dtype)
+    places = np.random.default_rng(0).integers(-4, 4, (3, 6, 1))
+    (found,) = agrees("gather_nd", {"batch": 1}, [x, places])
+    np.testing.assert_array_equal(found, np.stack([x[i][places[i, :, 0]] for i in range(3)]))
+    both = np.random.default_rng(0).integers(-5, 5, (3, 4, 2, 1))
+    (found,) = agrees("gather_nd", {"batch": 2}, [x, both])
+    np.testing.assert_array_equal(found, np.take_along_axis(x, both[..., 0], 2))
+
+
+def test_indices_that_do_not_fit_are_refused() -> None:
+    x = np.zeros((3, 4), np.float32)
+    for kind, attributes, shape in (
+        ("gather_elements", {"axis": 0}, (2,)),
+        ("gather_elements", {"axis": 2}, (2, 2)),
+        ("gather_elements", {"axis": 0}, (2, 5)),
+        ("gather_nd", {"batch": 0}, (2, 3)),
+        ("gather_nd", {"batch": 0}, ()),
+        ("gather_nd", {"batch": 1}, (3,)),
+        ("gather_nd", {"batch": 1}, (2, 1)),
+        ("gather_nd", {"batch": 1}, (2, 2, 1)),
+    ):
+        with pytest.raises(ValueError, match="do not fit"):
+            Operator(kind, attributes).bind([x, np.zeros(shape, np.int64)])
+        with pytest.raises(ValueError, match="indices are s32 or s64"):
+            Operator(kind, attributes).bind([x, np.zeros(shape, np.float32)])
+
+
+@pytest.mark.parametrize(("kind", "what"), [("gather_elements", {"axis": 0}), ("gather_nd", {"batch": 0})])
+def test_other_indices_outside_are_errors_of_the_run(kind: str, what: dict[str, int]) -> None:
+    for index in (3, -4, 2**40):
+        bound = Operator(kind, what).bind([np.zeros((3, 1), np.uint8), np.array([[index]])])
+        with pytest.raises(ValueError, match=r"lies outside an axis of 3"):
+            bound.run()
+
+
 def test_an_index_outside_is_an_error_of_the_run() -> None:
     for index in (3, -4, 2**40):
         bound = Operator("gather", {"axis": 0}).bind([np.zeros((3, 2), np.uint8), np.array([index])])

@@ -54,6 +54,9 @@ def test_shapes_that_are_computed(agrees: Agrees, dtype: Any) -> None:
     np.testing.assert_array_equal(
         agrees("reshape", {}, [x, integers(-1, 0, 3, dtype=dtype)])[0], x.reshape(5, 4, 3)
     )
+    nothing = np.zeros((0, 4), np.float32)
+    (found,) = agrees("reshape", {"zeros": 1}, [nothing, integers(3, 0, dtype=dtype)])
+    assert found.shape == (3, 0)
     row = grid(4, 1)
     for shape in ((2, 4, 3), (4, 1), (1,), (5,), ()):
         (found,) = agrees("expand", {}, [row, np.array(shape, dtype)])
@@ -75,6 +78,7 @@ def test_shapes_that_are_computed(agrees: Agrees, dtype: Any) -> None:
         ("reshape", {}, [grid(4), integers(-2)], "has -2"),
         ("reshape", {}, [grid(4), integers(*[1] * 9)], "too many"),
         ("reshape", {}, [grid(4)], "takes 2 inputs"),
+        ("reshape", {"zeros": 1, "dims": [4]}, [grid(4)], "'zeros' is 1, outside 0..0"),
         ("expand", {}, [grid(4), integers(3)], "do not broadcast"),
         ("expand", {}, [grid(4), integers(-1)], "negative"),
     ],

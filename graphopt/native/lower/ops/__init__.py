@@ -69,6 +69,8 @@ _STANDARD: Mapping[str, Lower] = {
     "Concat": views.concat,
     "Pad": views.pad,
     "Gather": views.gather,
+    "GatherElements": views.gather_elements,
+    "GatherND": views.gather_nd,
     "Identity": views.same,
     "Dropout": views.same,
     "QuantizeLinear": quantized.quantize_linear,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -13,7 +14,7 @@ from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pendin
 from graphopt.native.lower.ops.affine import by_channel
 from graphopt.native.lower.pointwise import apply, attributes_of, combine, function_of, fused
 from graphopt.native.lower.scope import INTEGERS, Scope, Unsupported, identity, is_coded
-from graphopt.native.lower.steps import NAMES, Array, Dims
+from graphopt.native.lower.steps import NAMES, NUMPY, Array, Dims
 
 _SINGLE = int(ir.DataType.FLOAT)
 _LARGEST = float(np.finfo(np.float32).max)
@@ -34,7 +35,21 @@ def unary(scope: Scope) -> Form:
     found = function_of(scope.node)
     if found is None:
         raise Unsupported("programs know no such function")
-    return mapped(scope, scope.form(0), *found)
+    form = scope.form(0)
+    return _of_integers(scope, found[0], form) if are_integers(form) else mapped(scope, form, *found)
+
+
+def _of_integers(scope: Scope, name: str, x: Form) -> Form:
+    """Functions of one integer that are some of two."""
+    dims = scope.output_dims()
+    kind: np.dtype[Any] = NUMPY[scope.any(x).value.type]
+    zero = Known(np.zeros((), kind))
+    if name == "relu":
+        return combined(scope, "max", x, zero, dims)
+    if name not in ("neg", "abs"):
+        raise Unsupported(f"a function of integers: {name}")
+    opposite = combined(scope, "sub", zero, x, dims)
+    return opposite if name == "neg" else combined(scope, "max", x, opposite, dims)
 
 
 def mapped(scope: Scope, x: Form, name: str, parameters: dict[str, float]) -> Form:

@@ -5,7 +5,7 @@ A Transpose is no step: it changes the order in which the axes of the same eleme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from graphopt.native.lower.forms import Coded, Form, Grid, Known, Mapped, Pendin
 from graphopt.native.lower.ops.elementwise import are_integers
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import (
+    INTEGERS,
     Scope,
     Unsupported,
     channels_last,
@@ -42,7 +43,10 @@ def reshape(scope: Scope) -> Form:
     """
     before, after = scope.dims(0), scope.output_dims()
     shape = _shape(scope, before, after)
-    what = {} if shape is None else {"dims": shape}
+    what: dict[str, object] = {} if shape is None else {"dims": shape}
+    if shape is None and attribute_int(scope.node, "allowzero", 0):
+        what["zeros"] = 1
+    sizes = None if shape is not None else _computed_shape(scope, before, after)
 
     def move(stored: Stored) -> Stored:
         order = _same_order(stored.order, before, after)
@@ -50,12 +54,12 @@ def reshape(scope: Scope) -> Form:
             memory = tuple(after[axis] for axis in order)
             kept = reshape_dims(stored.value.dims, memory)
             if kept is not None:
-                sizes = {"dims": kept}
-                return Stored(scope.step("reshape", [stored.value], sizes, stored.value.type, memory), order)
+                made = scope.step("reshape", [stored.value], {"dims": kept}, stored.value.type, memory)
+                return Stored(made, order)
         stored = scope.in_order(stored, identity(len(before)))
         inputs = [stored.value]
-        if shape is None:
-            inputs.append(_computed_shape(scope, stored, before, after))
+        if sizes is not None:
+            inputs.append(sizes(stored.value))
         value = scope.step("reshape", inputs, what, stored.value.type, after)
         return Stored(value, identity(len(after)))
 
@@ -97,16 +101,24 @@ def _shape(scope: Scope, before: Dims, after: Dims) -> list[int] | None:
     return reshape_dims(before, after)
 
 
-def _computed_shape(scope: Scope, stored: Stored, before: Dims, after: Dims) -> Value:
-    """What the step reads, where a size is not known and others are not either."""
-    if scope.node.op_type == "Reshape" and not attribute_int(scope.node, "allowzero", 0):
-        return scope.sizes(1)
-    parts: list[int | tuple[Value, int]] = []
+def _computed_shape(scope: Scope, before: Dims, after: Dims) -> Callable[[Value], Value]:
+    """What the step reads beside a value, where several sizes are not known."""
+    if scope.node.op_type == "Reshape":
+        given = scope.sizes(1)
+        return lambda _: given
+    axes: list[int | None] = []
     for size in after:
         if not isinstance(size, int) and (size is None or size not in before):
             raise Unsupported("more than one size that is known only when the program runs")
-        parts.append(size if isinstance(size, int) else (stored.value, before.index(size)))
-    return scope.shape_of(parts)
+        axes.append(None if isinstance(size, int) else before.index(size))
+
+    def sizes(value: Value) -> Value:
+        parts = [
+            (value, axis) if axis is not None else known(size) for size, axis in zip(after, axes, strict=True)
+        ]
+        return scope.shape_of(parts)
+
+    return sizes
 
 
 def depth_to_space(scope: Scope) -> Form:
@@ -160,7 +172,7 @@ def slice_(scope: Scope) -> Form:
         starts, ends = _integers(scope, 1), _integers(scope, 2)
         axes = _integers(scope, 3) if scope.has(3) else list(range(len(starts)))
         steps = _integers(scope, 4) if scope.has(4) else [1] * len(starts)
-    return scope.moved(form, lambda stored: _cut(scope, stored, starts, ends, axes, steps, 0), dims)
+    return scope.moved(form, lambda stored: _cut(scope, stored, starts, ends, axes, steps, dims), dims)
 
 
 def _sliced_by_sizes(scope: Scope, form: Form, dims: Dims) -> Form:
@@ -189,10 +201,12 @@ def split(scope: Scope) -> list[Form]:
     for index, size in enumerate(sizes):
         start = sum(sizes[:index])
 
-        def move(stored: Stored, start: int = start, size: int = size, index: int = index) -> Stored:
-            return _cut(scope, stored, [start], [start + size], [axis], [1], index)
+        dims = scope.output_dims(index)
 
-        parts.append(scope.moved(scope.form(0), move, scope.output_dims(index)))
+        def move(stored: Stored, start: int = start, size: int = size, dims: Dims = dims) -> Stored:
+            return _cut(scope, stored, [start], [start + size], [axis], [1], dims)
+
+        parts.append(scope.moved(scope.form(0), move, dims))
     return parts
 
 
@@ -203,10 +217,9 @@ def _cut(
     ends: Sequence[int],
     axes: Sequence[int],
     steps: Sequence[int],
-    output: int,
+    dims: Dims,
 ) -> Stored:
     rank = len(stored.order)
-    dims = scope.output_dims(output)
     attributes = {
         "starts": list(starts),
         "ends": list(ends),
@@ -319,16 +332,33 @@ def pad(scope: Scope) -> Form:
 
 def gather(scope: Scope) -> Form:
     """Gather of an activation, or of a table, by constant or computed indices."""
+    return _gathered(scope, "gather", {"axis": _axis(scope)})
+
+
+def gather_elements(scope: Scope) -> Form:
+    """GatherElements, of what Gather takes."""
+    return _gathered(scope, "gather_elements", {"axis": _axis(scope)})
+
+
+def gather_nd(scope: Scope) -> Form:
+    """GatherND, of what Gather takes."""
+    return _gathered(scope, "gather_nd", {"batch": attribute_int(scope.node, "batch_dims", 0)})
+
+
+def _axis(scope: Scope) -> int:
+    return attribute_int(scope.node, "axis", 0) % len(scope.dims(0))
+
+
+def _gathered(scope: Scope, kind: str, what: dict[str, int]) -> Form:
     form, dims = scope.form(0), scope.output_dims()
-    axis = attribute_int(scope.node, "axis", 0) % len(scope.dims(0))
     indices = scope.any(scope.form(1))
-    if indices.value.type not in ("s32", "s64"):
+    if indices.value.type not in INTEGERS:
         raise Unsupported("indices that are no integers of 32 or 64 bits")
     indices = scope.in_order(indices, identity(len(indices.order)))
 
     def move(stored: Stored) -> Stored:
         stored = scope.in_order(stored, identity(len(stored.order)))
-        value = scope.step("gather", [stored.value, indices.value], {"axis": axis}, stored.value.type, dims)
+        value = scope.step(kind, [stored.value, indices.value], what, stored.value.type, dims)
         return Stored(value, identity(len(dims)))
 
     if isinstance(form, Known) and form.codes is not None and form.codes.scale.size == 1:
