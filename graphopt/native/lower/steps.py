@@ -17,7 +17,7 @@ Dim = int | str | None
 """A size; or the name of one that is known when the program runs; or one that nothing is known of."""
 Dims = tuple[Dim, ...]
 
-NUMPY = {
+NUMPY: Mapping[str, np.dtype[Any]] = {
     "f32": np.dtype(np.float32),
     "u8": np.dtype(np.uint8),
     "s8": np.dtype(np.int8),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -42,8 +41,7 @@ def unary(scope: Scope) -> Form:
 def _of_integers(scope: Scope, name: str, x: Form) -> Form:
     """Functions of one integer that are some of two."""
     dims = scope.output_dims()
-    kind: np.dtype[Any] = NUMPY[scope.any(x).value.type]
-    zero = Known(np.zeros((), kind))
+    zero = Known(np.zeros((), NUMPY[scope.any(x).value.type]))
     if name == "relu":
         return combined(scope, "max", x, zero, dims)
     if name not in ("neg", "abs"):
