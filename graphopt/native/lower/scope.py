@@ -127,7 +127,7 @@ class Scope:
         if len(fixed) == len(parts) or (len(fixed) == len(parts) - 1 and 0 not in fixed):
             sizes = [part if isinstance(part, int) else -1 for part in parts]
             return self.step("reshape", [value], {"dims": sizes}, value.type, dims)
-        return self.step("reshape", [value, self.shape_of(parts)], {}, value.type, dims)
+        return self.step("reshape", [value, self.shape_of(parts)], {"zeros": 1}, value.type, dims)
 
     # One form from another.
 

@@ -53,7 +53,8 @@ def _reshape(maker: Maker, value: Value) -> None:
     shape = value.shape
     if maker.chance(0.3):  # to sizes that are computed
         axes = list(range(len(shape)))[::-1]
-        maker.step("reshape", [value, _sizes(maker, value, axes)], {}, value.type, shape[::-1])
+        what = {"zeros": 1} if 0 in shape or maker.chance(0.5) else {}
+        maker.step("reshape", [value, _sizes(maker, value, axes)], what, value.type, shape[::-1])
         return
     forms: list[tuple[list[int], tuple[int, ...]]] = [
         ([0, -1], (shape[0], int(np.prod(shape[1:])))),

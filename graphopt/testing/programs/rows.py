@@ -73,7 +73,18 @@ def _lstm(maker: Maker, value: Value) -> None:
     maker.step("lstm", [maker.values[-1]], attributes, "f32", (length, directions, batch, size))
 
 
+@taking(lambda each: len(each.shape) > 0, ("f32", *INTEGERS))
+def _cumulate(maker: Maker, value: Value) -> None:
+    attributes = {
+        "axis": maker.below(len(value.shape)),
+        "exclusive": maker.below(2),
+        "reverse": maker.below(2),
+    }
+    maker.step("cumulate", [value], attributes, value.type, value.shape)
+
+
 RECIPES: dict[str, Recipe] = {
+    "cumulate": _cumulate,
     "layer_norm": _layer_norm,
     "lrn": _lrn,
     "lstm": _lstm,

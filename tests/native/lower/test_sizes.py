@@ -56,6 +56,14 @@ def test_integers_are_reduced(op: str, y: str, kind: str, lower: Lower) -> None:
     assert lower(text, step=0.0)[-1] == "reduce"
 
 
+@pytest.mark.parametrize("kind", ["int32", "int64", "float"])
+@pytest.mark.parametrize("how", ["", "<exclusive = 1>", "<reverse = 1>", "<exclusive = 1, reverse = 1>"])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_running_sums(axis: int, how: str, kind: str, lower: Lower) -> None:
+    text = model(f"y = CumSum{how}(n, a)", f"({kind}[3,4,5] n) => ({kind}[3,4,5] y)", f"int64 a = {{{axis}}}")
+    assert lower(text, step=1e-5) == ["cumulate"]
+
+
 @pytest.mark.parametrize(
     ("read", "to"),
     [
@@ -132,6 +140,14 @@ def test_sizes_of_sizes(body: str, y: str, kinds: set[str], lower: Lower) -> Non
     text = model(IN + body, f"(float[n,l,4] x) => (float[{y}] y)", more)
     for length in (5, 1, 7):
         assert kinds <= set(lower(text, n=3, l=length))
+
+
+def test_axes_without_elements_are_reshaped_to_such() -> None:
+    text = model("y = Add(x, m)", "(float[n,l,4] x, float[2,n,l,4] m) => (float[2,n,l,4] y)")
+    program = compile(parse_model(text))
+    for rows, length in ((0, 3), (3, 0), (3, 2)):
+        x, m = np.ones((rows, length, 4), np.float32), np.ones((2, rows, length, 4), np.float32)
+        np.testing.assert_array_equal(program.run([x, m])[0], x + m)
 
 
 def test_what_is_not_computed_yet_is_reshaped_and_cut_wherever_it_is_read(lower: Lower) -> None:

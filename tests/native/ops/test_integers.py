@@ -86,6 +86,29 @@ def test_reductions(agrees: Agrees, op: str, axes: list[int], dtype: Any) -> Non
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, *INTEGERS])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_running_sums(agrees: Agrees, axis: int, dtype: Any) -> None:
+    for shape in ((3, 5, 70), (2, 0, 3), (1, 9000, 2)):
+        x = numbers(dtype, shape)
+        if shape == (1, 9000, 2):
+            x = x[:, :500]
+        for exclusive, reverse in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            what = {"axis": axis, "exclusive": exclusive, "reverse": reverse}
+            (found,) = agrees("cumulate", what, [x])
+            turned = np.flip(x, axis) if reverse else x
+            sums = np.zeros_like(x)
+            total = np.zeros_like(np.take(x, [0], axis)) if x.shape[axis] else None
+            for place in range(x.shape[axis]):
+                at = (*[slice(None)] * axis, slice(place, place + 1))
+                if exclusive:
+                    sums[at] = total
+                total = total + turned[at]
+                if not exclusive:
+                    sums[at] = total
+            np.testing.assert_array_equal(found, np.flip(sums, axis) if reverse else sums)
+
+
 @pytest.mark.parametrize("to", ALL)
 @pytest.mark.parametrize("dtype", ALL)
 def test_casts(agrees: Agrees, dtype: Any, to: Any) -> None:
@@ -117,6 +140,8 @@ def test_numbers_that_do_not_fit_become_the_nearest_that_do(agrees: Agrees, to: 
         ("binary", {"op": "add"}, (np.int8, np.int8), "not s8"),
         ("reduce", {"op": "sum", "axes": [0], "keepdims": 0}, (np.bool_,), "not bool"),
         ("reduce", {"op": "median", "axes": [0], "keepdims": 0}, (np.int32,), "no reduction"),
+        ("cumulate", {"axis": 2, "exclusive": 0, "reverse": 0}, (np.int32,), "'axis' is none of"),
+        ("cumulate", {"axis": 0, "exclusive": 0, "reverse": 0}, (np.uint8,), "not u8"),
         ("cast", {"type": "f16"}, (np.int32,), "no element type"),
     ],
 )

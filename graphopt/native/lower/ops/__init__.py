@@ -48,6 +48,7 @@ _STANDARD: Mapping[str, Lower] = {
     "AveragePool": pools.average_pool,
     "GlobalAveragePool": pools.global_average_pool,
     "GlobalMaxPool": pools.global_max_pool,
+    "CumSum": pools.cumulate,
     "ReduceMean": pools.reduce_mean,
     **dict.fromkeys(pools.REDUCTIONS, pools.reduce),
     "Resize": pools.resize,

@@ -180,6 +180,20 @@ def reduce(scope: Scope) -> Form:
     return result if behind is None else mapped(scope, result, behind, {})
 
 
+def cumulate(scope: Scope) -> Form:
+    """CumSum along a constant axis, of floats or integers."""
+    form, rank = scope.form(0), len(scope.dims(0))
+    axis = int(scope.number(1))
+    stored = scope.any(form) if are_integers(form) else scope.floats(form)
+    what = {
+        "axis": stored.order.index(axis % rank),
+        "exclusive": attribute_int(scope.node, "exclusive", 0),
+        "reverse": attribute_int(scope.node, "reverse", 0),
+    }
+    value = scope.step("cumulate", [stored.value], what, stored.value.type, stored.value.dims)
+    return Stored(value, stored.order)
+
+
 def _reduced_axes(scope: Scope) -> list[int] | None:
     """The axes that a reduction takes; None where it does nothing."""
     rank = len(scope.dims(0))

@@ -44,7 +44,7 @@ def reshape(scope: Scope) -> Form:
     before, after = scope.dims(0), scope.output_dims()
     shape = _shape(scope, before, after)
     what: dict[str, object] = {} if shape is None else {"dims": shape}
-    if shape is None and attribute_int(scope.node, "allowzero", 0):
+    if shape is None and (scope.node.op_type != "Reshape" or attribute_int(scope.node, "allowzero", 0)):
         what["zeros"] = 1
     sizes = None if shape is not None else _computed_shape(scope, before, after)
 
