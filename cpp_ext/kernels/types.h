@@ -218,7 +218,7 @@ struct MatmulNbits {
 };
 
 // Rows of floats by one panel of weights: result = bias + x * weight + .., in the order of the segments and of the places
-// in them, each product added by one fused multiplication and addition; then clamped, if it is a number.
+// in them, each product added by one fused multiplication and addition; then it is scaled, and clamped if it is a number.
 struct FloatTile {
   // Where a segment of a row begins: rows[segment * stride + row]. Null: at x + row * x_pitch, and there is one segment.
   const unsigned char* const* rows;
@@ -234,8 +234,9 @@ struct FloatTile {
   const float* weights;
   // [columns], filled up likewise; null: products are added to what `to` holds.
   const float* bias;
-  float low;
-  float high;
+  float scale = 1;
+  float low = -__builtin_inff();
+  float high = __builtin_inff();
   float* to;
   int64_t pitch;
   // Those that there are.

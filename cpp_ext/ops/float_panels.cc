@@ -59,9 +59,8 @@ void FloatPanelShape::multiply_panel(kernels::FloatTile tile) const {
   const std::int64_t depths = ceil_divide(std::max<std::int64_t>(1, depth_), kProductsOfPart);
   const std::int64_t depth = ceil_divide(depth_, depths);
   const std::int64_t segments = std::max<std::int64_t>(1, kProductsOfPart / std::max<std::int64_t>(1, depth_));
-  const FloatEnds none;
-  const float low = tile.low;
-  const float high = tile.high;
+  const kernels::FloatTile whole = tile;
+  const kernels::FloatTile none{};
   std::int64_t segment = 0;
   std::int64_t begin = 0;
   bool more = true;
@@ -76,8 +75,9 @@ void FloatPanelShape::multiply_panel(kernels::FloatTile tile) const {
       begin = 0;
     }
     more = segment < segments_;
-    tile.low = more ? none.low : low;
-    tile.high = more ? none.high : high;
+    tile.scale = more ? none.scale : whole.scale;
+    tile.low = more ? none.low : whole.low;
+    tile.high = more ? none.high : whole.high;
     kernels_->panel(tile);
     tile.weights += done * vectors * vector_;
     tile.bias = nullptr;

@@ -41,7 +41,8 @@ class FloatPanelShape {
   std::int64_t floats() const { return padded_columns() * products(); }
 
   // The products of `rows` rows, any number, and panels `first` to `last` of `packed`. In `tile`, `bias`, unless it is
-  // null, and `to` begin at column 0, and `low` and `high` are what results are clamped to; `offset`, `count`, `segments`, `depth`, `weights`
+  // null, and `to` begin at column 0, and `scale`, `low` and `high` are those of the results; `offset`, `count`,
+  // `segments`, `depth`, `weights`
   // and `columns` need not be set.
   void multiply(kernels::FloatTile tile, const float* packed, std::int64_t first, std::int64_t last,
                 std::int64_t rows) const;

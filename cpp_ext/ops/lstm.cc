@@ -69,8 +69,6 @@ class BoundLstm final : public Bound {
     tile.x = static_cast<const float*>(run.inputs[0]) + first_row * depth_;
     tile.x_pitch = depth_;
     tile.bias = own.bias.data();
-    tile.low = FloatEnds().low;
-    tile.high = FloatEnds().high;
     tile.to = memory(run, direction) + first_row * gates();
     tile.pitch = gates();
     own.weights.multiply(tile, first, std::min(first + blocks_.panels, own.weights.shape().panels()),
@@ -93,8 +91,6 @@ class BoundLstm final : public Bound {
       kernels::FloatTile tile{};
       tile.x = h;
       tile.x_pitch = size_;
-      tile.low = FloatEnds().low;
-      tile.high = FloatEnds().high;
       tile.to = all;
       tile.pitch = gates();
       own.recurrence.multiply(tile, 0, own.recurrence.shape().panels(), batch_);

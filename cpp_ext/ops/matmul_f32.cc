@@ -1,8 +1,8 @@
 // matmul_f32: floats a [.., M, K] by floats b [.., K, N], both computed, to [.., M, N]; axes before the last two broadcast.
 //
-// Attributes: `transpose_b` 1: b is [.., N, K].
+// Attributes: `transpose_b` 1: b is [.., N, K]; `scale`, 1 without it.
 //
-// y = 0; then y = fma(a, b, y) for each k in order.
+// y = 0; then y = fma(a, b, y) for each k in order; then y = y * scale.
 
 #include <algorithm>
 
@@ -18,10 +18,11 @@ constexpr std::int64_t kRowsOfBlock = 96;
 // Each matrix of b is packed first, all in parallel; then come blocks of rows of each product.
 class BoundMatmulF32 final : public Bound {
  public:
-  BoundMatmulF32(const kernels::Table& kernels, bool transpose, const Layouts& inputs, const Layout& y)
+  BoundMatmulF32(const kernels::Table& kernels, bool transpose, float scale, const Layouts& inputs, const Layout& y)
       : transpose_words_(kernels.transpose_words),
         sizes_(MatrixSizes::of(inputs[0].dims, inputs[1].dims, transpose)),
         transpose_(transpose),
+        scale_(scale),
         a_(inputs[0]),
         b_(inputs[1]),
         y_(y),
@@ -80,8 +81,7 @@ class BoundMatmulF32 final : public Bound {
     tile.x = static_cast<const float*>(run.inputs[0]) + (a_matrix_[at] * sizes_.rows + first_row) * a_.pitch;
     tile.x_pitch = a_.pitch;
     tile.bias = bias_.data();
-    tile.low = FloatEnds().low;
-    tile.high = FloatEnds().high;
+    tile.scale = scale_;
     tile.to = static_cast<float*>(run.outputs[0]) + (matrix * sizes_.rows + first_row) * y_.pitch;
     tile.pitch = y_.pitch;
     shape_.multiply(tile, packed(run, b_matrix_[at]), first, std::min(first + blocks_.panels, shape_.panels()),
@@ -91,6 +91,7 @@ class BoundMatmulF32 final : public Bound {
   kernels::TransposeWords transpose_words_;
   MatrixSizes sizes_;
   bool transpose_;
+  float scale_;
   Layout a_;
   Layout b_;
   Layout y_;
@@ -107,8 +108,9 @@ class MatmulF32 final : public Op {
  public:
   MatmulF32(const Attributes& attributes, const kernels::Table& kernels)
       : kernels_(kernels),
-        transpose_(attributes.has("transpose_b") && attributes.integer_in("transpose_b", 0, 1) == 1) {
-    attributes.only({"transpose_b"});
+        transpose_(attributes.has("transpose_b") && attributes.integer_in("transpose_b", 0, 1) == 1),
+        scale_(attributes.number("scale", 1)) {
+    attributes.only({"transpose_b", "scale"});
   }
 
   Layouts infer(const Layouts& inputs) const override {
@@ -120,7 +122,7 @@ class MatmulF32 final : public Op {
   }
 
   std::unique_ptr<Bound> bind(const Layouts& inputs, const Layouts& outputs) const override {
-    return std::make_unique<BoundMatmulF32>(kernels_, transpose_, inputs, outputs[0]);
+    return std::make_unique<BoundMatmulF32>(kernels_, transpose_, scale_, inputs, outputs[0]);
   }
 
   bool pitched() const override { return true; }
@@ -128,6 +130,7 @@ class MatmulF32 final : public Op {
  private:
   const kernels::Table& kernels_;
   bool transpose_;
+  float scale_;
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ void reference_matmul_f32(const Attributes& attributes, const std::vector<View>&
       const std::int64_t other = right + (transpose ? n * depth + k : k * columns + n);
       sum = std::fma(reference::float_at(inputs[0], left + k), reference::float_at(inputs[1], other), sum);
     }
-    reference::float_at(outputs[0], i) = sum;
+    reference::float_at(outputs[0], i) = sum * attributes.number("scale", 1);
   }
 }
 

@@ -40,10 +40,11 @@ static void float_tile(const FloatTile& tile, int64_t row) {
       }
     }
   }
+  const Floats scale = all(tile.scale);
   const Floats low = all(tile.low);
   const Floats high = all(tile.high);
   for (size_t r = 0; r < kRows; ++r) {
-    for (size_t v = 0; v < kVectors; ++v) store(at(r, v), left(v), within(sum[r][v], low, high));
+    for (size_t v = 0; v < kVectors; ++v) store(at(r, v), left(v), within(sum[r][v] * scale, low, high));
   }
 }
 

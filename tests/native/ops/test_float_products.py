@@ -99,6 +99,9 @@ def test_matmul_of_what_is_computed(agrees: Agrees, transposed: int) -> None:
         given = np.ascontiguousarray(right.swapaxes(-1, -2)) if transposed else right
         (found,) = agrees("matmul_f32", {"transpose_b": transposed}, [left, given])
         close(found, left.astype(np.float64) @ right, a[-1])
+        what = {"transpose_b": transposed, "scale": 0.3}
+        (scaled,) = agrees("matmul_f32", what, [left, given], threads=(2,), gaps=(0,))
+        np.testing.assert_array_equal(scaled, found * np.float32(0.3))
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 5), (5, 2)])

@@ -13,7 +13,7 @@ import numpy as np
 
 from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Form, Grid, Known, Pending, Stored
-from graphopt.native.lower.ops.elementwise import aligned, combined
+from graphopt.native.lower.ops.elementwise import aligned
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.scope import Scope, Unsupported, identity, known
 from graphopt.native.lower.steps import Dims, Value
@@ -33,9 +33,8 @@ def attention(scope: Scope) -> Form:
     heads, _ = _heads(scope, 1, "kv_num_heads")
     if q_heads % heads:
         raise Unsupported(f"{q_heads} heads of queries for {heads} of keys")
-    scale = np.float32(attribute_float(scope.node, "scale", 1 / math.sqrt(q_depth)))
-    scaled = combined(scope, "mul", scope.form(0), Known(np.array(scale)), scope.dims(0))
-    q = _by_head(scope, scaled, q_heads)
+    scale = attribute_float(scope.node, "scale", 1 / math.sqrt(q_depth))
+    q = _by_head(scope, scope.form(0), q_heads)
     k = _by_head(scope, scope.form(1), heads)
     v = _by_head(scope, scope.form(2), heads)
     length, width = q.dims[2], v.dims[3]
@@ -43,7 +42,8 @@ def attention(scope: Scope) -> Form:
     if heads != q_heads:  # those of one head of keys follow one another: as if they were one, of more rows
         dims = (q.dims[0], heads, _times(length, q_heads // heads), q_depth)
         rows = scope.step("reshape", [q], {"dims": [0, heads, -1, q_depth]}, "f32", dims)
-    scores = _product(scope, rows, k, 1, (*rows.dims[:3], k.dims[2]))
+    what = {"transpose_b": 1, "scale": float(np.float32(scale))}
+    scores = scope.step("matmul_f32", [rows, k], what, "f32", (*rows.dims[:3], k.dims[2]))
     apart = (q.dims[0], q_heads, length, k.dims[2])
     masked = scores
     if heads != q_heads:
@@ -52,7 +52,7 @@ def attention(scope: Scope) -> Form:
     shares = scope.step("softmax", [masked], {"y_type": "f32"}, "f32", masked.dims)
     if heads != q_heads:
         shares = _reshaped(scope, shares, scores.dims, [(scores, axis) for axis in range(4)])
-    y = _product(scope, shares, v, 0, (*rows.dims[:3], width))
+    y = scope.step("matmul_f32", [shares, v], {"transpose_b": 0}, "f32", (*rows.dims[:3], width))
     if heads != q_heads:
         y = _reshaped(scope, y, (*q.dims[:3], width), [(q, 0), (q, 1), (q, 2), (v, 3)])
     return _result(scope, y, flat)
@@ -98,10 +98,6 @@ def _by_head(scope: Scope, form: Form, heads: int) -> Value:
         "reshape", [value], {"dims": [0, 0, heads, depth]}, "f32", (batch, length, heads, depth)
     )
     return scope.in_order(Stored(split, (0, 2, 1, 3)), _ORDER).value
-
-
-def _product(scope: Scope, a: Value, b: Value, transposed: int, dims: Dims) -> Value:
-    return scope.step("matmul_f32", [a, b], {"transpose_b": transposed}, "f32", dims)
 
 
 def _reshaped(scope: Scope, value: Value, dims: Dims, parts: Sequence[tuple[Value, int]]) -> Value:
