@@ -217,8 +217,11 @@ struct MatmulNbits {
   void (*panel)(const NbitsPanel& panel);
 };
 
-// Rows of floats by one panel of weights: result = bias + x * weight + .., in the order of the segments and of the places
-// in them, each product added by one fused multiplication and addition; then it is scaled, and clamped if it is a number.
+constexpr int64_t kColours = 3;
+
+// Rows of floats by one panel of weights: x * weight + .., in the order of the segments and of the places in them, each
+// product added to 0 by one fused multiplication and addition; that sum is added to what is there, then to the bias,
+// scaled, and clamped if it is a number.
 struct FloatTile {
   // Where a segment of a row begins: rows[segment * stride + row]. Null: at x + row * x_pitch, and there is one segment.
   const unsigned char* const* rows;
@@ -230,9 +233,14 @@ struct FloatTile {
   int64_t count;
   int64_t segments;
   int64_t depth;
+  // There are kColours places in a segment, and each place has a sum of its own; these are added in order. Panels have two
+  // vectors at most.
+  bool colours;
   // [segments * depth][columns, filled up to whole vectors].
   const float* weights;
-  // [columns], filled up likewise; null: products are added to what `to` holds.
+  // Sums are added to what `to` holds.
+  bool add;
+  // [columns], filled up likewise; may be null.
   const float* bias;
   float scale = 1;
   float low = -__builtin_inff();
@@ -243,8 +251,8 @@ struct FloatTile {
   size_t columns;
 };
 
-// Pixels of floats, each channel with weights of its own: result = bias + x * weight + .., in the order of the taps, as
-// those of `FloatTile` are added and clamped.
+// Pixels of floats, each channel with weights of its own: x * weight + .., in the order of the taps, to which the bias is
+// added as to those of `FloatTile`.
 struct FloatDepthwise {
   // rows[tap * stride + row].
   const unsigned char* const* rows;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "ops/float_panels.h"
 #include "ops/phases.h"
 
 namespace graphopt {
@@ -150,7 +149,7 @@ class BoundFloatConvolution final : public Bound {
     tile.pitch = phase.step[1] * y_.pitch;
     const FloatPanels& panels = phase.panels[static_cast<std::size_t>(group)];
     const std::int64_t first_panel = panel_block * plan.split.panels;
-    panels.multiply(tile, first_panel, std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
+    panels.multiply(tile, first_panel, std::min(first_panel + plan.split.panels, panels.shape().panels()), rows, true);
   }
 
   const Shared& shared_;
@@ -208,7 +207,7 @@ class FloatConvolution final : public Op {
       for (std::int64_t n = group * columns; n < (group + 1) * columns; ++n) {
         for (const Tap& tap : phase.taps) to = std::copy_n(weights + n * all.products() + tap.weight, all.depth, to);
       }
-      phase.panels.emplace_back(*shared_.kernels, matrix.data(), columns, taps, all.depth);
+      phase.panels.emplace_back(*shared_.kernels, matrix.data(), columns, taps, all.depth, float_parts(all));
     }
   }
 
@@ -216,6 +215,12 @@ class FloatConvolution final : public Op {
 };
 
 }  // namespace
+
+FloatParts float_parts(const Windows& all) {
+  if (all.transposed) return {128, false};
+  if (all.depth < 16) return {1, true};
+  return {all.taps() == 1 ? 128 : 16, true};
+}
 
 std::unique_ptr<Op> make_float_convolution(const Attributes& attributes, const kernels::Table& kernels,
                                            bool transposed) {

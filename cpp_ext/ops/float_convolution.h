@@ -4,15 +4,20 @@
 // Attributes: those of ops/windows.h, `weights` being f32; `bias` f32 [O]; `low` and `high`, to which the result is
 // clamped.
 //
-// y = bias; then y = fma(x, weight, y) for each tap of the window, line by line, and each channel in order; pixels
-// outside of the image are zeros.
+// Products are added up as onnxruntime does it on x86, in parts, each from 0: sum = fma(x, weight, sum). Of a convolution,
+// a part has all taps of the window, line by line, of 16 channels (of windows of one tap 128, of fewer than 16 channels
+// one), or, if each channel has weights of its own, all. Of a transpose, it has one tap of 128 channels. The parts are
+// added in order, the bias last; pixels outside of the image are zeros.
 #pragma once
 
 #include <memory>
 
-#include "ops/op.h"
+#include "ops/float_panels.h"
+#include "ops/windows.h"
 
 namespace graphopt {
+
+FloatParts float_parts(const Windows& all);
 
 std::unique_ptr<Op> make_float_convolution(const Attributes& attributes, const kernels::Table& kernels,
                                            bool transposed);

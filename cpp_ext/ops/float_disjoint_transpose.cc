@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "ops/disjoint_windows.h"
-#include "ops/float_panels.h"
+#include "ops/float_convolution.h"
 
 namespace graphopt {
 
@@ -57,7 +57,7 @@ class BoundFloatWindows final : public Bound {
     tile.high = shared_.ends.high;
     tile.to = windows;
     tile.pitch = columns();
-    shared_.panels.multiply(tile, 0, shared_.panels.shape().panels(), rows);
+    shared_.panels.multiply(tile, 0, shared_.panels.shape().panels(), rows, true);
     for (std::int64_t at = 0; at < rows;) {
       const std::int64_t line = (first + at) / x_.dims[2];
       const std::int64_t column = (first + at) % x_.dims[2];
@@ -115,7 +115,7 @@ class FloatDisjointTranspose final : public Op {
         to = std::copy_n(weights + (n * all.taps() + tap) * all.depth, all.depth, to);
       }
     }
-    return {kernels, matrix.data(), all.taps() * all.columns, 1, all.depth};
+    return {kernels, matrix.data(), all.taps() * all.columns, 1, all.depth, float_parts(all)};
   }
 
   Shared shared_;

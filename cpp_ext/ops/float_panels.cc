@@ -6,9 +6,9 @@ namespace graphopt {
 
 namespace {
 
-// Of a panel; those of so many products of each column stay in the nearest cache while all rows are multiplied by them.
-constexpr std::int64_t kProductsOfPart = 128;
 constexpr std::int64_t kPadding = 64;
+// More leave room for too few rows.
+constexpr std::int64_t kVectorsOfColours = 2;
 // Products that are worth a block of their own.
 constexpr std::int64_t kWorthwhile = 1 << 16;
 constexpr std::int64_t kBlocksWanted = 16;
@@ -19,13 +19,14 @@ std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + 
 }  // namespace
 
 FloatPanelShape::FloatPanelShape(const kernels::FloatProducts& kernels, std::int64_t columns, std::int64_t segments,
-                                 std::int64_t depth)
+                                 std::int64_t depth, FloatParts parts)
     : kernels_(&kernels),
       columns_(columns),
       segments_(segments),
       depth_(depth),
+      parts_(parts),
       vector_(static_cast<std::int64_t>(kernels.vector)),
-      width_(vector_ * static_cast<std::int64_t>(kernels.vectors)) {
+      width_(vector_ * (colours() ? kVectorsOfColours : static_cast<std::int64_t>(kernels.vectors))) {
   static_cast<void>(Dims({columns + width_, segments, depth}));
 }
 
@@ -40,7 +41,7 @@ std::int64_t FloatPanelShape::padded_columns_of(std::int64_t panel) const {
 std::int64_t FloatPanelShape::padded_columns() const { return ceil_divide(columns_, vector_) * vector_; }
 
 void FloatPanelShape::multiply(kernels::FloatTile tile, const float* packed, std::int64_t first, std::int64_t last,
-                               std::int64_t rows) const {
+                               std::int64_t rows, bool last_bias) const {
   tile.count = rows;
   const float* bias = tile.bias;
   float* to = tile.to;
@@ -49,51 +50,52 @@ void FloatPanelShape::multiply(kernels::FloatTile tile, const float* packed, std
     tile.bias = bias == nullptr ? nullptr : bias + first_column(panel);
     tile.to = to + first_column(panel);
     tile.columns = static_cast<std::size_t>(columns_of(panel));
-    multiply_panel(tile);
+    multiply_panel(tile, last_bias);
   }
 }
 
-// Part by part: of segments, some at a time, or of one, some of its depth.
-void FloatPanelShape::multiply_panel(kernels::FloatTile tile) const {
-  const std::int64_t vectors = ceil_divide(static_cast<std::int64_t>(tile.columns), vector_);
-  const std::int64_t depths = ceil_divide(std::max<std::int64_t>(1, depth_), kProductsOfPart);
-  const std::int64_t depth = ceil_divide(depth_, depths);
-  const std::int64_t segments = std::max<std::int64_t>(1, kProductsOfPart / std::max<std::int64_t>(1, depth_));
+void FloatPanelShape::multiply_panel(kernels::FloatTile tile, bool last_bias) const {
+  const std::int64_t width = ceil_divide(static_cast<std::int64_t>(tile.columns), vector_) * vector_;
   const kernels::FloatTile whole = tile;
   const kernels::FloatTile none{};
-  std::int64_t segment = 0;
-  std::int64_t begin = 0;
-  bool more = true;
-  while (more) {
-    tile.segments = std::min(segments, segments_ - segment);
+  each_part([&](std::int64_t segment, std::int64_t segments, std::int64_t begin, std::int64_t depth) {
+    const bool first = segment == 0 && begin == 0;
+    const bool last = segment + segments >= segments_ && begin + depth >= depth_;
+    if (tile.rows != nullptr) tile.rows = whole.rows + segment * whole.stride;
+    tile.segments = segments;
     tile.offset = begin;
-    tile.depth = std::min(depth, depth_ - begin);
-    const std::int64_t done = tile.segments * tile.depth;
-    begin += tile.depth;
-    if (begin == depth_) {
-      segment += tile.segments;
-      begin = 0;
-    }
-    more = segment < segments_;
-    tile.scale = more ? none.scale : whole.scale;
-    tile.low = more ? none.low : whole.low;
-    tile.high = more ? none.high : whole.high;
+    tile.depth = depth;
+    tile.colours = colours();
+    tile.add = whole.add || !first;
+    tile.bias = (last_bias ? last : first) ? whole.bias : nullptr;
+    tile.scale = last ? whole.scale : none.scale;
+    tile.low = last ? whole.low : none.low;
+    tile.high = last ? whole.high : none.high;
     kernels_->panel(tile);
-    tile.weights += done * vectors * vector_;
-    tile.bias = nullptr;
-    if (begin == 0 && tile.rows != nullptr) tile.rows += tile.segments * tile.stride;
-  }
+    tile.weights += segments * depth * width;
+  });
 }
 
 FloatPanels::FloatPanels(const kernels::FloatProducts& kernels, const float* weights, std::int64_t columns,
-                         std::int64_t segments, std::int64_t depth)
-    : shape_(kernels, columns, segments, depth), packed_(shape_.floats()) {
+                         std::int64_t segments, std::int64_t depth, FloatParts parts)
+    : shape_(kernels, columns, segments, depth, parts), packed_(shape_.floats()) {
+  // Places of a column in the order of the parts.
+  std::vector<std::int64_t> order;
+  order.reserve(static_cast<std::size_t>(shape_.products()));
+  shape_.each_part([&](std::int64_t first, std::int64_t count, std::int64_t begin, std::int64_t length) {
+    for (std::int64_t segment = first; segment < first + count; ++segment) {
+      for (std::int64_t k = begin; k < begin + length; ++k) order.push_back(segment * depth + k);
+    }
+  });
   for (std::int64_t panel = 0; panel < shape_.panels(); ++panel) {
     const std::int64_t width = shape_.padded_columns_of(panel);
     for (std::int64_t n = 0; n < shape_.columns_of(panel); ++n) {
       const float* from = weights + (shape_.first_column(panel) + n) * shape_.products();
       float* to = packed_.data() + shape_.offset(panel) + n;
-      for (std::int64_t i = 0; i < shape_.products(); ++i) to[i * width] = from[i];
+      for (const std::int64_t place : order) {
+        *to = from[place];
+        to += width;
+      }
     }
   }
 }

@@ -1,6 +1,7 @@
 // Matrices of floats in the order in which kernels read them, and products of whole blocks of rows by them.
 #pragma once
 
+#include <algorithm>
 #include <limits>
 
 #include "kernels/table.h"
@@ -20,12 +21,21 @@ struct FloatEnds {
   float high = kInfinity;
 };
 
-// How a matrix of `columns` columns lies in panels. Each column has `segments` parts of `depth` weights.
+// Products are added up part by part, each from 0: so many places of a segment are a part, or those of all segments.
+struct FloatParts {
+  std::int64_t depth;
+  bool across;
+};
+
+// Of products of matrices.
+constexpr FloatParts kMatrixParts = {256, false};
+
+// How a matrix of `columns` columns lies in panels. Each column has `segments` segments of `depth` weights.
 class FloatPanelShape {
  public:
   // Throws Invalid if it would be too large.
   FloatPanelShape(const kernels::FloatProducts& kernels, std::int64_t columns, std::int64_t segments,
-                  std::int64_t depth);
+                  std::int64_t depth, FloatParts parts);
 
   std::int64_t columns() const { return columns_; }
   std::int64_t products() const { return segments_ * depth_; }
@@ -41,19 +51,39 @@ class FloatPanelShape {
   std::int64_t floats() const { return padded_columns() * products(); }
 
   // The products of `rows` rows, any number, and panels `first` to `last` of `packed`. In `tile`, `bias`, unless it is
-  // null, and `to` begin at column 0, and `scale`, `low` and `high` are those of the results; `offset`, `count`,
-  // `segments`, `depth`, `weights`
-  // and `columns` need not be set.
+  // null, and `to` begin at column 0; `bias` is added to the first part, or, if `last_bias`, to all of them; `offset`,
+  // `count`, `segments`, `depth`, `weights` and `columns` need not be set.
   void multiply(kernels::FloatTile tile, const float* packed, std::int64_t first, std::int64_t last,
-                std::int64_t rows) const;
+                std::int64_t rows, bool last_bias = false) const;
+
+  // The kernel tells parts of single places apart by itself.
+  bool colours() const { return parts_.across && parts_.depth == 1 && depth_ == kernels::kColours; }
+
+  // Calls each(segment, segments, begin, depth) for all parts in order, those places of so many segments: or once, where
+  // the kernel tells them apart.
+  template <typename Each>
+  void each_part(const Each& each) const {
+    const std::int64_t segments = parts_.across ? segments_ : std::min<std::int64_t>(1, segments_);
+    std::int64_t segment = 0;
+    do {
+      std::int64_t begin = 0;
+      do {
+        const std::int64_t depth = colours() ? depth_ : std::min(parts_.depth, depth_ - begin);
+        each(segment, segments, begin, depth);
+        begin += depth;
+      } while (begin < depth_);
+      segment += segments;
+    } while (segment < segments_);
+  }
 
  private:
-  void multiply_panel(kernels::FloatTile tile) const;
+  void multiply_panel(kernels::FloatTile tile, bool last_bias) const;
 
   const kernels::FloatProducts* kernels_;
   std::int64_t columns_;
   std::int64_t segments_;
   std::int64_t depth_;
+  FloatParts parts_;
   std::int64_t vector_;
   std::int64_t width_;
 };
@@ -62,11 +92,12 @@ class FloatPanelShape {
 class FloatPanels {
  public:
   FloatPanels(const kernels::FloatProducts& kernels, const float* weights, std::int64_t columns, std::int64_t segments,
-              std::int64_t depth);
+              std::int64_t depth, FloatParts parts);
 
   const FloatPanelShape& shape() const { return shape_; }
-  void multiply(const kernels::FloatTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows) const {
-    shape_.multiply(tile, packed_.data(), first, last, rows);
+  void multiply(const kernels::FloatTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows,
+                bool last_bias = false) const {
+    shape_.multiply(tile, packed_.data(), first, last, rows, last_bias);
   }
 
  private:

@@ -2,7 +2,8 @@
 //
 // Attributes: `weights` f32 [N, K]; `bias` f32 [N]; `low` and `high`, to which the result is clamped.
 //
-// y = bias; then y = fma(x, weight, y) for each k in order.
+// Products are added up in parts of 256, sum = fma(x, weight, sum) for each k in order, from 0; y = bias, to which the
+// parts are added in order: as onnxruntime does it on x86.
 
 #include "ops/float_panels.h"
 
@@ -80,7 +81,7 @@ class GemmF32 final : public Op {
   static FloatPanels packed(const Attributes& attributes, const kernels::FloatProducts& kernels) {
     const Array& weights = attributes.array("weights", Type::kF32);
     if (weights.dims.rank() != 2) throw Invalid("attribute 'weights' is " + weights.dims.text() + ", not [N, K]");
-    return {kernels, weights.as<float>(), weights.dims[0], 1, weights.dims[1]};
+    return {kernels, weights.as<float>(), weights.dims[0], 1, weights.dims[1], kMatrixParts};
   }
 
   FloatPanels panels_;

@@ -5,8 +5,8 @@
 // the other; `bias` f32 [D, 4 * H]; `reverse` 1: the only direction goes from the last place to the first, as the second
 // of two does.
 //
-// Each gate = bias; then fma(x, weight, gate) for each of x in order; then likewise for each of h. Then c = sigmoid(f) * c
-// + sigmoid(i) * tanh(g), h = sigmoid(o) * tanh(c), each operation rounded.
+// Each gate is what gemm_f32 computes of x, weights and bias, to which that of h and recurrence is added, part by part.
+// Then c = sigmoid(f) * c + sigmoid(i) * tanh(g), h = sigmoid(o) * tanh(c), each operation rounded.
 
 #include <algorithm>
 
@@ -91,6 +91,7 @@ class BoundLstm final : public Bound {
       kernels::FloatTile tile{};
       tile.x = h;
       tile.x_pitch = size_;
+      tile.add = true;
       tile.to = all;
       tile.pitch = gates();
       own.recurrence.multiply(tile, 0, own.recurrence.shape().panels(), batch_);
@@ -146,8 +147,8 @@ class Lstm final : public Op {
     if (reverse && weights.dims[0] == 2) throw Invalid("attribute 'reverse' is of one direction");
     for (std::int64_t at = 0; at < weights.dims[0]; ++at) {
       Direction direction{
-          {kernels.float_products, weights.as<float>() + at * gates * depth_, gates, 1, depth_},
-          {kernels.float_products, recurrence.as<float>() + at * gates * size_, gates, 1, size_},
+          {kernels.float_products, weights.as<float>() + at * gates * depth_, gates, 1, depth_, kMatrixParts},
+          {kernels.float_products, recurrence.as<float>() + at * gates * size_, gates, 1, size_, kMatrixParts},
           {},
           reverse || at == 1};
       direction.bias = Aligned<float>(direction.weights.shape().padded_columns());

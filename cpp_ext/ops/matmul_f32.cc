@@ -2,7 +2,7 @@
 //
 // Attributes: `transpose_b` 1: b is [.., N, K]; `scale`, 1 without it.
 //
-// y = 0; then y = fma(a, b, y) for each k in order; then y = y * scale.
+// Products are added up in parts as those of gemm_f32 are; then y = y * scale.
 
 #include <algorithm>
 
@@ -26,11 +26,10 @@ class BoundMatmulF32 final : public Bound {
         a_(inputs[0]),
         b_(inputs[1]),
         y_(y),
-        shape_(kernels.float_products, sizes_.columns, 1, sizes_.depth),
+        shape_(kernels.float_products, sizes_.columns, 1, sizes_.depth, kMatrixParts),
         a_matrix_(matrices_of(a_.dims, sizes_.batch)),
         b_matrix_(matrices_of(b_.dims, sizes_.batch)),
         blocks_(FloatBlocks::of(sizes_.rows, shape_, kRowsOfBlock, std::max<std::int64_t>(1, y_matrices()))),
-        bias_(shape_.padded_columns()),
         matrix_floats_(shape_.floats() + static_cast<std::int64_t>(kAlignment / sizeof(float))) {
     matrix_floats_ -= matrix_floats_ % static_cast<std::int64_t>(kAlignment / sizeof(float));
     for (const std::int64_t matrix : b_matrix_) b_matrices_ = std::max(b_matrices_, matrix + 1);
@@ -80,7 +79,6 @@ class BoundMatmulF32 final : public Bound {
     kernels::FloatTile tile{};
     tile.x = static_cast<const float*>(run.inputs[0]) + (a_matrix_[at] * sizes_.rows + first_row) * a_.pitch;
     tile.x_pitch = a_.pitch;
-    tile.bias = bias_.data();
     tile.scale = scale_;
     tile.to = static_cast<float*>(run.outputs[0]) + (matrix * sizes_.rows + first_row) * y_.pitch;
     tile.pitch = y_.pitch;
@@ -99,7 +97,6 @@ class BoundMatmulF32 final : public Bound {
   std::vector<std::int64_t> a_matrix_;
   std::vector<std::int64_t> b_matrix_;
   FloatBlocks blocks_;
-  Aligned<float> bias_;
   std::int64_t matrix_floats_;
   std::int64_t b_matrices_ = 0;
 };

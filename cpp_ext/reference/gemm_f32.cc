@@ -10,11 +10,10 @@ void reference_gemm_f32(const Attributes& attributes, const std::vector<View>& i
   const std::int64_t columns = outputs[0].layout.dims.columns();
   const std::int64_t depth = inputs[0].layout.dims.columns();
   for (std::int64_t i = 0; i < outputs[0].layout.dims.count(); ++i) {
-    float sum = products.bias(i % columns);
-    for (std::int64_t k = 0; k < depth; ++k) {
-      const float x = reference::float_at(inputs[0], i / columns * depth + k);
-      sum = std::fma(x, products.weight(i % columns * depth + k), sum);
-    }
+    const float sum = matrix_product(
+        depth, products.bias(i % columns),
+        [&](std::int64_t k) { return reference::float_at(inputs[0], i / columns * depth + k); },
+        [&](std::int64_t k) { return products.weight(i % columns * depth + k); });
     reference::float_at(outputs[0], i) = products.clamped(sum);
   }
 }

@@ -1,7 +1,7 @@
 // What lstm computes.
 
+#include "reference/float_products.h"
 #include "reference/functions.h"
-#include "reference/numbers.h"
 
 namespace graphopt {
 
@@ -26,14 +26,18 @@ void reference_lstm(const Attributes& attributes, const std::vector<View>& input
       const std::int64_t step = reverse ? y[0] - 1 - i : i;
       const auto gate = [&](std::int64_t column) {
         const std::int64_t at = direction * 4 * size + column;
-        float sum = bias[at];
-        for (std::int64_t k = 0; k < x[2]; ++k) {
-          sum = std::fma(reference::float_at(inputs[0], (step * x[1] + row) * x[2] + k), weights[at * x[2] + k], sum);
-        }
+        const float read = matrix_product(
+            x[2], bias[at],
+            [&](std::int64_t k) { return reference::float_at(inputs[0], (step * x[1] + row) * x[2] + k); },
+            [&](std::int64_t k) { return weights[at * x[2] + k]; });
+        PartSum sum;
+        sum.end_part();
+        sum.add_whole(read);
         for (std::int64_t k = 0; k < size; ++k) {
-          sum = std::fma(h[static_cast<std::size_t>(k)], recurrence[at * size + k], sum);
+          sum.add(h[static_cast<std::size_t>(k)], recurrence[at * size + k]);
+          if (k + 1 == size || (k + 1) % 256 == 0) sum.end_part();
         }
-        return sum;
+        return sum.total();
       };
       std::vector<float> next;
       for (std::int64_t n = 0; n < size; ++n) {

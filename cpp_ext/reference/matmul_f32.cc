@@ -1,7 +1,7 @@
 // What matmul_f32 computes.
 
+#include "reference/float_products.h"
 #include "reference/matrices.h"
-#include "reference/numbers.h"
 
 namespace graphopt {
 
@@ -19,11 +19,11 @@ void reference_matmul_f32(const Attributes& attributes, const std::vector<View>&
     const std::int64_t batch = i / columns / rows;
     const std::int64_t left = (reference::matrix_of(a, y, batch) * rows + i / columns % rows) * depth;
     const std::int64_t right = reference::matrix_of(b, y, batch) * depth * columns;
-    float sum = 0;
-    for (std::int64_t k = 0; k < depth; ++k) {
-      const std::int64_t other = right + (transpose ? n * depth + k : k * columns + n);
-      sum = std::fma(reference::float_at(inputs[0], left + k), reference::float_at(inputs[1], other), sum);
-    }
+    const float sum = matrix_product(
+        depth, 0, [&](std::int64_t k) { return reference::float_at(inputs[0], left + k); },
+        [&](std::int64_t k) {
+          return reference::float_at(inputs[1], right + (transpose ? n * depth + k : k * columns + n));
+        });
     reference::float_at(outputs[0], i) = sum * attributes.number("scale", 1);
   }
 }

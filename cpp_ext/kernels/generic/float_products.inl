@@ -5,19 +5,19 @@ constexpr size_t kFloatSums = kFloats == 16 ? 24 : 12;
 constexpr size_t kFloatVectors = kFloats == 8 ? 2 : 4;
 constexpr size_t kFloatRows = 8;
 
-static constexpr size_t float_rows(size_t vectors) {
-  return kFloatSums / vectors < kFloatRows ? kFloatSums / vectors : kFloatRows;
+// `sums`: of each output.
+static constexpr size_t float_rows(size_t vectors, size_t sums) {
+  const size_t most = kFloatSums / sums / vectors;
+  return most < kFloatRows ? (most == 0 ? 1 : most) : kFloatRows;
 }
 
-template <size_t kRows, size_t kVectors>
+// `kSums` of each output: place k of a segment is added to sum k % kSums.
+template <size_t kSums, size_t kRows, size_t kVectors>
 static void float_tile(const FloatTile& tile, int64_t row) {
-  Floats sum[kRows][kVectors];
-  float* to = tile.to + row * tile.pitch;
-  const auto left = [&](size_t v) { return tile.columns - v * kFloats; };
-  const auto at = [&](size_t r, size_t v) { return to + static_cast<int64_t>(r) * tile.pitch + v * kFloats; };
-  for (size_t v = 0; v < kVectors; ++v) {
+  Floats sums[kSums][kRows][kVectors];
+  for (size_t s = 0; s < kSums; ++s) {
     for (size_t r = 0; r < kRows; ++r) {
-      sum[r][v] = tile.bias == nullptr ? load(at(r, v), left(v)) : load(tile.bias + v * kFloats, kFloats);
+      for (size_t v = 0; v < kVectors; ++v) sums[s][r][v] = all(0);
     }
   }
   const float* weights = tile.weights;
@@ -31,13 +31,36 @@ static void float_tile(const FloatTile& tile, int64_t row) {
         from[r] = reinterpret_cast<const float*>(tile.rows[segment * tile.stride + at_row]) + tile.offset;
       }
     }
-    for (int64_t k = 0; k < tile.depth; ++k, weights += kVectors * kFloats) {
-      Floats column[kVectors];
-      for (size_t v = 0; v < kVectors; ++v) column[v] = load(weights + v * kFloats, kFloats);
-      for (size_t r = 0; r < kRows; ++r) {
-        const Floats number = all(from[r][k]);
-        for (size_t v = 0; v < kVectors; ++v) sum[r][v] = fused(number, column[v], sum[r][v]);
+    const int64_t depth = kSums == 1 ? tile.depth : static_cast<int64_t>(kSums);
+    for (int64_t first = 0; first < depth; first += static_cast<int64_t>(kSums)) {
+      for (size_t s = 0; s < kSums; ++s, weights += kVectors * kFloats) {
+        Floats column[kVectors];
+        for (size_t v = 0; v < kVectors; ++v) column[v] = load(weights + v * kFloats, kFloats);
+        for (size_t r = 0; r < kRows; ++r) {
+          const Floats number = all(from[r][first + static_cast<int64_t>(s)]);
+          for (size_t v = 0; v < kVectors; ++v) sums[s][r][v] = fused(number, column[v], sums[s][r][v]);
+        }
       }
+    }
+  }
+  Floats(&sum)[kRows][kVectors] = sums[0];
+  for (size_t s = 1; s < kSums; ++s) {
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t v = 0; v < kVectors; ++v) sum[r][v] = sum[r][v] + sums[s][r][v];
+    }
+  }
+  float* to = tile.to + row * tile.pitch;
+  const auto left = [&](size_t v) { return tile.columns - v * kFloats; };
+  const auto at = [&](size_t r, size_t v) { return to + static_cast<int64_t>(r) * tile.pitch + v * kFloats; };
+  if (tile.add) {
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t v = 0; v < kVectors; ++v) sum[r][v] = load(at(r, v), left(v)) + sum[r][v];
+    }
+  }
+  if (tile.bias != nullptr) {
+    for (size_t v = 0; v < kVectors; ++v) {
+      const Floats bias = load(tile.bias + v * kFloats, kFloats);
+      for (size_t r = 0; r < kRows; ++r) sum[r][v] = sum[r][v] + bias;
     }
   }
   const Floats scale = all(tile.scale);
@@ -49,29 +72,32 @@ static void float_tile(const FloatTile& tile, int64_t row) {
 }
 
 // Tiles of heights as even as they get: a low one at the end would keep few sums at work.
-template <size_t kVectors, size_t kRows>
+template <size_t kSums, size_t kVectors, size_t kRows>
 static void float_tiles(const FloatTile& tile, int64_t& row, int64_t& tiles) {
   for (; tiles > 0; --tiles, row += kRows) {
     if ((tile.count - row + tiles - 1) / tiles < static_cast<int64_t>(kRows)) break;
-    float_tile<kRows, kVectors>(tile, row);
+    float_tile<kSums, kRows, kVectors>(tile, row);
   }
-  if constexpr (kRows > 1) float_tiles<kVectors, kRows - 1>(tile, row, tiles);
+  if constexpr (kRows > 1) float_tiles<kSums, kVectors, kRows - 1>(tile, row, tiles);
 }
 
-template <size_t kVectors>
+template <size_t kSums, size_t kVectors>
 static void float_vectors(const FloatTile& tile) {
-  constexpr int64_t kMost = float_rows(kVectors);
+  constexpr int64_t kMost = float_rows(kVectors, kSums);
   int64_t row = 0;
   int64_t tiles = (tile.count + kMost - 1) / kMost;
-  float_tiles<kVectors, kMost>(tile, row, tiles);
+  float_tiles<kSums, kVectors, kMost>(tile, row, tiles);
 }
 
 static void float_panel(const FloatTile& tile) {
-  switch ((tile.columns + kFloats - 1) / kFloats) {
-    case 1: return float_vectors<1>(tile);
-    case 2: return float_vectors<2>(tile);
-    case 3: return float_vectors<kFloatVectors < 3 ? 1 : 3>(tile);
-    default: return float_vectors<kFloatVectors>(tile);
+  constexpr auto kMany = static_cast<size_t>(kColours);
+  const size_t vectors = (tile.columns + kFloats - 1) / kFloats;
+  if (tile.colours) return vectors == 1 ? float_vectors<kMany, 1>(tile) : float_vectors<kMany, 2>(tile);
+  switch (vectors) {
+    case 1: return float_vectors<1, 1>(tile);
+    case 2: return float_vectors<1, 2>(tile);
+    case 3: return float_vectors<1, kFloatVectors < 3 ? 1 : 3>(tile);
+    default: return float_vectors<1, kFloatVectors>(tile);
   }
 }
 
@@ -81,8 +107,7 @@ static inline void float_pixels(const FloatDepthwise& pixels, int64_t row, size_
   const auto left = [&](size_t v) { return kWhole ? kFloats : pixels.channels - channel - v * kFloats; };
   Floats sum[kRows][kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
-    const Floats bias = load(pixels.bias + channel + v * kFloats, left(v));
-    for (size_t r = 0; r < kRows; ++r) sum[r][v] = bias;
+    for (size_t r = 0; r < kRows; ++r) sum[r][v] = all(0);
   }
   const float* weights = pixels.weights + channel;
   for (int64_t tap = 0; tap < pixels.taps; ++tap, weights += pixels.channels) {
@@ -100,7 +125,10 @@ static inline void float_pixels(const FloatDepthwise& pixels, int64_t row, size_
   const Floats high = all(pixels.high);
   for (size_t r = 0; r < kRows; ++r) {
     float* to = pixels.to + (row + static_cast<int64_t>(r)) * pixels.pitch + channel;
-    for (size_t v = 0; v < kVectors; ++v) store(to + v * kFloats, left(v), within(sum[r][v], low, high));
+    for (size_t v = 0; v < kVectors; ++v) {
+      const Floats bias = load(pixels.bias + channel + v * kFloats, left(v));
+      store(to + v * kFloats, left(v), within(sum[r][v] + bias, low, high));
+    }
   }
 }
 
