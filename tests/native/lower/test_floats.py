@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphopt._native import kernel_tiers
 from graphopt.native import LoweringError, compile, reasons
 from graphopt.testing import parse_model
 
 from .conftest import Lower
 
 HEAD = '<ir_version: 9, opset_import: ["" : 17]> g '
+STEP = 0.0 if "avx512_vnni" in kernel_tiers() else 1e-5
+"""onnxruntime adds up in parts of other sizes without AVX-512."""
 Q = "float q = {0.05}, uint8 o = {120}"
 
 
@@ -127,3 +130,38 @@ def test_programs_of_floats_are_saved_whole() -> None:
     x = np.random.default_rng(0).normal(size=(2, 3, 8, 9)).astype(np.float32)
     again = type(program).from_bytes(program.to_bytes(), "it")
     np.testing.assert_array_equal(again.run([x])[0], program.reference([x])[0])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kernel", "attributes"),
+    [
+        (3, 8, 3, "strides = [2,2], pads = [1,1,1,1]"),
+        (40, 24, 3, "pads = [1,1,1,1]"),
+        (20, 6, 5, "pads = [2,2,2,2]"),
+        (200, 16, 1, ""),
+        (8, 8, 1, ""),
+        (24, 24, 3, "group = 24, strides = [2,2]"),
+    ],
+)
+def test_convolutions_round_as_in_onnxruntime(
+    inputs: int, outputs: int, kernel: int, attributes: str, lower: Lower
+) -> None:
+    groups = 24 if "group" in attributes else 1
+    shape = (outputs, inputs // groups, kernel, kernel)
+    constants = f"{weights('w', *shape)}, {weights('b', outputs)}"
+    body = f"y = Conv<{attributes}>(x, w, b)" if attributes else "y = Conv(x, w, b)"
+    assert "conv_f32" in lower(model(f"1,{inputs},7,7", "n,c,h,w", constants, body), step=STEP)
+
+
+@pytest.mark.parametrize("kernel", [2, 4])
+def test_transposes_round_as_in_onnxruntime(kernel: int, lower: Lower) -> None:
+    constants = f"{weights('w', 24, 6, kernel, kernel)}, {weights('b', 6)}"
+    body = "y = ConvTranspose<strides = [2,2]>(x, w, b)"
+    assert "conv_transpose_f32" in lower(model("1,24,5,6", "n,c,h,w", constants, body), step=STEP)
+
+
+@pytest.mark.parametrize("depth", [7, 300, 700])
+def test_products_round_as_in_onnxruntime(depth: int, lower: Lower) -> None:
+    constants = f"{weights('w', depth, 9)}, {weights('b', 9)}"
+    for body in ("y = MatMul(x, w)", "y = Gemm(x, w, b)", "h = MatMul(x, w) y = Add(h, b)"):
+        assert lower(model(f"5,{depth}", "5,9", constants, body), step=STEP) == ["gemm_f32"]
