@@ -12,9 +12,10 @@ from graphopt.errors import DataError
 from graphopt.ir import saved_program
 from graphopt.native.program import Program, StepDemand
 
-IN_FLOAT = frozenset({"gemm_f32", "matmul_f32", "conv_f32", "conv_transpose_f32", "matmul_nbits"})
+_RECURRENT = frozenset({"gru", "lstm"})
+IN_FLOAT = _RECURRENT | {"gemm_f32", "matmul_f32", "conv_f32", "conv_transpose_f32", "matmul_nbits"}
 """Kinds of steps that multiply floats."""
-PRODUCTS = frozenset({"gemm", "matmul", "conv", "conv_transpose"}) | IN_FLOAT
+PRODUCTS = IN_FLOAT | {"gemm", "matmul", "conv", "conv_transpose"}
 """Kinds of steps that most of a network's time goes to."""
 _TRANSCENDENTAL = frozenset({"softmax", "unary"})
 _FLOATS = frozenset({"binary", "compare", "layer_norm", "lrn", "reduce", "reduce_mean", "where"})
@@ -80,4 +81,8 @@ def _macs(demand: StepDemand) -> int:
     if demand.kind in ("conv_transpose", "conv_transpose_f32"):
         groups = demand.inputs[0][-1] // max(demand.weights[-1], 1)
         return math.prod(demand.inputs[0]) * math.prod(demand.weights[:-1]) // max(groups, 1)
+    if demand.kind in _RECURRENT:
+        directions, gates, depth = demand.weights
+        size = demand.outputs[0][-1]
+        return math.prod(demand.inputs[0][:2]) * directions * gates * (depth + size)
     return math.prod(demand.outputs[0]) * demand.inputs[0][-1]

@@ -9,7 +9,8 @@ from graphopt.compile import optimize
 from graphopt.compile.api import cost
 from graphopt.cost import estimate
 from graphopt.ir import infer_shapes
-from graphopt.native.work import program_work
+from graphopt.native import compile
+from graphopt.native.work import program_work, step_work
 from graphopt.report.audit import audit
 from graphopt.report.inspection import inspect
 from graphopt.targets import Target
@@ -59,6 +60,17 @@ def test_a_program_counts_as_what_it_was_made_of() -> None:
     assert 0 < after.time.estimate < before.time.estimate
     (node,) = after.nodes
     assert node.op == "graphopt.Program" and node.macs == MACS and node.bytes_moved > 0
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("LSTM", 4), ("GRU", 3)])
+def test_recurrent_steps_count_as_their_operators(cell: str, gates: int) -> None:
+    halves = ", ".join(["0.5"] * gates * 3 * 5)
+    model = parse_model(f"""<ir_version: 9, opset_import: ["" : 17]>
+    g (float[7,2,5] x) => (float[7,1,2,3] y)
+    <float[1,{gates * 3},5] w = {{{halves}}}, float[1,{gates * 3},3] r = {{{halves[: gates * 9 * 5 - 2]}}}> {{
+        y = {cell} <hidden_size = 3> (x, w, r) }}""")
+    demands = compile(model).demands([(7, 2, 5)])
+    assert sum(step_work(each).macs for each in demands) == cost(model).macs == 7 * 2 * gates * 3 * (5 + 3)
 
 
 def test_sizes_that_are_known_when_it_runs_are_those_of_the_inputs() -> None:

@@ -58,19 +58,34 @@ def _reduce(maker: Maker, value: Value) -> None:
     maker.step("reduce", [value], {"op": op, "axes": axes, "keepdims": 1}, value.type, shape)
 
 
-@taking(lambda each: each.type == "f32" and len(each.shape) == 4 and 0 not in each.shape)
-def _lstm(maker: Maker, value: Value) -> None:
+def _recurrence(maker: Maker, value: Value, gates: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+    """What is common to them, of a value that is brought to three axes, and the dimensions they give."""
     length, batch, *rest = value.shape
     depth = int(np.prod(rest))
     maker.step("reshape", [value], {"dims": [0, 0, depth]}, "f32", (length, batch, depth))
     directions, size = 1 + maker.below(2), 1 + maker.below(5)
     attributes = {
-        "weights": maker.array("f32", (directions, 4 * size, depth)),
-        "recurrence": maker.array("f32", (directions, 4 * size, size)),
-        "bias": maker.array("f32", (directions, 4 * size)),
+        "weights": maker.array("f32", (directions, gates * size, depth)),
+        "recurrence": maker.array("f32", (directions, gates * size, size)),
+        "bias": maker.array("f32", (directions, gates * size)),
         "reverse": maker.below(2) if directions == 1 else 0,
     }
-    maker.step("lstm", [maker.values[-1]], attributes, "f32", (length, directions, batch, size))
+    return attributes, (length, directions, batch, size)
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) == 4 and 0 not in each.shape)
+def _lstm(maker: Maker, value: Value) -> None:
+    attributes, (length, *shape) = _recurrence(maker, value, 4)
+    attributes["keep"] = maker.below(2)
+    maker.step("lstm", [maker.values[-1]], attributes, "f32", (length + attributes["keep"], *shape))
+
+
+@taking(lambda each: each.type == "f32" and len(each.shape) == 4 and 0 not in each.shape)
+def _gru(maker: Maker, value: Value) -> None:
+    attributes, shape = _recurrence(maker, value, 3)
+    if maker.chance(0.5):
+        attributes["reset_bias"] = maker.array("f32", (shape[1], shape[3]))
+    maker.step("gru", [maker.values[-1]], attributes, "f32", shape)
 
 
 @taking(lambda each: len(each.shape) > 0, ("f32", *INTEGERS))
@@ -85,6 +100,7 @@ def _cumulate(maker: Maker, value: Value) -> None:
 
 RECIPES: dict[str, Recipe] = {
     "cumulate": _cumulate,
+    "gru": _gru,
     "layer_norm": _layer_norm,
     "lrn": _lrn,
     "lstm": _lstm,

@@ -191,12 +191,12 @@ def test_the_shape_of_what_is_not_computed_yet_is_refused() -> None:
 
 
 def test_each_node_that_no_program_can_run_has_a_reason() -> None:
-    body = "l = GRU<hidden_size = 1>(xd, w, w) k = Add(xd, x) o = NonZero(x)"
+    body = "l = RNN<hidden_size = 1>(xd, w, w) k = Add(xd, x) o = NonZero(x)"
     text = f"{HEAD}(float[1,3,6] x) => (int64[3,n] o) <{CODES}, float[1,3,1] w> {{ {IN} {body} }}"
     graph = parse_model(text)
     infer_shapes(graph)
     found = {node.op_type: reason for node, reason in reasons(graph).items()}
-    assert found == {"GRU": "programs have no GRU", "NonZero": "programs have no NonZero"}
+    assert found == {"RNN": "programs have no RNN", "NonZero": "programs have no NonZero"}
 
 
 def test_what_is_random_or_no_tensor_is_refused() -> None:

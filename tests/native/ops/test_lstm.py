@@ -34,7 +34,7 @@ def expected(attributes: dict[str, Any], x: Any, h: Any = None, c: Any = None) -
     """In double precision."""
     directions, gates, _ = attributes["weights"].shape
     steps, batch, _ = x.shape
-    y = np.zeros((steps, directions, batch, gates // 4))
+    y, kept = np.zeros((steps, directions, batch, gates // 4)), np.zeros((1, directions, batch, gates // 4))
     for direction in range(directions):
         state = np.zeros((batch, gates // 4)) if c is None else c[direction].astype(np.float64)
         hidden = np.zeros((batch, gates // 4)) if h is None else h[direction].astype(np.float64)
@@ -46,7 +46,8 @@ def expected(attributes: dict[str, Any], x: Any, h: Any = None, c: Any = None) -
             state = sigmoid(f) * state + sigmoid(i) * np.tanh(g)
             hidden = sigmoid(o) * np.tanh(state)
             y[step, direction] = hidden
-    return y
+        kept[0, direction] = state
+    return np.concatenate((y, kept)) if attributes.get("keep") else y
 
 
 @pytest.mark.parametrize("size", [1, 3, 16, 21])
@@ -70,6 +71,15 @@ def test_it_begins_with_what_is_given(agrees: Agrees, directions: int) -> None:
     h, c = floats(directions, 3, 6), 2 * floats(directions, 3, 6)
     (found,) = agrees("lstm", attributes, [x, h, c])
     np.testing.assert_allclose(found, expected(attributes, x, h, c), atol=1e-5)
+
+
+@pytest.mark.parametrize("directions", [1, 2])
+def test_it_keeps_its_cells(agrees: Agrees, directions: int) -> None:
+    attributes = given(directions, 6, 5, keep=1)
+    for steps in (0, 1, 4):
+        x, h, c = floats(steps, 3, 5), floats(directions, 3, 6), 2 * floats(directions, 3, 6)
+        (found,) = agrees("lstm", attributes, [x, h, c])
+        np.testing.assert_allclose(found, expected(attributes, x, h, c), atol=1e-5)
 
 
 def test_of_no_steps_rows_or_columns(agrees: Agrees) -> None:

@@ -44,6 +44,7 @@ _STANDARD: Mapping[str, Lower] = {
     "MatMul": products.matmul,
     "Gemm": products.gemm,
     "LSTM": recurrent.lstm,
+    "GRU": recurrent.gru,
     "MaxPool": pools.max_pool,
     "AveragePool": pools.average_pool,
     "GlobalAveragePool": pools.global_average_pool,
