@@ -2,6 +2,8 @@
 // Without it they are a second input, s32 or s64 and known before the program runs; if `zeros` is 1, 0 is a size like others
 // there.
 
+#include <algorithm>
+
 #include "ops/copy.h"
 #include "ops/elements.h"
 
@@ -35,18 +37,27 @@ class Reshape final : public Op {
     expect_inputs(inputs, given_ ? 2 : 1);
     const Dims& x = inputs[0].dims;
     std::vector<std::int64_t> sizes = given_ ? checked(elements_of(inputs[1], "sizes")) : dims_;
+    // Axes that are taken count on neither side: what is left is known even if one of them has no size.
     std::int64_t* left = nullptr;
-    for (std::size_t axis = 0; axis < sizes.size(); ++axis) {
-      if (sizes[axis] == 0 && !zeros_) {
-        if (axis >= static_cast<std::size_t>(x.rank())) throw Invalid("attribute 'dims' has a 0 that " + x.text() + " has no axis for");
+    Integers given, rest;
+    for (std::size_t axis = 0; axis < std::max(sizes.size(), static_cast<std::size_t>(x.rank())); ++axis) {
+      const bool theirs = axis < static_cast<std::size_t>(x.rank());
+      if (axis < sizes.size() && sizes[axis] == 0 && !zeros_) {
+        if (!theirs) throw Invalid("attribute 'dims' has a 0 that " + x.text() + " has no axis for");
         sizes[axis] = x[static_cast<int>(axis)];
+        continue;
       }
-      if (sizes[axis] == -1) left = &sizes[axis];
+      if (theirs) rest.push_back(x[static_cast<int>(axis)]);
+      if (axis >= sizes.size()) continue;
+      if (sizes[axis] == -1) {
+        left = &sizes[axis];
+      } else {
+        given.push_back(sizes[axis]);
+      }
     }
     if (left != nullptr) {
-      *left = 1;
-      const std::int64_t others = Dims(sizes).count();
-      *left = others == 0 ? 0 : x.count() / others;
+      const std::int64_t others = Dims(given).count();
+      *left = others == 0 ? 0 : Dims(rest).count() / others;
     }
     const Dims y(sizes);
     if (y.count() != x.count()) throw Invalid(x.text() + " does not become " + y.text());

@@ -268,10 +268,14 @@ class Program:
                 )
             arrays = [inputs[port.name] for port in self.inputs]
         for port, array in zip(self.inputs, arrays, strict=False):
-            if not isinstance(array, np.ndarray) or array.dtype != port.dtype:
-                found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+            if not isinstance(array, np.ndarray):
                 raise DataError(
-                    f"input {port.name!r} is of {found}, not {port.dtype}", hint=self._signature()
+                    f"input {port.name!r} is no array, but of type {type(array).__name__}",
+                    hint=self._signature(),
+                )
+            if array.dtype != port.dtype:
+                raise DataError(
+                    f"input {port.name!r} is of {array.dtype}, not {port.dtype}", hint=self._signature()
                 )
         return [np.ascontiguousarray(array).reshape(array.shape) for array in arrays]
 
@@ -283,6 +287,9 @@ class Program:
             return [[int(axis) for axis in port.shape] for port in self.inputs]
         if not isinstance(shapes, Mapping):
             return [_sizes(shape) for shape in shapes]
+        unknown = sorted(shapes.keys() - {port.name for port in self.inputs})
+        if unknown:
+            raise DataError(f"the program has no input {unknown[0]!r}", hint=self._signature())
         missing = [port.name for port in self.inputs if port.name not in shapes]
         if missing:
             raise DataError(f"the shape of input {missing[0]!r} is missing", hint=self._signature())

@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 import onnx_ir as ir
 
 from graphopt._native import ProgramBuilder
-from graphopt.errors import ModelError
-from graphopt.ir import has_shapes, infer_shapes
+from graphopt.errors import LoadError, ModelError
+from graphopt.ir import has_shapes, infer_shapes, violations
 from graphopt.native.instruction_set import instruction_set
 from graphopt.native.lower.fuse import fuse
 from graphopt.native.lower.lowering import Lowered, lower
@@ -38,12 +38,15 @@ def compile(model: Source) -> Program:
             operators: a file, its bytes, a `ModelProto` or an `onnx_ir.Model`. It is left as it is.
 
     Raises:
-        LoadError: The model cannot be read.
+        LoadError: The model cannot be read, is invalid or computes nothing.
         LoweringError: Some nodes cannot be lowered; the message names them and says why.
         UsageError: `GRAPHOPT_ISA` names no instruction set.
     """
     instruction_set()
-    result = lowered(open_source(model), floats_too=True)
+    opened = open_source(model)
+    if not opened.graph.outputs:
+        raise LoadError("the model has no outputs")
+    result = lowered(opened, floats_too=True)
     if result.reasons:
         texts = [f"{label(node)}: {reason}" for node, reason in result.reasons.items()]
         more = f"; and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
@@ -57,12 +60,20 @@ def compile(model: Source) -> Program:
 def lowered(model: ir.Model, *, floats_too: bool = False) -> Lowered:
     """The steps of a whole model, fused, and its nodes that cannot be lowered: as `lower` has it."""
     if not has_shapes(model):
-        model = model.clone()
+        model = _copied(model)
         infer_shapes(model)
     nodes = list(model.graph)
     result = lower(model, nodes, _real_inputs(model), model.graph.outputs, floats_too=floats_too)
     fuse(result.steps)
     return result
+
+
+def _copied(model: ir.Model) -> ir.Model:
+    try:
+        return model.clone()
+    except RuntimeError as error:
+        found = next(violations(model), "its graph is not well formed")
+        raise LoadError(f"the model is invalid: {found}") from error
 
 
 def reasons(model: ir.Model) -> dict[ir.Node, str]:

@@ -95,7 +95,7 @@ def test_arrays_need_not_be_contiguous() -> None:
         ([codes(3, 64), codes(3, 64)], "takes 1 inputs, not 2"),
         ([codes(3, 63)], r"\[3, 63\], not \[rows, 64\]"),
         ([codes(3, 64).astype(np.int8)], "'x' is of int8, not uint8"),
-        ([[1, 2]], "'x' is of list, not uint8"),
+        ([[1, 2]], "'x' is no array, but of type list"),
         ({"z": codes(3, 64)}, "no input 'z'"),
         ({}, "'x' is missing"),
     ],

@@ -132,3 +132,27 @@ def test_what_it_cannot_be_made_of_has_a_reason(body: str, reason: str) -> None:
     infer_shapes(graph)
     (found,) = reasons(graph).values()
     assert reason in found
+
+
+@pytest.mark.parametrize("k", [-2, 0, 1, 9])
+@pytest.mark.parametrize("upper", [0, 1])
+def test_triangles_of_matrices(upper: int, k: int, lower: Lower) -> None:
+    def text(type: str, sizes: str) -> str:
+        return f"""<ir_version: 9, opset_import: ["" : 18]> g ({type}[{sizes}] x) => ({type}[{sizes}] y)
+            <int64 k = {{{k}}}> {{ y = Trilu<upper = {upper}>(x, k) }}"""
+
+    assert lower(text("float", "2,4,5"), step=0)[-1] == "where"
+    assert "range" in lower(text("float", "b,n,m"), step=0, b=2, n=4, m=5)
+    for sizes in ({"n": 7, "m": 3}, {"n": 2, "m": 9}, {"n": 1, "m": 1}):
+        lower(text("int64", "n,m"), step=0, **sizes)
+
+
+def test_the_mask_of_what_comes_later_is_made_of_sizes(lower: Lower) -> None:
+    body = """l = Shape<start = 1>(x) h = Concat<axis = 0>(l, l)
+        e = ConstantOfShape<value = float[1] {1.0}>(h) t = Trilu<upper = 0>(e) k = MatMul(xd, t)"""
+    for length in (1, 6):
+        lower(model(body, "2,n", "2,n"), n=length)
+
+
+def test_one_side_of_codes_is_zero(lower: Lower) -> None:
+    assert "where" in lower(model("k = Trilu(xd)", "2,4,5", "2,4,5"))

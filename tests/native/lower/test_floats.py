@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from graphopt._native import kernel_tiers
+from graphopt.ir import infer_shapes
 from graphopt.native import LoweringError, compile, reasons
 from graphopt.testing import parse_model
 
@@ -165,3 +166,32 @@ def test_products_round_as_in_onnxruntime(depth: int, lower: Lower) -> None:
     constants = f"{weights('w', depth, 9)}, {weights('b', 9)}"
     for body in ("y = MatMul(x, w)", "y = Gemm(x, w, b)", "h = MatMul(x, w) y = Add(h, b)"):
         assert lower(model(f"5,{depth}", "5,9", constants, body), step=STEP) == ["gemm_f32"]
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_logarithms_of_softmax(axis: int, lower: Lower) -> None:
+    text = f"""<ir_version: 9, opset_import: ["" : 17]> g (float[2,n,7] x) => (float[2,n,7] y) {{
+        w = Mul(x, x) v = Mul(w, w) y = LogSoftmax<axis = {axis}>(v) }}"""
+    for count in (1, 5):
+        assert lower(text, step=1e-4, n=count).count("reduce") == 2
+
+
+def test_logarithms_of_softmax_over_channels(lower: Lower) -> None:
+    weights = ", ".join(str(index % 7 - 3) for index in range(6 * 4))
+    text = f"""<ir_version: 9, opset_import: ["" : 17]> g (float[2,4,3,5] x) => (float[2,6,3,5] y)
+        <float[6,4,1,1] w = {{{weights}}}> {{ c = Conv(x, w) y = LogSoftmax<axis = 1>(c) }}"""
+    lower(text, step=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("opset", "axis", "said"), [(11, 1, "a LogSoftmax over several axes"), (17, -1, "it is in float")]
+)
+def test_logarithms_of_softmax_that_no_program_computes(opset: int, axis: int, said: str) -> None:
+    graph = parse_model(f"""<ir_version: 7, opset_import: ["" : {opset}]>
+        g (float[2,3,4] x) => (float[2,3,4] y) {{ y = LogSoftmax<axis = {axis}>(x) }}""")
+    infer_shapes(graph)
+    if opset >= 13:
+        assert list(reasons(graph).values()) == [said]
+        return
+    with pytest.raises(LoweringError, match=said):
+        compile(graph)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import onnx
+import onnx_ir as ir
 import pytest
 
-from graphopt.errors import GraphoptError
+from graphopt.errors import GraphoptError, LoadError
 from graphopt.ir import infer_shapes
-from graphopt.native import reasons
+from graphopt.native import compile, reasons
 from graphopt.testing import parse_model
 
 from .conftest import Lower
@@ -215,3 +217,19 @@ def test_scales_for_each_channel_of_an_activation_are_refused() -> None:
     graph = parse_model(text)
     infer_shapes(graph)
     assert set(reasons(graph).values()) == {"an activation with a scale for each channel or block"}
+
+
+def test_what_is_no_model_is_an_error() -> None:
+    model = ir.to_proto(parse_model(f"{HEAD}(float[4] x) => (float[4] y) {{ h = Relu(x) y = Neg(h) }}"))
+    for bytes_ in (b"", b"no model"):
+        with pytest.raises(LoadError):
+            compile(bytes_)
+    unsorted, dangling = onnx.ModelProto(), onnx.ModelProto()
+    unsorted.CopyFrom(model)
+    unsorted.graph.node.reverse()
+    del unsorted.graph.value_info[:]
+    dangling.CopyFrom(model)
+    dangling.graph.node[0].input[0] = "nowhere"
+    for broken in (unsorted, dangling):
+        with pytest.raises(LoadError, match="not defined before it"):
+            compile(broken)

@@ -210,3 +210,21 @@ def test_constants_of_sizes_that_are_known_are_constants() -> None:
     body = "h = Shape(x) l = Squeeze(h) r = Range(zero, l, one) f = Cast<to = 1>(r) y = Add(x, f)"
     program = compile(parse_model(model(body, "(float[5] x) => (float[5] y)")))
     np.testing.assert_array_equal(program.run([np.zeros(5, np.float32)])[0], np.arange(5))
+
+
+@pytest.mark.parametrize(
+    ("body", "x", "y", "given", "made"),
+    [
+        ("y = Unsqueeze(x, i)", "b,l", "b,1,l", (0, 8), (0, 1, 8)),
+        ("y = Unsqueeze(x, i)", "b,l", "b,1,l", (2, 0), (2, 1, 0)),
+        ("y = Squeeze(x, i)", "t,1,b,h", "t,b,h", (0, 1, 3, 4), (0, 3, 4)),
+        ("y = Flatten(x)", "b,c,d", "b,m", (0, 3, 4), (0, 12)),
+        ("y = Flatten(x)", "b,c,d", "b,m", (2, 3, 0), (2, 0)),
+    ],
+)
+def test_axes_without_elements_leave_others_as_they_are(
+    body: str, x: str, y: str, given: tuple[int, ...], made: tuple[int, ...]
+) -> None:
+    program = compile(parse_model(model(body, f"(float[{x}] x) => (float[{y}] y)", "int64[1] i = {1}")))
+    inputs = {"x": np.zeros(given, np.float32)}
+    assert program.run(inputs)[0].shape == program.reference(inputs)[0].shape == made

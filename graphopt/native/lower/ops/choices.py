@@ -1,4 +1,4 @@
-"""What is true or false, and what is chosen by it: relations of numbers, Where, and the logic of both."""
+"""What is true or false, and what is chosen by it: relations of numbers, Where, Trilu, and logic."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from graphopt.native.lower.ops.elementwise import aligned, mapped, raised
 from graphopt.native.lower.ops.pools import bounded
 from graphopt.native.lower.ops.views import expanded
 from graphopt.native.lower.pointwise import attributes_of
-from graphopt.native.lower.scope import Scope, Unsupported, is_coded
-from graphopt.native.lower.steps import NAMES, Array, Dims
+from graphopt.native.lower.scope import Scope, Unsupported, identity, is_coded
+from graphopt.native.lower.steps import NAMES, NUMPY, Array, Dims, Value
 
 RELATIONS = {
     "Equal": ("equal", np.equal),
@@ -62,6 +62,40 @@ def where(scope: Scope) -> Form:
     if grid is None:
         return _chosen(scope, condition, scope.any(a), scope.any(b), dims)
     return scope.dequantized(_chosen(scope, condition, _on(scope, a, grid), _on(scope, b, grid), dims), grid)
+
+
+def trilu(scope: Scope) -> Form:
+    """Trilu: zeros on one side of a diagonal of each matrix."""
+    form, dims = scope.form(0), scope.output_dims()
+    k = int(scope.number(1)) if scope.has(1) else 0
+    upper = attribute_int(scope.node, "upper", 1) == 1
+    if isinstance(form, Known):
+        return Known((np.triu if upper else np.tril)(form.array, k))
+    stored = form if isinstance(form, Stored) else scope.floats(form)
+    zero = scope.constant(np.zeros((), NUMPY[stored.value.type]))
+    return _chosen(scope, _triangle(scope, stored, k, upper=upper), stored, zero, dims)
+
+
+def _triangle(scope: Scope, stored: Stored, k: int, *, upper: bool) -> Form:
+    """Whether the places of a matrix of the last two axes are on one side of a diagonal, or on it."""
+    axes = [stored.order.index(axis) for axis in sorted(stored.order)[-2:]]
+    rows, columns = (stored.value.dims[axis] for axis in axes)
+    if isinstance(rows, int) and isinstance(columns, int):
+        return Known(
+            np.triu(np.ones((rows, columns), np.bool_), k) if upper else np.tri(rows, columns, k, np.bool_)
+        )
+
+    def places(axis: int, first: int) -> Value:
+        """Numbers of all places along it, which begin with `first`."""
+        ends = [scope.steps.constant(np.array([each], np.int64)) for each in (first, 1)]
+        size = scope.step("shape", [stored.value], {"axes": [axis]}, "s64", (1,))
+        end = scope.step("binary", [size, ends[0]], {"op": "add"}, "s64", (1,))
+        return scope.step("range", [ends[0], end, ends[1]], {}, "s64", (None,))
+
+    diagonal = scope.step("reshape", [places(axes[0], k)], {"dims": [-1, 1]}, "s64", (rows, 1))
+    what = {"op": "greater_equal" if upper else "less_equal"}
+    compared = [places(axes[1], 0), diagonal]
+    return Stored(scope.step("compare", compared, what, "bool", (rows, columns)), identity(2))
 
 
 def not_(scope: Scope) -> Form:

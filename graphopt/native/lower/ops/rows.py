@@ -1,4 +1,4 @@
-"""What looks at whole rows: Softmax, LayerNormalization, RMSNormalization and LRN."""
+"""What looks at whole rows: Softmax, LogSoftmax, LayerNormalization, RMSNormalization and LRN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from graphopt.ir import attribute_float, attribute_int
 from graphopt.native.lower.forms import Form, Grid, Mapped, Pending, Stored
 from graphopt.native.lower.ops.pools import bounded
+from graphopt.native.lower.pointwise import attributes_of
 from graphopt.native.lower.scope import Scope, Unsupported, identity
+from graphopt.native.lower.steps import Value
 
 UNCENTRED = frozenset({"RMSNormalization", "SimplifiedLayerNormalization"})
 """Normalizations of rows that take no mean off; the latter is what onnxruntime called the former."""
@@ -30,6 +32,30 @@ def softmaxed(scope: Scope, x: Form, axis: int) -> Form:
     if scope.opset < 13 and axis != rank - 1:
         raise Unsupported("a Softmax over several axes")
     return _by_rows(scope, "softmax", x, {}, _last(rank, axis))
+
+
+def log_softmax(scope: Scope) -> Form:
+    """LogSoftmax, of floats: less the greatest of a row, and less the logarithm of the sum of its powers."""
+    if not scope.floats_too:
+        raise Unsupported("it is in float")
+    rank = len(scope.output_dims())
+    axis = attribute_int(scope.node, "axis", -1 if scope.opset >= 13 else 1) % rank
+    if scope.opset < 13 and axis != rank - 1:
+        raise Unsupported("a LogSoftmax over several axes")
+    stored = scope.floats(scope.form(0))
+    place, dims = stored.order.index(axis), stored.value.dims
+    row = (*dims[:place], 1, *dims[place + 1 :])
+
+    def reduced(value: Value, op: str) -> Value:
+        return scope.step("reduce", [value], {"op": op, "axes": [place], "keepdims": 1}, "f32", row)
+
+    def less(value: Value, other: Value) -> Value:
+        return scope.step("binary", [value, other], {"op": "sub"}, "f32", dims)
+
+    below = less(stored.value, reduced(stored.value, "max"))
+    powers = scope.step("unary", [below], attributes_of("exp", {}), "f32", dims)
+    logarithm = scope.step("unary", [reduced(powers, "sum")], attributes_of("log", {}), "f32", row)
+    return Stored(less(below, logarithm), stored.order)
 
 
 def layer_normalization(scope: Scope) -> Form:
