@@ -40,6 +40,12 @@ std::int64_t FloatPanelShape::padded_columns_of(std::int64_t panel) const {
 
 std::int64_t FloatPanelShape::padded_columns() const { return ceil_divide(columns_, vector_) * vector_; }
 
+Aligned<float> FloatPanelShape::padded(const float* numbers) const {
+  Aligned<float> all(padded_columns());
+  std::copy_n(numbers, columns_, all.data());
+  return all;
+}
+
 void FloatPanelShape::multiply(kernels::FloatTile tile, const float* packed, std::int64_t first, std::int64_t last,
                                std::int64_t rows, bool last_bias) const {
   tile.count = rows;

@@ -46,6 +46,8 @@ class FloatPanelShape {
   std::int64_t padded_columns_of(std::int64_t panel) const;
   // Of all, filled up to a whole vector: of arrays that go with the columns, too.
   std::int64_t padded_columns() const;
+  // One number for each column, filled up likewise.
+  Aligned<float> padded(const float* numbers) const;
   // Floats from the beginning to that of a panel.
   std::int64_t offset(std::int64_t panel) const { return first_column(panel) * products(); }
   std::int64_t floats() const { return padded_columns() * products(); }

@@ -9,6 +9,8 @@
 // To g is added that of sigmoid(r) * h; or, with `reset_bias`, sigmoid(r) * p, p what gemm_f32 computes of h,
 // recurrence and reset_bias. Then h = tanh(g) + sigmoid(z) * (h - tanh(g)), each operation rounded.
 
+#include <algorithm>
+
 #include "ops/recurrent.h"
 
 namespace graphopt {
@@ -112,9 +114,7 @@ class Gru final : public Op {
     const std::int64_t size = directions_.size();
     Directions::expect(given, "reset_bias", Dims({directions_.count(), size}));
     for (std::int64_t at = 0; at < directions_.count(); ++at) {
-      Aligned<float> bias(directions_[at].recurrence[1].shape().padded_columns());
-      std::copy_n(given.as<float>() + at * size, size, bias.data());
-      reset_biases_.push_back(std::move(bias));
+      reset_biases_.push_back(directions_[at].recurrence[1].shape().padded(given.as<float>() + at * size));
     }
   }
 

@@ -8,6 +8,8 @@
 // Each gate is what gemm_f32 computes of x, weights and bias, to which that of h and recurrence is added, part by part.
 // Then c = sigmoid(f) * c + sigmoid(i) * tanh(g), h = sigmoid(o) * tanh(c), each operation rounded.
 
+#include <algorithm>
+
 #include "ops/recurrent.h"
 
 namespace graphopt {

@@ -41,8 +41,7 @@ Directions::Directions(const Attributes& attributes, const kernels::Table& kerne
       direction.recurrence.emplace_back(kernels.float_products, from, part * size_, 1, size_, kMatrixParts);
       from += part * size_ * size_;
     }
-    direction.bias = Aligned<float>(direction.weights.shape().padded_columns());
-    std::copy_n(bias.as<float>() + at * columns, columns, direction.bias.data());
+    direction.bias = direction.weights.shape().padded(bias.as<float>() + at * columns);
     all_.push_back(std::move(direction));
   }
 }
