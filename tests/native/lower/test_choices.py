@@ -134,7 +134,7 @@ def test_what_it_cannot_be_made_of_has_a_reason(body: str, reason: str) -> None:
     assert reason in found
 
 
-@pytest.mark.parametrize("k", [-2, 0, 1, 9])
+@pytest.mark.parametrize("k", [-(2**63), -2, 0, 1, 9, 2**63 - 1])
 @pytest.mark.parametrize("upper", [0, 1])
 def test_triangles_of_matrices(upper: int, k: int, lower: Lower) -> None:
     def text(type: str, sizes: str) -> str:

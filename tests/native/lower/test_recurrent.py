@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from graphopt.errors import DataError
 from graphopt.native import LoweringError, compile, reasons
 from graphopt.testing import parse_model
 
@@ -30,6 +31,8 @@ def model(cell: str, directions: int, attributes: str, inputs: str, outputs: str
             numbers("p", directions, 3 * SIZE),
             numbers("h", directions, 2, SIZE),
             f"float[{directions},2,{SIZE}] o = {{{','.join(['0'] * directions * 2 * SIZE)}}}",
+            numbers("short", directions, rows),
+            numbers("flat", rows, DEPTH),
             "int32[2] n = {4, 4}",
         )
     )
@@ -84,11 +87,25 @@ def test_usual_activations_by_name(lower: Lower) -> None:
         ("GRU", ', activations = ["Sigmoid", "Relu"]', "w, r", "other activations"),
         ("GRU", ", clip = 3.0", "w, r", "clamped"),
         ("GRU", "", "w, r, b, n", "sequences of lengths of their own"),
+        ("LSTM", "", "flat, r", "weights of 2 axes"),
+        ("GRU", "", "w, r, short", r"biases of shape \[1, 9\], not \[1, 18\]"),
     ],
 )
 def test_what_is_refused(cell: str, attributes: str, inputs: str, said: str) -> None:
     with pytest.raises(LoweringError, match=said):
         compile(parse_model(model(cell, 1, attributes, inputs)))
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_of_no_steps_there_is_no_last_one(cell: str) -> None:
+    text = model(cell, 1, "", "w, r", "y, k").replace("float[4,2,5] x", "float[t,b,5] x")
+    program = compile(
+        parse_model(text.replace("[4,1,2,3] y", "[t,1,b,3] y").replace("[1,2,3] k", "[1,b,3] k"))
+    )
+    with pytest.raises(DataError, match="does not become"):
+        program.run([np.zeros((0, 2, DEPTH), np.float32)])
+    y, last = program.run([np.zeros((3, 0, DEPTH), np.float32)])
+    assert y.shape == (3, 1, 0, SIZE) and last.shape == (1, 0, SIZE)
 
 
 @pytest.mark.parametrize("cell", GATES)

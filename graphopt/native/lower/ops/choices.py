@@ -26,6 +26,8 @@ RELATIONS = {
     "Xor": ("not_equal", np.not_equal),
 }
 """What `relation` lowers, by its name in programs, and on constants."""
+_FARTHEST = 1 << 48
+"""No axis is as long: a diagonal that is farther away is as good as there."""
 _TRUE, _FALSE = Known(np.array(True)), Known(np.array(False))
 
 
@@ -67,7 +69,7 @@ def where(scope: Scope) -> Form:
 def trilu(scope: Scope) -> Form:
     """Trilu: zeros on one side of a diagonal of each matrix."""
     form, dims = scope.form(0), scope.output_dims()
-    k = int(scope.number(1)) if scope.has(1) else 0
+    k = int(np.clip(scope.number(1), -_FARTHEST, _FARTHEST)) if scope.has(1) else 0
     upper = attribute_int(scope.node, "upper", 1) == 1
     if isinstance(form, Known):
         return Known((np.triu if upper else np.tril)(form.array, k))

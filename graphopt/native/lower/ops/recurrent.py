@@ -10,7 +10,7 @@ import numpy as np
 
 from graphopt.ir import attribute_int, attribute_string
 from graphopt.native.lower.forms import Form, Known, Stored
-from graphopt.native.lower.scope import Scope, Unsupported, identity
+from graphopt.native.lower.scope import Scope, Unsupported, identity, known
 from graphopt.native.lower.steps import Array, Dims, Value
 
 _LENGTHS = 4
@@ -84,11 +84,16 @@ def _recurrence(scope: Scope, cell: _Cell, *, reset_behind: bool = False) -> lis
 
 def _matrices(scope: Scope, cell: _Cell, reset_behind: bool) -> dict[str, Any]:
     weights, recurrence = _floats(scope, 1), _floats(scope, 2)
+    if weights.ndim != 3:
+        raise Unsupported(f"weights of {weights.ndim} axes")
     count, rows, _ = weights.shape
     # Of the weights, then of the recurrence.
     biases = np.zeros((count, 2, rows), np.float32)
     if scope.has(3):
-        biases += _floats(scope, 3).reshape(biases.shape)
+        given = _floats(scope, 3)
+        if given.shape != (count, 2 * rows):
+            raise Unsupported(f"biases of shape {list(given.shape)}, not {[count, 2 * rows]}")
+        biases += given.reshape(biases.shape)
     attributes: dict[str, Any] = {"weights": weights, "recurrence": recurrence}
     if reset_behind:  # together with the product
         of_product = biases[:, 1, -rows // cell.gates :]
@@ -144,5 +149,9 @@ def _part(scope: Scope, y: Value, places: Sequence[int]) -> Stored:
     ends = parts[0]
     if len(parts) > 1:
         ends = scope.step("concat", parts, {"axis": 1}, "f32", (1, count, batch, size))
-    shape = [len(parts), batch if isinstance(batch, int) else -1, size]
-    return Stored(scope.step("reshape", [ends], {"dims": shape}, "f32", (count, batch, size)), identity(3))
+    dims: Dims = (count, batch, size)
+    if isinstance(batch, int):
+        return Stored(scope.step("reshape", [ends], {"dims": list(dims)}, "f32", dims), identity(3))
+    # Of no steps there is no last one: without its size, any batch would do.
+    shape = scope.shape_of([len(parts), (y, 2), known(size)])
+    return Stored(scope.step("reshape", [ends, shape], {"zeros": 1}, "f32", dims), identity(3))
