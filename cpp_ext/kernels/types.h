@@ -52,8 +52,11 @@ struct GemmTile {
   // depth (the last filled up with 0), for each of its columns (filled up to whole vectors), a group of weights. Aligned
   // to 64 bytes.
   const int8_t* weights;
+  // Panels may have more: `weights` and `begins` are those of segment `first_segment` of the first panel.
+  int64_t first_segment;
+  int64_t panel_segments;
   // Of `Gemm::sparse` only, and of one panel: groups of weights that are all 0 are left out. Those that vector v has in
-  // segment s are from begins[v * segments + s] up to the next; group i is multiplied by the codes from places[i] of
+  // segment s are from begins[v * panel_segments + s] up to the next; group i is multiplied by the codes from places[i] of
   // the segment on, and lies at weights + i * vector * group.
   const int32_t* begins;
   const int32_t* places;

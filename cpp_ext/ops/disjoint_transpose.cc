@@ -57,7 +57,7 @@ class BoundWindows final : public Bound {
                            std::min(kRowsOfBlock, kBytesOfBlock / (columns() * size_)))) {
     const Convolution& all = shared.all;
     for (std::int64_t n = 0; n < columns(); ++n) {
-      bias_[n] = all.folded_bias(n % all.columns, x_.type, shared.panels.sums()[n], all.depth);
+      bias_[n] = all.folded_bias(n % all.columns, x_.type, shared.panels.sum(n), all.depth);
     }
   }
 

@@ -110,7 +110,7 @@ class BoundFloatConvolution final : public Bound {
       const auto pitch = static_cast<std::int64_t>(sizeof(float)) * x_.pitch;
       const Pixels pixels{reinterpret_cast<const unsigned char*>(x), x_.dims, pitch,
                           reinterpret_cast<const unsigned char*>(blank_.data())};
-      phase.find(pixels, plan.counts, line * plan.rows + first, rows, pointers);
+      phase.find(pixels, plan.counts, line * plan.rows + first, rows, phase.all_taps(), pointers);
     }
     float* to = static_cast<float*>(run.outputs[0]);
     to += phase.place(plan.counts, y_.dims, line * plan.rows + first) * y_.pitch;

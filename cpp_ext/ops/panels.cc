@@ -20,6 +20,7 @@ constexpr std::int64_t kBytesOfBlock = 192 * 1024;
 constexpr double kSparseGroup = 1.2;
 constexpr double kSparseEnd = 14;
 constexpr double kSparseSegment = 3;
+constexpr std::int64_t kLine = 64;
 constexpr std::int64_t kMostGroups = std::int64_t{1} << 24;
 
 std::int64_t ceil_divide(std::int64_t count, std::int64_t by) { return (count + by - 1) / by; }
@@ -65,9 +66,9 @@ void PanelShape::pack(const std::int8_t* from, std::int64_t column_step, std::in
     packing.columns = columns_of(panel);
     packing.padded = ceil_divide(packing.columns, vector_) * vector_;
     packing.flip = flip;
-    packing.sums = sums == nullptr ? nullptr : sums + begin;
     packing.to = to + offset(panel);
     for (std::int64_t segment = 0; segment < segments_; ++segment) {
+      packing.sums = sums == nullptr ? nullptr : sums + segment * padded_columns() + begin;
       packing.from = from + begin * column_step + segment * depth_ * step;
       kernel_->pack(packing);
       packing.to += ceil_divide(depth_, group_) * group_ * packing.padded;
@@ -106,28 +107,36 @@ SparsePanels PanelShape::without_zeros(const std::int8_t* packed) const {
 
 void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                           std::int64_t rows) const {
-  each(tile, kernel_->panels, first, last, rows, [&](std::int64_t panel) {
-    tile.weights = packed + offset(panel);
+  multiply(tile, packed, first, last, whole(rows));
+}
+
+void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+                          const Piece& piece) const {
+  each(tile, kernel_->panels, first, last, piece, [&](std::int64_t panel) {
+    const std::int64_t column_bytes = piece.segments.first * ceil_divide(depth_, group_) * group_;
+    tile.weights = packed + offset(panel) + column_bytes * (first_column(panel + 1) - first_column(panel));
     const std::int64_t next = std::min(panel + kernel_->panels, panels_);
-    tile.next = next < panels_ ? packed + offset(next) : nullptr;
-    tile.next_bytes = offset(std::min(next + kernel_->panels, panels_)) - offset(next);
+    const std::int64_t lines = (offset(std::min(next + kernel_->panels, panels_)) - offset(next)) / kLine;
+    const auto share = [&](std::int64_t row) { return lines * row / piece.all * kLine; };
+    tile.next = next < panels_ ? packed + offset(next) + share(piece.first) : nullptr;
+    tile.next_bytes = share(piece.first + piece.count) - share(piece.first);
     kernel_->multiply(tile);
   });
 }
 
 void PanelShape::multiply(kernels::GemmTile& tile, const SparsePanels& packed, std::int64_t first, std::int64_t last,
-                          std::int64_t rows) const {
+                          const Piece& piece) const {
   tile.weights = packed.weights.data();
   tile.places = packed.places.data();
-  each(tile, 1, first, last, rows, [&](std::int64_t panel) {
-    tile.begins = packed.begins.data() + first_column(panel) / vector_ * segments_;
+  each(tile, 1, first, last, piece, [&](std::int64_t panel) {
+    tile.begins = packed.begins.data() + first_column(panel) / vector_ * segments_ + piece.segments.first;
     kernel_->sparse(tile);
   });
 }
 
 template <typename Each>
 void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last,
-                      std::int64_t rows, const Each& multiply_from) const {
+                      const Piece& piece, const Each& multiply_from) const {
   const auto* all_bias = tile.bias;
   const auto* all_zeros = tile.zeros;
   const auto* all_scales = tile.out.scale;
@@ -135,8 +144,10 @@ void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int6
   const auto* all_other = tile.other;
   auto* all_to = static_cast<unsigned char*>(tile.to);
   const auto size = static_cast<std::int64_t>(size_of(tile.out.type));
-  tile.segments = segments_;
-  tile.count = static_cast<int>(rows);
+  tile.segments = piece.segments.count();
+  tile.first_segment = piece.segments.first;
+  tile.panel_segments = segments_;
+  tile.count = static_cast<int>(piece.count);
   tile.depth = depth_;
   for (std::int64_t panel = first; panel < last; panel += at_a_time) {
     const std::int64_t column = first_column(panel);
@@ -156,18 +167,30 @@ Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int
                std::int64_t depth)
     : shape_(kernel, columns, segments, depth),
       packed_(shape_.offset(shape_.panels())),
-      sums_(shape_.padded_columns()) {
+      sums_(segments * shape_.padded_columns()) {
   shape_.pack(weights, segments * depth, 1, 0, 0, shape_.panels(), packed_.data(), sums_.data());
   sparse_ = shape_.without_zeros(packed_.data());
   if (!sparse_.empty()) packed_ = {};
 }
 
 void Panels::multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows) const {
+  multiply(tile, first, last, shape_.whole(rows));
+}
+
+void Panels::multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, const Piece& piece) const {
   if (sparse_.empty()) {
-    shape_.multiply(tile, packed_.data(), first, last, rows);
+    shape_.multiply(tile, packed_.data(), first, last, piece);
   } else {
-    shape_.multiply(tile, sparse_, first, last, rows);
+    shape_.multiply(tile, sparse_, first, last, piece);
   }
+}
+
+std::int32_t Panels::sum(std::int64_t column, const Segments& segments) const {
+  std::uint32_t sum = 0;
+  for (std::int64_t segment = segments.first; segment < segments.last; ++segment) {
+    sum += static_cast<std::uint32_t>(sums_[segment * shape_.padded_columns() + column]);
+  }
+  return static_cast<std::int32_t>(sum);
 }
 
 Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {

@@ -5,6 +5,7 @@
 
 #include "kernels/table.h"
 #include "ops/aligned.h"
+#include "ops/segments.h"
 
 namespace graphopt {
 
@@ -15,6 +16,14 @@ struct SparsePanels {
   std::vector<std::int32_t> places;
 
   bool empty() const { return begins.empty(); }
+};
+
+// Rows that are `count` of `all` of a block, from `first` on, and have some of the segments only.
+struct Piece {
+  Segments segments;
+  std::int64_t first;
+  std::int64_t count;
+  std::int64_t all;
 };
 
 // How a matrix of `columns` columns lies in panels. Each column has `segments` parts of `depth` weights.
@@ -38,7 +47,8 @@ class PanelShape {
 
   // Puts weight (column, segment, k), which is at from[column * column_step + (segment * depth + k) * step], one of the
   // steps being 1, in its place, its bits exchanged where `flip` has ones; zeros where there is none. For panels `first`
-  // to `last`. Sums of the weights of each column are added to `sums`, unless it is null.
+  // to `last`. Sums of the weights of each column are added to those of its segment in `sums`, [segments][columns, padded],
+  // unless it is null.
   void pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip, std::int64_t first,
             std::int64_t last, std::int8_t* to, std::int32_t* sums) const;
 
@@ -47,15 +57,23 @@ class PanelShape {
 
   // The products of `rows` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
   // `bias`, `zeros`, `out` and `to` begin at column 0; `count`, `weights`, `columns`, `segments` and `depth` need not
-  // be set. It is not kept as it is.
+  // be set. It is not kept as it is. `bias`, `sums`, `to` and `other` begin at the first row of a piece; each piece fetches
+  // its share of the weights that are wanted next.
   void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                 std::int64_t rows) const;
+  void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
+                const Piece& piece) const;
   void multiply(kernels::GemmTile& tile, const SparsePanels& packed, std::int64_t first, std::int64_t last,
-                std::int64_t rows) const;
+                const Piece& piece) const;
+
+  // As one piece.
+  Piece whole(std::int64_t rows) const { return {{0, segments_}, 0, rows, rows}; }
+  // Panels that the kernel multiplies by at a time.
+  std::int64_t at_a_time() const { return kernel_->panels; }
 
  private:
   template <typename Each>
-  void each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last, std::int64_t rows,
+  void each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int64_t first, std::int64_t last, const Piece& piece,
             const Each& multiply_from) const;
 
   // Panels are as wide as may be, but the last one is no single vector if the one before can spare another: for each
@@ -73,7 +91,7 @@ class PanelShape {
   std::int64_t groups_;  // in a column
 };
 
-// Constant weights: a matrix [columns, segments * depth] in panels, and the sums of its rows.
+// Constant weights: a matrix [columns, segments * depth] in panels, and the sums of its columns' segments.
 class Panels {
  public:
   Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
@@ -82,14 +100,16 @@ class Panels {
   const PanelShape& shape() const { return shape_; }
   // As `PanelShape` has it.
   void multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, std::int64_t rows) const;
-  // Of the weights of a column, modulo 2^32; padded.
-  const std::int32_t* sums() const { return sums_.data(); }
+  void multiply(kernels::GemmTile& tile, std::int64_t first, std::int64_t last, const Piece& piece) const;
+  // Of the weights of a column, modulo 2^32.
+  std::int32_t sum(std::int64_t column) const { return sum(column, {0, shape_.segments()}); }
+  std::int32_t sum(std::int64_t column, const Segments& segments) const;
 
  private:
   PanelShape shape_;
   Aligned<std::int8_t> packed_;  // none where there are sparse ones
   SparsePanels sparse_;
-  Aligned<std::int32_t> sums_;
+  Aligned<std::int32_t> sums_;  // [segments][columns], padded
 };
 
 // How the rows and panels of a product are split into blocks, by shapes alone.

@@ -24,7 +24,7 @@ std::int64_t Phase::place(const Counts& counts, const Dims& y, std::int64_t outp
   return line * y[2] + first[1] + counts.column(output) * step[1];
 }
 
-void Phase::find(const Pixels& x, const Counts& counts, std::int64_t begin, std::int64_t rows,
+void Phase::find(const Pixels& x, const Counts& counts, std::int64_t begin, std::int64_t rows, const Segments& some,
                  const unsigned char** pointers) const {
   const std::int64_t distance = advance[1] * x.pitch;
   for (std::int64_t row = 0; row < rows;) {
@@ -33,7 +33,8 @@ void Phase::find(const Pixels& x, const Counts& counts, std::int64_t begin, std:
     const std::int64_t line = counts.line(begin + row) * advance[0];
     const std::int64_t image = counts.image(begin + row);
     const unsigned char** to = pointers + row;
-    for (const Tap& tap : taps) {
+    for (std::int64_t i = some.first; i < some.last; ++i) {
+      const Tap& tap = taps[static_cast<std::size_t>(i)];
       const std::int64_t input_line = line + tap.offset[0];
       if (input_line < 0 || input_line >= x.dims[1]) {
         for (std::int64_t i = 0; i < right - left; ++i) to[i] = x.blank;

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "ops/segments.h"
 #include "ops/windows.h"
 
 namespace graphopt {
@@ -46,8 +47,9 @@ struct Phase {
   Counts counts(const Dims& y) const;
   // The pixel of the result that an output is.
   std::int64_t place(const Counts& counts, const Dims& y, std::int64_t output) const;
-  // pointers[tap * rows + row]: the pixels of each tap, for `rows` outputs from `begin` on.
-  void find(const Pixels& x, const Counts& counts, std::int64_t begin, std::int64_t rows,
+  Segments all_taps() const { return {0, static_cast<std::int64_t>(taps.size())}; }
+  // pointers[tap * rows + row]: the pixels of each of some taps, for `rows` outputs from `begin` on.
+  void find(const Pixels& x, const Counts& counts, std::int64_t begin, std::int64_t rows, const Segments& some,
             const unsigned char** pointers) const;
 };
 

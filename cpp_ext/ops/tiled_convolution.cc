@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/bands.h"
 #include "ops/epilogue.h"
-#include "ops/panels.h"
-#include "ops/phases.h"
 
 namespace graphopt {
 
@@ -24,6 +23,9 @@ constexpr std::int64_t kMaxStrip = 4096;
 // Copying them takes less time than finding each pixel.
 constexpr std::int64_t kFewChannels = 48;
 constexpr std::int64_t kPadding = 64;
+// Of a piece of a block, unless the block has fewer.
+constexpr std::int64_t kFewestRows = 4;
+constexpr std::size_t kMostPieces = static_cast<std::size_t>(kRowsOfMatrix / kFewestRows);
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
@@ -136,19 +138,23 @@ class BoundTiles final : public Bound {
     Blocks split;            // of a line
     std::int64_t parts;      // in a block
     std::int64_t blocks;
-    Aligned<std::int32_t> bias;
+    std::vector<Band> bands;
+    std::vector<Aligned<std::int32_t>> bias;  // of each band, and of all taps
+  };
+
+  // Rows that have the same taps, and where these were found.
+  struct Rows : Piece {
+    const std::int32_t* bias;
+    const std::uint8_t** pointers;
+    std::int64_t stride;
   };
 
   void plan(const Packed& phase) {
-    const Convolution& all = shared_.all;
     Plan plan{};
-    plan.bias = Aligned<std::int32_t>(all.columns + kPadding);
-    const std::int64_t products = static_cast<std::int64_t>(phase.taps.size()) * shared_.form.span * all.depth;
-    for (std::int64_t n = 0; n < all.columns; ++n) {
-      const Panels& panels = phase.panels[static_cast<std::size_t>(n / shared_.form.columns)];
-      plan.bias[n] = all.folded_bias(n, x_.type, panels.sums()[n % shared_.form.columns], products);
-    }
     plan.counts = phase.counts(y_.dims);
+    plan.bands = bands_of(phase, plan.counts, x_.dims[1], ceil_divide(shared_.form.read, 4));
+    for (const Band& band : plan.bands) plan.bias.push_back(bias_of(phase, band.taps));
+    plan.bias.push_back(bias_of(phase, phase.all_taps()));
     const std::int64_t count = y_.dims[0] * plan.counts.of[0] * plan.counts.of[1];
     plan.lines = phase.whole() ? 1 : y_.dims[0] * plan.counts.of[0];
     plan.rows = phase.whole() ? count : plan.counts.of[1];
@@ -169,6 +175,17 @@ class BoundTiles final : public Bound {
     }
     blocks_ += plan.blocks;
     plans_.push_back(std::move(plan));
+  }
+
+  Aligned<std::int32_t> bias_of(const Packed& phase, const Segments& taps) const {
+    const Convolution& all = shared_.all;
+    Aligned<std::int32_t> bias(all.columns + kPadding);
+    for (std::int64_t n = 0; n < all.columns; ++n) {
+      const Panels& panels = phase.panels[static_cast<std::size_t>(n / shared_.form.columns)];
+      const std::int32_t sum = panels.sum(n % shared_.form.columns, taps);
+      bias[n] = all.folded_bias(n, x_.type, sum, taps.count() * shared_.form.span * all.depth);
+    }
+    return bias;
   }
 
   // Windows are single pixels, each behind the one before: rows of a matrix.
@@ -229,12 +246,22 @@ class BoundTiles final : public Bound {
     const std::uint8_t* pointers[kPointers];
     std::uint8_t copies[kCopiedBytes];
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
-    const std::int64_t stride = strips() ? 0 : rows;
     const std::int64_t step = strips() ? strip_step(phase, plan, rows) : 0;
-    if (strips()) {
-      find_strips(x, phase, plan, line * plan.rows + first, rows, step, pointers, copies);
-    } else if (!matrix_) {
-      find_rows(x, phase, plan, line * plan.rows + first, rows, pointers, copies);
+    Rows pieces[kMostPieces];
+    const std::size_t count = cut(phase, plan, line * plan.rows + first, rows, pieces);
+    const std::uint8_t** end_of_pointers = pointers;
+    std::uint8_t* free = copies;
+    for (std::size_t i = 0; i < count; ++i) {
+      Rows& piece = pieces[i];
+      piece.pointers = end_of_pointers;
+      const std::int64_t begin = line * plan.rows + first + piece.first;
+      if (strips()) {
+        free = find_strips(x, phase, plan, begin, piece, step, free);
+        end_of_pointers += piece.count;
+      } else if (!matrix_) {
+        free = find_rows(x, phase, plan, begin, piece, free);
+        end_of_pointers += piece.count * piece.segments.count();
+      }
     }
 
     const std::int64_t place = phase.place(plan.counts, y_.dims, line * plan.rows + first);
@@ -244,49 +271,58 @@ class BoundTiles final : public Bound {
     if (shared_.epilogue.residual()) {
       residual = static_cast<const unsigned char*>(run.inputs[1]) + place * r_.pitch * size;
     }
-    const auto taps = static_cast<std::int64_t>(phase.taps.size());
     std::int32_t sums[kRowsOfMatrix];
     std::int64_t moved = 0;
     for (std::int64_t part = first_part; part < last_part; ++part) {
-      for (std::int64_t i = 0; !matrix_ && i < taps * rows && part * form.depth != moved; ++i) {
-        pointers[i] += part * form.depth - moved;
-      }
-      moved = part * form.depth;
-      const Panels& panels = phase.panels[static_cast<std::size_t>(part)];
       const std::int64_t column = part * form.columns;
-      kernels::GemmTile tile{};
-      tile.rows = matrix_ ? nullptr : pointers;
-      tile.stride = stride;
-      tile.step = step;
-      tile.x = x + first * x_.pitch;
-      tile.x_pitch = x_.pitch;
-      tile.flip = flip_;
-      tile.bias = plan.bias.data() + column;
+      const std::int64_t depth = part * form.depth;
+      for (const std::uint8_t** pointer = pointers; depth != moved && pointer != end_of_pointers; ++pointer) {
+        *pointer += depth - moved;
+      }
+      moved = depth;
+      kernels::GemmTile block_tile{};
+      block_tile.step = step;
+      block_tile.x = x + first * x_.pitch;
+      block_tile.x_pitch = x_.pitch;
+      block_tile.flip = flip_;
       if (shared_.all.asymmetric) {
-        for (std::int64_t row = 0; row < rows; ++row) {
-          std::uint32_t sum = 0;
-          for (std::int64_t tap = 0; tap < taps; ++tap) {
-            const std::uint8_t* from = tile.x + row * tile.x_pitch;
-            if (!matrix_) from = pointers[tap * stride + row] + tap * step;
-            sum += static_cast<std::uint32_t>(shared_.row_sum(from, form.length, flip_));
-          }
-          sums[row] = static_cast<std::int32_t>(sum);
-        }
-        tile.zeros = shared_.zeros.data() + column;
-        tile.sums = sums;
+        block_tile.zeros = shared_.zeros.data() + column;
+        block_tile.sums = sums;
       }
-      tile.out = shared_.epilogue.tile();
-      tile.out.scale += column;
-      if (tile.out.shift != nullptr) tile.out.shift += column;
-      tile.to = y + column * size;
-      tile.pitch = phase.step[1] * y_.pitch;
+      block_tile.out = shared_.epilogue.tile();
+      block_tile.out.scale += column;
+      if (block_tile.out.shift != nullptr) block_tile.out.shift += column;
+      block_tile.to = y + column * size;
+      block_tile.pitch = phase.step[1] * y_.pitch;
       if (addition_.by_tiles) {
-        tile.other = residual + column;
-        tile.other_pitch = phase.step[1] * r_.pitch;
-        tile.sum = &*addition_.integers;
+        block_tile.other = residual + column;
+        block_tile.other_pitch = phase.step[1] * r_.pitch;
+        block_tile.sum = &*addition_.integers;
       }
+      const auto tile_of = [&](const Rows& piece) {
+        kernels::GemmTile tile = block_tile;
+        tile.rows = matrix_ ? nullptr : piece.pointers;
+        tile.stride = piece.stride;
+        tile.bias = piece.bias + column;
+        if (tile.sums != nullptr) tile.sums += piece.first;
+        tile.to = static_cast<unsigned char*>(tile.to) + piece.first * tile.pitch * size;
+        if (tile.other != nullptr) tile.other += piece.first * tile.other_pitch;
+        return tile;
+      };
+      for (std::size_t i = 0; shared_.all.asymmetric && i < count; ++i) {
+        add_up(tile_of(pieces[i]), pieces[i], sums + pieces[i].first);
+      }
+      const Panels& panels = phase.panels[static_cast<std::size_t>(part)];
       const std::int64_t first_panel = panel_block * plan.split.panels;
-      panels.multiply(tile, first_panel, std::min(first_panel + plan.split.panels, panels.shape().panels()), rows);
+      const std::int64_t last_panel = std::min(first_panel + plan.split.panels, panels.shape().panels());
+      // Panels stay in cache while the pieces go by.
+      const std::int64_t some = count == 1 ? plan.split.panels : panels.shape().at_a_time();
+      for (std::int64_t panel = first_panel; panel < last_panel; panel += some) {
+        for (std::size_t i = 0; i < count; ++i) {
+          kernels::GemmTile tile = tile_of(pieces[i]);
+          panels.multiply(tile, panel, std::min(panel + some, last_panel), pieces[i]);
+        }
+      }
     }
     if (!shared_.epilogue.unfinished(addition_)) return;
     const PanelShape& shape = phase.panels[0].shape();
@@ -301,43 +337,71 @@ class BoundTiles final : public Bound {
                             rows, end - begin);
   }
 
-  // pointers[tap * rows + row]: where the segment of a tap begins, for `rows` outputs of the phase from `begin` on; in
-  // `copies`, if tiles would read beyond all of the input from there.
-  void find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
-                 const std::uint8_t** pointers, std::uint8_t* copies) const {
-    phase.find({x, x_.dims, x_.pitch, blank_.data()}, plan.counts, begin, rows, pointers);
-    if (!read_beyond()) return;
-    const Form& form = shared_.form;
-    const std::uint8_t* last = x + x_.bytes() - form.read;
-    for (std::size_t i = 0; i < phase.taps.size() * static_cast<std::size_t>(rows); ++i) {
-      if (pointers[i] == blank_.data() || pointers[i] <= last) continue;
-      std::memcpy(copies, pointers[i], static_cast<std::size_t>(form.length));
-      std::memset(copies + form.length, 0, static_cast<std::size_t>(form.read - form.length));
-      pointers[i] = copies;
-      copies += form.read;
+  // Rows of outputs from `begin` on, in pieces by bands. Gives how many there are. Low pieces go with their neighbours.
+  std::size_t cut(const Packed& phase, const Plan& plan, std::int64_t begin, std::int64_t rows, Rows* pieces) const {
+    std::size_t count = 0;
+    for (std::int64_t row = 0; row < rows;) {
+      const std::int64_t line = plan.counts.line(begin + row);
+      std::size_t band = 0;
+      while (plan.bands[band].last <= line) ++band;
+      const std::int64_t left = (plan.bands[band].last - line) * plan.counts.of[1] - plan.counts.column(begin + row);
+      const std::int64_t some = std::min(left, rows - row);
+      const Rows next{{plan.bands[band].taps, row, some, rows}, plan.bias[band].data(), nullptr, 0};
+      row += some;
+      Rows* const last = count > 0 ? &pieces[count - 1] : nullptr;
+      if (last == nullptr || (last->segments != next.segments && std::min(last->count, some) >= kFewestRows)) {
+        pieces[count++] = next;
+        continue;
+      }
+      last->count += some;
+      if (last->segments == next.segments) continue;
+      last->segments = phase.all_taps();
+      last->bias = plan.bias.back().data();
     }
+    return count;
   }
 
-  // Strips of each line of the window, for each line of `rows` outputs from `begin` on: copied, unless they can be read
-  // where they lie. pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes
-  // behind the one before.
-  void find_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, std::int64_t rows,
-                   std::int64_t step, const std::uint8_t** pointers, std::uint8_t* copies) const {
+  // pointers[tap * rows + row] of a piece: where the segment of a tap begins, for its outputs, which are those of the phase
+  // from `begin` on; in `copies`, if tiles would read beyond all of the input from there. Gives where room is left.
+  std::uint8_t* find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, Rows& piece,
+                          std::uint8_t* copies) const {
     const Form& form = shared_.form;
-    for (std::int64_t row = 0; row < rows;) {
+    piece.stride = piece.count;
+    phase.find({x, x_.dims, x_.pitch, blank_.data()}, plan.counts, begin, piece.count, piece.segments, piece.pointers);
+    if (!read_beyond()) return copies;
+    const std::uint8_t* last = x + x_.bytes() - form.read;
+    for (std::int64_t i = 0; i < piece.segments.count() * piece.count; ++i) {
+      const std::uint8_t*& pointer = piece.pointers[i];
+      if (pointer == blank_.data() || pointer <= last) continue;
+      std::memcpy(copies, pointer, static_cast<std::size_t>(form.length));
+      std::memset(copies + form.length, 0, static_cast<std::size_t>(form.read - form.length));
+      pointer = copies;
+      copies += form.read;
+    }
+    return copies;
+  }
+
+  // Strips of each line of the window, for each line of a piece's outputs, from `begin` on: copied, unless they can be read
+  // where they lie. pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes
+  // behind the one before. Gives where room is left.
+  std::uint8_t* find_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin,
+                            const Rows& piece, std::int64_t step, std::uint8_t* copies) const {
+    const Form& form = shared_.form;
+    for (std::int64_t row = 0; row < piece.count;) {
       const std::int64_t first = plan.counts.column(begin + row);
-      const std::int64_t last = std::min(first + rows - row, plan.counts.of[1]);
+      const std::int64_t last = std::min(first + piece.count - row, plan.counts.of[1]);
       const std::int64_t line = plan.counts.line(begin + row);
       const std::int64_t image = plan.counts.image(begin + row);
       const std::int64_t first_line = image * x_.dims[1] + line * phase.advance[0];
       const std::uint8_t* place = copies;
       if (whole_) place = x + (first_line * x_.dims[2] + first * phase.advance[1]) * x_.pitch;
       for (std::int64_t column = first; column < last; ++column, ++row) {
-        pointers[row] = place;
+        piece.pointers[row] = place;
         place += phase.advance[1] * form.depth;
       }
       if (whole_) continue;
-      for (const Tap& tap : phase.taps) {
+      for (std::int64_t i = piece.segments.first; i < piece.segments.last; ++i) {
+        const Tap& tap = phase.taps[static_cast<std::size_t>(i)];
         const std::int64_t input_line = line * phase.advance[0] + tap.offset[0];
         const bool inside = input_line >= 0 && input_line < x_.dims[1];
         const std::int64_t left = first * phase.advance[1] + tap.offset[1];
@@ -346,6 +410,20 @@ class BoundTiles final : public Bound {
                    inside ? x_.dims[2] : 0, copies);
         copies += step;
       }
+    }
+    return copies;
+  }
+
+  // The sums of the codes of a piece's rows, as they are read.
+  void add_up(const kernels::GemmTile& tile, const Piece& piece, std::int32_t* sums) const {
+    for (std::int64_t row = 0; row < piece.count; ++row) {
+      std::uint32_t sum = 0;
+      for (std::int64_t tap = 0; tap < piece.segments.count(); ++tap) {
+        const std::uint8_t* from = tile.x + row * tile.x_pitch;
+        if (!matrix_) from = tile.rows[tap * tile.stride + row] + tap * tile.step;
+        sum += static_cast<std::uint32_t>(shared_.row_sum(from, shared_.form.length, flip_));
+      }
+      sums[row] = static_cast<std::int32_t>(sum);
     }
   }
 

@@ -62,7 +62,7 @@ Folded Weights::fold(Type type) const {
   const auto zero = static_cast<std::uint32_t>(x_zero_ + (folded.flip ? 128 : 0));
   const auto count = static_cast<std::uint32_t>(panels_.shape().segments() * panels_.shape().depth());
   for (std::int64_t n = 0; n < panels_.shape().columns(); ++n) {
-    const auto sum = static_cast<std::uint32_t>(panels_.sums()[n]);
+    const auto sum = static_cast<std::uint32_t>(panels_.sum(n));
     const auto weight_zero = static_cast<std::uint32_t>(zeros_[n]);
     folded.bias[n] =
         static_cast<std::int32_t>(static_cast<std::uint32_t>(bias_[n]) - zero * sum + count * zero * weight_zero);

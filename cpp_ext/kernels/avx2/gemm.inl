@@ -104,7 +104,8 @@ static void gemm_tile(const GemmTile& all) {
     } else {
       gemm_strip<R, 1, Flip>(tile, words, ready);
     }
-    tile.weights += all.segments * even * kGemmColumns;
+    tile.weights += (all.panel_segments - all.first_segment) * even * kGemmColumns;
+    tile.weights += all.first_segment * even * (left - kGemmColumns > 8 ? kGemmColumns : 8);
     tile.bias += kGemmColumns;
     if (tile.zeros != nullptr) tile.zeros += kGemmColumns;
     tile.out.scale += kGemmColumns;

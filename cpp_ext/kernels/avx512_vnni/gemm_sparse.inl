@@ -28,7 +28,7 @@ struct SparseSums {
       for (int r = 0; r < R; ++r) of[s][r] = s == 0 ? bias : _mm512_setzero_si512();
     }
     const int64_t whole = tile.depth & ~int64_t{3};
-    const int32_t* begins = tile.begins + v * tile.segments;
+    const int32_t* begins = tile.begins + v * tile.panel_segments;
     for (int64_t segment = 0; segment < tile.segments; ++segment) {
       const uint8_t* from[R];
 #pragma GCC unroll 12

@@ -67,7 +67,7 @@ static void sparse_tile(const GemmTile& given) {
   for (int left = given.columns; left > 0; left -= 8) {
     tile.columns = left < 8 ? left : 8;
     sparse_tile_of<R, kParts, Flip>(tile);
-    tile.begins += tile.segments;
+    tile.begins += tile.panel_segments;
     tile.bias += 8;
     if (tile.zeros != nullptr) tile.zeros += 8;
     tile.out.scale += 8;
