@@ -31,23 +31,30 @@ class BoundGemm final : public Bound {
         size_(static_cast<std::int64_t>(size_of(y.type))),
         folded_(weights.fold(inputs[0].type)),
         addition_(epilogue.addition(inputs.back().type, y.dims.count(), true)),
-        blocks_(Blocks::of(rows_, weights.panels().shape(), kRowsOfBlock)) {}
+        alone_(split(true)),
+        several_(split(false)) {}
 
   void run(const Run& run) const override {
-    const std::int64_t last = blocks_.count() - 1;
+    const Blocks& blocks = run.pool.threads() == 1 ? alone_ : several_;
+    const std::int64_t last = blocks.count() - 1;
     // A single row is read weights. Where a cache has no room for all of them, it holds the last ones: a run begins with
     // those that the one before ended with. (Of several threads each reads the same part every time.)
     const bool back = rows_ == 1 && run.pool.threads() == 1 && (turns_.fetch_add(1, std::memory_order_relaxed) & 1) != 0;
-    run.pool.run(blocks_.count(), [&](std::int64_t block) { run_block(run, back ? last - block : block); });
+    run.pool.run(blocks.count(), [&](std::int64_t block) { run_block(run, blocks, back ? last - block : block); });
   }
 
  private:
-  void run_block(const Run& run, std::int64_t block) const {
+  Blocks split(bool alone) const {
     const PanelShape& shape = weights_.panels().shape();
-    const std::int64_t first_row = block / blocks_.panel_blocks * blocks_.rows;
-    const std::int64_t rows = std::min(blocks_.rows, rows_ - first_row);
-    const std::int64_t first = block % blocks_.panel_blocks * blocks_.panels;
-    const std::int64_t last = std::min(first + blocks_.panels, shape.panels());
+    return Blocks::of({rows_, shape.depth(), kRowsOfBlock}, shape, alone);
+  }
+
+  void run_block(const Run& run, const Blocks& blocks, std::int64_t block) const {
+    const PanelShape& shape = weights_.panels().shape();
+    const std::int64_t first_row = blocks.row_block(block) * blocks.rows;
+    const std::int64_t rows = std::min(blocks.rows, rows_ - first_row);
+    const std::int64_t first = blocks.panel_block(block) * blocks.panels;
+    const std::int64_t last = std::min(first + blocks.panels, shape.panels());
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]) + first_row * x_pitch_;
     auto* y = static_cast<unsigned char*>(run.outputs[0]) + first_row * y_pitch_ * size_;
     std::int32_t sums[kRowsOfBlock];
@@ -92,7 +99,8 @@ class BoundGemm final : public Bound {
   std::int64_t size_;
   Folded folded_;
   Addition addition_;
-  Blocks blocks_;
+  Blocks alone_;
+  Blocks several_;
   mutable std::atomic<unsigned> turns_{0};
 };
 

@@ -42,7 +42,7 @@ class BoundMatmul final : public Bound {
         a_zero_(zeros.a + (flip_a_ ? 128 : 0)),
         b_zero_(zeros.b - (flip_b_ != 0 ? 128 : 0)),
         shape_(kernels.gemm, sizes_.columns, 1, sizes_.depth),
-        blocks_(Blocks::of(sizes_.rows, shape_, kRowsOfBlock)),
+        blocks_(Blocks::of({sizes_.rows, sizes_.depth, kRowsOfBlock}, shape_, false)),
         zeros_(shape_.padded_columns()),
         a_matrix_(matrices_of(a_.dims, sizes_.batch)),
         b_matrix_(matrices_of(b_.dims, sizes_.batch)),
@@ -94,9 +94,9 @@ class BoundMatmul final : public Bound {
 
   void multiply(const Run& run, std::int64_t matrix, std::int64_t block) const {
     const auto at = static_cast<std::size_t>(matrix);
-    const std::int64_t first_row = block / blocks_.panel_blocks * blocks_.rows;
+    const std::int64_t first_row = blocks_.row_block(block) * blocks_.rows;
     const std::int64_t rows = std::min(blocks_.rows, sizes_.rows - first_row);
-    const std::int64_t first = block % blocks_.panel_blocks * blocks_.panels;
+    const std::int64_t first = blocks_.panel_block(block) * blocks_.panels;
     const std::int64_t last = std::min(first + blocks_.panels, shape_.panels());
     const auto* a = static_cast<const std::uint8_t*>(run.inputs[0]) +
                     (a_matrix_[at] * sizes_.rows + first_row) * a_.pitch;

@@ -117,9 +117,9 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
     tile.weights = packed + offset(panel) + column_bytes * (first_column(panel + 1) - first_column(panel));
     const std::int64_t next = std::min(panel + kernel_->panels, panels_);
     const std::int64_t lines = (offset(std::min(next + kernel_->panels, panels_)) - offset(next)) / kLine;
-    const auto share = [&](std::int64_t row) { return lines * row / piece.all * kLine; };
-    tile.next = next < panels_ ? packed + offset(next) + share(piece.first) : nullptr;
-    tile.next_bytes = share(piece.first + piece.count) - share(piece.first);
+    const std::int64_t skipped = lines * piece.share.first / piece.share.all * kLine;
+    tile.next = next < panels_ ? packed + offset(next) + skipped : nullptr;
+    tile.next_bytes = lines * piece.share.last / piece.share.all * kLine - skipped;
     kernel_->multiply(tile);
   });
 }
@@ -193,27 +193,31 @@ std::int32_t Panels::sum(std::int64_t column, const Segments& segments) const {
   return static_cast<std::int32_t>(sum);
 }
 
-Blocks Blocks::of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit) {
+Blocks Blocks::of(const RowsOfCodes& all, const PanelShape& shape, bool alone) {
   const std::int64_t unit = shape.tile_rows();
-  const std::int64_t depth = std::max<std::int64_t>(1, shape.segments() * shape.depth());
-  const std::int64_t some = std::max<std::int64_t>(1, rows);
-  const std::int64_t limit = std::max(unit, std::min(row_limit, std::max(4 * unit, kBytesOfBlock / depth)) / unit * unit);
+  const std::int64_t wanted = alone ? 1 : kBlocksWanted;
+  const std::int64_t some = std::max<std::int64_t>(1, all.count);
+  const std::int64_t cached = std::max(4 * unit, kBytesOfBlock / std::max<std::int64_t>(1, all.bytes));
   Blocks blocks{};
+  blocks.by_panels = shape.offset(shape.panels()) > some * all.bytes;
   // Fewer rows than may be, if that makes enough blocks for some threads.
-  blocks.rows = limit;
+  blocks.rows = std::max(unit, std::min(all.limit, cached) / unit * unit);
+  const std::int64_t panels = blocks.by_panels ? shape.panels() : 1;
+  const std::int64_t depth = std::max<std::int64_t>(1, shape.segments() * shape.depth());
   const std::int64_t products_of_row = depth * shape.columns();
-  while (blocks.rows > 8 * unit && ceil_divide(rows, blocks.rows) < kBlocksWanted &&
+  while (blocks.rows > 8 * unit && ceil_divide(all.count, blocks.rows) * panels < wanted &&
          blocks.rows / 2 * products_of_row >= kWorthwhileRows) {
     blocks.rows /= 2;
   }
   blocks.rows = ceil_divide(ceil_divide(some, ceil_divide(some, blocks.rows)), unit) * unit;
-  blocks.row_blocks = ceil_divide(rows, blocks.rows);
+  blocks.row_blocks = ceil_divide(all.count, blocks.rows);
   blocks.panels = shape.panels();
   const std::int64_t products = depth * std::min(blocks.rows, some) * (shape.columns() / shape.panels());
-  while (blocks.panels > 1 && blocks.row_blocks * ceil_divide(shape.panels(), blocks.panels) < kBlocksWanted &&
+  while (blocks.panels > 1 && blocks.row_blocks * ceil_divide(shape.panels(), blocks.panels) < wanted &&
          products * (blocks.panels / 2) >= kWorthwhile) {
     blocks.panels = ceil_divide(blocks.panels, 2);
   }
+  if (blocks.by_panels && blocks.row_blocks > 1) blocks.panels = std::min(blocks.panels, shape.at_a_time());
   blocks.panel_blocks = ceil_divide(shape.panels(), blocks.panels);
   return blocks;
 }

@@ -18,12 +18,18 @@ struct SparsePanels {
   bool empty() const { return begins.empty(); }
 };
 
-// Rows that are `count` of `all` of a block, from `first` on, and have some of the segments only.
-struct Piece {
-  Segments segments;
+// Of what is done by several, from `first` up to `last` of `all`.
+struct Share {
   std::int64_t first;
-  std::int64_t count;
+  std::int64_t last;
   std::int64_t all;
+};
+
+// Rows that have some of the segments only, and fetch their share of the weights that are wanted next.
+struct Piece {
+  std::int64_t count;
+  Segments segments;
+  Share share;
 };
 
 // How a matrix of `columns` columns lies in panels. Each column has `segments` parts of `depth` weights.
@@ -57,8 +63,7 @@ class PanelShape {
 
   // The products of `rows` rows, any number, and panels `first` to `last`, by the tiles of the kernel. In `tile`,
   // `bias`, `zeros`, `out` and `to` begin at column 0; `count`, `weights`, `columns`, `segments` and `depth` need not
-  // be set. It is not kept as it is. `bias`, `sums`, `to` and `other` begin at the first row of a piece; each piece fetches
-  // its share of the weights that are wanted next.
+  // be set. It is not kept as it is. `bias`, `sums`, `to` and `other` begin at the first row of a piece.
   void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
                 std::int64_t rows) const;
   void multiply(kernels::GemmTile& tile, const std::int8_t* packed, std::int64_t first, std::int64_t last,
@@ -67,7 +72,7 @@ class PanelShape {
                 const Piece& piece) const;
 
   // As one piece.
-  Piece whole(std::int64_t rows) const { return {{0, segments_}, 0, rows, rows}; }
+  Piece whole(std::int64_t rows) const { return {rows, {0, segments_}, {0, 1, 1}}; }
   // Panels that the kernel multiplies by at a time.
   std::int64_t at_a_time() const { return kernel_->panels; }
 
@@ -112,16 +117,28 @@ class Panels {
   Aligned<std::int32_t> sums_;  // [segments][columns], padded
 };
 
-// How the rows and panels of a product are split into blocks, by shapes alone.
+// Rows of codes that are multiplied by panels.
+struct RowsOfCodes {
+  std::int64_t count;
+  std::int64_t bytes;  // of one that no other has
+  std::int64_t limit;  // of a block
+};
+
+// How the rows and panels of a product are split into blocks.
 struct Blocks {
   std::int64_t rows;          // of a block, but the last
   std::int64_t panels;        // likewise
   std::int64_t row_blocks;
   std::int64_t panel_blocks;
+  // Blocks that follow each other share panels, not rows: there are more bytes of weights than of codes, and these are
+  // read again and again.
+  bool by_panels;
 
-  // `row_limit`: the most rows of a block. Fewer if their codes would not stay in cache.
-  static Blocks of(std::int64_t rows, const PanelShape& shape, std::int64_t row_limit);
+  // Blocks for one thread `alone` need only fit into a cache; those for several are to be some for each.
+  static Blocks of(const RowsOfCodes& rows, const PanelShape& shape, bool alone);
   std::int64_t count() const { return row_blocks * panel_blocks; }
+  std::int64_t row_block(std::int64_t block) const { return by_panels ? block % row_blocks : block / panel_blocks; }
+  std::int64_t panel_block(std::int64_t block) const { return by_panels ? block / row_blocks : block % panel_blocks; }
 };
 
 }  // namespace graphopt

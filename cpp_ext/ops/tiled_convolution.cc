@@ -123,27 +123,39 @@ class BoundTiles final : public Bound {
   }
 
   void run(const Run& run) const override {
-    run.pool.run(blocks_, [&](std::int64_t block) {
+    const bool alone = run.pool.threads() == 1;
+    std::int64_t all = 0;
+    for (const Plan& plan : plans_) all += plan.split(alone).blocks;
+    run.pool.run(all, [&](std::int64_t block) {
       std::size_t phase = 0;
-      while (block >= plans_[phase].blocks) block -= plans_[phase++].blocks;
-      run_block(run, shared_.phases[phase], plans_[phase], block);
+      while (block >= plans_[phase].split(alone).blocks) block -= plans_[phase++].split(alone).blocks;
+      run_block(run, shared_.phases[phase], plans_[phase], plans_[phase].split(alone), block);
     });
   }
 
  private:
+  // For one thread or for several.
+  struct Split {
+    Blocks of_line;
+    std::int64_t parts;  // in a block
+    std::int64_t blocks = 0;
+  };
+
   struct Plan {
+    const Split& split(bool is_alone) const { return is_alone ? alone : several; }
+
     Counts counts;
     std::int64_t lines;      // of outputs whose places in memory are equally far from each other
     std::int64_t rows;       // of a line
-    Blocks split;            // of a line
-    std::int64_t parts;      // in a block
-    std::int64_t blocks;
+    Split alone;
+    Split several;
     std::vector<Band> bands;
     std::vector<Aligned<std::int32_t>> bias;  // of each band, and of all taps
   };
 
   // Rows that have the same taps, and where these were found.
   struct Rows : Piece {
+    std::int64_t first;
     const std::int32_t* bias;
     const std::uint8_t** pointers;
     std::int64_t stride;
@@ -158,23 +170,32 @@ class BoundTiles final : public Bound {
     const std::int64_t count = y_.dims[0] * plan.counts.of[0] * plan.counts.of[1];
     plan.lines = phase.whole() ? 1 : y_.dims[0] * plan.counts.of[0];
     plan.rows = phase.whole() ? count : plan.counts.of[1];
-    plan.parts = shared_.form.parts;
     if (count > 0) {
-      const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
-      const std::int64_t most = strips() ? kMostRowsOfBlock : kRowsOfBlock;
-      std::int64_t limit = std::min(most, kPointers / taps);
-      if (read_beyond()) limit = std::min(limit, kCopiedBytes / (taps * shared_.form.read));
-      if (strips()) limit = whole_ ? most : most_rows_of_strips(phase, plan, most);
-      if (matrix_) limit = kRowsOfMatrix;
-      plan.split = Blocks::of(plan.rows, phase.panels[0].shape(), matrix_ ? kRowsOfMatrix : most);
-      plan.split.rows = std::min(plan.split.rows, std::max<std::int64_t>(1, limit));
-      plan.split.row_blocks = ceil_divide(plan.rows, plan.split.rows);
-      const std::int64_t row_blocks = plan.lines * plan.split.row_blocks;
-      plan.parts = ceil_divide(plan.parts, std::max<std::int64_t>(1, kBlocksWanted / row_blocks));
-      plan.blocks = row_blocks * plan.split.panel_blocks * ceil_divide(shared_.form.parts, plan.parts);
+      plan.alone = split(phase, plan, true);
+      plan.several = split(phase, plan, false);
     }
-    blocks_ += plan.blocks;
     plans_.push_back(std::move(plan));
+  }
+
+  Split split(const Packed& phase, const Plan& plan, bool alone) const {
+    const auto taps = std::max<std::int64_t>(1, static_cast<std::int64_t>(phase.taps.size()));
+    const Form& form = shared_.form;
+    const std::int64_t most = strips() ? kMostRowsOfBlock : kRowsOfBlock;
+    std::int64_t limit = std::min(most, kPointers / taps);
+    if (read_beyond()) limit = std::min(limit, kCopiedBytes / (taps * form.read));
+    if (strips()) limit = whole_ ? most : most_rows_of_strips(phase, plan, most);
+    if (matrix_) limit = kRowsOfMatrix;
+    limit = std::max<std::int64_t>(1, limit);
+    // Windows overlap.
+    const std::int64_t bytes = std::min(taps * form.read, phase.advance[0] * phase.advance[1] * form.depth);
+    Split split{Blocks::of({plan.rows, bytes, limit}, phase.panels[0].shape(), alone), form.parts};
+    Blocks& blocks = split.of_line;
+    blocks.rows = std::min(blocks.rows, limit);
+    blocks.row_blocks = ceil_divide(plan.rows, blocks.rows);
+    const std::int64_t row_blocks = plan.lines * blocks.row_blocks;
+    if (!alone) split.parts = ceil_divide(split.parts, std::max<std::int64_t>(1, kBlocksWanted / row_blocks));
+    split.blocks = row_blocks * blocks.panel_blocks * ceil_divide(form.parts, split.parts);
+    return split;
   }
 
   Aligned<std::int32_t> bias_of(const Packed& phase, const Segments& taps) const {
@@ -232,17 +253,19 @@ class BoundTiles final : public Bound {
     return most;
   }
 
-  void run_block(const Run& run, const Packed& phase, const Plan& plan, std::int64_t block) const {
+  void run_block(const Run& run, const Packed& phase, const Plan& plan, const Split& split, std::int64_t block) const {
     const Form& form = shared_.form;
-    const std::int64_t panel_block = block % plan.split.panel_blocks;
-    block /= plan.split.panel_blocks;
-    const std::int64_t part_blocks = ceil_divide(form.parts, plan.parts);
-    const std::int64_t first_part = block % part_blocks * plan.parts;
-    const std::int64_t last_part = std::min(first_part + plan.parts, form.parts);
-    block /= part_blocks;
-    const std::int64_t line = block / plan.split.row_blocks;
-    const std::int64_t first = block % plan.split.row_blocks * plan.split.rows;
-    const std::int64_t rows = std::min(plan.split.rows, plan.rows - first);
+    const Blocks& blocks = split.of_line;
+    const std::int64_t row_blocks = plan.lines * blocks.row_blocks;
+    const std::int64_t column_blocks = split.blocks / row_blocks;
+    const std::int64_t row_block = blocks.by_panels ? block % row_blocks : block / column_blocks;
+    const std::int64_t column_block = blocks.by_panels ? block / row_blocks : block % column_blocks;
+    const std::int64_t panel_block = column_block % blocks.panel_blocks;
+    const std::int64_t first_part = column_block / blocks.panel_blocks * split.parts;
+    const std::int64_t last_part = std::min(first_part + split.parts, form.parts);
+    const std::int64_t line = row_block / blocks.row_blocks;
+    const std::int64_t first = row_block % blocks.row_blocks * blocks.rows;
+    const std::int64_t rows = std::min(blocks.rows, plan.rows - first);
     const std::uint8_t* pointers[kPointers];
     std::uint8_t copies[kCopiedBytes];
     const auto* x = static_cast<const std::uint8_t*>(run.inputs[0]);
@@ -253,6 +276,11 @@ class BoundTiles final : public Bound {
     std::uint8_t* free = copies;
     for (std::size_t i = 0; i < count; ++i) {
       Rows& piece = pieces[i];
+      piece.share = {piece.first, piece.first + piece.count, rows};
+      if (blocks.by_panels) {
+        const std::int64_t before = line * plan.rows + first;
+        piece.share = {before + piece.first, before + piece.first + piece.count, plan.lines * plan.rows};
+      }
       piece.pointers = end_of_pointers;
       const std::int64_t begin = line * plan.rows + first + piece.first;
       if (strips()) {
@@ -313,10 +341,10 @@ class BoundTiles final : public Bound {
         add_up(tile_of(pieces[i]), pieces[i], sums + pieces[i].first);
       }
       const Panels& panels = phase.panels[static_cast<std::size_t>(part)];
-      const std::int64_t first_panel = panel_block * plan.split.panels;
-      const std::int64_t last_panel = std::min(first_panel + plan.split.panels, panels.shape().panels());
+      const std::int64_t first_panel = panel_block * blocks.panels;
+      const std::int64_t last_panel = std::min(first_panel + blocks.panels, panels.shape().panels());
       // Panels stay in cache while the pieces go by.
-      const std::int64_t some = count == 1 ? plan.split.panels : panels.shape().at_a_time();
+      const std::int64_t some = count == 1 ? blocks.panels : panels.shape().at_a_time();
       for (std::int64_t panel = first_panel; panel < last_panel; panel += some) {
         for (std::size_t i = 0; i < count; ++i) {
           kernels::GemmTile tile = tile_of(pieces[i]);
@@ -329,8 +357,8 @@ class BoundTiles final : public Bound {
     std::int64_t begin = first_part * form.columns;
     std::int64_t end = last_part * form.columns;
     if (form.parts == 1) {
-      begin = shape.first_column(panel_block * plan.split.panels);
-      end = std::min(shape.first_column((panel_block + 1) * plan.split.panels), shape.columns());
+      begin = shape.first_column(panel_block * blocks.panels);
+      end = std::min(shape.first_column((panel_block + 1) * blocks.panels), shape.columns());
     }
     if (residual != nullptr) residual += begin * size;
     shared_.epilogue.finish(y + begin * size, phase.step[1] * y_.pitch, residual, phase.step[1] * r_.pitch, addition_,
@@ -346,7 +374,7 @@ class BoundTiles final : public Bound {
       while (plan.bands[band].last <= line) ++band;
       const std::int64_t left = (plan.bands[band].last - line) * plan.counts.of[1] - plan.counts.column(begin + row);
       const std::int64_t some = std::min(left, rows - row);
-      const Rows next{{plan.bands[band].taps, row, some, rows}, plan.bias[band].data(), nullptr, 0};
+      const Rows next{{some, plan.bands[band].taps, {}}, row, plan.bias[band].data(), nullptr, 0};
       row += some;
       Rows* const last = count > 0 ? &pieces[count - 1] : nullptr;
       if (last == nullptr || (last->segments != next.segments && std::min(last->count, some) >= kFewestRows)) {
@@ -458,7 +486,6 @@ class BoundTiles final : public Bound {
   Addition addition_;
   std::vector<std::uint8_t> blank_;
   std::vector<Plan> plans_;
-  std::int64_t blocks_ = 0;
 };
 
 class TiledConvolution final : public Op {
