@@ -16,6 +16,12 @@ def test_import_loads_nothing_heavy() -> None:
     assert not HEAVY & set(run.stdout.split())
 
 
+def test_what_runs_programs_loads_no_models() -> None:
+    code = "import sys; from graphopt.native import Program; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not (HEAVY - {"numpy"}) & set(run.stdout.split())
+
+
 def test_every_public_name_loads() -> None:
     for name in graphopt.__all__:
         assert getattr(graphopt, name) is not None

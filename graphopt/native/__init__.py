@@ -16,12 +16,12 @@ except ImportError as error:
         f"{error}\nhint: install graphopt again; from the root of its source tree: python -m pip install ."
     ) from error
 
-from graphopt.native.hash import hash_bytes, hash_tensor
 from graphopt.native.instruction_set import instruction_set
 from graphopt.native.program import Program, ProgramBuilder
 
 if TYPE_CHECKING:
     from graphopt.execute.library import library
+    from graphopt.native.hash import hash_bytes, hash_tensor
     from graphopt.native.lower import LoweringError, compile, reasons
     from graphopt.native.session import Session
 
@@ -38,11 +38,13 @@ __all__ = [
     "reasons",
 ]
 
-# Name -> module; loaded when first used, since passes that only hash need none of it.
+# Name -> module; loaded when first used: what runs a program needs no models.
 _LATER = {
     "LoweringError": "graphopt.native.lower",
     "Session": "graphopt.native.session",
     "compile": "graphopt.native.lower",
+    "hash_bytes": "graphopt.native.hash",
+    "hash_tensor": "graphopt.native.hash",
     "library": "graphopt.execute.library",
     "reasons": "graphopt.native.lower",
 }

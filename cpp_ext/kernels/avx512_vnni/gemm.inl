@@ -236,7 +236,7 @@ struct Sums {
       _mm_prefetch(reinterpret_cast<const char*>(from + (kRowsAhead + row) * tile.other_pitch), _MM_HINT_T0);
     }
     const __m512i others = load_rows<V>(from, tile.other_pitch, rows_of(part), first_bytes(tile.columns));
-    return whole_range ? saturated_sums(codes, others, terms) : integer_sums(codes, others, terms);
+    return integer_sums<!whole_range, !whole_range>(codes, others, terms);
   }
 };
 
@@ -404,7 +404,7 @@ static bool is_whole(const GemmTile& tile) {
   const int least = is_u8 ? 0 : -128;
   if (tile.flip || tile.out.low > least || tile.out.high < least + 255) return false;
   if (tile.other == nullptr) return is_u8;
-  return tile.sum->low == 0 && tile.sum->high == 255 && tile.sum->y_flip == 0;
+  return !is_bounded(*tile.sum) && tile.sum->y_flip == 0;
 }
 
 static void gemm_panels(const GemmTile& given) {
@@ -412,7 +412,8 @@ static void gemm_panels(const GemmTile& given) {
   const Tile* tiles = kGemmTiles[given.flip][vectors - 1];
   const int most = kGemmRows[vectors];
   const int64_t bytes = given.segments * ((given.depth + 3) / 4) * 64 * vectors;
-  const bool few_rows = given.count <= most || bytes > kGemmBytes || !plain(given);
+  // Among no products nothing is done.
+  const bool few_rows = given.count <= most || bytes > kGemmBytes || !plain(given) || given.segments == 0;
   Ahead ahead(given, kFetches);
   const auto tile_of = [&](const GemmTile& tile) { tiles[tile.count](tile, ahead); };
   const int half = kGemmHalf[vectors];

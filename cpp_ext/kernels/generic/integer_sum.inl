@@ -10,7 +10,7 @@ struct SumTerms {
   // From codes to those less 128, as s8, and of the sums.
   Bytes b_flip;
   Bytes y_flip;
-  int shift;
+  Ints shift;
 
   explicit SumTerms(const IntegerSum& sum)
       : high(word_pairs(sum.a_high, sum.b_high)),
@@ -21,7 +21,7 @@ struct SumTerms {
         greatest(all_bytes(sum.high)),
         b_flip(all_bytes(static_cast<uint8_t>(sum.b_flip ^ 0x80))),
         y_flip(all_bytes(sum.y_flip)),
-        shift(sum.shift) {}
+        shift(all_words(static_cast<int16_t>(sum.shift))) {}
 };
 
 // Each code lies in the upper byte of a word, beside one of the other operand: the even ones of the operands in two
@@ -43,21 +43,33 @@ static inline Bytes saturated_sums(Bytes a, Bytes given, const SumTerms& sum) {
                    words(interleaved_high(a_even, b_even), interleaved_high(a_odd, b_odd)));
 }
 
+// Of codes that have bounds of their own, and of those whose top bit is inverted.
+template <bool Bounded, bool Flipped>
 static inline Bytes integer_sums(Bytes a, Bytes given, const SumTerms& sum) {
-  const Bytes codes = saturated_sums(a, given, sum);
-  return exclusive_or(lesser_bytes(greater_bytes(codes, sum.least), sum.greatest), sum.y_flip);
+  Bytes codes = saturated_sums(a, given, sum);
+  if (Bounded) codes = lesser_bytes(greater_bytes(codes, sum.least), sum.greatest);
+  return Flipped ? exclusive_or(codes, sum.y_flip) : codes;
 }
 
-static void add_integers(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum) {
+template <bool Bounded, bool Flipped>
+static void add_rows(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum) {
   const SumTerms terms(sum);
   const auto a_flip = static_cast<uint8_t>(sum.a_flip ^ 0x80);
   for (size_t row = 0; row < grid.rows; ++row, a += grid.a_row, b += grid.b_row, y += grid.y_row) {
     const auto part = [&](size_t column, size_t count) {
       const Bytes codes = flipped(load_bytes(a + column, count), a_flip);
-      store_bytes(y + column, count, integer_sums(codes, load_bytes(b + column, count), terms));
+      store_bytes(y + column, count, integer_sums<Bounded, Flipped>(codes, load_bytes(b + column, count), terms));
     };
     size_t column = 0;
     for (; column + kBytes <= grid.columns; column += kBytes) part(column, kBytes);
     if (column < grid.columns) part(column, grid.columns - column);
   }
+}
+
+static inline bool is_bounded(const IntegerSum& sum) { return sum.low != 0 || sum.high != 255; }
+
+static void add_integers(const uint8_t* a, const uint8_t* b, uint8_t* y, const Grid& grid, const IntegerSum& sum) {
+  if (is_bounded(sum)) return add_rows<true, true>(a, b, y, grid, sum);
+  if (sum.y_flip != 0) return add_rows<false, true>(a, b, y, grid, sum);
+  add_rows<false, false>(a, b, y, grid, sum);
 }

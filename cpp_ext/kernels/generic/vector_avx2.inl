@@ -178,8 +178,9 @@ static inline Ints upper_words(Ints even, Ints odd) {
   return _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xAA);
 }
 static inline Ints sum_saturated(Ints a, Ints b) { return _mm256_adds_epi16(a, b); }
-static inline Ints shifted_words(Ints words, int bits) {
-  return _mm256_sra_epi16(words, _mm_cvtsi32_si128(bits));
+// By so many bits in each word, the same in all.
+static inline Ints shifted_words(Ints words, Ints bits) {
+  return _mm256_sra_epi16(words, _mm_cvtepu16_epi64(_mm256_castsi256_si128(bits)));
 }
 static inline Bytes saturated(Ints first, Ints second) { return _mm256_packus_epi16(first, second); }
 

@@ -164,12 +164,13 @@ static inline Ints shifted_right(Ints values) {
 }
 // The upper words of both, those of `even` first in each pair.
 static inline Ints upper_words(Ints even, Ints odd) {
-  return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(even, 16), odd);
+  const __m512i order = _mm512_set_epi16(63, 31, 61, 29, 59, 27, 57, 25, 55, 23, 53, 21, 51, 19, 49, 17, 47, 15, 45, 13, 43, 11,
+                                         41, 9, 39, 7, 37, 5, 35, 3, 33, 1);
+  return _mm512_permutex2var_epi16(even, order, odd);
 }
 static inline Ints sum_saturated(Ints a, Ints b) { return _mm512_adds_epi16(a, b); }
-static inline Ints shifted_words(Ints words, int bits) {
-  return _mm512_sra_epi16(words, _mm_cvtsi32_si128(bits));
-}
+// By so many bits in each word.
+static inline Ints shifted_words(Ints words, Ints bits) { return _mm512_srav_epi16(words, bits); }
 static inline Bytes saturated(Ints first, Ints second) { return _mm512_packus_epi16(first, second); }
 
 // The floats of four times as many bytes as a vector of floats holds; in order.

@@ -117,6 +117,36 @@ def test_windows_wholly_outside(agrees: Agrees, channels: int, kernel: tuple[int
         agrees(KIND, attributes, [x], threads=(1,))
 
 
+@pytest.mark.parametrize("x_type", ["u8", "s8"])
+@pytest.mark.parametrize("weight_zero", [0, 5, 300])
+def test_lines_of_padding(agrees: Agrees, x_type: str, weight_zero: int) -> None:
+    """Long enough that products with them are left out, of images that have lines with all taps and that have none."""
+    for height, pads, dilation in ((6, 1, 1), (9, 3, 1), (9, 4, 2), (2, 2, 1), (3, 5, 2)):
+        for kernel in ((3, 3), (5, 2), (7, 1)):
+            extent = (kernel[0] - 1) * dilation + 1
+            if height + 2 * pads < extent:
+                continue
+            image = (2, height, 7, 24)
+            sides = (pads, 1, pads, 1)
+            attributes, x = case(image, 70, kernel, (1, 1), sides, (dilation, 1), x_type=x_type)
+            attributes["weight_zero"] = np.full(1, weight_zero, np.int32)
+            agrees(KIND, attributes, [x], gaps=(0,))
+
+
+def test_lines_of_padding_of_what_is_added_to(agrees: Agrees) -> None:
+    attributes, x = case((2, 7, 7, 32), 64, pads=(2, 2, 2, 2), y_type="u8")
+    residual = {"r_scale": 0.1131, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.2377, "sum_zero": 4}
+    other = codes(np.random.default_rng(5), "u8", (2, 9, 9, 64))
+    agrees(KIND, attributes | residual, [x, other], gaps=(0, 3))
+
+
+def test_weights_that_are_more_than_the_codes(agrees: Agrees) -> None:
+    """Blocks then go by panels."""
+    for kernel, image in (((3, 3), (3, 9, 9, 200)), ((1, 1), (2, 11, 20, 250))):
+        attributes, x = case(image, 700, kernel, pads=(1, 1, 1, 1) if kernel == (3, 3) else (0, 0, 0, 0))
+        agrees(KIND, attributes, [x], gaps=(0,))
+
+
 @pytest.mark.parametrize("columns", [1, 8, 15, 16, 17, 33, 64, 70, 129])
 @pytest.mark.parametrize("y_type", ["u8", "s8", "f32"])
 def test_tails_of_columns(agrees: Agrees, columns: int, y_type: str) -> None:

@@ -92,6 +92,15 @@ def test_what_is_fused_behind(agrees: Agrees) -> None:
     agrees(KIND, attributes | residual, [x, rng.integers(0, 256, (2, 10, 12, 36), np.uint8)])
 
 
+@pytest.mark.parametrize("columns", [16, 64])
+def test_outputs_that_no_window_reaches_are_added_to(agrees: Agrees, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    attributes, x = case((1, 12, 12, 32), columns, (1, 1), (2, 2))
+    residual = {"r_scale": 0.11, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.13, "sum_zero": 4}
+    other = rng.integers(0, 256, (1, 23, 23, columns), np.uint8)
+    agrees(KIND, attributes | residual, [x, other], threads=(1,), gaps=(0,))
+
+
 @pytest.mark.parametrize("kernel", [(1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (4, 4), (1, 8)])
 @pytest.mark.parametrize("y_type", ["u8", "s8", "f32"])
 def test_windows_side_by_side(agrees: Agrees, kernel: tuple[int, int], y_type: str) -> None:
