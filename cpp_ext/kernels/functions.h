@@ -71,6 +71,9 @@ struct Rows {
   void (*raise)(const float* from, float* to, size_t count, float most, float* lanes);
   // to[i] = from[i] * factor.
   void (*scale)(const float* from, float* to, size_t count, float factor);
+  // Rows that stand side by side: number i of row r, which is replaced by its share, is at numbers[i * pitch + r]. The
+  // same as `greatest`, `raise`, the lanes added up, and `scale` by 1 / sum. Rows are filled up to a multiple of 16.
+  void (*softmax_columns)(float* numbers, size_t pitch, size_t count, size_t rows);
   // Of each of so many rows, that lie `pitch` apart: the lanes' sum, each of the first half of them and the one so far
   // behind it added up until one is left.
   void (*sums)(const float* from, size_t pitch, size_t rows, size_t count, float* to);

@@ -43,7 +43,7 @@ class BoundLayerNorm final : public Bound {
       for (std::int64_t begin = 0; begin < columns; begin += RowCoding::kPiece) {
         const std::int64_t count = std::min(RowCoding::kPiece, columns - begin);
         for (std::size_t i = 0; i < rows && !kept; ++i) {
-          x[i] = coding_.read(kernels_, x_, data, row + static_cast<std::int64_t>(i), begin, count, pieces[i]);
+          x[i] = coding_.read(kernels_, x_, data, row + static_cast<std::int64_t>(i), begin, count, pieces[i].data());
         }
         kept = columns <= RowCoding::kPiece;
         each(begin, static_cast<std::size_t>(count));
@@ -76,9 +76,9 @@ class BoundLayerNorm final : public Bound {
     each_piece([&](std::int64_t begin, std::size_t count) {
       for (std::size_t i = 0; i < rows; ++i) {
         const std::int64_t at = row + static_cast<std::int64_t>(i);
-        float* to = coding_.target(y_, results, at, begin, pieces[i]);
+        float* to = coding_.target(y_, results, at, begin, pieces[i].data());
         kernels_.rows.normalize(x[i], to, count, means[i], factors[i], gamma_ + begin, beta_ + begin);
-        coding_.write(kernels_, y_, results, at, begin, static_cast<std::int64_t>(count), pieces[i]);
+        coding_.write(kernels_, y_, results, at, begin, static_cast<std::int64_t>(count), pieces[i].data());
       }
     });
   }

@@ -31,14 +31,14 @@ class BoundLrn final : public Bound {
         const std::int64_t count = std::min(kPart, columns - begin);
         const std::int64_t first = std::max<std::int64_t>(0, begin - before);
         const std::int64_t end = std::min(columns, begin + count + size / 2);
-        const float* x = coding_.read(kernels_, x_, run.inputs[0], row, first, end - first, numbers);
+        const float* x = coding_.read(kernels_, x_, run.inputs[0], row, first, end - first, numbers.data());
         const std::int64_t skipped = first - (begin - before);
         std::fill_n(squares.begin(), skipped, 0.0F);
         kernels_.rows.square(x, squares.data() + skipped, static_cast<std::size_t>(end - first));
         std::fill(squares.begin() + skipped + (end - first), squares.begin() + count + size - 1, 0.0F);
-        float* to = coding_.target(y_, run.outputs[0], row, begin, result);
+        float* to = coding_.target(y_, run.outputs[0], row, begin, result.data());
         kernels_.rows.respond(x + (begin - first), squares.data(), to, static_cast<std::size_t>(count), response_);
-        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
+        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result.data());
       }
     });
   }

@@ -33,27 +33,27 @@ class RowCoding {
     return y_ ? y_->type : Type::kF32;
   }
 
-  // Numbers of a row from `begin` on, as they are or converted into `piece`.
+  // Numbers of a row from `begin` on, as they are or converted into `room`.
   const float* read(const kernels::Table& kernels, const Layout& x, const void* data, std::int64_t row,
-                    std::int64_t begin, std::int64_t count, Piece& piece) const {
+                    std::int64_t begin, std::int64_t count, float* room) const {
     const std::int64_t at = row * x.pitch + begin;
     if (!codes_) return static_cast<const float*>(data) + at;
-    kernels.dequantize(static_cast<const unsigned char*>(data) + at, piece.data(), static_cast<std::size_t>(count),
-                       x_scale_, codes_in(x.type, x_zero_));
-    return piece.data();
+    kernels.dequantize(static_cast<const unsigned char*>(data) + at, room, static_cast<std::size_t>(count), x_scale_,
+                       codes_in(x.type, x_zero_));
+    return room;
   }
 
-  // Where to put numbers of a row from `begin` on, before `write`: their place in the output, or `piece`.
-  float* target(const Layout& y, void* data, std::int64_t row, std::int64_t begin, Piece& piece) const {
-    return y_ ? piece.data() : static_cast<float*>(data) + row * y.pitch + begin;
+  // Where to put numbers of a row from `begin` on, before `write`: their place in the output, or `room`.
+  float* target(const Layout& y, void* data, std::int64_t row, std::int64_t begin, float* room) const {
+    return y_ ? room : static_cast<float*>(data) + row * y.pitch + begin;
   }
 
   // Writes what was put at `target`.
   void write(const kernels::Table& kernels, const Layout& y, void* data, std::int64_t row, std::int64_t begin,
-             std::int64_t count, const Piece& piece) const {
+             std::int64_t count, const float* room) const {
     if (!y_) return;
     const std::int64_t at = row * y.pitch + begin;
-    kernels.quantize(piece.data(), static_cast<unsigned char*>(data) + at, static_cast<std::size_t>(count), y_->scale,
+    kernels.quantize(room, static_cast<unsigned char*>(data) + at, static_cast<std::size_t>(count), y_->scale,
                      y_->kernel());
   }
 
@@ -64,7 +64,7 @@ class RowCoding {
     Piece piece;
     for (std::int64_t begin = 0; begin < x.dims.columns(); begin += kPiece) {
       const std::int64_t count = std::min(kPiece, x.dims.columns() - begin);
-      each(read(kernels, x, data, row, begin, count, piece), begin, count);
+      each(read(kernels, x, data, row, begin, count, piece.data()), begin, count);
     }
   }
 

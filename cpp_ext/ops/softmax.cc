@@ -1,5 +1,6 @@
 // softmax: exp(x - max) * (1 / sum), of each row. Attributes in rows.h.
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/rows.h"
@@ -8,42 +9,95 @@ namespace graphopt {
 
 namespace {
 
+// Columns of rows that are short.
+constexpr std::size_t kShort = 64;
+constexpr std::size_t kRowsOfShort = 64;
+// Each as fast by itself.
+constexpr std::int64_t kFewRows = 4;
+constexpr std::size_t kRowsAtOnce = 8;
+constexpr std::size_t kNumbersAtOnce = 1024;
+
 class BoundSoftmax final : public Bound {
  public:
   BoundSoftmax(const kernels::Table& kernels, const RowCoding& coding, const Layout& x, const Layout& y)
       : kernels_(kernels), coding_(coding), x_(x), y_(y) {}
 
   void run(const Run& run) const override {
-    RowCoding::each_row(run.pool, x_, [&](std::int64_t row) {
-      const void* data = run.inputs[0];
-      const kernels::Rows& rows = kernels_.rows;
-      float most = -INFINITY;
+    const auto columns = static_cast<std::size_t>(x_.dims.columns());
+    if (columns <= kShort && x_.dims.rows() > kFewRows && x_.pitch == x_.dims.columns() && y_.pitch == x_.pitch) {
+      RowCoding::each_rows(run.pool, x_, kRowsOfShort,
+                           [&](std::int64_t first, std::size_t count) { run_short_rows(run, first, count); });
+      return;
+    }
+    const std::size_t rows = std::clamp<std::size_t>(kNumbersAtOnce / std::max<std::size_t>(1, columns), 1, kRowsAtOnce);
+    RowCoding::each_rows(run.pool, x_, rows,
+                         [&](std::int64_t first, std::size_t count) { run_rows(run, first, count); });
+  }
+
+ private:
+  // Each step of a row waits for the one before, and is done beside those of other rows.
+  void run_rows(const Run& run, std::int64_t first, std::size_t rows) const {
+    const kernels::Rows& kernel = kernels_.rows;
+    const void* data = run.inputs[0];
+    float most[kRowsAtOnce];
+    LaneSum<> sums[kRowsAtOnce];
+    float factors[kRowsAtOnce];
+    RowCoding::Piece result;
+    const auto each = [&](const auto& of) {
+      for (std::size_t i = 0; i < rows; ++i) of(i, first + static_cast<std::int64_t>(i));
+    };
+    each([&](std::size_t i, std::int64_t row) {
+      most[i] = -INFINITY;
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t, std::int64_t count) {
-        most = rows.greatest(x, static_cast<std::size_t>(count), most);
+        most[i] = kernel.greatest(x, static_cast<std::size_t>(count), most[i]);
       });
-      // Floats wait in their place for the sum; where codes are written, they are computed again.
-      LaneSum<> sum;
-      RowCoding::Piece result;
+    });
+    // Floats wait in their place for the sum; where codes are written, they are computed again.
+    each([&](std::size_t i, std::int64_t row) {
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
-        float* to = coding_.target(y_, run.outputs[0], row, begin, result);
-        rows.raise(x, to, static_cast<std::size_t>(count), most, sum.lanes);
+        float* to = coding_.target(y_, run.outputs[0], row, begin, result.data());
+        kernel.raise(x, to, static_cast<std::size_t>(count), most[i], sums[i].lanes);
       });
-      const float factor = 1 / sum.total();
-      if (!coding_.writes_codes()) {
-        float* to = coding_.target(y_, run.outputs[0], row, 0, result);
-        rows.scale(to, to, static_cast<std::size_t>(x_.dims.columns()), factor);
-        return;
-      }
+    });
+    each([&](std::size_t i, std::int64_t) { factors[i] = 1 / sums[i].total(); });
+    if (!coding_.writes_codes()) {
+      each([&](std::size_t i, std::int64_t row) {
+        float* to = coding_.target(y_, run.outputs[0], row, 0, result.data());
+        kernel.scale(to, to, static_cast<std::size_t>(x_.dims.columns()), factors[i]);
+      });
+      return;
+    }
+    each([&](std::size_t i, std::int64_t row) {
       coding_.pieces(kernels_, x_, data, row, [&](const float* x, std::int64_t begin, std::int64_t count) {
         LaneSum<> again;
-        rows.raise(x, result.data(), static_cast<std::size_t>(count), most, again.lanes);
-        rows.scale(result.data(), result.data(), static_cast<std::size_t>(count), factor);
-        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result);
+        kernel.raise(x, result.data(), static_cast<std::size_t>(count), most[i], again.lanes);
+        kernel.scale(result.data(), result.data(), static_cast<std::size_t>(count), factors[i]);
+        coding_.write(kernels_, y_, run.outputs[0], row, begin, count, result.data());
       });
     });
   }
 
- private:
+  // Few numbers fill no vectors: those at the same place of so many rows do.
+  void run_short_rows(const Run& run, std::int64_t first, std::size_t rows) const {
+    const auto columns = static_cast<std::size_t>(x_.dims.columns());
+    const auto count = static_cast<std::int64_t>(rows * columns);
+    float room[kShort * kRowsOfShort];
+    alignas(kAlignment) float turned[kShort * kRowsOfShort];
+    if (rows < kRowsOfShort) std::fill_n(turned, kRowsOfShort * columns, 0.0F);
+    const float* from = coding_.read(kernels_, x_, run.inputs[0], first, 0, count, room);
+    turn(from, columns, turned, kRowsOfShort, rows, columns);
+    kernels_.rows.softmax_columns(turned, kRowsOfShort, columns, rows);
+    float* const to = coding_.target(y_, run.outputs[0], first, 0, room);
+    turn(turned, kRowsOfShort, to, columns, columns, rows);
+    coding_.write(kernels_, y_, run.outputs[0], first, 0, count, room);
+  }
+
+  void turn(const float* from, std::size_t from_row, float* to, std::size_t to_row, std::size_t rows,
+            std::size_t columns) const {
+    kernels_.transpose_words(reinterpret_cast<const std::uint32_t*>(from), from_row, reinterpret_cast<std::uint32_t*>(to),
+                             to_row, rows, columns);
+  }
+
   const kernels::Table& kernels_;
   RowCoding coding_;
   Layout x_;

@@ -60,6 +60,25 @@ static void scale(const float* from, float* to, size_t count, float factor) {
   each_float(from, to, count, [&](Floats x) { return x * all(factor); });
 }
 
+static void softmax_columns(float* numbers, size_t pitch, size_t count, size_t rows) {
+  for (float* first = numbers; first < numbers + rows; first += kFloats) {
+    Floats most = all(-__builtin_inff());
+    for (size_t i = 0; i < count; ++i) most = greater(load(first + i * pitch, kFloats), most);
+    Floats lanes[kLanes];
+    for (Floats& lane : lanes) lane = all(0);
+    for (size_t i = 0; i < count; ++i) {
+      const Floats power = exp_of_low(load(first + i * pitch, kFloats) - most);
+      lanes[i % kLanes] = lanes[i % kLanes] + power;
+      store(first + i * pitch, kFloats, power);
+    }
+    for (size_t half = kLanes / 2; half != 0; half /= 2) {
+      for (size_t lane = 0; lane < half; ++lane) lanes[lane] = lanes[lane] + lanes[lane + half];
+    }
+    const Floats factor = all(1) / lanes[0];
+    for (size_t i = 0; i < count; ++i) store(first + i * pitch, kFloats, load(first + i * pitch, kFloats) * factor);
+  }
+}
+
 // Rows whose sums are added up side by side.
 constexpr size_t kRowsOfDoubles = kFloats == 16 ? 4 : 2;
 
@@ -175,4 +194,4 @@ static void respond(const float* from, const float* squares, float* to, size_t c
   }
 }
 
-static const Rows rows = {greatest, raise, scale, sums, add_up_doubles, add_squares, normalize, square, respond};
+static const Rows rows = {greatest, raise, scale, softmax_columns, sums, add_up_doubles, add_squares, normalize, square, respond};

@@ -35,6 +35,13 @@ def test_softmax(agrees: Agrees, columns: int) -> None:
     agrees("softmax", IN, [codes((5, columns))])
 
 
+@pytest.mark.parametrize("columns", [1, 3, 16, 17, 40, 64, 65])
+def test_softmax_of_many_rows(agrees: Agrees, columns: int) -> None:
+    """Short ones are turned to stand side by side."""
+    agrees("softmax", {}, [floats((139, columns))])
+    agrees("softmax", IN | OUT, [codes((139, columns))], threads=(2,))
+
+
 def test_softmax_of_large_numbers_and_of_none(agrees: Agrees) -> None:
     (found,) = agrees("softmax", {}, [np.array([[1e38, 1e38], [-1e38, 1e38]], np.float32)])
     np.testing.assert_array_equal(found, [[0.5, 0.5], [0, 1]])
@@ -42,8 +49,9 @@ def test_softmax_of_large_numbers_and_of_none(agrees: Agrees) -> None:
     agrees("softmax", {}, [np.zeros((0, 3), np.float32)])
 
 
-def test_softmax_of_infinities_and_of_what_is_no_number(agrees: Agrees) -> None:
-    x = np.zeros((4, 40), np.float32)
+@pytest.mark.parametrize("rows", [4, 70])
+def test_softmax_of_infinities_and_of_what_is_no_number(agrees: Agrees, rows: int) -> None:
+    x = np.zeros((rows, 40), np.float32)
     x[0, 3:] = -np.inf
     x[1, 17] = np.nan
     x[2] = -np.inf
