@@ -56,8 +56,8 @@ struct GemmTile {
   int64_t first_segment;
   int64_t panel_segments;
   // Of `Gemm::sparse` only, and of one panel: groups of weights that are all 0 are left out. Those that vector v has in
-  // segment s are from begins[v * panel_segments + s] up to the next; group i is multiplied by the codes from places[i] of
-  // the segment on, and lies at weights + i * vector * group.
+  // segment s are from begins[v * panel_segments + s] up to the next; group i is multiplied by the codes from places[i]
+  // of the segment on, and lies at weights + i * vector * group.
   const int32_t* begins;
   const int32_t* places;
   int columns;

@@ -16,8 +16,8 @@ struct Band {
   Segments taps;
 };
 
-// The lines of one image, of `height` lines, from the first on. A tap of one output multiplies `groups` groups of codes;
-// what would save few of these has all taps.
+// The lines of one image, of `height` lines, from the first on. A tap of one output multiplies `groups` groups of
+// codes; what would save few of these has all taps.
 std::vector<Band> bands_of(const Phase& phase, const Counts& counts, std::int64_t height, std::int64_t groups);
 
 }  // namespace graphopt

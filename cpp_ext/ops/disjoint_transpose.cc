@@ -53,7 +53,8 @@ class BoundWindows final : public Bound {
         size_(static_cast<std::int64_t>(size_of(y.type))),
         addition_(shared.epilogue.addition(r_.type, y.dims.count(), false)),
         bias_(columns() + kPadding),
-        blocks_(Blocks::of({x_.dims.rows(), shared.all.depth, std::min(kRowsOfBlock, kBytesOfBlock / (columns() * size_))},
+        blocks_(Blocks::of({x_.dims.rows(), shared.all.depth,
+                            std::min(kRowsOfBlock, kBytesOfBlock / (columns() * size_))},
                            shared.panels.shape(), false)) {
     const Convolution& all = shared.all;
     for (std::int64_t n = 0; n < columns(); ++n) {

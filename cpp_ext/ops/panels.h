@@ -53,8 +53,8 @@ class PanelShape {
 
   // Puts weight (column, segment, k), which is at from[column * column_step + (segment * depth + k) * step], one of the
   // steps being 1, in its place, its bits exchanged where `flip` has ones; zeros where there is none. For panels `first`
-  // to `last`. Sums of the weights of each column are added to those of its segment in `sums`, [segments][columns, padded],
-  // unless it is null.
+  // to `last`. Sums of the weights of each column are added to those of its segment in `sums`, [segments][columns,
+  // padded], unless it is null.
   void pack(const std::int8_t* from, std::int64_t column_step, std::int64_t step, std::uint8_t flip, std::int64_t first,
             std::int64_t last, std::int8_t* to, std::int32_t* sums) const;
 

@@ -29,8 +29,8 @@ class BoundSoftmax final : public Bound {
                            [&](std::int64_t first, std::size_t count) { run_short_rows(run, first, count); });
       return;
     }
-    const std::size_t rows = std::clamp<std::size_t>(kNumbersAtOnce / std::max<std::size_t>(1, columns), 1, kRowsAtOnce);
-    RowCoding::each_rows(run.pool, x_, rows,
+    const std::size_t most = kNumbersAtOnce / std::max<std::size_t>(1, columns);
+    RowCoding::each_rows(run.pool, x_, std::clamp<std::size_t>(most, 1, kRowsAtOnce),
                          [&](std::int64_t first, std::size_t count) { run_rows(run, first, count); });
   }
 
@@ -94,8 +94,8 @@ class BoundSoftmax final : public Bound {
 
   void turn(const float* from, std::size_t from_row, float* to, std::size_t to_row, std::size_t rows,
             std::size_t columns) const {
-    kernels_.transpose_words(reinterpret_cast<const std::uint32_t*>(from), from_row, reinterpret_cast<std::uint32_t*>(to),
-                             to_row, rows, columns);
+    kernels_.transpose_words(reinterpret_cast<const std::uint32_t*>(from), from_row,
+                             reinterpret_cast<std::uint32_t*>(to), to_row, rows, columns);
   }
 
   const kernels::Table& kernels_;

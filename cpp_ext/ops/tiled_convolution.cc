@@ -389,8 +389,8 @@ class BoundTiles final : public Bound {
     return count;
   }
 
-  // pointers[tap * rows + row] of a piece: where the segment of a tap begins, for its outputs, which are those of the phase
-  // from `begin` on; in `copies`, if tiles would read beyond all of the input from there. Gives where room is left.
+  // pointers[tap * rows + row] of a piece: where the segment of a tap begins, for its outputs, which are those of the
+  // phase from `begin` on; in `copies`, if tiles would read beyond all of the input from there. Gives where room is left.
   std::uint8_t* find_rows(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin, Rows& piece,
                           std::uint8_t* copies) const {
     const Form& form = shared_.form;
@@ -409,8 +409,8 @@ class BoundTiles final : public Bound {
     return copies;
   }
 
-  // Strips of each line of the window, for each line of a piece's outputs, from `begin` on: copied, unless they can be read
-  // where they lie. pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes
+  // Strips of each line of the window, for each line of a piece's outputs, from `begin` on: copied, unless they can be
+  // read where they lie. pointers[row]: where the segment of the first tap begins; that of each other tap lies `step` bytes
   // behind the one before. Gives where room is left.
   std::uint8_t* find_strips(const std::uint8_t* x, const Phase& phase, const Plan& plan, std::int64_t begin,
                             const Rows& piece, std::int64_t step, std::uint8_t* copies) const {

@@ -11,7 +11,8 @@
 
 namespace graphopt {
 
-// Blocks must not depend on each other, nor results on the number of threads: their bounds may only where sums are exact.
+// Blocks must not depend on each other, nor results on the number of threads: their bounds may only where sums are
+// exact.
 //
 // Each thread begins with a range of blocks of its own, the same part of every task: what it wrote for one step is
 // mostly still in its cache when it reads it for the next, and threads seldom write to the same line of memory. Who is

@@ -194,4 +194,5 @@ static void respond(const float* from, const float* squares, float* to, size_t c
   }
 }
 
-static const Rows rows = {greatest, raise, scale, softmax_columns, sums, add_up_doubles, add_squares, normalize, square, respond};
+static const Rows rows = {greatest,    raise,     scale,  softmax_columns, sums, add_up_doubles,
+                          add_squares, normalize, square, respond};

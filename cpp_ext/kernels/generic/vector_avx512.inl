@@ -164,8 +164,8 @@ static inline Ints shifted_right(Ints values) {
 }
 // The upper words of both, those of `even` first in each pair.
 static inline Ints upper_words(Ints even, Ints odd) {
-  const __m512i order = _mm512_set_epi16(63, 31, 61, 29, 59, 27, 57, 25, 55, 23, 53, 21, 51, 19, 49, 17, 47, 15, 45, 13, 43, 11,
-                                         41, 9, 39, 7, 37, 5, 35, 3, 33, 1);
+  const __m512i order = _mm512_set_epi16(63, 31, 61, 29, 59, 27, 57, 25, 55, 23, 53, 21, 51, 19, 49, 17, 47, 15, 45, 13,
+                                         43, 11, 41, 9, 39, 7, 37, 5, 35, 3, 33, 1);
   return _mm512_permutex2var_epi16(even, order, odd);
 }
 static inline Ints sum_saturated(Ints a, Ints b) { return _mm512_adds_epi16(a, b); }

@@ -120,7 +120,7 @@ def test_windows_wholly_outside(agrees: Agrees, channels: int, kernel: tuple[int
 @pytest.mark.parametrize("x_type", ["u8", "s8"])
 @pytest.mark.parametrize("weight_zero", [0, 5, 300])
 def test_lines_of_padding(agrees: Agrees, x_type: str, weight_zero: int) -> None:
-    """Long enough that products with them are left out, of images that have lines with all taps and that have none."""
+    """Long enough that products with them are left out; of images with lines of all taps, or without."""
     for height, pads, dilation in ((6, 1, 1), (9, 3, 1), (9, 4, 2), (2, 2, 1), (3, 5, 2)):
         for kernel in ((3, 3), (5, 2), (7, 1)):
             extent = (kernel[0] - 1) * dilation + 1
