@@ -82,7 +82,7 @@ std::int64_t extent(const Layout& layout) {
   return bytes;
 }
 
-// Whether all values together are larger than what is run here.
+// Whether all values together are larger than what is run here. Throws Invalid where steps are not what operators make.
 bool large(const Graph& graph, const std::vector<Dims>& shapes) {
   Layouts layouts;
   for (std::size_t i = 0; i < shapes.size(); ++i) layouts.emplace_back(graph.inputs[i].type, shapes[i]);
@@ -94,7 +94,9 @@ bool large(const Graph& graph, const std::vector<Dims>& shapes) {
     const auto op = kind_named(step.kind).make(*step.attributes, kernels::table_of(kernels::chosen()));
     Layouts given;
     for (const int input : step.inputs) given.push_back(layouts[static_cast<std::size_t>(input)]);
-    for (const Layout& layout : inference.outputs(*op, given)) layouts.push_back(layout);
+    const Layouts made = inference.outputs(*op, given);
+    if (made.size() != static_cast<std::size_t>(step.outputs)) throw Invalid("a step of other outputs");
+    layouts.insert(layouts.end(), made.begin(), made.end());
   }
   std::int64_t total = 0;
   for (const Layout& layout : layouts) {
