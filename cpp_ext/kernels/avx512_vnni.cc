@@ -12,6 +12,7 @@
 #undef GRAPHOPT_TIER
 #include "kernels/avx512_vnni/gemm.inl"
 #include "kernels/avx512_vnni/gemm_sparse.inl"
+#include "kernels/avx512_vnni/gemm_grouped.inl"
 #include "kernels/avx512_vnni/depthwise_channels.inl"
 #include "kernels/avx512_vnni/depthwise_pairs.inl"
 #include "kernels/avx512_vnni/depthwise_fives.inl"

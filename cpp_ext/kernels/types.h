@@ -61,6 +61,8 @@ struct GemmTile {
   const int32_t* begins;
   const int32_t* places;
   int columns;
+  // Of `Gemm::grouped` only: rows have `depth` codes for each so many columns, group by group.
+  int group_columns;
   // Padded like the panels.
   const int32_t* bias;
   // Null: none.
@@ -114,6 +116,9 @@ struct Gemm {
   void (*multiply)(const GemmTile& tile);
   // One panel. Null: none that would be faster.
   void (*sparse)(const GemmTile& tile);
+  // One panel of whole vectors, in groups of 1, 2, 4, 8 or 16 columns; the depth is a multiple of 4, and the codes for a
+  // vector are at most 64, unless they are one group's. Null: none that would be faster.
+  void (*grouped)(const GemmTile& tile);
   void (*pack)(const Packing& packing);
 };
 

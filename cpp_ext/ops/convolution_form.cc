@@ -9,6 +9,8 @@ namespace {
 constexpr std::int64_t kMaxStrip = 4096;
 // Copying them takes less time than finding each pixel.
 constexpr std::int64_t kFewChannels = 48;
+// Of the groups of a vector of columns.
+constexpr std::int64_t kMostCodes = 64;
 
 std::int64_t ceil_divide(std::int64_t a, std::int64_t by) { return (a + by - 1) / by; }
 
@@ -20,7 +22,7 @@ Panels panels_of(const Convolution& all, const Form& form, const Phase& phase, s
   const std::int64_t columns_of_group = all.columns / all.groups;
   for (std::int64_t n = 0; n < form.columns; ++n) {
     const std::int8_t* column = all.weights.data() + (part * form.columns + n) * all.products();
-    const std::int64_t first = n / columns_of_group * all.depth;
+    const std::int64_t first = form.group_columns > 0 ? 0 : n / columns_of_group * all.depth;
     for (std::int64_t tap = 0; tap < taps; ++tap) {
       for (std::int64_t pixel = 0; pixel < form.span; ++pixel) {
         std::memcpy(weights.data() + (n * taps + tap) * form.read + pixel * form.depth + first,
@@ -29,12 +31,27 @@ Panels panels_of(const Convolution& all, const Form& form, const Phase& phase, s
       }
     }
   }
-  return {kernel, weights.data(), form.columns, taps, form.read};
+  return {kernel, weights.data(), form.columns, taps, form.read, form.group_columns > 0};
+}
+
+// Columns of a panel of several groups, each of few columns; 0 where the kernel has no such panels.
+std::int64_t columns_of_groups(const Convolution& all, const kernels::Gemm& kernel) {
+  const std::int64_t columns = all.columns / all.groups;
+  const bool divides = columns <= kernel.vector && kernel.vector % columns == 0 && all.columns % kernel.vector == 0;
+  if (kernel.grouped == nullptr || all.groups == 1 || all.asymmetric || !divides || all.depth % 4 != 0) return 0;
+  if (columns < kernel.vector && kernel.vector / columns * all.depth > kMostCodes) return 0;
+  std::int64_t vectors = kernel.vectors;
+  while (all.columns % (vectors * kernel.vector) != 0) --vectors;
+  return vectors * kernel.vector;
 }
 
 }  // namespace
 
 Form Form::of(const Convolution& all, const kernels::Gemm& kernel) {
+  if (const std::int64_t columns = columns_of_groups(all, kernel); columns > 0) {
+    const std::int64_t groups = columns * all.groups / all.columns;
+    return {all.columns / columns, columns, groups * all.depth, all.columns / all.groups, 1, all.depth, all.depth};
+  }
   const std::int64_t columns = all.columns / all.groups;
   std::int64_t merged = 1;
   std::int64_t least = -1;
@@ -46,7 +63,7 @@ Form Form::of(const Convolution& all, const kernels::Gemm& kernel) {
     least = cost;
     merged = by;
   }
-  Form form{all.groups / merged, merged * columns, merged * all.depth, 1, 0, 0};
+  Form form{all.groups / merged, merged * columns, merged * all.depth, 0, 1, 0, 0};
   const std::int64_t strip = all.kernel[1] * form.depth;
   const bool shorter = ceil_divide(strip, 4) < all.kernel[1] * ceil_divide(form.depth, 4) ||
                        form.depth % 4 != 0 || form.depth <= kFewChannels;

@@ -24,6 +24,8 @@ struct Form {
   std::int64_t columns;
   // Inputs of a part in a pixel.
   std::int64_t depth;
+  // Columns of each of the groups of a part whose lanes read codes of their own; 0: all columns read all codes.
+  std::int64_t group_columns;
   // Neighbouring pixels that are one segment.
   std::int64_t span;
   // Codes of a segment, and those that tiles read of it.

@@ -120,7 +120,7 @@ void PanelShape::multiply(kernels::GemmTile& tile, const std::int8_t* packed, st
     const std::int64_t skipped = lines * piece.share.first / piece.share.all * kLine;
     tile.next = next < panels_ ? packed + offset(next) + skipped : nullptr;
     tile.next_bytes = lines * piece.share.last / piece.share.all * kLine - skipped;
-    kernel_->multiply(tile);
+    (tile.group_columns > 0 ? kernel_->grouped : kernel_->multiply)(tile);
   });
 }
 
@@ -164,12 +164,12 @@ void PanelShape::each(kernels::GemmTile& tile, std::int64_t at_a_time, std::int6
 }
 
 Panels::Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
-               std::int64_t depth)
+               std::int64_t depth, bool dense)
     : shape_(kernel, columns, segments, depth),
       packed_(shape_.offset(shape_.panels())),
       sums_(segments * shape_.padded_columns()) {
   shape_.pack(weights, segments * depth, 1, 0, 0, shape_.panels(), packed_.data(), sums_.data());
-  sparse_ = shape_.without_zeros(packed_.data());
+  if (!dense) sparse_ = shape_.without_zeros(packed_.data());
   if (!sparse_.empty()) packed_ = {};
 }
 

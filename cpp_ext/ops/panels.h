@@ -99,8 +99,9 @@ class PanelShape {
 // Constant weights: a matrix [columns, segments * depth] in panels, and the sums of its columns' segments.
 class Panels {
  public:
+  // `dense`: none are left out, though they be 0.
   Panels(const kernels::Gemm& kernel, const std::int8_t* weights, std::int64_t columns, std::int64_t segments,
-         std::int64_t depth);
+         std::int64_t depth, bool dense = false);
 
   const PanelShape& shape() const { return shape_; }
   // As `PanelShape` has it.

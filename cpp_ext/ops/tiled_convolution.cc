@@ -172,6 +172,7 @@ class BoundTiles final : public Bound {
     if (windows_.matrix()) tile.x = x + area.begin * x_.pitch;
     tile.x_pitch = x_.pitch;
     tile.flip = flip_;
+    tile.group_columns = static_cast<int>(form.group_columns);
     std::int32_t sums[WindowRows::kMost];
     if (shared_.all.asymmetric) {
       tile.zeros = shared_.zeros.data();

@@ -130,6 +130,6 @@ static void gemm_panels(const GemmTile& panels) {
   even_tiles(panels, kGemmRows, [&](const GemmTile& tile) { kGemmTiles[tile.flip][tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {8, 2, 2, 8, {0, kGemmRows, kGemmRows, 0, 0}, false, &gemm_panels, nullptr, &pack_columns<2>};
+static const Gemm gemm = {8, 2, 2, 8, {0, kGemmRows, kGemmRows, 0, 0}, false, &gemm_panels, nullptr, nullptr, &pack_columns<2>};
 
 }  // namespace graphopt::kernels::avx2

@@ -111,6 +111,4 @@ static void sparse_panel(const GemmTile& panel) {
   even_tiles(panel, kSparseRows, [&](const GemmTile& tile) { tiles[tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {16, 4, 4, 1, {0, 8, 8, 8, 6}, true, &gemm_panels, &sparse_panel, &pack_columns<4>};
-
 }  // namespace graphopt::kernels::avx512_vnni

@@ -91,6 +91,6 @@ static void sparse_panel(const GemmTile& panel) {
   even_tiles(panel, kSparseRows, [&](const GemmTile& tile) { tiles[tile.count - 1](tile); });
 }
 
-static const Gemm gemm = {8, 2, 4, 1, {0, 6, 6, 0, 0}, false, &gemm_panels, &sparse_panel, &pack_columns<4>};
+static const Gemm gemm = {8, 2, 4, 1, {0, 6, 6, 0, 0}, false, &gemm_panels, &sparse_panel, nullptr, &pack_columns<4>};
 
 }  // namespace graphopt::kernels::avx_vnni

@@ -44,6 +44,6 @@ static void gemm_tile(const GemmTile& tile) {
 
 static void gemm_panels(const GemmTile& panel) { even_tiles(panel, kGemmRows, &gemm_tile); }
 
-static const Gemm gemm = {kGemmColumns, 1, 4, 1, {0, kGemmRows, 0, 0, 0}, false, &gemm_panels, nullptr, &pack_columns<4>};
+static const Gemm gemm = {kGemmColumns, 1, 4, 1, {0, kGemmRows, 0, 0, 0}, false, &gemm_panels, nullptr, nullptr, &pack_columns<4>};
 
 }  // namespace graphopt::kernels::scalar

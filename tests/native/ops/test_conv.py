@@ -168,6 +168,52 @@ def test_groups(agrees: Agrees, groups: int, depth: int, columns: int) -> None:
             agrees(KIND, attributes, [x], threads=(2,))
 
 
+# Groups, inputs and columns of each: lanes of a vector have codes of 16 groups down to one.
+LANES = [
+    (32, 4, 1),
+    (64, 8, 2),
+    (32, 4, 4),
+    (20, 8, 4),
+    (8, 16, 4),
+    (6, 4, 8),
+    (16, 8, 8),
+    (4, 32, 8),
+    (5, 20, 16),
+]
+
+
+@pytest.mark.parametrize(("groups", "depth", "columns"), LANES)
+def test_groups_side_by_side(agrees: Agrees, groups: int, depth: int, columns: int) -> None:
+    for x_type in ("u8", "s8"):
+        for kernel, strides, pads in (((1, 1), (1, 1), 0), ((3, 3), (1, 1), 1), ((3, 2), (2, 2), 2)):
+            image = (2, 7, 6, groups * depth)
+            sides = (pads, pads, pads, pads)
+            attributes, x = case(
+                image, groups * columns, kernel, strides, sides, groups=groups, x_type=x_type
+            )
+            agrees(KIND, attributes, [x], threads=(2,))
+
+
+@pytest.mark.parametrize(("groups", "depth", "columns"), LANES)
+def test_what_is_fused_behind_groups_side_by_side(
+    agrees: Agrees, groups: int, depth: int, columns: int
+) -> None:
+    rng = np.random.default_rng(0)
+    image = (1, 5, 6, groups * depth)
+    attributes, x = case(image, groups * columns, pads=(1, 1, 1, 1), groups=groups)
+    residual = {"r_scale": 0.1131, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.2377, "sum_zero": 4}
+    agrees(KIND, attributes | residual, [x, codes(rng, "u8", (1, 5, 6, groups * columns))], threads=(1,))
+    attributes, x = case(image, groups * columns, pads=(1, 1, 1, 1), groups=groups, y_type="f32")
+    agrees(KIND, attributes, [x], threads=(1,))
+
+
+def test_groups_side_by_side_of_few_weights(agrees: Agrees) -> None:
+    attributes, x = case((1, 4, 5, 128), 128, groups=32, pads=(1, 1, 1, 1))
+    attributes["weights"][:, :, :, 1:] = 0
+    attributes["weights"][4:] = 0
+    agrees(KIND, attributes, [x], threads=(1,))
+
+
 @pytest.mark.parametrize("x_type", ["u8", "s8"])
 def test_zero_points_of_weights(agrees: Agrees, x_type: str) -> None:
     for channels in (3, 16):
