@@ -35,7 +35,7 @@ class BoundGemm final : public Bound {
         several_(split(false)) {}
 
   void run(const Run& run) const override {
-    const Blocks& blocks = run.pool.threads() == 1 ? alone_ : several_;
+    const Blocks& blocks = run.pool.alone() ? alone_ : several_;
     const std::int64_t last = blocks.count() - 1;
     // A single row is read weights. Where a cache has no room for all of them, it holds the last ones: a run begins with
     // those that the one before ended with. (Of several threads each reads the same part every time.)

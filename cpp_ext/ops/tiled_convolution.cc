@@ -41,7 +41,7 @@ class BoundTiles final : public Bound {
   }
 
   void run(const Run& run) const override {
-    const bool alone = run.pool.threads() == 1;
+    const bool alone = run.pool.alone();
     std::int64_t all = 0;
     for (const Plan& plan : plans_) all += plan.split(alone).blocks;
     run.pool.run(all, [&](std::int64_t block) {

@@ -33,6 +33,8 @@ class ThreadPool {
 
   // 1 where they are another's.
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  // All blocks run on the caller's thread.
+  bool alone() const { return workers_.empty() && share_ == nullptr; }
 
   // Calls task(block) for each of the blocks, and returns when all are done. The task must not throw. Where the
   // pool is at work for another caller, the blocks run on this caller's thread alone.

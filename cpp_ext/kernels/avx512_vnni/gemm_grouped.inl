@@ -4,8 +4,8 @@ namespace graphopt::kernels::avx512_vnni {
 
 constexpr int kGroupedRows = 4;
 
-// What a vector of columns reads of a row: one group's codes, four of them for all lanes, or those of several groups, 16
-// bytes or up to 64.
+// What a vector of columns reads of a row: one group's codes, four of them for all lanes, or those of several groups,
+// 16 bytes or up to 64.
 enum class Reads { kGroup, kShort, kLong };
 
 struct GroupOrder {
