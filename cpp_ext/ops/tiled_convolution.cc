@@ -200,16 +200,15 @@ class BoundTiles final : public Bound {
       multiply(area, part, tile, sums, pieces, count);
     }
     if (!shared_.epilogue.unfinished(addition_)) return;
+    // Some panels only: other blocks finish the others.
     const PanelShape& shape = area.phase.panels[0].shape();
-    std::int64_t begin = area.first_part * form.columns;
-    std::int64_t end = area.last_part * form.columns;
-    if (form.parts == 1) {
-      begin = shape.first_column(area.first_panel);
-      end = std::min(shape.first_column(area.last_panel), shape.columns());
+    const std::int64_t first = shape.first_column(area.first_panel);
+    const std::int64_t last = std::min(shape.first_column(area.last_panel), shape.columns());
+    for (std::int64_t part = area.first_part; part < area.last_part; ++part) {
+      const std::int64_t begin = part * form.columns + first;
+      shared_.epilogue.finish(y + begin * size, tile.pitch, residual == nullptr ? nullptr : residual + begin * size,
+                              area.phase.step[1] * r_.pitch, addition_, area.rows, last - first);
     }
-    if (residual != nullptr) residual += begin * size;
-    shared_.epilogue.finish(y + begin * size, tile.pitch, residual, area.phase.step[1] * r_.pitch, addition_, area.rows,
-                            end - begin);
   }
 
   // The rows of an area in pieces by bands. Gives how many there are. Low pieces go with their neighbours.

@@ -168,6 +168,17 @@ def test_groups(agrees: Agrees, groups: int, depth: int, columns: int) -> None:
             agrees(KIND, attributes, [x], threads=(2,))
 
 
+@pytest.mark.parametrize("columns", [40, 130, 256])
+def test_what_is_fused_behind_groups_of_several_panels(agrees: Agrees, columns: int) -> None:
+    """Each block finishes its own panels, once."""
+    rng = np.random.default_rng(0)
+    attributes, x = case((1, 12, 22, 64), 2 * columns, pads=(1, 1, 1, 1), groups=2)
+    table = {"table": rng.integers(0, 256, 256, np.uint8), "table_type": "u8"}
+    agrees(KIND, attributes | table | {"table_scale": 0.07, "table_zero": 3}, [x], gaps=(0,))
+    residual = {"r_scale": 0.1131, "r_zero": 9, "sum_type": "u8", "sum_scale": 0.2377, "sum_zero": 4}
+    agrees(KIND, attributes | residual, [x, codes(rng, "u8", (1, 12, 22, 2 * columns))], gaps=(0,))
+
+
 # Groups, inputs and columns of each: lanes of a vector have codes of 16 groups down to one.
 LANES = [
     (32, 4, 1),
